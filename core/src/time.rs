@@ -1,0 +1,81 @@
+//! Time as the core sees it: a span since an epoch that the caller picks.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+/// A point in time, in nanoseconds since an epoch that the caller picks.
+///
+/// The core never reads a clock: every entry point that needs the time takes it as an argument. Only differences
+/// matter, so the epoch may be the start of the process, of the connection or of a simulation. Readings should not
+/// run backwards; one that does is treated as no time having passed. Arithmetic saturates: the range is 584 years.
+///
+/// ```
+/// use halfclose::time::Time;
+/// use std::time::Duration;
+///
+/// let start = Time::ZERO;
+/// let later = start + Duration::from_millis(5);
+/// assert_eq!(later - start, Duration::from_millis(5));
+/// assert_eq!(start - later, Duration::ZERO);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Time(u64);
+
+impl Time {
+    /// The epoch itself.
+    pub const ZERO: Self = Self(0);
+    /// The end of time: a deadline that never comes.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The time `nanos` nanoseconds after the epoch.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// The time `span` after the epoch; spans over 584 years saturate.
+    #[must_use]
+    pub fn from_duration(span: Duration) -> Self {
+        Self(saturating_nanos(span))
+    }
+
+    /// Nanoseconds since the epoch.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The span since the epoch.
+    #[must_use]
+    pub const fn since_epoch(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+}
+
+fn saturating_nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Add<Duration> for Time {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(saturating_nanos(span)))
+    }
+}
+
+impl Sub for Time {
+    type Output = Duration;
+
+    /// The span from `earlier` to `self`, zero when `earlier` is later.
+    fn sub(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.since_epoch(), f)
+    }
+}
