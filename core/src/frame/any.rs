@@ -1,0 +1,86 @@
+//! A frame of any kind.
+
+use super::{
+    Continuation, Data, FrameError, FrameHead, GoAway, Headers, Kind, Ping, PriorityFrame, PushPromise,
+    RstStream, Settings, WindowUpdate,
+};
+
+/// A frame of any kind, borrowing its payload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Frame<'a> {
+    /// DATA (RFC 9113 §6.1).
+    Data(Data<'a>),
+    /// HEADERS (RFC 9113 §6.2).
+    Headers(Headers<'a>),
+    /// PRIORITY (RFC 9113 §6.3).
+    Priority(PriorityFrame),
+    /// RST_STREAM (RFC 9113 §6.4).
+    RstStream(RstStream),
+    /// SETTINGS (RFC 9113 §6.5).
+    Settings(Settings<'a>),
+    /// PUSH_PROMISE (RFC 9113 §6.6).
+    PushPromise(PushPromise<'a>),
+    /// PING (RFC 9113 §6.7).
+    Ping(Ping),
+    /// GOAWAY (RFC 9113 §6.8).
+    GoAway(GoAway<'a>),
+    /// WINDOW_UPDATE (RFC 9113 §6.9).
+    WindowUpdate(WindowUpdate),
+    /// CONTINUATION (RFC 9113 §6.10).
+    Continuation(Continuation<'a>),
+    /// A kind that RFC 9113 does not define; to be ignored (RFC 9113 §5.5).
+    Unknown {
+        /// Its head.
+        head: FrameHead,
+        /// Its payload, whatever it means.
+        payload: &'a [u8],
+    },
+}
+
+impl<'a> Frame<'a> {
+    /// Reads the payload that belongs to `head`. The length of `payload` is what counts; `head.length` is not read.
+    ///
+    /// # Errors
+    /// What the kind's own `parse` returns. Frames of unknown kinds pass.
+    pub fn parse(head: &FrameHead, payload: &'a [u8]) -> Result<Self, FrameError> {
+        Ok(match head.kind {
+            Kind::Data => Self::Data(Data::parse(head, payload)?),
+            Kind::Headers => Self::Headers(Headers::parse(head, payload)?),
+            Kind::Priority => Self::Priority(PriorityFrame::parse(head, payload)?),
+            Kind::RstStream => Self::RstStream(RstStream::parse(head, payload)?),
+            Kind::Settings => Self::Settings(Settings::parse(head, payload)?),
+            Kind::PushPromise => Self::PushPromise(PushPromise::parse(head, payload)?),
+            Kind::Ping => Self::Ping(Ping::parse(head, payload)?),
+            Kind::GoAway => Self::GoAway(GoAway::parse(head, payload)?),
+            Kind::WindowUpdate => Self::WindowUpdate(WindowUpdate::parse(head, payload)?),
+            Kind::Continuation => Self::Continuation(Continuation::parse(head, payload)?),
+            Kind::Unknown(_) => Self::Unknown { head: *head, payload },
+        })
+    }
+
+    /// Appends the frame to `out`: flags that have no meaning for its kind are left out, padding is zero, and the
+    /// length is that of the payload.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLarge`] over 2^24 - 1 octets of payload; nothing is written. A payload of at most the peer's
+    /// SETTINGS_MAX_FRAME_SIZE, which the caller sees to, never comes to that.
+    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
+        match self {
+            Self::Data(data) => data.write(out)?,
+            Self::Headers(headers) => headers.write(out)?,
+            Self::Priority(priority) => priority.write(out),
+            Self::RstStream(rst_stream) => rst_stream.write(out),
+            Self::Settings(settings) => settings.write(out)?,
+            Self::PushPromise(push_promise) => push_promise.write(out)?,
+            Self::Ping(ping) => ping.write(out),
+            Self::GoAway(go_away) => go_away.write(out),
+            Self::WindowUpdate(window_update) => window_update.write(out),
+            Self::Continuation(continuation) => continuation.write(out)?,
+            Self::Unknown { head, payload } => {
+                FrameHead::begin(head.kind, head.flags, head.stream, payload.len(), out)?;
+                out.extend_from_slice(payload);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,257 @@
+//! What a frame can do wrong by itself, and the error codes of the protocol (RFC 9113 §7).
+
+use super::{Kind, Setting, SettingId, StreamId};
+use std::fmt;
+
+/// An error code as RST_STREAM and GOAWAY carry it (RFC 9113 §7). Codes without a name are allowed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ErrorCode(pub u32);
+
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
+        impl ErrorCode {
+            $($(#[$doc])* pub const $name: Self = Self($value);)*
+
+            fn name(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$name => Some(stringify!($name)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// No error: a graceful shutdown, or a complete response sent before the whole request came (RFC 9113 §7, §8.1).
+    NO_ERROR = 0x00;
+    /// The peer broke a rule that has no code of its own (RFC 9113 §7).
+    PROTOCOL_ERROR = 0x01;
+    /// Something unexpected went wrong on the sender's side (RFC 9113 §7).
+    INTERNAL_ERROR = 0x02;
+    /// The peer broke the flow-control rules (RFC 9113 §7).
+    FLOW_CONTROL_ERROR = 0x03;
+    /// No acknowledgement of our settings in time (RFC 9113 §7).
+    SETTINGS_TIMEOUT = 0x04;
+    /// A frame for a stream that was half-closed already (RFC 9113 §7).
+    STREAM_CLOSED = 0x05;
+    /// A frame of an invalid size (RFC 9113 §7).
+    FRAME_SIZE_ERROR = 0x06;
+    /// The stream was refused before anything was done for it: safe to try again (RFC 9113 §7, §8.7).
+    REFUSED_STREAM = 0x07;
+    /// The stream is no longer needed (RFC 9113 §7).
+    CANCEL = 0x08;
+    /// The field compression context cannot be kept (RFC 9113 §7).
+    COMPRESSION_ERROR = 0x09;
+    /// The connection of a CONNECT was reset or closed abnormally (RFC 9113 §7).
+    CONNECT_ERROR = 0x0a;
+    /// The peer makes too much load (RFC 9113 §7).
+    ENHANCE_YOUR_CALM = 0x0b;
+    /// The transport is not secure enough (RFC 9113 §7).
+    INADEQUATE_SECURITY = 0x0c;
+    /// HTTP/1.1 must be used instead (RFC 9113 §7).
+    HTTP_1_1_REQUIRED = 0x0d;
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error code {:#x}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// How much an error ends (RFC 9113 §5.4).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Scope {
+    /// The stream of the frame: answer with RST_STREAM (RFC 9113 §5.4.2).
+    Stream,
+    /// The connection: answer with GOAWAY and close (RFC 9113 §5.4.1).
+    Connection,
+}
+
+/// A frame that breaks a rule by itself. Each names the value met and the limit; [`FrameError::scope`],
+/// [`FrameError::code`] and [`FrameError::section`] say what to do about it and why.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The payload is longer than SETTINGS_MAX_FRAME_SIZE allows, or than the length field can say.
+    #[error("{kind} of {length} octets, over the limit of {limit}")]
+    TooLarge {
+        /// The type of the frame.
+        kind: Kind,
+        /// Octets of payload.
+        length: u32,
+        /// Octets allowed.
+        limit: u32,
+    },
+    /// The payload ends before the fields that the frame must have.
+    #[error("{kind} of {length} octets, must have {minimum} or more")]
+    TooShort {
+        /// The type of the frame.
+        kind: Kind,
+        /// Octets of payload.
+        length: u32,
+        /// Octets that the fields need.
+        minimum: u32,
+    },
+    /// The payload of a frame of fixed size has another size.
+    #[error("{kind} of {length} octets, must have {expected}")]
+    WrongLength {
+        /// The type of the frame.
+        kind: Kind,
+        /// Octets of payload.
+        length: u32,
+        /// Octets that the kind has.
+        expected: u32,
+    },
+    /// A frame that belongs to a stream came on stream 0.
+    #[error("{kind} on stream 0, must be on a stream")]
+    StreamZero {
+        /// The type of the frame.
+        kind: Kind,
+    },
+    /// A frame that belongs to the connection came on a stream.
+    #[error("{kind} on stream {stream}, must be on stream 0")]
+    StreamNotZero {
+        /// The type of the frame.
+        kind: Kind,
+        /// The stream that it came on.
+        stream: StreamId,
+    },
+    /// More padding than the payload has room for.
+    #[error("{kind} with padding of {pad_len} octets, has room for {room}")]
+    Padding {
+        /// The type of the frame.
+        kind: Kind,
+        /// The pad length, in octets.
+        pad_len: u8,
+        /// Octets after the fixed fields.
+        room: u32,
+    },
+    /// A stream that depends on itself.
+    #[error("{kind} makes stream {stream} depend on itself")]
+    SelfDependency {
+        /// The type of the frame.
+        kind: Kind,
+        /// The stream.
+        stream: StreamId,
+    },
+    /// A SETTINGS payload that does not consist of whole settings.
+    #[error("SETTINGS of {length} octets, must be a multiple of 6")]
+    SettingsLength {
+        /// Octets of payload.
+        length: u32,
+    },
+    /// A SETTINGS acknowledgement with a payload.
+    #[error("SETTINGS with ACK of {length} octets, must have 0")]
+    SettingsAck {
+        /// Octets of payload.
+        length: u32,
+    },
+    /// A setting with a value out of its range.
+    #[error("{} of {}, must be {minimum} to {maximum}", setting.id, setting.value)]
+    SettingValue {
+        /// The setting as it came.
+        setting: Setting,
+        /// The smallest value allowed.
+        minimum: u32,
+        /// The largest value allowed.
+        maximum: u32,
+    },
+    /// A promised stream that a server cannot open.
+    #[error("PUSH_PROMISE of stream {promised}, must be even and not 0")]
+    PromisedStream {
+        /// The stream that was promised.
+        promised: StreamId,
+    },
+    /// A WINDOW_UPDATE that updates nothing.
+    #[error("WINDOW_UPDATE by 0 on stream {stream}, must be 1 to 2147483647")]
+    ZeroIncrement {
+        /// The stream, or zero for the connection.
+        stream: StreamId,
+    },
+}
+
+impl FrameError {
+    /// How much the error ends.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match self {
+            // RFC 9113 §6.3: this one size error concerns the stream alone.
+            Self::WrongLength { kind: Kind::Priority, .. } | Self::SelfDependency { .. } => Scope::Stream,
+            // RFC 9113 §6.9.
+            Self::ZeroIncrement { stream } if !stream.is_connection() => Scope::Stream,
+            // RFC 9113 §4.2 would let an oversized DATA end its stream only; what is over the limit is not read.
+            _ => Scope::Connection,
+        }
+    }
+
+    /// The code to send in RST_STREAM or GOAWAY (RFC 9113 §7).
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooLarge { .. }
+            | Self::TooShort { .. }
+            | Self::WrongLength { .. }
+            | Self::SettingsLength { .. }
+            | Self::SettingsAck { .. } => ErrorCode::FRAME_SIZE_ERROR,
+            // RFC 9113 §6.5.2.
+            Self::SettingValue { setting: Setting { id: SettingId::INITIAL_WINDOW_SIZE, .. }, .. } => {
+                ErrorCode::FLOW_CONTROL_ERROR
+            }
+            Self::SettingValue { .. }
+            | Self::StreamZero { .. }
+            | Self::StreamNotZero { .. }
+            | Self::Padding { .. }
+            | Self::SelfDependency { .. }
+            | Self::PromisedStream { .. }
+            | Self::ZeroIncrement { .. } => ErrorCode::PROTOCOL_ERROR,
+        }
+    }
+
+    /// The section that has the rule, as `"RFC 9113 §6.5"`.
+    #[must_use]
+    pub fn section(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "RFC 9113 §4.2",
+            Self::TooShort { kind, .. }
+            | Self::WrongLength { kind, .. }
+            | Self::StreamZero { kind }
+            | Self::StreamNotZero { kind, .. }
+            | Self::Padding { kind, .. } => section_of(*kind),
+            Self::SelfDependency { .. } => "RFC 7540 §5.3.1",
+            Self::SettingsLength { .. } | Self::SettingsAck { .. } => "RFC 9113 §6.5",
+            Self::SettingValue { setting, .. } => match setting.id {
+                SettingId::ENABLE_CONNECT_PROTOCOL => "RFC 8441 §3",
+                SettingId::NO_RFC7540_PRIORITIES => "RFC 9218 §2.1",
+                _ => "RFC 9113 §6.5.2",
+            },
+            Self::PromisedStream { .. } => "RFC 9113 §5.1.1",
+            Self::ZeroIncrement { .. } => "RFC 9113 §6.9",
+        }
+    }
+}
+
+/// The section that defines a kind of frame.
+fn section_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Data => "RFC 9113 §6.1",
+        Kind::Headers => "RFC 9113 §6.2",
+        Kind::Priority => "RFC 9113 §6.3",
+        Kind::RstStream => "RFC 9113 §6.4",
+        Kind::Settings => "RFC 9113 §6.5",
+        Kind::PushPromise => "RFC 9113 §6.6",
+        Kind::Ping => "RFC 9113 §6.7",
+        Kind::GoAway => "RFC 9113 §6.8",
+        Kind::WindowUpdate => "RFC 9113 §6.9",
+        Kind::Continuation => "RFC 9113 §6.10",
+        Kind::Unknown(_) => "RFC 9113 §5.5",
+    }
+}

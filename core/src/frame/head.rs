@@ -1,0 +1,251 @@
+//! The nine octets before every payload (RFC 9113 §4.1).
+
+use super::{Flags, FrameError, HEAD_LEN, MAX_MAX_FRAME_SIZE, saturating_len};
+use std::fmt;
+
+/// A stream identifier: 31 bits (RFC 9113 §5.1.1). Zero stands for the connection.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct StreamId(u32);
+
+impl StreamId {
+    /// The connection itself.
+    pub const ZERO: Self = Self(0);
+    /// The last identifier that there is, 2^31 - 1.
+    pub const MAX: Self = Self(0x7fff_ffff);
+
+    /// The identifier in the low 31 bits; the reserved bit is ignored (RFC 9113 §4.1).
+    ///
+    /// ```
+    /// use halfclose::frame::StreamId;
+    /// assert_eq!(StreamId::new(0x8000_0005), StreamId::new(5));
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn new(value: u32) -> Self {
+        Self(value & Self::MAX.0)
+    }
+
+    /// The identifier as a number, at most 2^31 - 1.
+    #[inline]
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// Whether it names the connection and not a stream.
+    #[inline]
+    #[must_use]
+    pub const fn is_connection(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether a client opens streams with such an identifier: odd (RFC 9113 §5.1.1).
+    #[inline]
+    #[must_use]
+    pub const fn is_client(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    /// Whether a server opens streams with such an identifier: even and not zero (RFC 9113 §5.1.1).
+    #[inline]
+    #[must_use]
+    pub const fn is_server(self) -> bool {
+        self.0 & 1 == 0 && self.0 != 0
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamId({})", self.0)
+    }
+}
+
+/// The type of a frame (RFC 9113 §6).
+///
+/// [`Kind::Unknown`] stands for the values that RFC 9113 does not define: such frames are ignored (§5.5). Use
+/// [`Kind::from`] to make one from its octet, so that a defined value never ends up in `Unknown`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// DATA, 0x00 (RFC 9113 §6.1).
+    Data,
+    /// HEADERS, 0x01 (RFC 9113 §6.2).
+    Headers,
+    /// PRIORITY, 0x02 (RFC 9113 §6.3).
+    Priority,
+    /// RST_STREAM, 0x03 (RFC 9113 §6.4).
+    RstStream,
+    /// SETTINGS, 0x04 (RFC 9113 §6.5).
+    Settings,
+    /// PUSH_PROMISE, 0x05 (RFC 9113 §6.6).
+    PushPromise,
+    /// PING, 0x06 (RFC 9113 §6.7).
+    Ping,
+    /// GOAWAY, 0x07 (RFC 9113 §6.8).
+    GoAway,
+    /// WINDOW_UPDATE, 0x08 (RFC 9113 §6.9).
+    WindowUpdate,
+    /// CONTINUATION, 0x09 (RFC 9113 §6.10).
+    Continuation,
+    /// Any other value (RFC 9113 §4.1, §5.5).
+    Unknown(u8),
+}
+
+impl From<u8> for Kind {
+    #[inline]
+    fn from(octet: u8) -> Self {
+        match octet {
+            0x00 => Self::Data,
+            0x01 => Self::Headers,
+            0x02 => Self::Priority,
+            0x03 => Self::RstStream,
+            0x04 => Self::Settings,
+            0x05 => Self::PushPromise,
+            0x06 => Self::Ping,
+            0x07 => Self::GoAway,
+            0x08 => Self::WindowUpdate,
+            0x09 => Self::Continuation,
+            other => Self::Unknown(other),
+        }
+    }
+}
+
+impl From<Kind> for u8 {
+    #[inline]
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Data => 0x00,
+            Kind::Headers => 0x01,
+            Kind::Priority => 0x02,
+            Kind::RstStream => 0x03,
+            Kind::Settings => 0x04,
+            Kind::PushPromise => 0x05,
+            Kind::Ping => 0x06,
+            Kind::GoAway => 0x07,
+            Kind::WindowUpdate => 0x08,
+            Kind::Continuation => 0x09,
+            Kind::Unknown(other) => other,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Data => "DATA",
+            Self::Headers => "HEADERS",
+            Self::Priority => "PRIORITY",
+            Self::RstStream => "RST_STREAM",
+            Self::Settings => "SETTINGS",
+            Self::PushPromise => "PUSH_PROMISE",
+            Self::Ping => "PING",
+            Self::GoAway => "GOAWAY",
+            Self::WindowUpdate => "WINDOW_UPDATE",
+            Self::Continuation => "CONTINUATION",
+            Self::Unknown(octet) => return write!(f, "frame of type {octet:#04x}"),
+        })
+    }
+}
+
+/// The head of a frame (RFC 9113 §4.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FrameHead {
+    /// Octets of payload that follow the head; 24 bits on the wire.
+    pub length: u32,
+    /// The type of the frame.
+    pub kind: Kind,
+    /// The flags, with those that have no meaning for the kind.
+    pub flags: Flags,
+    /// The stream that the frame belongs to.
+    pub stream: StreamId,
+}
+
+impl FrameHead {
+    /// Reads a head. Every value of the nine octets is a head; the reserved bit is ignored (RFC 9113 §4.1).
+    #[inline]
+    #[must_use]
+    pub fn parse(octets: &[u8; HEAD_LEN]) -> Self {
+        let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = *octets;
+        Self {
+            length: u32::from_be_bytes([0, l0, l1, l2]),
+            kind: Kind::from(kind),
+            flags: Flags(flags),
+            stream: StreamId::new(u32::from_be_bytes([s0, s1, s2, s3])),
+        }
+    }
+
+    /// The nine octets of this head, the reserved bit unset. Only the low 24 bits of `length` have room.
+    #[inline]
+    #[must_use]
+    pub fn encode(&self) -> [u8; HEAD_LEN] {
+        let [_, l0, l1, l2] = self.length.to_be_bytes();
+        let [s0, s1, s2, s3] = self.stream.get().to_be_bytes();
+        [l0, l1, l2, self.kind.into(), self.flags.0, s0, s1, s2, s3]
+    }
+
+    /// Appends the nine octets of this head to `out`.
+    #[inline]
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.encode());
+    }
+
+    /// Checks the length against `limit`, our own SETTINGS_MAX_FRAME_SIZE in octets (RFC 9113 §4.2).
+    ///
+    /// # Errors
+    /// [`FrameError::TooLarge`] where the payload would be longer than `limit`.
+    #[inline]
+    pub fn check_length(&self, limit: u32) -> Result<(), FrameError> {
+        if self.length > limit {
+            return Err(FrameError::TooLarge { kind: self.kind, length: self.length, limit });
+        }
+        Ok(())
+    }
+
+    /// For the kinds that belong to a stream (RFC 9113 §6).
+    #[inline]
+    pub(super) fn require_stream(&self) -> Result<(), FrameError> {
+        if self.stream.is_connection() {
+            return Err(FrameError::StreamZero { kind: self.kind });
+        }
+        Ok(())
+    }
+
+    /// For the kinds that belong to the connection (RFC 9113 §6).
+    #[inline]
+    pub(super) fn require_connection(&self) -> Result<(), FrameError> {
+        if !self.stream.is_connection() {
+            return Err(FrameError::StreamNotZero { kind: self.kind, stream: self.stream });
+        }
+        Ok(())
+    }
+
+    /// The payload as an array of exactly `N` octets.
+    #[inline]
+    pub(super) fn require_exactly<const N: usize>(&self, payload: &[u8]) -> Result<[u8; N], FrameError> {
+        payload.try_into().map_err(|_| FrameError::WrongLength {
+            kind: self.kind,
+            length: saturating_len(payload.len()),
+            expected: saturating_len(N),
+        })
+    }
+
+    /// Writes the head of a frame whose payload has `length` octets, where the length field can say so.
+    pub(super) fn begin(
+        kind: Kind,
+        flags: Flags,
+        stream: StreamId,
+        length: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), FrameError> {
+        let head = Self { length: saturating_len(length), kind, flags, stream };
+        head.check_length(MAX_MAX_FRAME_SIZE)?;
+        out.reserve(length.saturating_add(HEAD_LEN));
+        head.write(out);
+        Ok(())
+    }
+}

@@ -1,0 +1,219 @@
+//! SETTINGS (RFC 9113 §6.5).
+
+use super::{
+    DEFAULT_MAX_FRAME_SIZE, Flags, FrameError, FrameHead, Kind, MAX_MAX_FRAME_SIZE, MAX_WINDOW, StreamId,
+    saturating_len,
+};
+use std::fmt;
+use std::iter::FusedIterator;
+
+/// Octets of one setting on the wire (RFC 9113 §6.5.1).
+const SETTING_LEN: usize = 6;
+
+/// The identifier of a setting (RFC 9113 §6.5.2). Unknown ones are ignored.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SettingId(pub u16);
+
+impl SettingId {
+    /// SETTINGS_HEADER_TABLE_SIZE: octets of dynamic table that the sender's decoder keeps, 4,096 at first
+    /// (RFC 9113 §6.5.2).
+    pub const HEADER_TABLE_SIZE: Self = Self(0x1);
+    /// SETTINGS_ENABLE_PUSH: 0 or 1, 1 at first (RFC 9113 §6.5.2).
+    pub const ENABLE_PUSH: Self = Self(0x2);
+    /// SETTINGS_MAX_CONCURRENT_STREAMS: streams that the sender lets its peer have open, no limit at first
+    /// (RFC 9113 §6.5.2).
+    pub const MAX_CONCURRENT_STREAMS: Self = Self(0x3);
+    /// SETTINGS_INITIAL_WINDOW_SIZE: octets, at most 2^31 - 1, 65,535 at first (RFC 9113 §6.5.2).
+    pub const INITIAL_WINDOW_SIZE: Self = Self(0x4);
+    /// SETTINGS_MAX_FRAME_SIZE: octets, 2^14 (the initial value) to 2^24 - 1 (RFC 9113 §6.5.2).
+    pub const MAX_FRAME_SIZE: Self = Self(0x5);
+    /// SETTINGS_MAX_HEADER_LIST_SIZE: octets of an uncompressed field section that the sender accepts, no limit at
+    /// first (RFC 9113 §6.5.2).
+    pub const MAX_HEADER_LIST_SIZE: Self = Self(0x6);
+    /// SETTINGS_ENABLE_CONNECT_PROTOCOL: 0 or 1, 0 at first (RFC 8441 §3).
+    pub const ENABLE_CONNECT_PROTOCOL: Self = Self(0x8);
+    /// SETTINGS_NO_RFC7540_PRIORITIES: 0 or 1, 0 at first (RFC 9218 §2.1).
+    pub const NO_RFC7540_PRIORITIES: Self = Self(0x9);
+
+    fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::HEADER_TABLE_SIZE => "SETTINGS_HEADER_TABLE_SIZE",
+            Self::ENABLE_PUSH => "SETTINGS_ENABLE_PUSH",
+            Self::MAX_CONCURRENT_STREAMS => "SETTINGS_MAX_CONCURRENT_STREAMS",
+            Self::INITIAL_WINDOW_SIZE => "SETTINGS_INITIAL_WINDOW_SIZE",
+            Self::MAX_FRAME_SIZE => "SETTINGS_MAX_FRAME_SIZE",
+            Self::MAX_HEADER_LIST_SIZE => "SETTINGS_MAX_HEADER_LIST_SIZE",
+            Self::ENABLE_CONNECT_PROTOCOL => "SETTINGS_ENABLE_CONNECT_PROTOCOL",
+            Self::NO_RFC7540_PRIORITIES => "SETTINGS_NO_RFC7540_PRIORITIES",
+            _ => return None,
+        })
+    }
+
+    /// The smallest and the largest value that the setting may have.
+    fn range(self) -> (u32, u32) {
+        match self {
+            Self::ENABLE_PUSH | Self::ENABLE_CONNECT_PROTOCOL | Self::NO_RFC7540_PRIORITIES => (0, 1),
+            Self::INITIAL_WINDOW_SIZE => (0, MAX_WINDOW),
+            Self::MAX_FRAME_SIZE => (DEFAULT_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE),
+            _ => (0, u32::MAX),
+        }
+    }
+}
+
+impl fmt::Display for SettingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "setting {:#06x}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for SettingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One setting (RFC 9113 §6.5.1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Setting {
+    /// What is set.
+    pub id: SettingId,
+    /// Its value.
+    pub value: u32,
+}
+
+impl Setting {
+    #[inline]
+    fn decode([i0, i1, v0, v1, v2, v3]: [u8; SETTING_LEN]) -> Self {
+        Self { id: SettingId(u16::from_be_bytes([i0, i1])), value: u32::from_be_bytes([v0, v1, v2, v3]) }
+    }
+
+    #[inline]
+    fn encode(self) -> [u8; SETTING_LEN] {
+        let [i0, i1] = self.id.0.to_be_bytes();
+        let [v0, v1, v2, v3] = self.value.to_be_bytes();
+        [i0, i1, v0, v1, v2, v3]
+    }
+
+    /// Checks the value against the range that the setting allows (RFC 9113 §6.5.2, RFC 8441 §3, RFC 9218 §2.1).
+    ///
+    /// # Errors
+    /// [`FrameError::SettingValue`].
+    pub fn check(self) -> Result<(), FrameError> {
+        let (minimum, maximum) = self.id.range();
+        if self.value < minimum || self.value > maximum {
+            return Err(FrameError::SettingValue { setting: self, minimum, maximum });
+        }
+        Ok(())
+    }
+}
+
+/// A SETTINGS frame (RFC 9113 §6.5): settings in the order in which they take effect, or an acknowledgement.
+///
+/// Its values have been checked; the settings of an acknowledgement are none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings<'a> {
+    ack: bool,
+    entries: &'a [[u8; SETTING_LEN]],
+}
+
+impl<'a> Settings<'a> {
+    /// An acknowledgement (RFC 9113 §6.5.3).
+    pub const ACK: Self = Self { ack: true, entries: &[] };
+
+    /// Reads a SETTINGS payload and checks every value.
+    ///
+    /// # Errors
+    /// [`FrameError::StreamNotZero`], [`FrameError::SettingsAck`], [`FrameError::SettingsLength`],
+    /// [`FrameError::SettingValue`] for the first value out of range.
+    pub fn parse(head: &FrameHead, payload: &'a [u8]) -> Result<Self, FrameError> {
+        head.require_connection()?;
+        let ack = head.flags.contains(Flags::ACK);
+        let length = saturating_len(payload.len());
+        if ack && !payload.is_empty() {
+            return Err(FrameError::SettingsAck { length });
+        }
+        let (entries, []) = payload.as_chunks() else {
+            return Err(FrameError::SettingsLength { length });
+        };
+        let settings = Self { ack, entries };
+        settings.iter().try_for_each(Setting::check)?;
+        Ok(settings)
+    }
+
+    /// Whether this acknowledges settings of ours (RFC 9113 §6.5.3).
+    #[must_use]
+    pub fn is_ack(&self) -> bool {
+        self.ack
+    }
+
+    /// The settings in order. An identifier may come more than once; the last one counts (RFC 9113 §6.5.3).
+    #[must_use]
+    pub fn iter(&self) -> SettingsIter<'a> {
+        SettingsIter(self.entries.iter())
+    }
+
+    /// Appends the frame to `out`.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLarge`] over 2^24 - 1 octets of payload; nothing is written.
+    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
+        let flags = Flags::NONE.with(Flags::ACK, self.ack);
+        let payload = self.entries.as_flattened();
+        FrameHead::begin(Kind::Settings, flags, StreamId::ZERO, payload.len(), out)?;
+        out.extend_from_slice(payload);
+        Ok(())
+    }
+}
+
+impl<'a> IntoIterator for Settings<'a> {
+    type Item = Setting;
+    type IntoIter = SettingsIter<'a>;
+
+    fn into_iter(self) -> SettingsIter<'a> {
+        self.iter()
+    }
+}
+
+/// The settings of a frame, in order.
+#[derive(Clone, Debug)]
+pub struct SettingsIter<'a>(std::slice::Iter<'a, [u8; SETTING_LEN]>);
+
+impl Iterator for SettingsIter<'_> {
+    type Item = Setting;
+
+    fn next(&mut self) -> Option<Setting> {
+        self.0.next().copied().map(Setting::decode)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for SettingsIter<'_> {}
+impl FusedIterator for SettingsIter<'_> {}
+
+/// Appends a SETTINGS frame of `settings` to `out`; an empty one is a frame too (RFC 9113 §3.4).
+///
+/// ```
+/// use halfclose::frame::{Setting, SettingId, write_settings};
+///
+/// let mut wire = Vec::new();
+/// write_settings(&[Setting { id: SettingId::ENABLE_PUSH, value: 0 }], &mut wire)?;
+/// assert_eq!(wire, b"\0\0\x06\x04\0\0\0\0\0\0\x02\0\0\0\0");
+/// # Ok::<(), halfclose::frame::FrameError>(())
+/// ```
+///
+/// # Errors
+/// [`FrameError::SettingValue`] for a value out of range, [`FrameError::TooLarge`] over 2^24 - 1 octets of payload;
+/// nothing is written.
+pub fn write_settings(settings: &[Setting], out: &mut Vec<u8>) -> Result<(), FrameError> {
+    settings.iter().copied().try_for_each(Setting::check)?;
+    let length = settings.len().saturating_mul(SETTING_LEN);
+    FrameHead::begin(Kind::Settings, Flags::NONE, StreamId::ZERO, length, out)?;
+    out.extend(settings.iter().flat_map(|setting| setting.encode()));
+    Ok(())
+}

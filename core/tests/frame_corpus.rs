@@ -1,0 +1,161 @@
+//! The http2jp/http2-frame-test-case corpus: every normal case reads as described and is written again as it was;
+//! every error case ends with a code that the case allows.
+#![allow(clippy::disallowed_methods, reason = "a test finds and reads its corpus")]
+
+use halfclose::frame::{
+    DEFAULT_MAX_FRAME_SIZE, ErrorCode, Frame, FrameError, FrameHead, HEAD_LEN, Priority, Settings,
+};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn corpus() -> Option<PathBuf> {
+    let data = env::var_os("HALFCLOSE_DATA")
+        .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data").into(), PathBuf::from);
+    let corpus = data.join("http2-frame-test-case");
+    if !corpus.is_dir() {
+        println!("skipped: no {} (HALFCLOSE_DATA names the folder above it)", corpus.display());
+        return None;
+    }
+    Some(corpus)
+}
+
+fn cases(folder: &Path) -> Vec<(String, Value)> {
+    let mut cases = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            cases.extend(self::cases(&path));
+        } else if path.extension().is_some_and(|extension| extension == "json") {
+            let case = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            cases.push((path.display().to_string(), case));
+        }
+    }
+    cases
+}
+
+fn octets(hex: &str) -> Vec<u8> {
+    assert!(hex.len().is_multiple_of(2));
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+fn text(octets: &[u8]) -> Value {
+    Value::from(std::str::from_utf8(octets).unwrap())
+}
+
+/// The pad length as the corpus counts it, with the padding itself, which a frame does not keep.
+fn padding(pad_len: Option<u8>, payload: &[u8]) -> [Value; 2] {
+    match pad_len {
+        Some(length) => [json!(length), text(&payload[payload.len() - usize::from(length)..])],
+        None => [Value::Null, Value::Null],
+    }
+}
+
+/// Dependency, exclusive flag and weight (1 to 256) as the corpus has them.
+fn priority(priority: Option<Priority>) -> [Value; 3] {
+    match priority {
+        Some(fields) => {
+            [json!(fields.depends_on.get()), json!(fields.exclusive), json!(u32::from(fields.weight) + 1)]
+        }
+        None => [Value::Null, Value::Null, Value::Null],
+    }
+}
+
+fn settings(settings: Settings<'_>) -> Value {
+    settings.iter().map(|setting| json!([setting.id.0, setting.value])).collect()
+}
+
+/// `frame_payload` as the corpus would have it for this frame.
+fn described(frame: &Frame<'_>, payload: &[u8]) -> Value {
+    match frame {
+        Frame::Data(data) => {
+            let [padding_length, padding] = padding(data.pad_len, payload);
+            json!({ "data": text(data.data), "padding_length": padding_length, "padding": padding })
+        }
+        Frame::Headers(headers) => {
+            let [padding_length, padding] = padding(headers.pad_len, payload);
+            let [stream_dependency, exclusive, weight] = priority(headers.priority);
+            json!({
+                "stream_dependency": stream_dependency, "exclusive": exclusive, "weight": weight,
+                "header_block_fragment": text(headers.fragment),
+                "padding_length": padding_length, "padding": padding,
+            })
+        }
+        Frame::Priority(frame) => {
+            let [stream_dependency, exclusive, weight] = priority(Some(frame.priority));
+            json!({
+                "stream_dependency": stream_dependency, "exclusive": exclusive, "weight": weight,
+                "padding_length": null, "padding": null,
+            })
+        }
+        Frame::RstStream(frame) => json!({ "error_code": frame.code.0 }),
+        Frame::Settings(frame) => json!({ "settings": settings(*frame) }),
+        Frame::PushPromise(promise) => {
+            let [padding_length, padding] = padding(promise.pad_len, payload);
+            json!({
+                "promised_stream_id": promise.promised.get(), "header_block_fragment": text(promise.fragment),
+                "padding_length": padding_length, "padding": padding,
+            })
+        }
+        Frame::Ping(ping) => json!({ "opaque_data": text(&ping.data) }),
+        Frame::GoAway(frame) => json!({
+            "last_stream_id": frame.last_stream.get(), "error_code": frame.code.0,
+            "additional_debug_data": text(frame.debug),
+        }),
+        Frame::WindowUpdate(frame) => json!({ "window_size_increment": frame.increment }),
+        Frame::Continuation(frame) => json!({ "header_block_fragment": text(frame.fragment) }),
+        Frame::Unknown { .. } => Value::Null,
+    }
+}
+
+fn read(wire: &[u8]) -> Result<(FrameHead, Frame<'_>), FrameError> {
+    let (head, payload) = wire.split_first_chunk::<HEAD_LEN>().unwrap();
+    let head = FrameHead::parse(head);
+    head.check_length(DEFAULT_MAX_FRAME_SIZE)?;
+    assert_eq!(head.length as usize, payload.len());
+    Ok((head, Frame::parse(&head, payload)?))
+}
+
+fn check_normal(path: &str, wire: &[u8], expected: &Value) {
+    let (head, frame) = read(wire).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let payload = &wire[HEAD_LEN..];
+    let met = json!({
+        "length": head.length, "type": u8::from(head.kind), "flags": head.flags.0,
+        "stream_identifier": head.stream.get(), "frame_payload": described(&frame, payload),
+    });
+    assert_eq!(&met, expected, "{path}");
+
+    // The corpus pads with text, a sender with zeros (RFC 9113 §6.1).
+    let mut zeroed = wire.to_vec();
+    if let Some(length) = expected["frame_payload"]["padding_length"].as_u64() {
+        let start = zeroed.len() - usize::try_from(length).unwrap();
+        zeroed[start..].fill(0);
+    }
+    let mut written = Vec::new();
+    frame.write(&mut written).unwrap();
+    assert_eq!(written, zeroed, "{path}");
+}
+
+fn check_error(path: &str, wire: &[u8], allowed: &[Value]) {
+    let error = read(wire).expect_err(path);
+    let ErrorCode(code) = error.code();
+    assert!(allowed.contains(&json!(code)), "{path}: {error} has {code}, allowed are {allowed:?}");
+}
+
+#[test]
+fn every_case_of_the_corpus() {
+    let Some(corpus) = corpus() else { return };
+    let (mut kinds, mut errors) = ([false; 10], 0);
+    for (path, case) in cases(&corpus) {
+        let wire = octets(case["wire"].as_str().unwrap());
+        if let Some(allowed) = case["error"].as_array() {
+            check_error(&path, &wire, allowed);
+            errors += 1;
+        } else {
+            check_normal(&path, &wire, &case["frame"]);
+            kinds[usize::from(wire[3])] = true;
+        }
+    }
+    assert_eq!(kinds, [true; 10], "a normal case of each kind");
+    assert!(errors >= 22, "{errors} error cases");
+}
