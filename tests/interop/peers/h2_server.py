@@ -98,7 +98,6 @@ class Connection(asyncio.Protocol):
             self.problems.append(f"request content-type is {headers.get('content-type')!r}")
         self._bodies[stream_id] = bytearray()
         self.open_streams.add(stream_id)
-        self.case.opened(self)
 
     def _complete(self, stream_id):
         body = self._bodies.pop(stream_id, None)
