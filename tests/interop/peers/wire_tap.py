@@ -102,7 +102,9 @@ class _Reader:
             if "END_STREAM" in frame.flags:
                 half.ended = True
             if "END_HEADERS" in frame.flags:
-                half.header_blocks.append(self._decoder.decode(self._block))
+                # Two C-core peers agree on binary values without base64 (gRFC G1), so not every value is UTF-8.
+                fields = self._decoder.decode(self._block, raw=True)
+                half.header_blocks.append([(n.decode("latin-1"), v.decode("latin-1")) for n, v in fields])
                 self._block = b""
         elif isinstance(frame, DataFrame):
             half = self._half(frame.stream_id)
