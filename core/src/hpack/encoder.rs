@@ -1,0 +1,202 @@
+//! Fields to header blocks.
+
+use super::index::{Hashes, Index};
+use super::static_table::Found;
+use super::table::{self, OVERHEAD, Table};
+use super::{DEFAULT_TABLE_SIZE, huffman, integer, static_table};
+
+/// Whether a field goes into the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Indexing {
+    /// The field is likely to come again as it is (RFC 7541 §6.2.1).
+    Incremental,
+    /// The field varies: an entry for it would only drive others out (RFC 7541 §6.2.2).
+    Without,
+    /// The value is sensitive: it must not be compressed by reference here or on any hop after (RFC 7541 §6.2.3 and
+    /// §7.1.3).
+    Never,
+}
+
+/// The sending side of a connection's header compression (RFC 7541).
+///
+/// It owns no memory until the first field goes into the table.
+///
+/// ```
+/// use halfclose::hpack::{Encoder, Indexing};
+///
+/// let mut encoder = Encoder::new(4096);
+/// let (mut first, mut second) = (Vec::new(), Vec::new());
+/// encoder.begin(&mut first);
+/// encoder.field(b":path", b"/pkg.Service/Method", Indexing::Incremental, &mut first);
+/// encoder.begin(&mut second);
+/// encoder.field(b":path", b"/pkg.Service/Method", Indexing::Incremental, &mut second);
+/// assert_eq!(second, [0xbe]);
+/// ```
+#[derive(Debug)]
+pub struct Encoder {
+    table: Table,
+    index: Index,
+    /// Most that the table may have, whatever the peer allows.
+    cap: usize,
+    pending: Option<Pending>,
+}
+
+/// Size updates for the start of the next block (RFC 7541 §4.2).
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    smallest: usize,
+    last: usize,
+}
+
+impl Encoder {
+    /// An encoder whose table never has more than `max_table_size` octets nor more than the peer allows. Until
+    /// [`set_peer_max_table_size`](Self::set_peer_max_table_size) that is [`DEFAULT_TABLE_SIZE`] (RFC 9113 §6.5.2); a
+    /// smaller `max_table_size` is told to the peer in the first block.
+    #[must_use]
+    pub fn new(max_table_size: usize) -> Self {
+        let mut encoder = Self {
+            table: Table::new(DEFAULT_TABLE_SIZE),
+            index: Index::default(),
+            cap: table::clamp(max_table_size),
+            pending: None,
+        };
+        encoder.resize(DEFAULT_TABLE_SIZE);
+        encoder
+    }
+
+    /// The peer's SETTINGS_HEADER_TABLE_SIZE is now `size` octets. Where that changes our table's size, the next block
+    /// begins by saying so: with the smallest size since the block before, then the last (RFC 7541 §4.2).
+    pub fn set_peer_max_table_size(&mut self, size: u32) {
+        self.resize(size as usize);
+    }
+
+    fn resize(&mut self, allowed: usize) {
+        let last = allowed.min(self.cap);
+        if self.pending.is_none() && last == self.table.max_size() {
+            return;
+        }
+        let smallest = self.pending.map_or(last, |pending| pending.smallest.min(last));
+        self.pending = Some(Pending { smallest, last });
+        self.table.touch();
+    }
+
+    /// Starts a block: appends the size updates that are due to `out`. Must come before the block's first field.
+    pub fn begin(&mut self, out: &mut Vec<u8>) {
+        if let Some(pending) = self.pending.take() {
+            self.update(pending, out);
+        }
+    }
+
+    #[inline(never)]
+    fn update(&mut self, Pending { smallest, last }: Pending, out: &mut Vec<u8>) {
+        self.table.touch();
+        if smallest < last {
+            integer::encode(smallest, 0x1f, 0x20, out);
+            self.table.set_max_size(smallest);
+        }
+        integer::encode(last, 0x1f, 0x20, out);
+        self.table.set_max_size(last);
+    }
+
+    /// Appends a field to `out`. `name` must be in lower case (RFC 9113 §8.2.1), which is not checked.
+    ///
+    /// A field that takes more than three quarters of the table is not put into it whatever `indexing` says. Strings are
+    /// Huffman-coded where that is shorter.
+    pub fn field(&mut self, name: &[u8], value: &[u8], indexing: Indexing, out: &mut Vec<u8>) {
+        let known = static_table::find(name, value);
+        if indexing == Indexing::Never {
+            return self.literal_never(known, name, value, out);
+        }
+        if let Found::Field(index) = known {
+            return integer::encode(index as usize, 0x7f, 0x80, out);
+        }
+        let hashes = Hashes::new(name, value);
+        if let Some(nth) = self.index.find_field(&self.table, hashes, name, value) {
+            return integer::encode(dynamic_index(nth), 0x7f, 0x80, out);
+        }
+        let name_index = match known {
+            Found::Name(index) => index as usize,
+            _ => self.index.find_name(&self.table, hashes, name).map_or(0, dynamic_index),
+        };
+        if indexing == Indexing::Incremental && self.is_worth_an_entry(name, value) {
+            literal(name_index, 0x3f, 0x40, name, value, out);
+            if self.table.insert(name, value) {
+                self.index.add(&self.table, hashes);
+            }
+        } else {
+            literal(name_index, 0x0f, 0x00, name, value, out);
+        }
+    }
+
+    fn literal_never(&self, known: Found, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+        let name_index = match known {
+            Found::Field(index) | Found::Name(index) => index as usize,
+            Found::Nothing => {
+                let hashes = Hashes::new(name, b"");
+                self.index.find_name(&self.table, hashes, name).map_or(0, dynamic_index)
+            }
+        };
+        literal(name_index, 0x0f, 0x10, name, value, out);
+    }
+
+    /// Whether an entry leaves at least a quarter of the table to others.
+    #[inline]
+    fn is_worth_an_entry(&self, name: &[u8], value: &[u8]) -> bool {
+        let size = name.len().saturating_add(value.len()).saturating_add(OVERHEAD);
+        size <= self.table.max_size() / 4 * 3
+    }
+
+    /// Changes with every insertion into the table, every eviction and every change of its size, also one that the next
+    /// [`begin`](Self::begin) will tell of. A block whose encoding left it as it was may be sent again, octet for
+    /// octet, while it stands.
+    #[must_use]
+    #[inline]
+    pub const fn generation(&self) -> u64 {
+        self.table.generation()
+    }
+
+    /// Size of the table's entries in octets, 32 for each included (RFC 7541 §4.1).
+    #[must_use]
+    pub const fn table_size(&self) -> usize {
+        self.table.size()
+    }
+
+    /// Gives back all memory but the table's content.
+    pub fn shrink(&mut self) {
+        self.table.shrink();
+        if self.table.len() == 0 {
+            self.index = Index::default();
+        }
+    }
+}
+
+/// The index of the `nth` newest entry of the dynamic table (RFC 7541 §2.3.3).
+#[inline]
+const fn dynamic_index(nth: u32) -> usize {
+    static_table::LEN as usize + 1 + nth as usize
+}
+
+/// Appends a literal; `name_index` is 0 for a name that is in no table (RFC 7541 §6.2).
+fn literal(name_index: usize, mask: u8, pattern: u8, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    integer::encode(name_index, mask, pattern, out);
+    if name_index == 0 {
+        string(name, out);
+    }
+    string(value, out);
+}
+
+/// Appends a string literal, in the Huffman code where that is shorter (RFC 7541 §5.2).
+fn string(text: &[u8], out: &mut Vec<u8>) {
+    let coded = huffman::encoded_len(text);
+    if coded < text.len() {
+        integer::encode(coded, 0x7f, 0x80, out);
+        out.reserve(coded);
+        huffman::encode(text, out);
+    } else {
+        integer::encode(text.len(), 0x7f, 0x00, out);
+        out.extend_from_slice(text);
+    }
+}
+
+#[cfg(test)]
+mod tests;

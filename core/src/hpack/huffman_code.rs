@@ -1,0 +1,193 @@
+//! The Huffman code of RFC 7541 appendix B, built at compile time from the lengths of its codes.
+//!
+//! The code is canonical: codes rise with their length and, within a length, with the symbol. So the 257 lengths are
+//! the whole of it.
+// Everything here but the constants runs at compile time, where an index out of range is a build error.
+#![allow(clippy::indexing_slicing)]
+
+/// The symbol that ends a string; never sent whole, its first bits are the padding.
+const EOS: usize = 256;
+
+/// Length in bits of each octet's code and, last, of EOS (RFC 7541 appendix B).
+#[rustfmt::skip]
+const LENGTHS: [u8; 257] = [
+    13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,
+    6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10,
+    13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6,
+    15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5, 6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7, 15, 11, 14, 13, 28,
+    20, 22, 20, 20, 22, 22, 22, 23, 22, 23, 23, 23, 23, 23, 24, 23, 24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24,
+    22, 21, 20, 22, 22, 23, 23, 21, 23, 22, 22, 24, 21, 22, 23, 23, 21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23,
+    26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25, 19, 21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28, 27, 27, 27,
+    20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23, 26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26,
+    30,
+];
+
+/// Bits by which [`PAIRS`] is indexed.
+pub(super) const PEEK: u32 = 11;
+
+/// Codes longer than [`PEEK`] bits, by rising length.
+pub(super) const LONG_ROWS: usize = 15;
+
+/// All symbols but EOS by rising code; `CODES` and `LONG` follow from it.
+pub(super) static SORTED: [u8; 256] = sorted();
+
+/// Code of each octet, right-aligned, and its length in bits.
+pub(super) static CODES: [Code; 256] = codes();
+
+/// For each run of [`PEEK`] bits the one or two symbols whose codes lie whole at its start.
+pub(super) static PAIRS: [Pair; 1 << PEEK] = pairs();
+
+/// The codes that [`PAIRS`] is too short for.
+pub(super) static LONG: [LongRow; LONG_ROWS] = long_rows();
+
+/// A code: its bits, right-aligned, and how many there are.
+#[derive(Clone, Copy)]
+pub(super) struct Code {
+    pub(super) bits: u32,
+    pub(super) len: u8,
+}
+
+/// What a run of [`PEEK`] bits begins with, packed: two octets of symbols (the first lowest), then eight times the
+/// number of symbols, then the bits that they take. All zero where the first code is longer than the run.
+#[derive(Clone, Copy)]
+pub(super) struct Pair(u32);
+
+impl Pair {
+    pub(super) const NONE: Self = Self(0);
+
+    const fn new(symbols: u32, count: u32, bits: u32) -> Self {
+        Self(symbols | (count * 8) << 16 | bits << 24)
+    }
+
+    /// The symbols, the first in the lowest octet; zero where there is none.
+    #[inline]
+    pub(super) const fn symbols(self) -> u64 {
+        (self.0 & 0xffff) as u64
+    }
+
+    /// Eight times the number of symbols: 0, 8 or 16.
+    #[inline]
+    pub(super) const fn width(self) -> u32 {
+        self.0 >> 16 & 0xff
+    }
+
+    /// Bits that the symbols' codes take: 0 to [`PEEK`].
+    #[inline]
+    pub(super) const fn bits(self) -> u32 {
+        self.0 >> 24
+    }
+}
+
+/// All codes of one length over [`PEEK`].
+#[derive(Clone, Copy)]
+pub(super) struct LongRow {
+    /// First 32 bits that are past this length's codes, the codes being left-aligned.
+    pub(super) end: u64,
+    /// The first code, right-aligned.
+    pub(super) first: u32,
+    /// Where the first code's symbol stands in [`SORTED`].
+    pub(super) rank: u16,
+    /// Length in bits.
+    pub(super) len: u8,
+}
+
+const fn sorted() -> [u8; 256] {
+    let mut sorted = [0; 256];
+    let mut rank = 0;
+    let mut len = 1;
+    while len <= 30 {
+        let mut symbol = 0;
+        while symbol < EOS {
+            if LENGTHS[symbol] == len {
+                sorted[rank] = symbol as u8;
+                rank += 1;
+            }
+            symbol += 1;
+        }
+        len += 1;
+    }
+    assert!(rank == 256);
+    sorted
+}
+
+const fn codes() -> [Code; 256] {
+    let sorted = sorted();
+    let mut codes = [Code { bits: 0, len: 0 }; 256];
+    let mut next = 0;
+    let mut len = 0;
+    let mut rank = 0;
+    while rank < 256 {
+        let symbol = sorted[rank] as usize;
+        next <<= LENGTHS[symbol] - len;
+        len = LENGTHS[symbol];
+        codes[symbol] = Code { bits: next, len };
+        next += 1;
+        rank += 1;
+    }
+    // EOS is the last code of all, and all ones.
+    assert!(len == LENGTHS[EOS] && next == (1 << len) - 1);
+    codes
+}
+
+/// For each run of bits the first symbol and its length, zero where that is over [`PEEK`].
+const fn singles() -> [(u8, u32); 1 << PEEK] {
+    let codes = codes();
+    let mut singles = [(0, 0); 1 << PEEK];
+    let mut symbol = 0;
+    while symbol < 256 {
+        let code = codes[symbol];
+        let len = code.len as u32;
+        if len <= PEEK {
+            let mut run = code.bits << (PEEK - len);
+            let end = (code.bits + 1) << (PEEK - len);
+            while run < end {
+                singles[run as usize] = (symbol as u8, len);
+                run += 1;
+            }
+        }
+        symbol += 1;
+    }
+    singles
+}
+
+const fn pairs() -> [Pair; 1 << PEEK] {
+    let singles = singles();
+    let mut pairs = [Pair::NONE; 1 << PEEK];
+    let mut run = 0;
+    while run < singles.len() {
+        let (first, len) = singles[run];
+        if len > 0 {
+            let (second, more) = singles[(run << len) & ((1 << PEEK) - 1)];
+            pairs[run] = if more > 0 && len + more <= PEEK {
+                Pair::new(first as u32 | (second as u32) << 8, 2, len + more)
+            } else {
+                Pair::new(first as u32, 1, len)
+            };
+        }
+        run += 1;
+    }
+    pairs
+}
+
+const fn long_rows() -> [LongRow; LONG_ROWS] {
+    let sorted = sorted();
+    let codes = codes();
+    let mut rows = [LongRow { end: 0, first: 0, rank: 0, len: 0 }; LONG_ROWS];
+    let mut row = 0;
+    let mut rank = 0;
+    while rank < 256 {
+        let code = codes[sorted[rank] as usize];
+        if code.len as u32 > PEEK {
+            if rows[row].len != 0 && rows[row].len != code.len {
+                row += 1;
+            }
+            if rows[row].len == 0 {
+                rows[row] = LongRow { end: 0, first: code.bits, rank: rank as u16, len: code.len };
+            }
+            rows[row].end = (code.bits as u64 + 1) << (32 - code.len);
+        }
+        rank += 1;
+    }
+    assert!(row == LONG_ROWS - 1);
+    rows
+}

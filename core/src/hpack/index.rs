@@ -1,0 +1,167 @@
+//! Finds a field in the encoder's dynamic table.
+//!
+//! Every entry stands in two chains, newest first: one of entries with the same hash of name and value, one of entries
+//! with the same hash of the name. A chain ends at the first entry that the table has evicted, so eviction costs
+//! nothing here. The hashes are fixed and weak by intent: a search compares octets before it believes, and all that it
+//! can compare is what the table holds, a few kibibytes at most.
+
+use super::table::Table;
+
+/// Chains and links of the smallest index, a power of two.
+const FEWEST: usize = 8;
+
+#[derive(Clone, Copy, Default, Debug)]
+struct Link {
+    field_hash: u32,
+    name_hash: u32,
+    /// Number of the next older entry in either chain; of no meaning unless that entry is live and older.
+    older_field: u32,
+    older_name: u32,
+}
+
+/// The hashes of a field.
+#[derive(Clone, Copy)]
+pub(super) struct Hashes {
+    field: u32,
+    name: u32,
+}
+
+impl Hashes {
+    #[inline]
+    pub(super) fn new(name: &[u8], value: &[u8]) -> Self {
+        let name = digest(name);
+        let field = digest(value).wrapping_add(name.rotate_left(23)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        Self { field: (field >> 32) as u32, name: (name >> 32) as u32 }
+    }
+}
+
+/// A hash of the length, the first eight octets and the last eight.
+#[inline]
+fn digest(text: &[u8]) -> u64 {
+    let (first, last) = match (text.first_chunk(), text.last_chunk()) {
+        (Some(&first), Some(&last)) => (u64::from_le_bytes(first), u64::from_le_bytes(last)),
+        _ => digest_short(text),
+    };
+    let mixed = (first ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29 ^ last).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+#[inline]
+fn digest_short(text: &[u8]) -> (u64, u64) {
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(&first), Some(&last)) => {
+            (u64::from(u32::from_le_bytes(first)), u64::from(u32::from_le_bytes(last)))
+        }
+        _ => (text.iter().fold(0, |all, &octet| all << 8 | u64::from(octet)), 0),
+    }
+}
+
+/// The chains of a [`Table`]. Owns no memory until the first insertion.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// Newest entry of each chain; as many chains as links.
+    fields: Vec<u32>,
+    names: Vec<u32>,
+    /// By the entry's number; a power of two.
+    links: Vec<Link>,
+}
+
+impl Index {
+    /// The newest entry with this name and value, counted from the newest.
+    #[inline]
+    pub(super) fn find_field(&self, table: &Table, hashes: Hashes, name: &[u8], value: &[u8]) -> Option<u32> {
+        let mut walk = Walk::new(&self.fields, hashes.field);
+        while let Some((nth, link)) = walk.next(table, &self.links) {
+            if link.field_hash == hashes.field && table.get(nth) == Some((name, value)) {
+                return Some(nth);
+            }
+            walk.number = link.older_field;
+        }
+        None
+    }
+
+    /// The newest entry with this name, counted from the newest.
+    #[inline]
+    pub(super) fn find_name(&self, table: &Table, hashes: Hashes, name: &[u8]) -> Option<u32> {
+        let mut walk = Walk::new(&self.names, hashes.name);
+        while let Some((nth, link)) = walk.next(table, &self.links) {
+            if link.name_hash == hashes.name && table.get(nth).is_some_and(|(same, _)| same == name) {
+                return Some(nth);
+            }
+            walk.number = link.older_name;
+        }
+        None
+    }
+
+    /// Enters the table's newest entry.
+    #[inline]
+    pub(super) fn add(&mut self, table: &Table, hashes: Hashes) {
+        if table.len() as usize > self.links.len() {
+            self.grow(table);
+        }
+        self.link(table.inserted().wrapping_sub(1), hashes);
+    }
+
+    #[inline]
+    fn link(&mut self, number: u32, hashes: Hashes) {
+        let mask = self.links.len().wrapping_sub(1);
+        let (Some(field), Some(name), Some(link)) = (
+            self.fields.get_mut(hashes.field as usize & mask),
+            self.names.get_mut(hashes.name as usize & mask),
+            self.links.get_mut(number as usize & mask),
+        ) else {
+            return;
+        };
+        *link =
+            Link { field_hash: hashes.field, name_hash: hashes.name, older_field: *field, older_name: *name };
+        *field = number;
+        *name = number;
+    }
+
+    /// Doubles the chains and links and enters the older entries anew.
+    #[inline(never)]
+    fn grow(&mut self, table: &Table) {
+        let old = std::mem::take(&mut self.links);
+        let count = (2 * old.len()).max(FEWEST);
+        self.links = vec![Link::default(); count];
+        // No entry is as far back as this number, so it ends a chain.
+        let none = table.inserted();
+        self.fields = vec![none; count];
+        self.names = vec![none; count];
+        for nth in (1..table.len()).rev() {
+            let number = table.inserted().wrapping_sub(nth).wrapping_sub(1);
+            if let Some(link) = old.get(number as usize & old.len().wrapping_sub(1)) {
+                self.link(number, Hashes { field: link.field_hash, name: link.name_hash });
+            }
+        }
+    }
+}
+
+/// A way down a chain.
+struct Walk {
+    /// The entry to look at next.
+    number: u32,
+    /// Age of the entry before it, 1 being the newest's; ages must rise.
+    age: u32,
+}
+
+impl Walk {
+    #[inline]
+    fn new(heads: &[u32], hash: u32) -> Self {
+        // An empty index has no live entries to be mistaken for this number.
+        let number = heads.get(hash as usize & heads.len().wrapping_sub(1)).copied().unwrap_or_default();
+        Self { number, age: 0 }
+    }
+
+    /// The entry's place from the newest and its link; none at the end of the chain.
+    #[inline]
+    fn next<'a>(&mut self, table: &Table, links: &'a [Link]) -> Option<(u32, &'a Link)> {
+        let age = table.inserted().wrapping_sub(self.number);
+        if age <= self.age || age > table.len() {
+            return None;
+        }
+        self.age = age;
+        let link = links.get(self.number as usize & links.len().wrapping_sub(1))?;
+        Some((age - 1, link))
+    }
+}

@@ -1,0 +1,221 @@
+//! The static table (RFC 7541 appendix A).
+// The functions that index run at compile time, where an index out of range is a build error.
+#![allow(clippy::indexing_slicing)]
+
+/// Entries of the static table; the dynamic table's indices follow.
+pub(super) const LEN: u32 = 61;
+
+/// Name and value of each entry; index 1 stands first.
+#[rustfmt::skip]
+static ENTRIES: [(&[u8], &[u8]); LEN as usize] = TABLE;
+
+#[rustfmt::skip]
+const TABLE: [(&[u8], &[u8]); LEN as usize] = [
+    (b":authority", b""),
+    (b":method", b"GET"),
+    (b":method", b"POST"),
+    (b":path", b"/"),
+    (b":path", b"/index.html"),
+    (b":scheme", b"http"),
+    (b":scheme", b"https"),
+    (b":status", b"200"),
+    (b":status", b"204"),
+    (b":status", b"206"),
+    (b":status", b"304"),
+    (b":status", b"400"),
+    (b":status", b"404"),
+    (b":status", b"500"),
+    (b"accept-charset", b""),
+    (b"accept-encoding", b"gzip, deflate"),
+    (b"accept-language", b""),
+    (b"accept-ranges", b""),
+    (b"accept", b""),
+    (b"access-control-allow-origin", b""),
+    (b"age", b""),
+    (b"allow", b""),
+    (b"authorization", b""),
+    (b"cache-control", b""),
+    (b"content-disposition", b""),
+    (b"content-encoding", b""),
+    (b"content-language", b""),
+    (b"content-length", b""),
+    (b"content-location", b""),
+    (b"content-range", b""),
+    (b"content-type", b""),
+    (b"cookie", b""),
+    (b"date", b""),
+    (b"etag", b""),
+    (b"expect", b""),
+    (b"expires", b""),
+    (b"from", b""),
+    (b"host", b""),
+    (b"if-match", b""),
+    (b"if-modified-since", b""),
+    (b"if-none-match", b""),
+    (b"if-range", b""),
+    (b"if-unmodified-since", b""),
+    (b"last-modified", b""),
+    (b"link", b""),
+    (b"location", b""),
+    (b"max-forwards", b""),
+    (b"proxy-authenticate", b""),
+    (b"proxy-authorization", b""),
+    (b"range", b""),
+    (b"referer", b""),
+    (b"refresh", b""),
+    (b"retry-after", b""),
+    (b"server", b""),
+    (b"set-cookie", b""),
+    (b"strict-transport-security", b""),
+    (b"transfer-encoding", b""),
+    (b"user-agent", b""),
+    (b"vary", b""),
+    (b"via", b""),
+    (b"www-authenticate", b""),
+];
+
+/// Name and value of the entry with this index, 1 to [`LEN`].
+#[inline]
+pub(super) fn get(index: u32) -> Option<(&'static [u8], &'static [u8])> {
+    ENTRIES.get(index.wrapping_sub(1) as usize).copied()
+}
+
+/// What the static table has for a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The entry with this index is the field.
+    Field(u32),
+    /// The entry with this index, the first of several, has its name.
+    Name(u32),
+    /// No entry has its name.
+    Nothing,
+}
+
+/// Looks a field up.
+#[inline]
+pub(super) fn find(name: &[u8], value: &[u8]) -> Found {
+    let slot = SLOTS.names.get(slot(name, SLOTS.multiplier)).copied().unwrap_or(0);
+    let first = u32::from(slot);
+    match get(first) {
+        Some((same, _)) if same == name => find_value(first, name, value),
+        _ => Found::Nothing,
+    }
+}
+
+#[inline]
+fn find_value(first: u32, name: &[u8], value: &[u8]) -> Found {
+    // Entries of one name stand together.
+    let mut index = first;
+    while let Some((same, known)) = get(index)
+        && same == name
+    {
+        if known == value {
+            return Found::Field(index);
+        }
+        index += 1;
+    }
+    Found::Name(first)
+}
+
+/// A perfect hash of the names: each has a slot of its own.
+struct Slots {
+    /// The multiplier that parts them.
+    multiplier: u32,
+    /// Index of the first entry of the slot's name; 0 where the slot is empty.
+    names: [u8; 256],
+}
+
+static SLOTS: Slots = slots();
+
+/// The slot of a name: its length and three of its octets, multiplied.
+#[inline]
+const fn slot(name: &[u8], multiplier: u32) -> usize {
+    let len = name.len();
+    let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return 0 };
+    let middle = name[len / 2];
+    let key = first as u32 | (middle as u32) << 8 | (last as u32) << 16 | (len as u32) << 24;
+    (key.wrapping_mul(multiplier) >> 24) as usize
+}
+
+/// Tries multipliers until one parts all names.
+const fn slots() -> Slots {
+    let mut multiplier = 0x9e37_79b1;
+    loop {
+        if let Some(names) = parted(multiplier) {
+            return Slots { multiplier, names };
+        }
+        multiplier = multiplier.wrapping_mul(0x2c92_77b5) | 1;
+    }
+}
+
+const fn parted(multiplier: u32) -> Option<[u8; 256]> {
+    let mut names = [0; 256];
+    let mut at = 0;
+    while at < TABLE.len() {
+        let slot = slot(TABLE[at].0, multiplier);
+        if names[slot] == 0 {
+            names[slot] = at as u8 + 1;
+        } else if !same(TABLE[names[slot] as usize - 1].0, TABLE[at].0) {
+            return None;
+        }
+        at += 1;
+    }
+    Some(names)
+}
+
+const fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_every_entry_and_every_name() {
+        for index in 1..=LEN {
+            let (name, value) = get(index).unwrap();
+            assert_eq!(find(name, value), Found::Field(index));
+            let first = (1..=LEN).find(|&other| get(other).unwrap().0 == name).unwrap();
+            assert_eq!(find(name, b"nowhere in the table"), Found::Name(first));
+        }
+        assert_eq!(get(0), None);
+        assert_eq!(get(LEN + 1), None);
+    }
+
+    #[test]
+    fn finds_nothing_else() {
+        for index in 1..=LEN {
+            let (name, value) = get(index).unwrap();
+            for at in 0..name.len() {
+                let mut other = name.to_vec();
+                other[at] ^= 1;
+                let known = (1..=LEN).any(|index| get(index).unwrap().0 == other);
+                assert!(known || find(&other, value) == Found::Nothing);
+            }
+            let longer = [name, b"x"].concat();
+            assert_eq!(find(&longer, value), Found::Nothing);
+            let shorter = &name[..name.len() - 1];
+            let known = (1..=LEN).any(|index| get(index).unwrap().0 == shorter);
+            assert!(known || find(shorter, value) == Found::Nothing);
+        }
+        assert_eq!(find(b"", b""), Found::Nothing);
+        assert_eq!(find(b"x", b""), Found::Nothing);
+    }
+
+    #[test]
+    fn ends_of_the_appendix() {
+        assert_eq!(get(1), Some((&b":authority"[..], &b""[..])));
+        assert_eq!(get(61), Some((&b"www-authenticate"[..], &b""[..])));
+    }
+}

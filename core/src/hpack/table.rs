@@ -1,0 +1,296 @@
+//! The dynamic table (RFC 7541 §2.3.2 and §4): a ring of entries over one store of octets.
+
+/// What an entry counts for besides its octets (RFC 7541 §4.1).
+pub(super) const OVERHEAD: usize = 32;
+
+/// Most octets that a table may have whatever is announced, so that positions fit 32 bits.
+const CEILING: usize = 1 << 30;
+
+/// `size` as a table can have it, in octets.
+pub(super) const fn clamp(size: usize) -> usize {
+    if size < CEILING { size } else { CEILING }
+}
+
+/// Slots of the smallest ring, a power of two.
+const FEWEST_SLOTS: usize = 8;
+
+/// Octets of the smallest store.
+const SMALLEST_STORE: usize = 128;
+
+/// An entry's octets: the name and, right behind it, the value.
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    /// Position of the name in the endless run of octets ever stored, modulo 2^32.
+    at: u32,
+    name_len: u32,
+    value_len: u32,
+}
+
+impl Entry {
+    const fn end(self) -> u32 {
+        self.at.wrapping_add(self.name_len).wrapping_add(self.value_len)
+    }
+
+    const fn size(self) -> usize {
+        self.name_len as usize + self.value_len as usize + OVERHEAD
+    }
+}
+
+/// The dynamic table. Entries are numbered from 0, the newest; it owns no memory until the first insertion.
+///
+/// New octets go to the end of the store; eviction moves its beginning on. When the store is full the live octets move
+/// to its front, or to a larger one, which stays below one and a half of the maximum size: a move is paid for by
+/// insertions of at least a third of the octets moved.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    store: Vec<u8>,
+    /// Position of the store's first octet.
+    base: u32,
+    /// Position of the oldest entry's first octet.
+    head: u32,
+    /// A power of two of slots, or none.
+    ring: Vec<Entry>,
+    /// Insertions so far, modulo 2^32; the next entry's slot.
+    inserted: u32,
+    len: u32,
+    size: usize,
+    max_size: usize,
+    generation: u64,
+    /// Holds a name that an insertion both refers to and evicts, when its octets must move.
+    spare: Vec<u8>,
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}+{}+{}", self.at, self.name_len, self.value_len)
+    }
+}
+
+impl Table {
+    pub(super) fn new(max_size: usize) -> Self {
+        Self { max_size: clamp(max_size), ..Self::default() }
+    }
+
+    /// Entries in the table.
+    #[inline]
+    pub(super) const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Size of the entries, [`OVERHEAD`] included.
+    pub(super) const fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) const fn max_size(&self) -> usize {
+        self.max_size
+    }
+
+    /// Insertions so far, modulo 2^32: the newest entry is the one before this number.
+    #[inline]
+    pub(super) const fn inserted(&self) -> u32 {
+        self.inserted
+    }
+
+    /// Changes with every insertion, eviction and change of the maximum size.
+    #[inline]
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Makes the generation another one.
+    #[inline]
+    pub(super) const fn touch(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// Name and value of the `nth` newest entry.
+    #[inline]
+    pub(super) fn get(&self, nth: u32) -> Option<(&[u8], &[u8])> {
+        let entry = self.entry(nth)?;
+        let octets = self.store.get(entry.at.wrapping_sub(self.base) as usize..)?;
+        let (name, rest) = octets.split_at_checked(entry.name_len as usize)?;
+        Some((name, rest.get(..entry.value_len as usize)?))
+    }
+
+    #[inline]
+    fn entry(&self, nth: u32) -> Option<Entry> {
+        if nth >= self.len {
+            return None;
+        }
+        self.ring.get(self.slot(self.inserted.wrapping_sub(nth).wrapping_sub(1))).copied()
+    }
+
+    #[inline]
+    fn slot(&self, number: u32) -> usize {
+        number as usize & self.ring.len().wrapping_sub(1)
+    }
+
+    /// Sets the maximum size and evicts what no longer fits (RFC 7541 §4.3).
+    pub(super) fn set_max_size(&mut self, max_size: usize) {
+        let max_size = clamp(max_size);
+        if max_size == self.max_size {
+            return;
+        }
+        self.max_size = max_size;
+        self.touch();
+        self.evict_to(max_size);
+        if self.store.capacity() > self.largest_store() {
+            self.shrink();
+        }
+    }
+
+    /// Inserts an entry, evicting what it takes; one larger than the table empties it instead (RFC 7541 §4.4).
+    pub(super) fn insert(&mut self, name: &[u8], value: &[u8]) -> bool {
+        if !self.make_way(name.len(), value.len()) {
+            return false;
+        }
+        self.make_room(name.len() + value.len());
+        self.store.extend_from_slice(name);
+        self.store.extend_from_slice(value);
+        self.record(name.len(), value.len());
+        true
+    }
+
+    /// Inserts an entry with the name of the `nth` newest one, which the insertion itself may evict (RFC 7541 §4.4).
+    pub(super) fn insert_named_as(&mut self, nth: u32, value: &[u8]) {
+        let Some(Entry { at, name_len, .. }) = self.entry(nth) else { return };
+        let name_len = name_len as usize;
+        if !self.make_way(name_len, value.len()) {
+            return;
+        }
+        // Evicted octets stand until the store moves.
+        let wanted = name_len + value.len();
+        let evicted = at.wrapping_sub(self.base) < self.head.wrapping_sub(self.base);
+        if evicted && self.lacks_room(wanted) {
+            self.save_name(at, name_len);
+            self.make_room(wanted);
+            self.store.extend_from_slice(&self.spare);
+        } else {
+            self.make_room(wanted);
+            let start = at.wrapping_sub(self.base) as usize;
+            self.store.extend_from_within(start..start + name_len);
+        }
+        self.store.extend_from_slice(value);
+        self.record(name_len, value.len());
+    }
+
+    fn save_name(&mut self, at: u32, name_len: usize) {
+        let start = at.wrapping_sub(self.base) as usize;
+        self.spare.clear();
+        self.spare.extend_from_slice(self.store.get(start..start + name_len).unwrap_or_default());
+    }
+
+    /// Gives back memory that holds no entry.
+    pub(super) fn shrink(&mut self) {
+        self.compact();
+        self.store.shrink_to_fit();
+        self.spare = Vec::new();
+        if self.len == 0 {
+            self.ring = Vec::new();
+        }
+    }
+
+    /// Evicts for an entry; false if it is larger than the table, which is then empty.
+    #[inline]
+    fn make_way(&mut self, name_len: usize, value_len: usize) -> bool {
+        self.touch();
+        let size = name_len.saturating_add(value_len).saturating_add(OVERHEAD);
+        match self.max_size.checked_sub(size) {
+            Some(rest) => {
+                self.evict_to(rest);
+                true
+            }
+            None => {
+                self.evict_to(0);
+                false
+            }
+        }
+    }
+
+    /// Evicts the oldest entries until the size is at most `size`.
+    #[inline]
+    fn evict_to(&mut self, size: usize) {
+        while self.size > size
+            && let Some(oldest) = self.len.checked_sub(1)
+            && let Some(entry) = self.entry(oldest)
+        {
+            self.len = oldest;
+            self.size -= entry.size();
+            self.head = entry.end();
+            self.touch();
+        }
+    }
+
+    #[inline]
+    fn lacks_room(&self, wanted: usize) -> bool {
+        self.store.capacity() - self.store.len() < wanted
+    }
+
+    #[inline]
+    fn make_room(&mut self, wanted: usize) {
+        if self.lacks_room(wanted) {
+            self.move_store(wanted);
+        }
+    }
+
+    const fn largest_store(&self) -> usize {
+        self.max_size + self.max_size / 2
+    }
+
+    /// Moves the live octets to the front, or to a larger store while that is small for them.
+    #[inline(never)]
+    fn move_store(&mut self, wanted: usize) {
+        self.compact();
+        let needed = self.store.len() + wanted;
+        let capacity = self.store.capacity();
+        if needed > capacity / 4 * 3 && capacity < self.largest_store() {
+            let target = (2 * capacity).max(needed.next_power_of_two()).max(SMALLEST_STORE);
+            // At least `needed`, which is at most the maximum size.
+            self.store.reserve_exact(target.min(self.largest_store()) - self.store.len());
+        }
+    }
+
+    fn compact(&mut self) {
+        let dead = self.head.wrapping_sub(self.base) as usize;
+        self.store.drain(..dead.min(self.store.len()));
+        self.base = self.head;
+    }
+
+    /// Makes the octets just stored an entry.
+    #[inline]
+    fn record(&mut self, name_len: usize, value_len: usize) {
+        if self.len as usize == self.ring.len() {
+            self.grow_ring();
+        }
+        let octets = name_len + value_len;
+        // Positions and lengths fit 32 bits: the table holds at most `CEILING` octets.
+        let at = self.base.wrapping_add((self.store.len() - octets) as u32);
+        let slot = self.slot(self.inserted);
+        if let Some(entry) = self.ring.get_mut(slot) {
+            *entry = Entry { at, name_len: name_len as u32, value_len: value_len as u32 };
+        }
+        if self.len == 0 {
+            self.head = at;
+        }
+        self.inserted = self.inserted.wrapping_add(1);
+        self.len += 1;
+        self.size += octets + OVERHEAD;
+    }
+
+    #[inline(never)]
+    fn grow_ring(&mut self) {
+        let mut ring = vec![Entry::default(); (2 * self.ring.len()).max(FEWEST_SLOTS)];
+        let mask = ring.len() - 1;
+        for nth in 0..self.len {
+            let number = self.inserted.wrapping_sub(nth).wrapping_sub(1);
+            if let (Some(entry), Some(place)) = (self.entry(nth), ring.get_mut(number as usize & mask)) {
+                *place = entry;
+            }
+        }
+        self.ring = ring;
+    }
+}
+
+#[cfg(test)]
+mod tests;
