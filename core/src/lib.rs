@@ -13,4 +13,7 @@
 pub mod frame;
 pub mod grpc;
 pub mod hpack;
+pub(crate) mod http2;
 pub mod time;
+
+pub use http2::outbox::{OwnedTransmit, Transmit};

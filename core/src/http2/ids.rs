@@ -1,0 +1,321 @@
+//! From stream identifiers to slots, and a short memory of streams that have closed.
+
+use std::mem;
+
+/// Cells of the smallest table that holds anything.
+const LEAST_CELLS: usize = 16;
+
+/// A cell without a stream: no stream has the identifier 0.
+const VACANT: (u32, u32) = (0, 0);
+
+/// Maps identifiers of open streams to their slots.
+///
+/// Identifiers of one side go up by two (RFC 9113 §5.1.1), so their upper bits are the address: open addressing at
+/// `(id >> 1) & mask` with linear probing spreads streams opened one after the other over cells one after the other.
+/// A peer that leaves gaps on purpose can bring all its streams to one cell; a look-up then costs as many steps as
+/// there are streams, which the limit on concurrent streams bounds.
+///
+/// At most half of the cells are in use. The table grows by powers of two and stays as large until
+/// [`IdTable::shrink`], so nothing is allocated once it has seen the most streams at a time.
+#[derive(Debug, Default)]
+pub(crate) struct IdTable {
+    /// A power of two of them, or none.
+    cells: Vec<(u32, u32)>,
+    len: usize,
+}
+
+impl IdTable {
+    /// How many streams it holds.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds none.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The slot of the stream `id`.
+    #[inline]
+    pub(crate) fn get(&self, id: u32) -> Option<u32> {
+        match self.find(id) {
+            Probe::Found { slot, .. } => Some(slot),
+            Probe::Vacant { .. } => None,
+        }
+    }
+
+    /// Sets the slot of the stream `id` and gives the one that it had. The identifier 0 is no stream, and not kept.
+    pub(crate) fn insert(&mut self, id: u32, slot: u32) -> Option<u32> {
+        if id == 0 {
+            return None;
+        }
+        if let Probe::Found { at, slot: before } = self.find(id) {
+            self.set(at, (id, slot));
+            return Some(before);
+        }
+        if self.len.saturating_add(1).saturating_mul(2) > self.cells.len() {
+            self.grow();
+        }
+        self.add(id, slot);
+        self.len = self.len.saturating_add(1);
+        None
+    }
+
+    /// Takes the stream `id` out and gives the slot that it had.
+    pub(crate) fn remove(&mut self, id: u32) -> Option<u32> {
+        let Probe::Found { at, slot } = self.find(id) else { return None };
+        self.close_gap(at);
+        self.len = self.len.saturating_sub(1);
+        Some(slot)
+    }
+
+    /// Frees the memory where there is no stream.
+    pub(crate) fn shrink(&mut self) {
+        if self.is_empty() {
+            self.cells = Vec::new();
+        }
+    }
+
+    /// Where `id` is, or the vacant cell where the search for it ended.
+    #[inline]
+    fn find(&self, id: u32) -> Probe {
+        let mut at = self.home(id);
+        loop {
+            match self.cells.get(at) {
+                Some(&(other, slot)) if other == id && id != 0 => return Probe::Found { at, slot },
+                Some(&(0, _)) | None => return Probe::Vacant { at },
+                Some(_) => at = self.after(at),
+            }
+        }
+    }
+
+    /// Puts a stream that is not there into the first vacant cell from its home.
+    fn add(&mut self, id: u32, slot: u32) {
+        if let Probe::Vacant { at } = self.find(id) {
+            self.set(at, (id, slot));
+        }
+    }
+
+    /// Vacates the cell at `gap`, then moves up what would no longer be found behind it.
+    fn close_gap(&mut self, mut gap: usize) {
+        let mut at = self.after(gap);
+        while let Some(&cell) = self.cells.get(at)
+            && cell != VACANT
+        {
+            // The cell may move to the gap where its home is not after the gap.
+            if self.distance(self.home(cell.0), at) >= self.distance(gap, at) {
+                self.set(gap, cell);
+                gap = at;
+            }
+            at = self.after(at);
+        }
+        self.set(gap, VACANT);
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let cells = self.cells.len().saturating_mul(2).max(LEAST_CELLS);
+        for (id, slot) in mem::replace(&mut self.cells, vec![VACANT; cells]) {
+            if id != 0 {
+                self.add(id, slot);
+            }
+        }
+    }
+
+    #[inline]
+    fn mask(&self) -> usize {
+        self.cells.len().wrapping_sub(1)
+    }
+
+    #[inline]
+    fn home(&self, id: u32) -> usize {
+        (id >> 1) as usize & self.mask()
+    }
+
+    #[inline]
+    fn after(&self, at: usize) -> usize {
+        at.wrapping_add(1) & self.mask()
+    }
+
+    /// Steps from one cell to another, around the end.
+    #[inline]
+    fn distance(&self, from: usize, to: usize) -> usize {
+        to.wrapping_sub(from) & self.mask()
+    }
+
+    #[inline]
+    fn set(&mut self, at: usize, cell: (u32, u32)) {
+        if let Some(place) = self.cells.get_mut(at) {
+            *place = cell;
+        }
+    }
+}
+
+/// The end of a search.
+enum Probe {
+    Found { at: usize, slot: u32 },
+    Vacant { at: usize },
+}
+
+/// How a stream came to be closed (RFC 9113 §5.1: what a later frame on it means depends on that).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum HowClosed {
+    /// Both sides sent END_STREAM.
+    Ended,
+    /// The peer sent RST_STREAM.
+    ResetByPeer,
+    /// We sent RST_STREAM; frames that the peer sent before it knew may still come.
+    ResetByUs,
+}
+
+/// Streams that [`ClosedIds`] remembers.
+const CLOSED: usize = 64;
+
+/// How the streams closed last were closed.
+///
+/// A stream is remembered until another one closes whose identifier is equal modulo 128: any 64 streams that a peer
+/// opens one after the other are all remembered once they have closed, whatever the order.
+#[derive(Debug)]
+pub(crate) struct ClosedIds {
+    ids: [u32; CLOSED],
+    how: [Option<HowClosed>; CLOSED],
+}
+
+impl Default for ClosedIds {
+    fn default() -> Self {
+        Self { ids: [0; CLOSED], how: [None; CLOSED] }
+    }
+}
+
+impl ClosedIds {
+    /// Remembers how the stream `id` was closed.
+    pub(crate) fn insert(&mut self, id: u32, how: HowClosed) {
+        let at = Self::place(id);
+        if let (Some(place), Some(cell)) = (self.ids.get_mut(at), self.how.get_mut(at)) {
+            (*place, *cell) = (id, Some(how));
+        }
+    }
+
+    /// How the stream `id` was closed, where that is remembered.
+    pub(crate) fn get(&self, id: u32) -> Option<HowClosed> {
+        let at = Self::place(id);
+        self.ids.get(at).filter(|other| **other == id)?;
+        self.how.get(at).copied().flatten()
+    }
+
+    #[inline]
+    fn place(id: u32) -> usize {
+        (id >> 1) as usize % CLOSED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Op {
+        Insert(u32, u32),
+        Remove(u32),
+        Get(u32),
+        Shrink,
+    }
+
+    /// Identifiers one after the other, some that share a home cell in every table of this size, and any at all.
+    fn any_id() -> impl Strategy<Value = u32> {
+        prop_oneof![
+            4 => 1..200u32,
+            4 => (0..40u32).prop_map(|n| (n << 12) | 1),
+            2 => (0..40u32).prop_map(|n| 0x7fff_ffff - n),
+            1 => any::<u32>(),
+            1 => Just(0),
+        ]
+    }
+
+    fn any_op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            6 => (any_id(), any::<u32>()).prop_map(|(id, slot)| Op::Insert(id, slot)),
+            5 => any_id().prop_map(Op::Remove),
+            2 => any_id().prop_map(Op::Get),
+            1 => Just(Op::Shrink),
+        ]
+    }
+
+    fn check_shape(table: &IdTable, model: &BTreeMap<u32, u32>) {
+        assert_eq!((table.len(), table.is_empty()), (model.len(), model.is_empty()));
+        assert!(table.cells.is_empty() || table.cells.len().is_power_of_two());
+        assert!(table.len * 2 <= table.cells.len());
+        let held: BTreeMap<_, _> = table.cells.iter().copied().filter(|cell| cell.0 != 0).collect();
+        assert_eq!(held, *model);
+        for (id, slot) in model {
+            assert_eq!(table.get(*id), Some(*slot));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_table_does_what_a_map_does(ops in vec(any_op(), 0..400)) {
+            let (mut table, mut model) = (IdTable::default(), BTreeMap::new());
+            for op in ops {
+                match op {
+                    Op::Insert(0, slot) => prop_assert_eq!(table.insert(0, slot), None),
+                    Op::Insert(id, slot) => prop_assert_eq!(table.insert(id, slot), model.insert(id, slot)),
+                    Op::Remove(id) => prop_assert_eq!(table.remove(id), model.remove(&id)),
+                    Op::Get(id) => prop_assert_eq!(table.get(id), model.get(&id).copied()),
+                    Op::Shrink => {
+                        table.shrink();
+                        prop_assert!(!model.is_empty() || table.cells.capacity() == 0);
+                    }
+                }
+                check_shape(&table, &model);
+            }
+        }
+
+        #[test]
+        fn closed_streams_are_forgotten_by_their_residue_alone(closed in vec((any_id(), 0..3u8), 0..300)) {
+            let (mut ids, mut model) = (ClosedIds::default(), BTreeMap::new());
+            for (id, how) in closed {
+                let how = [HowClosed::Ended, HowClosed::ResetByPeer, HowClosed::ResetByUs][usize::from(how)];
+                ids.insert(id, how);
+                model.insert((id >> 1) % 64, (id, how));
+                for other in [id, id ^ 1, id.wrapping_add(128), 0, 1] {
+                    let expected = model.get(&((other >> 1) % 64)).filter(|(kept, _)| *kept == other);
+                    prop_assert_eq!(ids.get(other), expected.map(|(_, how)| *how));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn streams_in_sequence_never_collide_or_allocate() {
+        let mut table = IdTable::default();
+        for id in (1..=199).step_by(2) {
+            table.insert(id, id);
+        }
+        let cells = table.cells.capacity();
+        for id in (201..200_001).step_by(2) {
+            assert_eq!(table.remove(id - 200), Some(id - 200));
+            table.insert(id, id);
+            assert_eq!(table.cells[table.home(id)], (id, id));
+        }
+        assert_eq!((table.len(), table.cells.capacity()), (100, cells));
+    }
+
+    #[test]
+    fn sixty_four_streams_in_sequence_are_remembered() {
+        let mut closed = ClosedIds::default();
+        for id in (1..1001).step_by(2).rev() {
+            closed.insert(id, HowClosed::Ended);
+        }
+        for id in (2001..2129).step_by(2).rev() {
+            closed.insert(id, HowClosed::ResetByUs);
+        }
+        assert!((2001..2129).step_by(2).all(|id| closed.get(id) == Some(HowClosed::ResetByUs)));
+        assert!((1..1001).step_by(2).all(|id| closed.get(id).is_none()));
+    }
+}

@@ -1,0 +1,325 @@
+//! What is to be written: frame heads and small payloads in one buffer, large payloads by reference.
+
+use bytes::{Buf, Bytes};
+use std::collections::{VecDeque, vec_deque};
+use std::io::IoSlice;
+use std::mem;
+
+/// Octets from which a payload is chained and not copied.
+///
+/// A piece of its own costs a slice of the vectored write, a queue entry and two changes of a reference count; a copy
+/// costs by the octet. Measured on loopback with 64 KiB a write, copying is 20 to 75 ns a payload cheaper up to 1 KiB,
+/// chaining 70 to 330 ns cheaper at 8 KiB, and between 2 and 4 KiB the difference is lost in the noise. The lower end
+/// of that range keeps the buffer small.
+pub(crate) const CHAIN_THRESHOLD: usize = 2048;
+
+/// Written octets that stay in front of the buffer before it is worth while to move what follows.
+const COMPACT_FROM: usize = 4096;
+
+/// The output queue of a connection.
+///
+/// Octets leave in the order in which they came, whether appended to [`Outbox::buf`] or pushed as payloads. All places
+/// are counted in octets appended to `inline` since it was last empty; `wrapping` arithmetic, since only differences
+/// of places that are both in the buffer matter.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// Heads and small payloads. What stands before `read` has been written.
+    inline: Vec<u8>,
+    /// The place of the first octet of `inline`.
+    base: usize,
+    /// The place of the first inline octet that has not been written.
+    read: usize,
+    chained: VecDeque<Chained>,
+    /// Octets in `chained`.
+    chained_len: usize,
+}
+
+/// A payload that stands between two inline octets. Never empty.
+#[derive(Debug)]
+struct Chained {
+    /// The place of the inline octet that it goes before.
+    at: usize,
+    payload: Bytes,
+}
+
+impl Outbox {
+    /// The buffer to append octets to. What is in it must be left as it is.
+    #[inline]
+    pub(crate) fn buf(&mut self) -> &mut Vec<u8> {
+        &mut self.inline
+    }
+
+    /// Appends a payload: a copy of a small one, a reference to a large one ([`CHAIN_THRESHOLD`]).
+    pub(crate) fn push_payload(&mut self, payload: Bytes) {
+        if payload.len() < CHAIN_THRESHOLD {
+            self.inline.extend_from_slice(&payload);
+            return;
+        }
+        self.chained_len = self.chained_len.saturating_add(payload.len());
+        self.chained.push_back(Chained { at: self.end(), payload });
+    }
+
+    /// Octets that are to be written.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.unread().len().saturating_add(self.chained_len)
+    }
+
+    /// Whether nothing is to be written.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What is to be written, to write it.
+    #[inline]
+    pub(crate) fn transmit(&mut self) -> Transmit<'_> {
+        Transmit(self)
+    }
+
+    /// Takes everything that is to be written; large payloads are not copied.
+    pub(crate) fn take(&mut self) -> OwnedTransmit {
+        let start = self.index(self.read);
+        let mut position = self.read;
+        let mut inline = Bytes::from(mem::take(&mut self.inline));
+        inline.advance(start.min(inline.len()));
+        let mut segments = Vec::with_capacity(self.chained.len().saturating_mul(2).saturating_add(1));
+        for chained in self.chained.drain(..) {
+            let before = chained.at.wrapping_sub(position).min(inline.len());
+            if before > 0 {
+                segments.push(inline.split_to(before));
+            }
+            position = chained.at;
+            segments.push(chained.payload);
+        }
+        if !inline.is_empty() {
+            segments.push(inline);
+        }
+        self.reset();
+        OwnedTransmit { segments, written: 0 }
+    }
+
+    /// Frees the memory that the queue holds and does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.compact();
+        self.inline.shrink_to_fit();
+        self.chained.shrink_to_fit();
+    }
+
+    /// Takes the first `count` octets as written.
+    fn advance(&mut self, mut count: usize) {
+        while count > 0 {
+            let run = self.run();
+            if run > 0 {
+                let step = count.min(run);
+                self.read = self.read.wrapping_add(step);
+                count = count.saturating_sub(step);
+                continue;
+            }
+            let Some(front) = self.chained.front_mut() else { break };
+            let step = count.min(front.payload.len());
+            front.payload.advance(step);
+            if front.payload.is_empty() {
+                self.chained.pop_front();
+            }
+            self.chained_len = self.chained_len.saturating_sub(step);
+            count = count.saturating_sub(step);
+        }
+        if self.is_empty() {
+            self.reset();
+        } else {
+            self.compact_if_worth_while();
+        }
+    }
+
+    /// Inline octets up to the next chained payload or the end.
+    fn run(&self) -> usize {
+        self.chained.front().map_or_else(|| self.end(), |front| front.at).wrapping_sub(self.read)
+    }
+
+    /// Everything was written or taken: start again with the same memory.
+    fn reset(&mut self) {
+        self.inline.clear();
+        (self.base, self.read) = (0, 0);
+        self.chained.clear();
+        self.chained_len = 0;
+    }
+
+    /// Half of the buffer and more has been written: what is moved is less than what was written since it was last
+    /// moved, so that an octet costs the same however many there are.
+    fn compact_if_worth_while(&mut self) {
+        let written = self.index(self.read);
+        if written >= COMPACT_FROM && written >= self.inline.len() / 2 {
+            self.compact();
+        }
+    }
+
+    fn compact(&mut self) {
+        let written = self.index(self.read).min(self.inline.len());
+        self.inline.drain(..written);
+        self.base = self.read;
+    }
+
+    /// Where in `inline` a place is.
+    #[inline]
+    fn index(&self, place: usize) -> usize {
+        place.wrapping_sub(self.base)
+    }
+
+    /// The place after the last inline octet.
+    #[inline]
+    fn end(&self) -> usize {
+        self.base.wrapping_add(self.inline.len())
+    }
+
+    /// Inline octets that have not been written.
+    #[inline]
+    fn unread(&self) -> &[u8] {
+        self.inline.get(self.index(self.read)..).unwrap_or_default()
+    }
+
+    fn segments(&self) -> Segments<'_> {
+        let mut chained = self.chained.iter();
+        Segments { inline: self.unread(), position: self.read, next: chained.next(), chained }
+    }
+}
+
+/// The pieces that are to be written, in order, none empty.
+struct Segments<'a> {
+    inline: &'a [u8],
+    /// The place of the first octet of `inline`.
+    position: usize,
+    next: Option<&'a Chained>,
+    chained: vec_deque::Iter<'a, Chained>,
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let Some(chained) = self.next else {
+            return Some(mem::take(&mut self.inline)).filter(|rest| !rest.is_empty());
+        };
+        let run = chained.at.wrapping_sub(self.position);
+        match self.inline.split_at_checked(run) {
+            Some((piece, rest)) if run > 0 => {
+                (self.inline, self.position) = (rest, chained.at);
+                Some(piece)
+            }
+            _ => {
+                self.next = self.chained.next();
+                Some(&chained.payload)
+            }
+        }
+    }
+}
+
+/// What a connection has to write, borrowed.
+///
+/// Write what [`Buf::chunk`] or, better, [`Buf::chunks_vectored`] gives, then [`Buf::advance`] by what the transport
+/// took, at any octet. What has not been taken stays, and comes first next time. `advance` by more than there is takes
+/// everything; it does not panic.
+///
+/// ```
+/// use bytes::Buf;
+/// use halfclose::Transmit;
+/// use std::io::{ErrorKind, IoSlice, Result, Write};
+///
+/// fn flush(mut transmit: Transmit<'_>, socket: &mut impl Write) -> Result<()> {
+///     while transmit.has_remaining() {
+///         let mut slices = [IoSlice::new(&[]); 64];
+///         let count = transmit.chunks_vectored(&mut slices);
+///         let written = socket.write_vectored(&slices[..count])?;
+///         if written == 0 {
+///             return Err(ErrorKind::WriteZero.into());
+///         }
+///         transmit.advance(written);
+///     }
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Transmit<'a>(&'a mut Outbox);
+
+impl Transmit<'_> {
+    /// Takes everything out of the connection, for a transport that needs the buffers until it has completed. Large
+    /// payloads are not copied. The connection then holds none of it: what the transport does not write is lost.
+    #[must_use]
+    pub fn into_owned(self) -> OwnedTransmit {
+        self.0.take()
+    }
+}
+
+impl Buf for Transmit<'_> {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.0.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.segments().next().unwrap_or_default()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        fill(slices, self.0.segments())
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.0.advance(count);
+    }
+}
+
+/// What a connection had to write, owned: see [`Transmit::into_owned`].
+///
+/// [`OwnedTransmit::segments`] are the buffers to hand to the transport; after a partial write, [`Buf::advance`] by
+/// what it took leaves the rest.
+#[derive(Clone, Debug)]
+pub struct OwnedTransmit {
+    segments: Vec<Bytes>,
+    /// Segments that have been written, all of them empty.
+    written: usize,
+}
+
+impl OwnedTransmit {
+    /// The pieces that are to be written, in order, none empty.
+    #[must_use]
+    pub fn segments(&self) -> &[Bytes] {
+        self.segments.get(self.written..).unwrap_or_default()
+    }
+}
+
+impl Buf for OwnedTransmit {
+    fn remaining(&self) -> usize {
+        self.segments().iter().map(Bytes::len).fold(0, usize::saturating_add)
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.segments().first().map(Bytes::as_ref).unwrap_or_default()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        fill(slices, self.segments().iter().map(Bytes::as_ref))
+    }
+
+    /// Takes the first `count` octets as written, and everything where there are fewer.
+    fn advance(&mut self, mut count: usize) {
+        while let Some(first) = self.segments.get_mut(self.written) {
+            let step = count.min(first.len());
+            first.advance(step);
+            count = count.saturating_sub(step);
+            if !first.is_empty() {
+                return;
+            }
+            // What is kept of a written payload is no more than an empty piece.
+            *first = Bytes::new();
+            self.written = self.written.saturating_add(1);
+        }
+    }
+}
+
+fn fill<'a>(slices: &mut [IoSlice<'a>], segments: impl Iterator<Item = &'a [u8]>) -> usize {
+    slices.iter_mut().zip(segments).map(|(slice, segment)| *slice = IoSlice::new(segment)).count()
+}
+
+#[cfg(test)]
+mod tests;
