@@ -1,1 +1,28 @@
-//! Under construction.
+//! What gRPC says on top of HTTP/2, as pure values and codecs: no connection, no stream, no state between calls.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`status`], [`http_status`], [`reset`] | the outcome of a call, and what becomes one |
+//! | [`timeout`], [`percent`], [`base64`] | the small text formats |
+//! | [`field`], [`path`], [`content_type`], [`user_agent`] | the vocabulary of a head |
+//! | [`metadata`] | the ordered multi-map of custom metadata |
+//! | [`head`] | whole heads and trailers, parsed and written |
+//! | [`message`], [`arena`] | length-prefixed messages, and the memory that small ones live in |
+//! | [`encoding`], [`compress`] | names of message encodings, and the codecs behind them |
+
+pub mod arena;
+pub mod base64;
+//pub mod compress;
+pub mod content_type;
+//pub mod encoding;
+pub mod field;
+//pub mod head;
+pub mod http_status;
+pub mod message;
+//pub mod metadata;
+pub mod path;
+pub mod percent;
+pub mod reset;
+pub mod status;
+pub mod timeout;
+pub mod user_agent;

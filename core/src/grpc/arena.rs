@@ -1,0 +1,91 @@
+//! A bump buffer for small messages.
+
+use bytes::{Bytes, BytesMut};
+
+/// The size of a block, in octets.
+const BLOCK: usize = 4096;
+
+/// Copies small octet strings into a shared block and hands out views of it.
+///
+/// One per connection. When the block is full and none of its views is alive, it is used again without an
+/// allocation, so a connection whose small messages are consumed as they come allocates nothing. A view that is kept
+/// keeps its whole block, 4 KiB; [`MessageBuffer`](super::message::MessageBuffer) therefore takes at most one view
+/// per stream here and puts what queues up behind it elsewhere.
+#[derive(Debug, Default)]
+pub struct Arena {
+    block: BytesMut,
+}
+
+impl Arena {
+    /// An arena without a block; the first [`copy`](Self::copy) allocates it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A view of a copy of `octets`. More than a quarter of a block gets an allocation of its own.
+    pub fn copy(&mut self, octets: &[u8]) -> Bytes {
+        if octets.is_empty() {
+            return Bytes::new();
+        }
+        if octets.len() > BLOCK / 4 {
+            return Bytes::copy_from_slice(octets);
+        }
+        if self.block.capacity() < octets.len() {
+            // Takes the block back when no view of it is left, and allocates another otherwise.
+            self.block.reserve(BLOCK);
+        }
+        self.block.extend_from_slice(octets);
+        self.block.split().freeze()
+    }
+
+    /// Gives the block back; views that are alive keep it until they are dropped.
+    pub fn shrink(&mut self) {
+        self.block = BytesMut::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_without_views_is_used_again() {
+        let mut arena = Arena::new();
+        let first = arena.copy(&[7; 100]).as_ptr();
+        let mut blocks_seen = 1;
+        let mut last = first;
+        for i in 0..10_000_u32 {
+            let view = arena.copy(&[i as u8; 100]);
+            assert!(view.iter().all(|&b| b == i as u8));
+            if view.as_ptr() < last || view.as_ptr() as usize > first as usize + BLOCK {
+                // Back at the start of the one block.
+                assert_eq!(view.as_ptr(), first);
+                blocks_seen += 1;
+            }
+            last = view.as_ptr();
+        }
+        assert!(blocks_seen > 200, "{blocks_seen}");
+    }
+
+    #[test]
+    fn views_that_are_kept_stay_as_they_are() {
+        let mut arena = Arena::new();
+        let kept: Vec<Bytes> = (0..500_u32).map(|i| arena.copy(&i.to_be_bytes().repeat(25))).collect();
+        arena.shrink();
+        assert_eq!(arena.block.capacity(), 0);
+        for (i, view) in (0_u32..).zip(&kept) {
+            assert_eq!(view.as_ref(), i.to_be_bytes().repeat(25));
+        }
+    }
+
+    #[test]
+    fn large_and_empty_copies_leave_the_block_alone() {
+        let mut arena = Arena::new();
+        assert_eq!(arena.copy(&[1; BLOCK / 4 + 1]).len(), BLOCK / 4 + 1);
+        assert!(arena.copy(&[]).is_empty());
+        assert_eq!(arena.block.capacity(), 0);
+        assert_eq!(arena.copy(&[1; BLOCK / 4]).len(), BLOCK / 4);
+        assert_eq!(arena.block.capacity(), BLOCK - BLOCK / 4);
+    }
+}

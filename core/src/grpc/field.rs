@@ -1,0 +1,149 @@
+//! Validity of HTTP fields (RFC 9113 §8.2, RFC 9110 §5).
+
+/// What is wrong with a field name or value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FieldError {
+    /// A name of no octets (RFC 9110 §5.1: a token has at least one).
+    #[error("a field name is empty")]
+    EmptyName,
+    /// An upper-case letter in a name (RFC 9113 §8.2.1).
+    #[error("a field name holds the upper-case letter {0:#04x}")]
+    UpperCase(u8),
+    /// An octet in a name that is not part of a token (RFC 9113 §8.2.1, RFC 9110 §5.6.2).
+    #[error("a field name holds octet {0:#04x}")]
+    NameOctet(u8),
+    /// A control octet in a value, among them NUL, CR and LF (RFC 9113 §8.2.1, RFC 9110 §5.5).
+    #[error("a field value holds octet {0:#04x}")]
+    ValueOctet(u8),
+    /// A value begins or ends with a space or a tab (RFC 9113 §8.2.1).
+    #[error("a field value begins or ends with white space")]
+    Whitespace,
+}
+
+/// 1 for octets of a lower-case token: `tchar` of RFC 9110 §5.6.2 without upper-case letters.
+const NAME: [u8; 256] = name_table();
+
+const fn name_table() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut i = 0_u8;
+    while i < 0x80 {
+        if matches!(i, b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+        {
+            #[allow(clippy::indexing_slicing)]
+            // Evaluated by the compiler: an index out of range would not build.
+            {
+                table[i as usize] = 1;
+            }
+        }
+        i += 1;
+    }
+    table
+}
+
+#[inline]
+fn is_name_octet(octet: u8) -> bool {
+    NAME.get(usize::from(octet)).is_some_and(|&class| class != 0)
+}
+
+/// Checks the name of a field that is not a pseudo-header field.
+///
+/// # Errors
+/// [`FieldError`] with the first octet that is wrong. A name that begins with `:` is wrong here too.
+#[inline]
+pub fn check_name(name: &[u8]) -> Result<(), FieldError> {
+    if !name.is_empty() && name.iter().all(|&octet| is_name_octet(octet)) {
+        Ok(())
+    } else {
+        Err(bad_name(name))
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn bad_name(name: &[u8]) -> FieldError {
+    match name.iter().copied().find(|&octet| !is_name_octet(octet)) {
+        None => FieldError::EmptyName,
+        Some(octet) if octet.is_ascii_uppercase() => FieldError::UpperCase(octet),
+        Some(octet) => FieldError::NameOctet(octet),
+    }
+}
+
+#[inline]
+fn is_control(octet: u8) -> bool {
+    ((octet < 0x20) & (octet != b'\t')) | (octet == 0x7f)
+}
+
+/// Checks the value of a field, also of a pseudo-header field. Octets over 0x7F are valid (RFC 9110 §5.5).
+///
+/// # Errors
+/// [`FieldError`] with the first octet that is wrong.
+#[inline]
+pub fn check_value(value: &[u8]) -> Result<(), FieldError> {
+    // No early exit: the loop then runs on whole vectors, and a bad value is rare.
+    let controls = value.iter().fold(false, |bad, &octet| bad | is_control(octet));
+    let padded = matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
+    if controls | padded { Err(bad_value(value)) } else { Ok(()) }
+}
+
+#[cold]
+#[inline(never)]
+fn bad_value(value: &[u8]) -> FieldError {
+    let control = value.iter().copied().find(|&octet| is_control(octet));
+    control.map_or(FieldError::Whitespace, FieldError::ValueOctet)
+}
+
+/// Whether a field belongs to one HTTP/1.1 connection and must not appear in HTTP/2 at all (RFC 9113 §8.2.2, P-14).
+///
+/// `te` is not among these: it may appear with the value `trailers`.
+#[inline]
+#[must_use]
+pub fn is_connection_specific(name: &[u8]) -> bool {
+    matches!(name, b"connection" | b"proxy-connection" | b"keep-alive" | b"transfer-encoding" | b"upgrade")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_octet_of_a_name() {
+        for octet in 0..=255_u8 {
+            let lower_token =
+                octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&octet);
+            let expected = match octet {
+                b'A'..=b'Z' => Err(FieldError::UpperCase(octet)),
+                _ if lower_token => Ok(()),
+                _ => Err(FieldError::NameOctet(octet)),
+            };
+            assert_eq!(check_name(&[b'x', octet]), expected, "{octet:#x}");
+        }
+        assert_eq!(check_name(b""), Err(FieldError::EmptyName));
+        assert_eq!(check_name(b":path"), Err(FieldError::NameOctet(b':')));
+    }
+
+    #[test]
+    fn every_octet_of_a_value() {
+        for octet in 0..=255_u8 {
+            let expected = match octet {
+                b'\t' | 0x20..=0x7e | 0x80..=0xff => Ok(()),
+                _ => Err(FieldError::ValueOctet(octet)),
+            };
+            assert_eq!(check_value(&[b'a', octet, b'b']), expected, "{octet:#x}");
+        }
+        for padded in [&b" a"[..], b"a ", b"\ta", b"a\t", b" "] {
+            assert_eq!(check_value(padded), Err(FieldError::Whitespace));
+        }
+        assert_eq!(check_value(b""), Ok(()));
+        assert_eq!(check_value(b"a b"), Ok(()));
+    }
+
+    #[test]
+    fn connection_specific_names() {
+        for name in ["connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade"] {
+            assert!(is_connection_specific(name.as_bytes()));
+        }
+        assert!(!is_connection_specific(b"te"));
+        assert!(!is_connection_specific(b"connections"));
+    }
+}

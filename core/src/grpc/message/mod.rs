@@ -1,0 +1,392 @@
+//! Length-prefixed messages (P-50 to P-61): the prefix, and the receiving side of one stream.
+
+mod partial;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+pub use super::arena::Arena;
+use partial::{Fed, Partial};
+
+/// The length of a prefix: a flag and four octets of length.
+pub const PREFIX_LEN: usize = 5;
+
+/// From this size on an owned piece is kept as a view of the receive buffer. Below it a copy is cheaper than keeping
+/// the whole receive buffer alive.
+const ZERO_COPY_MIN: usize = 2048;
+
+/// The size at which copies that queue up on a stream are closed and a new buffer begins.
+const TAIL_MAX: usize = 16 * 1024;
+
+/// Why octets are not a sequence of messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// The flag is neither 0 nor 1 (P-50: `INTERNAL`).
+    #[error("a message has the compressed flag {0}; 0 and 1 are allowed")]
+    Flag(u8),
+    /// The message is longer than may be received (P-54: `RESOURCE_EXHAUSTED`).
+    #[error("a message of {length} octets is over the limit of {limit}")]
+    TooLarge {
+        /// The length in the prefix, in octets.
+        length: u32,
+        /// The limit, in octets.
+        limit: u32,
+    },
+}
+
+/// The five octets in front of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prefix {
+    /// Whether the payload is compressed with the `grpc-encoding` of its stream.
+    pub compressed: bool,
+    /// The length of the payload, in octets.
+    pub length: u32,
+}
+
+impl Prefix {
+    /// Reads a prefix.
+    ///
+    /// # Errors
+    /// [`MessageError::Flag`] when the flag is neither 0 nor 1.
+    pub fn parse(octets: [u8; PREFIX_LEN]) -> Result<Self, MessageError> {
+        let [flag, length @ ..] = octets;
+        match flag {
+            0 | 1 => Ok(Self { compressed: flag == 1, length: u32::from_be_bytes(length) }),
+            _ => Err(MessageError::Flag(flag)),
+        }
+    }
+
+    /// The octets of this prefix.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; PREFIX_LEN] {
+        let [a, b, c, d] = self.length.to_be_bytes();
+        [u8::from(self.compressed), a, b, c, d]
+    }
+
+    /// Reads a prefix and checks its length against the limit, before anything is kept (P-54).
+    fn checked(octets: [u8; PREFIX_LEN], limit: u32) -> Result<Self, MessageError> {
+        let prefix = Self::parse(octets)?;
+        if prefix.length > limit {
+            return Err(MessageError::TooLarge { length: prefix.length, limit });
+        }
+        Ok(prefix)
+    }
+}
+
+/// Octets of a DATA frame, in the form that the receiver has them.
+#[derive(Clone, Debug)]
+pub enum Payload<'a> {
+    /// A view of a buffer that will be reused: kept octets are copied.
+    Borrowed(&'a [u8]),
+    /// A view that may be kept: large pieces are not copied.
+    Owned(Bytes),
+}
+
+impl Payload<'_> {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(octets) => octets,
+            Self::Owned(octets) => octets,
+        }
+    }
+
+    /// The part from `start` to `end`; the caller has found both within the payload.
+    fn slice(&self, start: usize, end: usize) -> Payload<'_> {
+        match self {
+            Payload::Owned(octets) if start <= end && end <= octets.len() => {
+                Payload::Owned(octets.slice(start..end))
+            }
+            other => Payload::Borrowed(other.as_slice().get(start..end).unwrap_or_default()),
+        }
+    }
+
+    fn is_worth_keeping(&self) -> bool {
+        matches!(self, Payload::Owned(octets) if octets.len() >= ZERO_COPY_MIN)
+    }
+}
+
+/// One received message as it was on the wire.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RawMessage {
+    /// Whether the payload is compressed with the `grpc-encoding` of its stream.
+    pub compressed: bool,
+    /// The payload.
+    pub payload: Bytes,
+    /// Prefix and payload, in octets: what its consumer gives back to the stream's window.
+    pub wire_len: u32,
+}
+
+/// Complete messages that are kept together.
+#[derive(Debug)]
+enum Run {
+    /// Whole messages, each with its prefix.
+    Framed(Bytes),
+    /// The payload of one message that came in several pieces.
+    Lone { compressed: bool, payload: Bytes },
+}
+
+/// Runs behind the first one: only a stream whose messages are not taken as they come has it.
+#[derive(Debug, Default)]
+struct Backlog {
+    runs: VecDeque<Run>,
+    /// Copies of small runs, all framed. Joined, so that five octets of message do not cost a run each.
+    tail: BytesMut,
+}
+
+impl Backlog {
+    fn push_framed(&mut self, run: &Payload<'_>) {
+        if let Payload::Owned(octets) = run
+            && octets.len() >= ZERO_COPY_MIN
+        {
+            self.close_tail();
+            self.runs.push_back(Run::Framed(octets.clone()));
+            return;
+        }
+        self.tail.extend_from_slice(run.as_slice());
+        if self.tail.len() >= TAIL_MAX {
+            self.close_tail();
+        }
+    }
+
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.runs.push_back(Run::Framed(self.tail.split().freeze()));
+        }
+    }
+
+    fn pop(&mut self) -> Option<Run> {
+        if self.runs.is_empty() {
+            self.close_tail();
+        }
+        self.runs.pop_front()
+    }
+}
+
+/// The receiving side of one stream: DATA payloads in, messages out.
+///
+/// Prefixes are checked as soon as their five octets are there, and memory grows with the octets received: never
+/// more than 16 KiB ahead of them, whatever length a prefix promises. How the octets are cut into DATA frames makes
+/// no difference to the messages (P-59).
+///
+/// ```
+/// use halfclose::grpc::message::{Arena, MessageBuffer, Payload};
+///
+/// let mut arena = Arena::new();
+/// let mut buffer = MessageBuffer::new();
+/// buffer.push(Payload::Borrowed(b"\0\0\0\0\x05hel"), 4096, &mut arena).unwrap();
+/// assert_eq!(buffer.missing(), Some(2));
+/// buffer.push(Payload::Borrowed(b"lo\0\0\0\0\0"), 4096, &mut arena).unwrap();
+/// assert_eq!(buffer.complete(), 2);
+/// assert_eq!(buffer.pop().unwrap().payload.as_ref(), b"hello");
+/// assert_eq!(buffer.pop().unwrap().wire_len, 5);
+/// ```
+#[derive(Debug, Default)]
+pub struct MessageBuffer {
+    front: Option<Run>,
+    backlog: Option<Box<Backlog>>,
+    partial: Option<Box<Partial>>,
+    complete: usize,
+    buffered: usize,
+    failed: Option<MessageError>,
+}
+
+impl MessageBuffer {
+    /// An empty buffer. Allocates nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the payload of one DATA frame. `max_message` is the longest payload accepted, in octets.
+    ///
+    /// # Errors
+    /// [`MessageError`] at the first bad prefix. Messages complete before it stay and can be taken; the rest is
+    /// dropped, and every later call gives the same error.
+    pub fn push(
+        &mut self,
+        chunk: Payload<'_>,
+        max_message: u32,
+        arena: &mut Arena,
+    ) -> Result<(), MessageError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let result = self.push_checked(&chunk, max_message, arena);
+        self.failed = result.err();
+        result
+    }
+
+    fn push_checked(
+        &mut self,
+        chunk: &Payload<'_>,
+        limit: u32,
+        arena: &mut Arena,
+    ) -> Result<(), MessageError> {
+        let octets = chunk.as_slice();
+        let start = if self.is_mid_message() { self.feed_partial(chunk, 0, limit)? } else { 0 };
+        let rest = octets.get(start..).unwrap_or_default();
+        let walk = walk(rest, limit);
+        if walk.count > 0 {
+            let end = start.saturating_add(walk.len);
+            let run = if start == 0 && end == octets.len() { chunk.clone() } else { chunk.slice(start, end) };
+            self.complete = self.complete.saturating_add(walk.count);
+            self.buffered = self.buffered.saturating_add(walk.len);
+            self.keep(&run, arena);
+        }
+        if let Some(error) = walk.error {
+            return Err(error);
+        }
+        let end = start.saturating_add(walk.len);
+        if end < octets.len() {
+            self.feed_partial(chunk, end, limit)?;
+        }
+        Ok(())
+    }
+
+    /// Feeds the message in progress from `start` on and says where it ended in the chunk.
+    fn feed_partial(&mut self, chunk: &Payload<'_>, start: usize, limit: u32) -> Result<usize, MessageError> {
+        let partial = self.partial.get_or_insert_default();
+        let held = partial.held();
+        let Fed { end, finished } = match partial.feed(chunk, start, limit) {
+            Ok(fed) => fed,
+            Err(error) => {
+                self.partial = None;
+                self.buffered = self.buffered.saturating_sub(held);
+                return Err(error);
+            }
+        };
+        self.buffered = self.buffered.saturating_add(end.saturating_sub(start));
+        if finished {
+            let (prefix, payload) = partial.finish();
+            self.complete = self.complete.saturating_add(1);
+            self.enqueue(Run::Lone { compressed: prefix.compressed, payload });
+        }
+        Ok(end)
+    }
+
+    /// Keeps a run of whole messages: the first one in the arena or as it is, the ones behind it in the backlog.
+    fn keep(&mut self, run: &Payload<'_>, arena: &mut Arena) {
+        if self.front.is_some() {
+            self.backlog.get_or_insert_default().push_framed(run);
+            return;
+        }
+        let octets = match run {
+            Payload::Owned(octets) if run.is_worth_keeping() => octets.clone(),
+            other => arena.copy(other.as_slice()),
+        };
+        self.front = Some(Run::Framed(octets));
+    }
+
+    fn enqueue(&mut self, run: Run) {
+        if self.front.is_none() {
+            self.front = Some(run);
+            return;
+        }
+        let backlog = self.backlog.get_or_insert_default();
+        backlog.close_tail();
+        backlog.runs.push_back(run);
+    }
+
+    /// Takes the next complete message.
+    pub fn pop(&mut self) -> Option<RawMessage> {
+        let (compressed, payload) = match self.front.take()? {
+            Run::Lone { compressed, payload } => {
+                self.next_run();
+                (compressed, payload)
+            }
+            Run::Framed(run) => self.pop_framed(run)?,
+        };
+        let wire_len = payload.len().saturating_add(PREFIX_LEN);
+        self.complete = self.complete.saturating_sub(1);
+        self.buffered = self.buffered.saturating_sub(wire_len);
+        Some(RawMessage { compressed, payload, wire_len: u32::try_from(wire_len).unwrap_or(u32::MAX) })
+    }
+
+    fn pop_framed(&mut self, mut run: Bytes) -> Option<(bool, Bytes)> {
+        // `push` has walked these prefixes: neither step can fail.
+        let prefix = Prefix::parse(*run.first_chunk::<PREFIX_LEN>()?).ok()?;
+        run.advance(PREFIX_LEN);
+        let length = usize::try_from(prefix.length).ok().filter(|&length| length <= run.len())?;
+        if length == run.len() {
+            self.next_run();
+            return Some((prefix.compressed, run));
+        }
+        let payload = run.split_to(length);
+        self.front = Some(Run::Framed(run));
+        Some((prefix.compressed, payload))
+    }
+
+    /// Moves the next run of the backlog to the front, and gives the backlog's memory back when it is empty.
+    fn next_run(&mut self) {
+        if let Some(backlog) = &mut self.backlog {
+            self.front = backlog.pop();
+            if self.front.is_none() {
+                self.backlog = None;
+            }
+        }
+    }
+
+    /// The number of complete messages that can be taken.
+    #[must_use]
+    pub fn complete(&self) -> usize {
+        self.complete
+    }
+
+    /// The octets held, prefixes and the message in progress included.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.buffered
+    }
+
+    /// The octets that the message in progress lacks, once its length is known: what the stream's window must admit
+    /// for it to complete (P-103).
+    #[must_use]
+    pub fn missing(&self) -> Option<u32> {
+        self.partial.as_ref().and_then(|partial| partial.missing())
+    }
+
+    /// Whether a message has begun and is not complete: a stream that ends now is truncated (P-56).
+    #[must_use]
+    pub fn is_mid_message(&self) -> bool {
+        self.partial.as_ref().is_some_and(|partial| partial.held() > 0)
+    }
+
+    /// Drops everything, an error included.
+    pub fn clear(&mut self) {
+        *self = Self::new();
+    }
+}
+
+/// What stands at the start of some octets.
+struct Walk {
+    /// How many complete messages.
+    count: usize,
+    /// Their length, prefixes included.
+    len: usize,
+    /// What is wrong with the prefix behind them.
+    error: Option<MessageError>,
+}
+
+/// Steps over the complete messages at the start of `octets`.
+fn walk(octets: &[u8], limit: u32) -> Walk {
+    let mut walk = Walk { count: 0, len: 0, error: None };
+    let mut rest = octets;
+    while let Some((prefix, after)) = rest.split_first_chunk::<PREFIX_LEN>() {
+        let length = match Prefix::checked(*prefix, limit) {
+            Ok(prefix) => usize::try_from(prefix.length).unwrap_or(usize::MAX),
+            Err(error) => {
+                walk.error = Some(error);
+                return walk;
+            }
+        };
+        let Some((_, next)) = after.split_at_checked(length) else { break };
+        walk.count = walk.count.saturating_add(1);
+        rest = next;
+        walk.len = octets.len().saturating_sub(rest.len());
+    }
+    walk
+}

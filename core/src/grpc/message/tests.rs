@@ -1,0 +1,242 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMIT: u32 = 1 << 22;
+
+fn frame(compressed: bool, payload: &[u8]) -> Vec<u8> {
+    let prefix = Prefix { compressed, length: u32::try_from(payload.len()).unwrap() };
+    [&prefix.to_bytes(), payload].concat()
+}
+
+fn drain(buffer: &mut MessageBuffer) -> Vec<(bool, Vec<u8>)> {
+    let mut out = Vec::new();
+    while let Some(message) = buffer.pop() {
+        assert_eq!(message.wire_len as usize, message.payload.len() + PREFIX_LEN);
+        out.push((message.compressed, message.payload.to_vec()));
+    }
+    out
+}
+
+fn payload(octets: &[u8], owned: bool) -> Payload<'_> {
+    if owned { Payload::Owned(Bytes::copy_from_slice(octets)) } else { Payload::Borrowed(octets) }
+}
+
+#[test]
+fn prefixes() {
+    let table = [
+        ([0, 0, 0, 0, 0], Ok(Prefix { compressed: false, length: 0 })),
+        ([1, 0, 0, 1, 2], Ok(Prefix { compressed: true, length: 258 })),
+        ([0, 255, 255, 255, 255], Ok(Prefix { compressed: false, length: u32::MAX })),
+        ([2, 0, 0, 0, 0], Err(MessageError::Flag(2))),
+        ([255, 0, 0, 0, 0], Err(MessageError::Flag(255))),
+    ];
+    for (octets, expected) in table {
+        assert_eq!(Prefix::parse(octets), expected);
+        if let Ok(prefix) = expected {
+            assert_eq!(prefix.to_bytes(), octets);
+        }
+    }
+}
+
+#[test]
+fn the_limit_at_its_edges() {
+    for owned in [false, true] {
+        for (len, fits) in [(99, true), (100, true), (101, false)] {
+            let wire = frame(false, &vec![1; len]);
+            let expected = if fits {
+                Ok(())
+            } else {
+                Err(MessageError::TooLarge { length: u32::try_from(len).unwrap(), limit: 100 })
+            };
+            let mut arena = Arena::new();
+            assert_eq!(MessageBuffer::new().push(payload(&wire, owned), 100, &mut arena), expected);
+            // The prefix alone decides, also when it comes octet by octet.
+            let mut buffer = MessageBuffer::new();
+            for octet in &wire[..4] {
+                assert_eq!(buffer.push(payload(&[*octet], owned), 100, &mut arena), Ok(()));
+            }
+            assert_eq!(buffer.push(payload(&wire[4..5], owned), 100, &mut arena), expected);
+            assert_eq!(buffer.missing(), fits.then_some(u32::try_from(len).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn a_bad_prefix_spares_what_came_before_and_ends_the_rest() {
+    let mut arena = Arena::new();
+    let wire = [frame(false, b"one"), frame(true, b""), b"\x02\0\0\0\0".to_vec()].concat();
+    for cut in 0..wire.len() {
+        let mut buffer = MessageBuffer::new();
+        let _ = buffer.push(Payload::Borrowed(&wire[..cut]), LIMIT, &mut arena);
+        assert_eq!(
+            buffer.push(Payload::Borrowed(&wire[cut..]), LIMIT, &mut arena),
+            Err(MessageError::Flag(2))
+        );
+        assert_eq!(buffer.complete(), 2);
+        assert_eq!(buffer.buffered(), 13);
+        assert!(!buffer.is_mid_message());
+        let good = frame(false, b"late");
+        assert_eq!(buffer.push(Payload::Borrowed(&good), LIMIT, &mut arena), Err(MessageError::Flag(2)));
+        assert_eq!(drain(&mut buffer), [(false, b"one".to_vec()), (true, Vec::new())]);
+        buffer.clear();
+        assert_eq!(buffer.push(Payload::Borrowed(&good), LIMIT, &mut arena), Ok(()));
+        assert_eq!(drain(&mut buffer).len(), 1);
+    }
+}
+
+#[test]
+fn progress_is_visible() {
+    let mut arena = Arena::new();
+    let mut buffer = MessageBuffer::new();
+    assert_eq!((buffer.missing(), buffer.is_mid_message(), buffer.buffered()), (None, false, 0));
+    let states = [
+        (0_u8, None, true, 0, 1),
+        (0, None, true, 0, 2),
+        (0, None, true, 0, 3),
+        (0, None, true, 0, 4),
+        (2, Some(2), true, 0, 5),
+        (9, Some(1), true, 0, 6),
+        (9, None, false, 1, 7),
+    ];
+    for (octet, missing, mid, complete, buffered) in states {
+        buffer.push(Payload::Borrowed(&[octet]), LIMIT, &mut arena).unwrap();
+        assert_eq!(buffer.missing(), missing);
+        assert_eq!(buffer.is_mid_message(), mid);
+        assert_eq!(buffer.complete(), complete);
+        assert_eq!(buffer.buffered(), buffered);
+    }
+    assert_eq!(drain(&mut buffer), [(false, vec![9, 9])]);
+    assert_eq!((buffer.complete(), buffer.buffered()), (0, 0));
+}
+
+#[test]
+fn a_promise_reserves_nothing() {
+    let mut arena = Arena::new();
+    let mut buffer = MessageBuffer::new();
+    buffer.push(Payload::Borrowed(&[0, 255, 255, 255, 255]), u32::MAX, &mut arena).unwrap();
+    assert_eq!(buffer.missing(), Some(u32::MAX));
+    assert_eq!(buffer.partial.as_ref().unwrap().reserved_ahead(), 0);
+    for sent in 1..100_u32 {
+        buffer.push(Payload::Borrowed(&[7; 1000]), u32::MAX, &mut arena).unwrap();
+        assert!(buffer.partial.as_ref().unwrap().reserved_ahead() <= 16 * 1024);
+        assert_eq!(buffer.missing(), Some(u32::MAX - sent * 1000));
+    }
+}
+
+#[test]
+fn no_more_is_reserved_than_the_message_needs() {
+    let mut arena = Arena::new();
+    let mut buffer = MessageBuffer::new();
+    let wire = frame(false, &[3; 100]);
+    buffer.push(Payload::Borrowed(&wire[..10]), LIMIT, &mut arena).unwrap();
+    assert_eq!(buffer.partial.as_ref().unwrap().reserved_ahead(), 95);
+}
+
+#[test]
+fn a_large_owned_chunk_is_not_copied() {
+    let mut arena = Arena::new();
+    let mut buffer = MessageBuffer::new();
+    let chunk = Bytes::from([frame(false, &[1; 5000]), frame(true, &[2; 6000])].concat());
+    buffer.push(Payload::Owned(chunk.clone()), LIMIT, &mut arena).unwrap();
+    // A second chunk queues behind, and is not copied either.
+    buffer.push(Payload::Owned(chunk.clone()), LIMIT, &mut arena).unwrap();
+    for _ in 0..2 {
+        assert_eq!(buffer.pop().unwrap().payload.as_ptr(), chunk[5..].as_ptr());
+        assert_eq!(buffer.pop().unwrap().payload.as_ptr(), chunk[5010..].as_ptr());
+    }
+    // A small one is, so that it does not keep the receive buffer alive.
+    let small = Bytes::from(frame(false, &[1; 50]));
+    buffer.push(Payload::Owned(small.clone()), LIMIT, &mut arena).unwrap();
+    assert_ne!(buffer.pop().unwrap().payload.as_ptr(), small[5..].as_ptr());
+}
+
+#[test]
+fn a_backlog_costs_little_more_than_its_octets_and_goes_away() {
+    let mut arena = Arena::new();
+    let mut buffer = MessageBuffer::new();
+    for _ in 0..10_000 {
+        buffer.push(Payload::Borrowed(&[0; PREFIX_LEN]), LIMIT, &mut arena).unwrap();
+    }
+    let runs = buffer.backlog.as_ref().unwrap().runs.len();
+    assert!(runs <= 10_000 * PREFIX_LEN / TAIL_MAX, "{runs} runs");
+    assert_eq!(buffer.complete(), 10_000);
+    assert_eq!(buffer.buffered(), 50_000);
+    assert_eq!(drain(&mut buffer).len(), 10_000);
+    assert!(buffer.backlog.is_none());
+    assert_eq!(buffer.buffered(), 0);
+}
+
+#[test]
+fn the_buffer_is_small() {
+    assert!(size_of::<MessageBuffer>() <= 120, "{}", size_of::<MessageBuffer>());
+}
+
+/// Messages of sizes around every threshold, and sometimes a bad prefix at the end.
+fn streams() -> impl Strategy<Value = Vec<u8>> {
+    let sizes = prop_oneof![
+        4 => 0..40_usize,
+        2 => 1000..1100_usize,
+        2 => 2000..2100_usize,
+        1 => 16_300..16_500_usize,
+        1 => 40_000..40_010_usize,
+    ];
+    let message = (any::<bool>(), sizes, any::<u8>())
+        .prop_map(|(compressed, len, fill)| frame(compressed, &vec![fill; len]));
+    let end = prop_oneof![
+        3 => Just(Vec::new()),
+        1 => Just(vec![9, 0, 0, 0, 0]),
+        1 => Just(vec![0, 0, 1, 0, 0]),
+        1 => Just(vec![0, 0, 0]),
+    ];
+    (proptest::collection::vec(message, 0..8), end)
+        .prop_map(|(messages, end)| messages.concat().into_iter().chain(end).collect())
+}
+
+type Outcome = (Vec<(bool, Vec<u8>)>, Option<MessageError>, bool, Option<u32>, usize);
+
+/// Pushes `wire` cut at `cuts`, and takes messages after a chunk where `pops` says so.
+fn run(wire: &[u8], cuts: &[usize], owned: &[bool], pops: &[bool]) -> Outcome {
+    const SMALL_LIMIT: u32 = 50_000;
+    let mut arena = Arena::new();
+    let mut buffer = MessageBuffer::new();
+    let mut messages = Vec::new();
+    let mut error = None;
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (wire.len() + 1)).chain([wire.len()]).collect();
+    ends.sort_unstable();
+    let mut start = 0;
+    for (i, end) in ends.into_iter().enumerate() {
+        let result = buffer.push(payload(&wire[start..end], owned[i % owned.len()]), SMALL_LIMIT, &mut arena);
+        error = error.or(result.err());
+        start = end;
+        let counted: usize = buffer.complete();
+        if pops[i % pops.len()] {
+            let taken = drain(&mut buffer);
+            assert_eq!(taken.len(), counted);
+            messages.extend(taken);
+        }
+    }
+    let (mid, missing) = (buffer.is_mid_message(), buffer.missing());
+    messages.extend(drain(&mut buffer));
+    (messages, error, mid, missing, buffer.buffered())
+}
+
+proptest! {
+    #[test]
+    fn chunking_makes_no_difference(
+        wire in streams(),
+        cuts in proptest::collection::vec(any::<usize>(), 0..12),
+        owned in proptest::collection::vec(any::<bool>(), 1..4),
+        pops in proptest::collection::vec(any::<bool>(), 1..4),
+    ) {
+        let whole = run(&wire, &[], &[false], &[false]);
+        prop_assert_eq!(run(&wire, &cuts, &owned, &pops), whole);
+    }
+
+    #[test]
+    fn octet_by_octet(wire in proptest::collection::vec(prop_oneof![3 => Just(0_u8), 1 => 0..4_u8], 0..60)) {
+        let whole = run(&wire, &[], &[true], &[true]);
+        let every: Vec<usize> = (0..wire.len()).collect();
+        prop_assert_eq!(run(&wire, &every, &[true, false], &[false]), whole);
+    }
+}

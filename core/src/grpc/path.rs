@@ -1,0 +1,43 @@
+//! The `:path` of a call (P-4): `/service/method`, case-sensitive.
+
+/// Splits a path into service and method at its last `/`; `None` when it has not that form, which is answered with
+/// `UNIMPLEMENTED`.
+///
+/// Neither part may be empty. The first `/` must be there: a path without it never reaches a method.
+///
+/// ```
+/// use halfclose::grpc::path;
+///
+/// assert_eq!(path::split("/pkg.Greeter/SayHello"), Some(("pkg.Greeter", "SayHello")));
+/// assert_eq!(path::split("pkg.Greeter/SayHello"), None);
+/// ```
+#[must_use]
+pub fn split(path: &str) -> Option<(&str, &str)> {
+    let (service, method) = path.strip_prefix('/')?.rsplit_once('/')?;
+    (!service.is_empty() && !method.is_empty()).then_some((service, method))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        let table = [
+            ("/s/m", Some(("s", "m"))),
+            ("/a.b.S/M", Some(("a.b.S", "M"))),
+            ("/prefix/a.S/M", Some(("prefix/a.S", "M"))),
+            ("", None),
+            ("/", None),
+            ("//", None),
+            ("/s", None),
+            ("/s/", None),
+            ("//m", None),
+            ("s/m", None),
+            ("*", None),
+        ];
+        for (path, parts) in table {
+            assert_eq!(split(path), parts, "{path}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Percent-encoding of `grpc-message` (P-44).
+
+use std::borrow::Cow;
+
+const HEX: [u8; 16] = *b"0123456789ABCDEF";
+
+/// Whether an octet travels as it is: 0x20 to 0x7E without `%`.
+fn is_plain(octet: u8) -> bool {
+    matches!(octet, 0x20..=0x24 | 0x26..=0x7e)
+}
+
+/// Appends the encoded form of `message` to `out`.
+pub fn encode_into(message: &str, out: &mut Vec<u8>) {
+    for &octet in message.as_bytes() {
+        push_encoded(octet, out);
+    }
+}
+
+fn push_encoded(octet: u8, out: &mut Vec<u8>) {
+    if is_plain(octet) {
+        out.push(octet);
+    } else {
+        let digit = |nibble: u8| HEX.get(usize::from(nibble & 0x0f)).copied().unwrap_or_default();
+        out.extend_from_slice(&[b'%', digit(octet >> 4), digit(octet)]);
+    }
+}
+
+/// The encoded form of `message`, borrowed when nothing needs to be escaped.
+///
+/// ```
+/// use halfclose::grpc::percent;
+///
+/// assert_eq!(percent::encode("plain text").as_ref(), b"plain text");
+/// assert_eq!(percent::encode("50 %\n").as_ref(), b"50 %25%0A");
+/// assert_eq!(percent::decode(b"50 %25%0a"), "50 %\n");
+/// ```
+#[must_use]
+pub fn encode(message: &str) -> Cow<'_, [u8]> {
+    if message.bytes().all(is_plain) {
+        return Cow::Borrowed(message.as_bytes());
+    }
+    let mut out = Vec::with_capacity(encoded_len(message));
+    encode_into(message, &mut out);
+    Cow::Owned(out)
+}
+
+/// The length of the encoded form, in octets.
+#[must_use]
+pub fn encoded_len(message: &str) -> usize {
+    message.bytes().fold(0, |len: usize, octet| len.saturating_add(if is_plain(octet) { 1 } else { 3 }))
+}
+
+/// Decodes a `grpc-message`. Never fails and never discards (P-44): an escape that is none is copied through, and
+/// what is not UTF-8 afterwards is replaced by U+FFFD.
+#[must_use]
+pub fn decode(value: &[u8]) -> Cow<'_, str> {
+    if !value.contains(&b'%') {
+        return String::from_utf8_lossy(value);
+    }
+    let mut octets = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((&first, after)) = rest.split_first() {
+        if first == b'%'
+            && let Some((&[high, low], after_escape)) = after.split_first_chunk::<2>()
+            && let (Some(high), Some(low)) = (nibble(high), nibble(low))
+        {
+            octets.push((high << 4) | low);
+            rest = after_escape;
+        } else {
+            octets.push(first);
+            rest = after;
+        }
+    }
+    Cow::Owned(match String::from_utf8(octets) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn encoding_vectors() {
+        let table: [(&str, &str); 6] = [
+            ("", ""),
+            (" !\"#$&~", " !\"#$&~"),
+            ("%", "%25"),
+            ("\u{7f}\u{1f}", "%7F%1F"),
+            ("\r\n\0", "%0D%0A%00"),
+            // The message of the interop case special_status_message.
+            (
+                "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n",
+                "%09%0Atest with whitespace%0D%0Aand Unicode BMP %E2%98%BA and non-BMP %F0%9F%98%88%09%0A",
+            ),
+        ];
+        for (text, wire) in table {
+            assert_eq!(encode(text).as_ref(), wire.as_bytes());
+            assert_eq!(encoded_len(text), wire.len());
+            assert_eq!(decode(wire.as_bytes()), text);
+        }
+        assert!(matches!(encode("as it is"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn decoding_keeps_what_is_not_an_escape() {
+        let table: [(&[u8], &str); 9] = [
+            (b"%", "%"),
+            (b"%4", "%4"),
+            (b"100%", "100%"),
+            (b"%zz", "%zz"),
+            (b"%4g%41", "%4gA"),
+            (b"%%41", "%A"),
+            (b"%e2%98%ba", "☺"),
+            (b"a%FFb", "a\u{fffd}b"),
+            (b"a\xffb", "a\u{fffd}b"),
+        ];
+        for (wire, text) in table {
+            assert_eq!(decode(wire), text, "{wire:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn round_trip(text in any::<String>()) {
+            let wire = encode(&text);
+            prop_assert!(wire.iter().all(|b| (0x20..=0x7e).contains(b)));
+            prop_assert_eq!(wire.len(), encoded_len(&text));
+            prop_assert_eq!(decode(&wire), text.as_str());
+        }
+
+        #[test]
+        fn arbitrary_octets_decode(octets in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = decode(&octets);
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! The status of a call: code, message and details (gRPC `statuscodes.md`).
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+use bytes::Bytes;
+
+/// A canonical gRPC status code, 0 to 16 (`statuscodes.md`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Code {
+    /// 0: the call succeeded.
+    Ok = 0,
+    /// 1: the call was cancelled, typically by the caller.
+    Cancelled = 1,
+    /// 2: an error that no other code describes, or a code that this version does not know (P-27).
+    Unknown = 2,
+    /// 3: the client gave an argument that is wrong whatever the state of the system.
+    InvalidArgument = 3,
+    /// 4: the deadline passed before the call completed.
+    DeadlineExceeded = 4,
+    /// 5: something that was asked for does not exist.
+    NotFound = 5,
+    /// 6: something that was to be created exists already.
+    AlreadyExists = 6,
+    /// 7: the caller may not do this.
+    PermissionDenied = 7,
+    /// 8: a quota, a limit or a resource is used up.
+    ResourceExhausted = 8,
+    /// 9: the system is not in the state that the call needs.
+    FailedPrecondition = 9,
+    /// 10: the call was aborted, typically by a conflict with another.
+    Aborted = 10,
+    /// 11: past the valid range.
+    OutOfRange = 11,
+    /// 12: the method is not implemented here.
+    Unimplemented = 12,
+    /// 13: an invariant of the system is broken.
+    Internal = 13,
+    /// 14: the service cannot be reached at the moment; a retry may help.
+    Unavailable = 14,
+    /// 15: data are lost or damaged beyond recovery.
+    DataLoss = 15,
+    /// 16: the caller's credentials are missing or not valid.
+    Unauthenticated = 16,
+}
+
+impl Code {
+    /// All codes, by number.
+    pub const ALL: [Self; 17] = [
+        Self::Ok,
+        Self::Cancelled,
+        Self::Unknown,
+        Self::InvalidArgument,
+        Self::DeadlineExceeded,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::PermissionDenied,
+        Self::ResourceExhausted,
+        Self::FailedPrecondition,
+        Self::Aborted,
+        Self::OutOfRange,
+        Self::Unimplemented,
+        Self::Internal,
+        Self::Unavailable,
+        Self::DataLoss,
+        Self::Unauthenticated,
+    ];
+
+    /// The code of a number; a number over 16 is [`Code::Unknown`] (P-27).
+    #[must_use]
+    pub fn from_u32(number: u32) -> Self {
+        usize::try_from(number).ok().and_then(|n| Self::ALL.get(n)).copied().unwrap_or(Self::Unknown)
+    }
+
+    /// The number of the code, 0 to 16.
+    #[must_use]
+    pub const fn as_u32(self) -> u32 {
+        self as u32
+    }
+
+    /// Reads the value of a `grpc-status` field: one digit or more (P-21).
+    ///
+    /// `None` when it is not a number. A number without a code is [`Code::Unknown`] (P-27). Leading zeros, which
+    /// a sender must not write, are read as C-core reads them.
+    #[must_use]
+    pub fn from_wire(value: &[u8]) -> Option<Self> {
+        if value.is_empty() {
+            return None;
+        }
+        let mut number: u32 = 0;
+        for &octet in value {
+            if !octet.is_ascii_digit() {
+                return None;
+            }
+            number = number.saturating_mul(10).saturating_add(u32::from(octet - b'0'));
+        }
+        Some(Self::from_u32(number))
+    }
+
+    /// The value of a `grpc-status` field: no leading zeros (P-21).
+    #[must_use]
+    pub const fn as_wire(self) -> &'static str {
+        match self {
+            Self::Ok => "0",
+            Self::Cancelled => "1",
+            Self::Unknown => "2",
+            Self::InvalidArgument => "3",
+            Self::DeadlineExceeded => "4",
+            Self::NotFound => "5",
+            Self::AlreadyExists => "6",
+            Self::PermissionDenied => "7",
+            Self::ResourceExhausted => "8",
+            Self::FailedPrecondition => "9",
+            Self::Aborted => "10",
+            Self::OutOfRange => "11",
+            Self::Unimplemented => "12",
+            Self::Internal => "13",
+            Self::Unavailable => "14",
+            Self::DataLoss => "15",
+            Self::Unauthenticated => "16",
+        }
+    }
+
+    /// The canonical name, such as `DEADLINE_EXCEEDED`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Cancelled => "CANCELLED",
+            Self::Unknown => "UNKNOWN",
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::Aborted => "ABORTED",
+            Self::OutOfRange => "OUT_OF_RANGE",
+            Self::Unimplemented => "UNIMPLEMENTED",
+            Self::Internal => "INTERNAL",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::DataLoss => "DATA_LOSS",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The outcome of a call: a code, a message for people and details for programs.
+///
+/// ```
+/// use halfclose::grpc::status::{Code, Status};
+///
+/// let status = Status::not_found("no such user");
+/// assert_eq!(status.code, Code::NotFound);
+/// assert_eq!(status.to_string(), "NOT_FOUND: no such user");
+/// assert!(Status::ok().is_ok());
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The code.
+    pub code: Code,
+    message: Cow<'static, str>,
+    details: Bytes,
+}
+
+impl Status {
+    /// [`Code::Ok`] without a message. Allocates nothing.
+    #[must_use]
+    pub const fn ok() -> Self {
+        Self { code: Code::Ok, message: Cow::Borrowed(""), details: Bytes::new() }
+    }
+
+    /// A status of any code. A `&'static str` message is not copied.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), details: Bytes::new() }
+    }
+
+    /// Adds details: a serialized `google.rpc.Status`, sent as `grpc-status-details-bin` (P-21).
+    #[must_use]
+    pub fn with_details(mut self, details: Bytes) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// The message for people; empty when there is none.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The details; empty when there are none.
+    #[must_use]
+    pub fn details(&self) -> &Bytes {
+        &self.details
+    }
+
+    /// Whether the code is [`Code::Ok`].
+    #[must_use]
+    pub fn is_ok(&self) -> bool {
+        self.code == Code::Ok
+    }
+}
+
+macro_rules! constructors {
+    ($($name:ident => $code:ident),+ $(,)?) => {
+        impl Status {
+            $(
+                #[doc = concat!("A status with [`Code::", stringify!($code), "`].")]
+                #[must_use]
+                pub fn $name(message: impl Into<Cow<'static, str>>) -> Self {
+                    Self::new(Code::$code, message)
+                }
+            )+
+        }
+    };
+}
+
+constructors! {
+    cancelled => Cancelled,
+    unknown => Unknown,
+    invalid_argument => InvalidArgument,
+    deadline_exceeded => DeadlineExceeded,
+    not_found => NotFound,
+    already_exists => AlreadyExists,
+    permission_denied => PermissionDenied,
+    resource_exhausted => ResourceExhausted,
+    failed_precondition => FailedPrecondition,
+    aborted => Aborted,
+    out_of_range => OutOfRange,
+    unimplemented => Unimplemented,
+    internal => Internal,
+    unavailable => Unavailable,
+    data_loss => DataLoss,
+    unauthenticated => Unauthenticated,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code.name())?;
+        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Status")
+            .field("code", &self.code)
+            .field("message", &self.message)
+            .field("details_len", &self.details.len())
+            .finish()
+    }
+}
+
+impl Error for Status {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_names_and_wire_values_agree() {
+        for (number, code) in (0u32..).zip(Code::ALL) {
+            assert_eq!(code.as_u32(), number);
+            assert_eq!(Code::from_u32(number), code);
+            assert_eq!(code.as_wire(), number.to_string());
+            assert_eq!(Code::from_wire(code.as_wire().as_bytes()), Some(code));
+            // The canonical name is the Rust name in upper snake case.
+            let snake: String = format!("{code:?}")
+                .char_indices()
+                .flat_map(|(i, c)| (i > 0 && c.is_uppercase()).then_some('_').into_iter().chain([c]))
+                .collect();
+            assert_eq!(code.name(), snake.to_uppercase());
+        }
+    }
+
+    #[test]
+    fn wire_values_that_are_not_plain_codes() {
+        let table: [(&[u8], Option<Code>); 11] = [
+            (b"", None),
+            (b"17", Some(Code::Unknown)),
+            (b"4294967296", Some(Code::Unknown)),
+            (b"99999999999999999999999", Some(Code::Unknown)),
+            (b"05", Some(Code::NotFound)),
+            (b"-1", None),
+            (b"+1", None),
+            (b" 1", None),
+            (b"1 ", None),
+            (b"OK", None),
+            (b"\xff", None),
+        ];
+        for (wire, code) in table {
+            assert_eq!(Code::from_wire(wire), code, "{wire:?}");
+        }
+    }
+
+    #[test]
+    fn constructors_set_their_code_and_message() {
+        let made = [
+            Status::ok(),
+            Status::cancelled("m"),
+            Status::unknown("m"),
+            Status::invalid_argument("m"),
+            Status::deadline_exceeded("m"),
+            Status::not_found("m"),
+            Status::already_exists("m"),
+            Status::permission_denied("m"),
+            Status::resource_exhausted("m"),
+            Status::failed_precondition("m"),
+            Status::aborted("m"),
+            Status::out_of_range("m"),
+            Status::unimplemented("m"),
+            Status::internal("m"),
+            Status::unavailable("m"),
+            Status::data_loss("m"),
+            Status::unauthenticated("m"),
+        ];
+        for (status, code) in made.iter().zip(Code::ALL) {
+            assert_eq!(status.code, code);
+            assert_eq!(status.is_ok(), code == Code::Ok);
+            assert_eq!(status.message(), if code == Code::Ok { "" } else { "m" });
+        }
+    }
+
+    #[test]
+    fn display_details_and_size() {
+        assert_eq!(Status::ok().to_string(), "OK");
+        assert_eq!(Status::internal(String::from("x")).to_string(), "INTERNAL: x");
+        let status = Status::aborted("x").with_details(Bytes::from_static(b"d"));
+        assert_eq!(status.details().as_ref(), b"d");
+        assert_ne!(status, Status::aborted("x"));
+        assert!(size_of::<Status>() <= 72, "{}", size_of::<Status>());
+    }
+}
