@@ -1,6 +1,7 @@
 //! The `content-type` of gRPC (P-8): `application/grpc`, a codec after `+`, parameters after `;`.
 
-const TYPE: &[u8] = b"application/grpc";
+/// The type itself, without a codec.
+pub const TYPE: &[u8] = b"application/grpc";
 
 /// What follows `application/grpc`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -12,14 +12,14 @@
 
 pub mod arena;
 pub mod base64;
-//pub mod compress;
+pub mod compress;
 pub mod content_type;
-//pub mod encoding;
+pub mod encoding;
 pub mod field;
-//pub mod head;
+pub mod head;
 pub mod http_status;
 pub mod message;
-//pub mod metadata;
+pub mod metadata;
 pub mod path;
 pub mod percent;
 pub mod reset;

@@ -50,6 +50,23 @@ pub fn encoded_len(message: &str) -> usize {
     message.bytes().fold(0, |len: usize, octet| len.saturating_add(if is_plain(octet) { 1 } else { 3 }))
 }
 
+/// The longest start of `message` whose encoded form has at most `room` octets. No character is cut in two.
+#[must_use]
+pub fn prefix_that_fits(message: &str, room: usize) -> &str {
+    let mut left = room;
+    let end = message.char_indices().find_map(|(index, character)| {
+        let need = encoded_len(character.encode_utf8(&mut [0; 4]));
+        match left.checked_sub(need) {
+            Some(rest) => {
+                left = rest;
+                None
+            }
+            None => Some(index),
+        }
+    });
+    end.and_then(|end| message.get(..end)).unwrap_or(message)
+}
+
 /// Decodes a `grpc-message`. Never fails and never discards (P-44): an escape that is none is copied through, and
 /// what is not UTF-8 afterwards is replaced by U+FFFD.
 #[must_use]
@@ -128,6 +145,16 @@ mod tests {
         ];
         for (wire, text) in table {
             assert_eq!(decode(wire), text, "{wire:?}");
+        }
+    }
+
+    #[test]
+    fn what_fits_ends_between_characters() {
+        // Encoded lengths: 1, 9, 3, 1.
+        let table =
+            [(0, ""), (1, "a"), (9, "a"), (10, "a☺"), (12, "a☺"), (13, "a☺%"), (14, "a☺%b"), (99, "a☺%b")];
+        for (room, fits) in table {
+            assert_eq!(prefix_that_fits("a☺%b", room), fits, "{room}");
         }
     }
 

@@ -1,0 +1,135 @@
+//! The built-in codecs.
+
+use std::io::Read;
+
+use bytes::Bytes;
+
+use super::{CompressError, DecompressError, MessageCodec};
+
+/// Reads to the end, or to one octet over the limit.
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+fn read_bounded(reader: impl Read, max: usize) -> Result<Bytes, DecompressError> {
+    let bound = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    let mut out = Vec::new();
+    // `read_to_end` grows the buffer with what comes out, so a bomb costs no more than twice the limit.
+    reader.take(bound).read_to_end(&mut out).map_err(|_| DecompressError::Corrupt)?;
+    if out.len() > max { Err(DecompressError::TooLarge { limit: max }) } else { Ok(Bytes::from(out)) }
+}
+
+/// `gzip` (RFC 1952).
+#[cfg(feature = "gzip")]
+#[derive(Clone, Copy, Debug)]
+pub struct Gzip;
+
+#[cfg(feature = "gzip")]
+impl MessageCodec for Gzip {
+    fn name(&self) -> &str {
+        "gzip"
+    }
+
+    fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::default());
+        encoder.write_all(payload).and_then(|()| encoder.finish().map(drop)).map_err(|_| CompressError)
+    }
+
+    fn decompress(&self, payload: &[u8], max: usize) -> Result<Bytes, DecompressError> {
+        if payload.is_empty() {
+            return Ok(Bytes::new());
+        }
+        // A gzip file is a series of members (RFC 1952 §2.2); what follows the last one is an error.
+        read_bounded(flate2::bufread::MultiGzDecoder::new(payload), max)
+    }
+}
+
+/// `deflate`: the zlib format (RFC 1950), as in C-core.
+#[cfg(feature = "deflate")]
+#[derive(Clone, Copy, Debug)]
+pub struct Deflate;
+
+#[cfg(feature = "deflate")]
+impl MessageCodec for Deflate {
+    fn name(&self) -> &str {
+        "deflate"
+    }
+
+    fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+        use std::io::Write;
+        let mut encoder = flate2::write::ZlibEncoder::new(out, flate2::Compression::default());
+        encoder.write_all(payload).and_then(|()| encoder.finish().map(drop)).map_err(|_| CompressError)
+    }
+
+    fn decompress(&self, payload: &[u8], max: usize) -> Result<Bytes, DecompressError> {
+        if payload.is_empty() {
+            return Ok(Bytes::new());
+        }
+        inflate(payload, max)
+    }
+}
+
+/// Inflates a zlib stream. flate2's reader takes a stream that is cut short for a complete one; its state machine,
+/// driven by hand, says when the end was really there.
+#[cfg(feature = "deflate")]
+fn inflate(payload: &[u8], max: usize) -> Result<Bytes, DecompressError> {
+    use flate2::{Decompress, FlushDecompress, Status};
+    const STEP: usize = 8 * 1024;
+    let mut state = Decompress::new(true);
+    let mut step = vec![0; STEP];
+    let mut out = Vec::new();
+    let mut rest = payload;
+    loop {
+        let (before_in, before_out) = (state.total_in(), state.total_out());
+        let status =
+            state.decompress(rest, &mut step, FlushDecompress::None).map_err(|_| DecompressError::Corrupt)?;
+        let taken = progress(before_in, state.total_in());
+        let given = progress(before_out, state.total_out());
+        rest = rest.get(taken..).unwrap_or_default();
+        out.extend_from_slice(step.get(..given).unwrap_or_default());
+        if out.len() > max {
+            return Err(DecompressError::TooLarge { limit: max });
+        }
+        match status {
+            Status::StreamEnd if rest.is_empty() => return Ok(Bytes::from(out)),
+            Status::StreamEnd => return Err(DecompressError::Corrupt),
+            _ if taken == 0 && given == 0 => return Err(DecompressError::Corrupt),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(feature = "deflate")]
+fn progress(before: u64, after: u64) -> usize {
+    usize::try_from(after.saturating_sub(before)).unwrap_or(usize::MAX)
+}
+
+/// `zstd` (RFC 8878).
+#[cfg(feature = "zstd")]
+#[derive(Clone, Copy, Debug)]
+pub struct Zstd;
+
+/// The largest window that a zstd frame may ask for: 2^23 octets, the size that RFC 8878 §3.1.1.1.2 recommends
+/// decoders to support. A frame states its window before any content, so this bounds memory ahead of content.
+#[cfg(feature = "zstd")]
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+#[cfg(feature = "zstd")]
+impl MessageCodec for Zstd {
+    fn name(&self) -> &str {
+        "zstd"
+    }
+
+    fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+        let encoded = zstd::bulk::compress(payload, zstd::DEFAULT_COMPRESSION_LEVEL);
+        out.extend_from_slice(&encoded.map_err(|_| CompressError)?);
+        Ok(())
+    }
+
+    fn decompress(&self, payload: &[u8], max: usize) -> Result<Bytes, DecompressError> {
+        if payload.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let decoder = zstd::stream::read::Decoder::with_buffer(payload)
+            .and_then(|mut decoder| decoder.window_log_max(ZSTD_WINDOW_LOG).map(|()| decoder));
+        read_bounded(decoder.map_err(|_| DecompressError::Corrupt)?, max)
+    }
+}

@@ -1,0 +1,145 @@
+//! Message codecs: what a `grpc-encoding` name does to a payload.
+//!
+//! Every message is compressed on its own (P-58). The codecs behind the features `gzip`, `deflate` and `zstd` are
+//! built in; others can be added under names of their own.
+
+#[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd"))]
+mod builtin;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+#[cfg(feature = "deflate")]
+pub use builtin::Deflate;
+#[cfg(feature = "gzip")]
+pub use builtin::Gzip;
+#[cfg(feature = "zstd")]
+pub use builtin::Zstd;
+
+/// Why a payload cannot be decompressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecompressError {
+    /// It grows over the limit (P-54: `RESOURCE_EXHAUSTED`).
+    #[error("a compressed message holds more than {limit} octets")]
+    TooLarge {
+        /// The limit, in octets.
+        limit: usize,
+    },
+    /// It is not of this encoding, is cut short, or is followed by other octets (P-53: `INTERNAL`).
+    #[error("a compressed message is corrupt")]
+    Corrupt,
+}
+
+/// A payload could not be compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a message could not be compressed")]
+pub struct CompressError;
+
+/// One message encoding. Implementations keep no state from one message to the next.
+pub trait MessageCodec: fmt::Debug + Send + Sync {
+    /// The name in `grpc-encoding`: a token without a comma (RFC 9110 §5.6.2).
+    fn name(&self) -> &str;
+
+    /// Appends the compressed form of `payload` to `out`.
+    ///
+    /// # Errors
+    /// [`CompressError`] when the codec fails; what `out` has gained is then meaningless.
+    fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError>;
+
+    /// Decompresses `payload`, which must be used up, into at most `max` octets. An empty payload is an empty message
+    /// (P-61). Memory must stay bounded while inflating, whatever the payload promises.
+    ///
+    /// # Errors
+    /// [`DecompressError`].
+    fn decompress(&self, payload: &[u8], max: usize) -> Result<Bytes, DecompressError>;
+}
+
+/// The name of a codec is not one that `grpc-encoding` can carry.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0:?} is not a name for a message encoding")]
+pub struct CodecNameError(String);
+
+/// The codecs of one endpoint. Cheap to clone.
+///
+/// ```
+/// use halfclose::grpc::compress::Codecs;
+///
+/// assert_eq!(Codecs::none().accept_encoding(), "identity");
+/// assert!(Codecs::builtin().get(b"x-unknown").is_none());
+/// ```
+#[derive(Clone, Debug)]
+pub struct Codecs {
+    table: Arc<Table>,
+}
+
+#[derive(Clone, Debug)]
+struct Table {
+    codecs: Vec<Arc<dyn MessageCodec>>,
+    accept: String,
+}
+
+impl Codecs {
+    /// No codec: only `identity`.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::of(Vec::new())
+    }
+
+    /// Every codec that is compiled in.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self::of(vec![
+            #[cfg(feature = "gzip")]
+            Arc::new(Gzip),
+            #[cfg(feature = "deflate")]
+            Arc::new(Deflate),
+            #[cfg(feature = "zstd")]
+            Arc::new(Zstd),
+        ])
+    }
+
+    /// Adds a codec; one of the same name is replaced.
+    ///
+    /// # Errors
+    /// [`CodecNameError`] when the name is `identity`, or is not a token.
+    pub fn with(&self, codec: Arc<dyn MessageCodec>) -> Result<Self, CodecNameError> {
+        let name = codec.name();
+        let token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+        if name.is_empty() || name == "identity" || !name.bytes().all(token) {
+            return Err(CodecNameError(name.to_owned()));
+        }
+        let mut codecs = self.table.codecs.clone();
+        codecs.retain(|other| other.name() != name);
+        codecs.push(codec);
+        Ok(Self::of(codecs))
+    }
+
+    fn of(codecs: Vec<Arc<dyn MessageCodec>>) -> Self {
+        let names = std::iter::once("identity").chain(codecs.iter().map(|codec| codec.name()));
+        let accept = names.collect::<Vec<_>>().join(",");
+        Self { table: Arc::new(Table { codecs, accept }) }
+    }
+
+    /// The codec of a `grpc-encoding` name; `None` for one that is not here, and for `identity`, which needs none.
+    #[must_use]
+    pub fn get(&self, name: &[u8]) -> Option<&Arc<dyn MessageCodec>> {
+        self.table.codecs.iter().find(|codec| codec.name().as_bytes() == name)
+    }
+
+    /// The value of `grpc-accept-encoding` for these codecs.
+    #[must_use]
+    pub fn accept_encoding(&self) -> &str {
+        &self.table.accept
+    }
+}
+
+impl Default for Codecs {
+    fn default() -> Self {
+        Self::builtin()
+    }
+}

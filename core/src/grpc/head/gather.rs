@@ -1,0 +1,172 @@
+//! What the builders of heads and trailers share.
+
+use bytes::Bytes;
+
+use super::MalformedReason;
+use crate::grpc::field;
+use crate::grpc::metadata::ReceivedError;
+use crate::grpc::metadata::{FIELD_OVERHEAD, Metadata, push_field};
+use crate::grpc::status::Status;
+
+/// A piece of a head's text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    pub(super) fn of(self, text: &[u8]) -> &[u8] {
+        let start = usize::try_from(self.start).unwrap_or(usize::MAX);
+        let len = usize::try_from(self.len).unwrap_or(usize::MAX);
+        text.get(start..).and_then(|text| text.get(..len)).unwrap_or_default()
+    }
+
+    /// The piece as text; empty when it is not UTF-8.
+    pub(super) fn text(self, text: &[u8]) -> &str {
+        str::from_utf8(self.of(text)).unwrap_or_default()
+    }
+}
+
+/// The growing contents of one block, within the limit on its size.
+#[derive(Debug, Default)]
+pub(super) struct Gather {
+    limit: usize,
+    size: usize,
+    text: Vec<u8>,
+    records: Vec<u8>,
+    count: u32,
+    /// A regular field has been seen.
+    regular: bool,
+    /// A `-bin` value is not base64 (P-30).
+    bad_binary: bool,
+    /// A field is longer than metadata can hold.
+    too_long: bool,
+}
+
+impl Gather {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, ..Self::default() }
+    }
+
+    /// Empties it for the next block; the memory stays.
+    pub(super) fn reset(&mut self) {
+        self.text.clear();
+        self.records.clear();
+        self.size = 0;
+        self.count = 0;
+        self.regular = false;
+        self.bad_binary = false;
+        self.too_long = false;
+    }
+
+    /// Counts a field and checks its value. Whether the field is within the limit: one that is not is still checked,
+    /// and not kept.
+    #[inline]
+    pub(super) fn admit(&mut self, name: &[u8], value: &[u8]) -> Result<bool, MalformedReason> {
+        field::check_value(value)?;
+        let size = name.len().saturating_add(value.len()).saturating_add(FIELD_OVERHEAD);
+        self.size = self.size.saturating_add(size);
+        Ok(self.size <= self.limit)
+    }
+
+    /// Notes a pseudo-header field: those stand in front of all others (RFC 9113 §8.3).
+    pub(super) fn pseudo(&mut self) -> Result<(), MalformedReason> {
+        if self.regular { Err(MalformedReason::PseudoOrder) } else { Ok(()) }
+    }
+
+    pub(super) fn regular(&mut self) {
+        self.regular = true;
+    }
+
+    /// Keeps a value as text.
+    pub(super) fn keep(&mut self, value: &[u8]) -> Span {
+        let start = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
+        self.text.extend_from_slice(value);
+        Span { start, len: u32::try_from(value.len()).unwrap_or(u32::MAX) }
+    }
+
+    /// Keeps a member of a list: `earlier`, a comma and `value`.
+    pub(super) fn keep_joined(&mut self, earlier: Option<Span>, value: &[u8]) -> Span {
+        match earlier {
+            None => self.keep(value),
+            Some(earlier) => {
+                let joined = [earlier.of(&self.text), b",", value].concat();
+                self.keep(&joined)
+            }
+        }
+    }
+
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Keeps a field as metadata, or refuses what may not stand in any message.
+    pub(super) fn custom(&mut self, name: &[u8], value: &[u8], keep: bool) -> Result<(), MalformedReason> {
+        field::check_name(name)?;
+        if field::is_connection_specific(name) {
+            return Err(MalformedReason::ConnectionSpecific);
+        }
+        if keep {
+            match push_field(&mut self.records, &mut self.count, name, value) {
+                Ok(()) => {}
+                Err(ReceivedError::Base64(_)) => self.bad_binary = true,
+                Err(_) => self.too_long = true,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn mark_bad_binary(&mut self) {
+        self.bad_binary = true;
+    }
+
+    /// The status of a call whose block is too large (P-45) or holds a malformed `-bin` value (P-30).
+    pub(super) fn failure(&self) -> Option<Status> {
+        if self.size > self.limit || self.too_long {
+            let (size, limit) = (self.size, self.limit);
+            return Some(Status::resource_exhausted(format!(
+                "received metadata of {size} octets, over the limit of {limit}"
+            )));
+        }
+        self.bad_binary.then(|| Status::internal("received a malformed binary metadata value"))
+    }
+
+    /// The text and the metadata, in one allocation of their exact size.
+    pub(super) fn store(&self) -> (Bytes, Metadata) {
+        if self.text.is_empty() && self.records.is_empty() {
+            return (Bytes::new(), Metadata::new());
+        }
+        let mut octets = Vec::with_capacity(self.text.len().saturating_add(self.records.len()));
+        octets.extend_from_slice(&self.text);
+        octets.extend_from_slice(&self.records);
+        let mut text = Bytes::from(octets);
+        let records = text.split_off(self.text.len());
+        (text, Metadata::from_records(records, self.count))
+    }
+}
+
+/// Checks a `te` field (RFC 9113 §8.2.2).
+pub(super) fn check_te(value: &[u8]) -> Result<(), MalformedReason> {
+    if value.eq_ignore_ascii_case(b"trailers") { Ok(()) } else { Err(MalformedReason::Te) }
+}
+
+/// Reads a `content-length` field; `earlier` is the value of one before it (RFC 9110 §8.6).
+pub(super) fn content_length(earlier: Option<u64>, value: &[u8]) -> Result<Option<u64>, MalformedReason> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(MalformedReason::ContentLength);
+    }
+    let length = value
+        .iter()
+        .try_fold(0_u64, |n, &digit| n.checked_mul(10)?.checked_add(u64::from(digit & 0x0f)))
+        .ok_or(MalformedReason::ContentLength)?;
+    match earlier {
+        Some(earlier) if earlier != length => Err(MalformedReason::ContentLength),
+        _ => Ok(Some(length)),
+    }
+}
+
+/// Some octets of a peer, shortened and printable, for the message of a status.
+pub(super) fn excerpt(octets: &[u8]) -> String {
+    octets.get(..64).unwrap_or(octets).escape_ascii().to_string()
+}

@@ -1,0 +1,66 @@
+//! What makes a request or response malformed (RFC 9113 §8.1.1).
+
+use crate::grpc::field::FieldError;
+
+/// Why a header block is malformed: a stream error of type PROTOCOL_ERROR (RFC 9113 §8.1.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MalformedReason {
+    /// A name or value holds what it must not.
+    #[error("{0}")]
+    Field(#[from] FieldError),
+    /// A field of HTTP/1.1 connections, such as `connection` (P-14).
+    #[error("a connection-specific field")]
+    ConnectionSpecific,
+    /// `te` with another value than `trailers`.
+    #[error("a te field with another value than trailers")]
+    Te,
+    /// A pseudo-header field behind a regular one (P-1).
+    #[error("a pseudo-header field behind a regular field")]
+    PseudoOrder,
+    /// A pseudo-header field that is not defined, or not for this kind of message.
+    #[error("an unknown pseudo-header field")]
+    UnknownPseudo,
+    /// A pseudo-header field that stands twice.
+    #[error("{0} stands twice")]
+    DuplicatePseudo(&'static str),
+    /// A pseudo-header field that must be there is not.
+    #[error("{0} is missing")]
+    MissingPseudo(&'static str),
+    /// A pseudo-header field without a valid value.
+    #[error("{0} has an invalid value")]
+    InvalidPseudo(&'static str),
+    /// A CONNECT request with `:scheme` or `:path`.
+    #[error("{0} in a CONNECT request")]
+    ConnectPseudo(&'static str),
+    /// A pseudo-header field in trailers.
+    #[error("a pseudo-header field in trailers")]
+    PseudoInTrailers,
+    /// `content-length` is not a number, stands twice with different values, or is not 0 on a message without content.
+    #[error("content-length is invalid or does not fit")]
+    ContentLength,
+    /// An interim response (1xx) that ends the stream (P-24).
+    #[error("an interim response ends the stream")]
+    InterimEnd,
+    /// Status 101, which HTTP/2 does not have.
+    #[error("status 101 (Switching Protocols)")]
+    SwitchingProtocols,
+}
+
+impl MalformedReason {
+    /// The section of RFC 9113 that says so.
+    #[must_use]
+    pub fn section(self) -> &'static str {
+        match self {
+            Self::Field(_) => "8.2.1",
+            Self::ConnectionSpecific | Self::Te => "8.2.2",
+            Self::PseudoOrder | Self::UnknownPseudo | Self::DuplicatePseudo(_) => "8.3",
+            Self::MissingPseudo(":status") | Self::InvalidPseudo(":status") => "8.3.2",
+            Self::MissingPseudo(_) | Self::InvalidPseudo(_) => "8.3.1",
+            Self::ConnectPseudo(_) => "8.5",
+            Self::PseudoInTrailers | Self::InterimEnd => "8.1",
+            Self::ContentLength => "8.1.1",
+            Self::SwitchingProtocols => "8.6",
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Heads and trailers: header blocks as (name, value) pairs in, values out, and back.
+//!
+//! Nothing here knows HPACK: a builder is fed the fields of one block in their order, and the writers hand fields to
+//! a callback. A block that RFC 9113 §8 calls malformed is told apart from one that is valid HTTP and not an
+//! acceptable call: the first ends in a stream error, the second in an answer.
+
+mod gather;
+mod malformed;
+mod request;
+mod response;
+mod trailers;
+mod write;
+
+#[cfg(test)]
+mod request_tests;
+#[cfg(test)]
+mod response_tests;
+#[cfg(test)]
+mod write_tests;
+
+pub use malformed::MalformedReason;
+pub use request::{RequestError, RequestHead, RequestHeadBuilder};
+pub use response::{ResponseBlock, ResponseHead, ResponseHeadBuilder, TrailersOnly};
+pub use trailers::{Trailers, TrailersBuilder};
+pub use write::{
+    Hint, RequestFields, ResponseFields, write_request, write_response_head, write_trailers,
+    write_trailers_only,
+};

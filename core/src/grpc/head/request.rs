@@ -1,0 +1,411 @@
+//! The head of a request, as a server receives it (P-1 to P-14).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::MalformedReason;
+use super::gather::{Gather, Span, check_te, content_length};
+use crate::grpc::encoding::{Encoding, EncodingSet};
+use crate::grpc::metadata::Metadata;
+use crate::grpc::status::Status;
+use crate::grpc::timeout::{self, TimeoutError};
+use crate::grpc::{content_type, path};
+
+/// Why a request is not accepted.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The request is malformed: a stream error of type PROTOCOL_ERROR (RFC 9113 §8.1.1).
+    #[error("malformed request: {0} (RFC 9113 §{section})", section = .0.section())]
+    Malformed(MalformedReason),
+    /// The request is valid HTTP and not an acceptable call: it is answered, in one block that ends the stream.
+    #[error("refused with HTTP status {http_status}: {status}")]
+    Refused {
+        /// The `:status` of the answer.
+        http_status: u16,
+        /// The `grpc-status` and `grpc-message` of the answer.
+        status: Status,
+    },
+}
+
+/// Why a request is answered with an error. The first that applies, in this order, decides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Refusal {
+    Metadata(Status),
+    Method,
+    ContentType,
+    Authority,
+    Timeout(TimeoutError),
+}
+
+impl Refusal {
+    #[cold]
+    #[inline(never)]
+    fn into_error(self) -> RequestError {
+        let (http_status, status) = match self {
+            // P-45, P-30: a Trailers-Only answer.
+            Self::Metadata(status) => (200, status),
+            // P-2.
+            Self::Method => (405, Status::internal("the method of a call is POST")),
+            // P-8. The code is what a client makes of HTTP status 415 (section 1.3).
+            Self::ContentType => (415, Status::unknown("the content-type of a call is application/grpc")),
+            // P-5 (gRFC A41).
+            Self::Authority => (400, Status::internal("several :authority or host fields")),
+            // P-7.
+            Self::Timeout(error) => (400, Status::internal(error.to_string())),
+        };
+        RequestError::Refused { http_status, status }
+    }
+}
+
+/// The method of a request, as far as it matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Method {
+    Post,
+    Connect,
+    Options,
+    Other,
+}
+
+/// What has been seen of a request's own fields.
+#[derive(Debug, Default)]
+struct Seen {
+    method: Option<Method>,
+    scheme: Option<Span>,
+    path: Option<Span>,
+    authority: Option<Span>,
+    host: Option<Span>,
+    /// `:authority` or `host` stood twice.
+    many_authorities: bool,
+    /// A `content-type` stood there and all were gRPC's.
+    grpc_type: bool,
+    other_type: bool,
+    subtype: Option<Span>,
+    encoding: Option<Span>,
+    accept: Option<Span>,
+    accept_set: EncodingSet,
+    timeout: Option<Duration>,
+    timeout_error: Option<TimeoutError>,
+    content_length: Option<u64>,
+    te_trailers: bool,
+}
+
+/// Builds a [`RequestHead`] from the fields of one block.
+///
+/// A builder can be used for one block after the other and keeps its memory. Fields over the limit on the block's
+/// size are checked and not kept.
+///
+/// ```
+/// use halfclose::grpc::head::RequestHeadBuilder;
+///
+/// let mut builder = RequestHeadBuilder::new(8192);
+/// for (name, value) in [
+///     (":method", "POST"),
+///     (":scheme", "http"),
+///     (":path", "/pkg.Greeter/SayHello"),
+///     ("content-type", "application/grpc"),
+///     ("grpc-timeout", "1S"),
+/// ] {
+///     builder.field(name.as_bytes(), value.as_bytes());
+/// }
+/// let head = builder.finish(false).unwrap();
+/// assert_eq!((head.service(), head.method()), (Some("pkg.Greeter"), Some("SayHello")));
+/// ```
+#[derive(Debug)]
+pub struct RequestHeadBuilder {
+    gather: Gather,
+    seen: Seen,
+    malformed: Option<MalformedReason>,
+}
+
+impl RequestHeadBuilder {
+    /// A builder. `metadata_limit` is the largest block accepted, in octets as RFC 9113 §6.5.2 counts them: name,
+    /// value and 32 for every field.
+    #[must_use]
+    pub fn new(metadata_limit: usize) -> Self {
+        Self { gather: Gather::new(metadata_limit), seen: Seen::default(), malformed: None }
+    }
+
+    /// Takes the next field of the block.
+    #[inline]
+    pub fn field(&mut self, name: &[u8], value: &[u8]) {
+        if self.malformed.is_none() {
+            self.malformed = self.checked_field(name, value).err();
+        }
+    }
+
+    fn checked_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), MalformedReason> {
+        let keep = self.gather.admit(name, value)?;
+        if name.starts_with(b":") {
+            self.gather.pseudo()?;
+            return self.pseudo(name, value, keep);
+        }
+        self.gather.regular();
+        self.regular(name, value, keep)
+    }
+
+    fn pseudo(&mut self, name: &[u8], value: &[u8], keep: bool) -> Result<(), MalformedReason> {
+        let kept = if keep { value } else { &[] };
+        match name {
+            b":method" => {
+                let method = match value {
+                    b"POST" => Method::Post,
+                    b"CONNECT" => Method::Connect,
+                    b"OPTIONS" => Method::Options,
+                    [] => return Err(MalformedReason::InvalidPseudo(":method")),
+                    _ => Method::Other,
+                };
+                once(":method", self.seen.method.replace(method))
+            }
+            b":scheme" => {
+                check_scheme(value)?;
+                once(":scheme", self.seen.scheme.replace(self.gather.keep(kept)))
+            }
+            b":path" => {
+                check_path(value)?;
+                once(":path", self.seen.path.replace(self.gather.keep(kept)))
+            }
+            b":authority" => {
+                check_authority(value)?;
+                let earlier = self.seen.authority.replace(self.gather.keep(kept));
+                self.seen.many_authorities |= earlier.is_some();
+                Ok(())
+            }
+            _ => Err(MalformedReason::UnknownPseudo),
+        }
+    }
+
+    fn regular(&mut self, name: &[u8], value: &[u8], keep: bool) -> Result<(), MalformedReason> {
+        let seen = &mut self.seen;
+        match name {
+            b"te" => {
+                check_te(value)?;
+                seen.te_trailers = true;
+            }
+            b"content-type" => self.content_type(value, keep),
+            b"content-length" => seen.content_length = content_length(seen.content_length, value)?,
+            b"host" => {
+                check_authority(value)?;
+                let kept = if keep { value } else { &[] };
+                seen.many_authorities |= seen.host.replace(self.gather.keep(kept)).is_some();
+            }
+            b"grpc-timeout" => match timeout::parse(value) {
+                Ok(timeout) => seen.timeout = Some(timeout),
+                Err(error) => seen.timeout_error = Some(error),
+            },
+            b"grpc-encoding" if keep => seen.encoding = Some(self.gather.keep(value)),
+            b"grpc-accept-encoding" if keep => {
+                seen.accept_set = seen.accept_set.union(EncodingSet::parse(value));
+                seen.accept = Some(self.gather.keep_joined(seen.accept, value));
+            }
+            // P-9, P-41: not for the application.
+            b"grpc-encoding"
+            | b"grpc-accept-encoding"
+            | b"grpc-message-type"
+            | b"grpc-status"
+            | b"grpc-message" => {}
+            _ => return self.gather.custom(name, value, keep),
+        }
+        Ok(())
+    }
+
+    fn content_type(&mut self, value: &[u8], keep: bool) {
+        match content_type::parse(value) {
+            Some(subtype) => {
+                self.seen.grpc_type = true;
+                self.seen.subtype =
+                    subtype.codec().filter(|_| keep).map(|codec| self.gather.keep(codec.as_bytes()));
+            }
+            None => self.seen.other_type = true,
+        }
+    }
+
+    /// Ends the block. `end_stream` says whether the block ends the stream. The builder is ready for the next block.
+    ///
+    /// # Errors
+    /// [`RequestError::Malformed`] before all else, then [`RequestError::Refused`]. Among refusals metadata over the
+    /// limit comes first, then a malformed `-bin` value, the method, `content-type`, several authorities, the timeout.
+    pub fn finish(&mut self, end_stream: bool) -> Result<RequestHead, RequestError> {
+        let malformed = self.malformed.take();
+        let seen = std::mem::take(&mut self.seen);
+        let result = match malformed {
+            Some(reason) => Err(RequestError::Malformed(reason)),
+            None => self.finish_checked(&seen, end_stream),
+        };
+        self.gather.reset();
+        result
+    }
+
+    fn finish_checked(&self, seen: &Seen, end_stream: bool) -> Result<RequestHead, RequestError> {
+        check_whole(seen, self.gather.text(), end_stream).map_err(RequestError::Malformed)?;
+        if let Some(refusal) = self.refusal(seen) {
+            return Err(refusal.into_error());
+        }
+        let (text, metadata) = self.gather.store();
+        Ok(RequestHead {
+            path: seen.path.unwrap_or_default(),
+            scheme: seen.scheme.unwrap_or_default(),
+            // P-5: `host` stands in for `:authority`, and is dropped beside it.
+            authority: seen.authority.or(seen.host),
+            subtype: seen.subtype,
+            encoding_name: seen.encoding,
+            accept_names: seen.accept,
+            accept: seen.accept_set,
+            timeout: seen.timeout,
+            content_length: seen.content_length,
+            te_trailers: seen.te_trailers,
+            text,
+            metadata,
+        })
+    }
+
+    fn refusal(&self, seen: &Seen) -> Option<Refusal> {
+        if let Some(status) = self.gather.failure() {
+            return Some(Refusal::Metadata(status));
+        }
+        if seen.method != Some(Method::Post) {
+            return Some(Refusal::Method);
+        }
+        if !seen.grpc_type || seen.other_type {
+            return Some(Refusal::ContentType);
+        }
+        if seen.many_authorities {
+            return Some(Refusal::Authority);
+        }
+        seen.timeout_error.map(Refusal::Timeout)
+    }
+}
+
+fn once<T>(name: &'static str, earlier: Option<T>) -> Result<(), MalformedReason> {
+    if earlier.is_some() { Err(MalformedReason::DuplicatePseudo(name)) } else { Ok(()) }
+}
+
+/// RFC 3986 §3.1.
+fn check_scheme(value: &[u8]) -> Result<(), MalformedReason> {
+    let rest = |&octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.');
+    match value {
+        [first, tail @ ..] if first.is_ascii_alphabetic() && tail.iter().all(rest) => Ok(()),
+        _ => Err(MalformedReason::InvalidPseudo(":scheme")),
+    }
+}
+
+/// RFC 9113 §8.3.1: not empty, and begins with `/` or is `*`. A URI has visible ASCII only (RFC 3986 §2).
+fn check_path(value: &[u8]) -> Result<(), MalformedReason> {
+    let visible = value.iter().fold(true, |all, octet| all & octet.is_ascii_graphic());
+    if visible && matches!(value, [b'/', ..] | b"*") {
+        Ok(())
+    } else {
+        Err(MalformedReason::InvalidPseudo(":path"))
+    }
+}
+
+/// RFC 9113 §8.3.1: no user information. Nothing that would begin another part of a URI either (RFC 3986 §3.2).
+fn check_authority(value: &[u8]) -> Result<(), MalformedReason> {
+    let allowed =
+        |&octet: &u8| octet.is_ascii_graphic() && !matches!(octet, b'@' | b'/' | b'?' | b'#' | b'\\');
+    if value.iter().all(allowed) { Ok(()) } else { Err(MalformedReason::InvalidPseudo(":authority")) }
+}
+
+/// What can be checked only when the block is complete.
+fn check_whole(seen: &Seen, text: &[u8], end_stream: bool) -> Result<(), MalformedReason> {
+    let method = seen.method.ok_or(MalformedReason::MissingPseudo(":method"))?;
+    if method == Method::Connect {
+        // RFC 9113 §8.5.
+        return match (seen.scheme, seen.path, seen.authority) {
+            (Some(_), _, _) => Err(MalformedReason::ConnectPseudo(":scheme")),
+            (_, Some(_), _) => Err(MalformedReason::ConnectPseudo(":path")),
+            (_, _, None) => Err(MalformedReason::MissingPseudo(":authority")),
+            _ => Ok(()),
+        };
+    }
+    if seen.scheme.is_none() {
+        return Err(MalformedReason::MissingPseudo(":scheme"));
+    }
+    let path = seen.path.ok_or(MalformedReason::MissingPseudo(":path"))?;
+    if path.of(text) == b"*" && method != Method::Options {
+        return Err(MalformedReason::InvalidPseudo(":path"));
+    }
+    // RFC 9113 §8.1.1: the length must be the sum of the DATA payloads, and there are none.
+    match seen.content_length {
+        Some(1..) if end_stream => Err(MalformedReason::ContentLength),
+        _ => Ok(()),
+    }
+}
+
+/// The head of a call, as a server receives it. Cheap to clone: the text is shared.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestHead {
+    text: Bytes,
+    path: Span,
+    scheme: Span,
+    authority: Option<Span>,
+    subtype: Option<Span>,
+    encoding_name: Option<Span>,
+    accept_names: Option<Span>,
+    /// The encodings known by name in `grpc-accept-encoding` (P-11).
+    pub accept: EncodingSet,
+    /// How long the client waits (P-7); `None` is for ever.
+    pub timeout: Option<Duration>,
+    /// The value of `content-length`: what the DATA payloads must add up to (RFC 9113 §8.1.1), in octets.
+    pub content_length: Option<u64>,
+    /// Whether `te: trailers` was there; a call without it may have come through a proxy that drops trailers (P-6).
+    pub te_trailers: bool,
+    /// All other fields, `user-agent` among them (P-41).
+    pub metadata: Metadata,
+}
+
+impl RequestHead {
+    /// The `:path`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.path.text(&self.text)
+    }
+
+    /// The service of the path; `None` when the path has not the form `/service/method` (P-4: `UNIMPLEMENTED`).
+    #[must_use]
+    pub fn service(&self) -> Option<&str> {
+        path::split(self.path()).map(|(service, _)| service)
+    }
+
+    /// The method of the path; `None` together with [`service`](Self::service).
+    #[must_use]
+    pub fn method(&self) -> Option<&str> {
+        path::split(self.path()).map(|(_, method)| method)
+    }
+
+    /// The `:scheme`.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.scheme.text(&self.text)
+    }
+
+    /// The `:authority`, or the `host` in its place (P-5).
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.map(|span| span.text(&self.text)).filter(|authority| !authority.is_empty())
+    }
+
+    /// The codec in the `content-type`, such as `proto`; `None` when it names none.
+    #[must_use]
+    pub fn content_subtype(&self) -> Option<&str> {
+        self.subtype.map(|span| span.text(&self.text))
+    }
+
+    /// The value of `grpc-encoding` (P-10).
+    #[must_use]
+    pub fn encoding_name(&self) -> Option<&[u8]> {
+        self.encoding_name.map(|span| span.of(&self.text))
+    }
+
+    /// The encoding of `grpc-encoding`, when it is known by name.
+    #[must_use]
+    pub fn encoding(&self) -> Option<Encoding> {
+        self.encoding_name().and_then(Encoding::from_name)
+    }
+
+    /// The value of `grpc-accept-encoding`, several fields joined (P-11): for encodings under names of their own.
+    #[must_use]
+    pub fn accept_names(&self) -> Option<&[u8]> {
+        self.accept_names.map(|span| span.of(&self.text))
+    }
+}

@@ -1,0 +1,270 @@
+//! The head of a response, as a client receives it (P-20 to P-30).
+
+use bytes::Bytes;
+
+use super::MalformedReason;
+use super::gather::{Gather, Span, check_te, content_length, excerpt};
+use super::trailers::{StatusFields, Trailers};
+use crate::grpc::encoding::{Encoding, EncodingSet};
+use crate::grpc::metadata::Metadata;
+use crate::grpc::status::Status;
+use crate::grpc::{content_type, http_status};
+
+/// What a header block is that is not trailers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ResponseBlock {
+    /// An interim response (1xx), to be skipped (P-24); its HTTP status.
+    Informational(u16),
+    /// Response-Headers: messages and trailers may follow (P-20).
+    Headers(ResponseHead),
+    /// Trailers-Only: the first block ends the stream (P-22, P-23).
+    TrailersOnly(TrailersOnly),
+}
+
+/// Response-Headers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResponseHead {
+    text: Bytes,
+    subtype: Option<Span>,
+    encoding_name: Option<Span>,
+    /// The HTTP status, 200 for an answer of gRPC.
+    pub http_status: u16,
+    /// The encodings known by name in `grpc-accept-encoding`.
+    pub accept: EncodingSet,
+    /// The value of `content-length`: what the DATA payloads must add up to (RFC 9113 §8.1.1), in octets.
+    pub content_length: Option<u64>,
+    /// Why this is not the head of a usable answer: another HTTP status than 200 (section 1.3), another
+    /// `content-type` (P-28), a malformed `-bin` value (P-30), metadata over the limit (P-45).
+    ///
+    /// With another HTTP status than 200 a `grpc-status` in trailers still wins (P-29).
+    pub failure: Option<Status>,
+    /// Initial metadata.
+    pub metadata: Metadata,
+}
+
+impl ResponseHead {
+    /// The codec in the `content-type`, such as `proto`; `None` when it names none.
+    #[must_use]
+    pub fn content_subtype(&self) -> Option<&str> {
+        self.subtype.map(|span| span.text(&self.text))
+    }
+
+    /// The value of `grpc-encoding`.
+    #[must_use]
+    pub fn encoding_name(&self) -> Option<&[u8]> {
+        self.encoding_name.map(|span| span.of(&self.text))
+    }
+
+    /// The encoding of `grpc-encoding`, when it is known by name.
+    #[must_use]
+    pub fn encoding(&self) -> Option<Encoding> {
+        self.encoding_name().and_then(Encoding::from_name)
+    }
+}
+
+/// A whole answer in one block.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TrailersOnly {
+    /// The HTTP status.
+    pub http_status: u16,
+    /// The encodings known by name in `grpc-accept-encoding`: what a server that refuses an encoding would take.
+    pub accept: EncodingSet,
+    /// The outcome; its status is always there.
+    pub trailers: Trailers,
+}
+
+/// What has been seen of a response's own fields.
+#[derive(Debug, Default)]
+struct Seen {
+    http_status: Option<u16>,
+    content_type: ContentType,
+    subtype: Option<Span>,
+    encoding: Option<Span>,
+    accept: EncodingSet,
+    content_length: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+enum ContentType {
+    #[default]
+    Missing,
+    Grpc,
+    Other(String),
+}
+
+/// Builds a [`ResponseBlock`] from the fields of one block that is not trailers. Can be used for one block after the
+/// other.
+///
+/// ```
+/// use halfclose::grpc::head::{ResponseBlock, ResponseHeadBuilder};
+///
+/// let mut builder = ResponseHeadBuilder::new(8192);
+/// builder.field(b":status", b"200");
+/// builder.field(b"content-type", b"application/grpc");
+/// assert!(matches!(builder.finish(false), Ok(ResponseBlock::Headers(head)) if head.failure.is_none()));
+/// ```
+#[derive(Debug)]
+pub struct ResponseHeadBuilder {
+    gather: Gather,
+    seen: Seen,
+    status: StatusFields,
+    malformed: Option<MalformedReason>,
+}
+
+impl ResponseHeadBuilder {
+    /// A builder. `metadata_limit` is the largest block accepted, in octets as RFC 9113 §6.5.2 counts them.
+    #[must_use]
+    pub fn new(metadata_limit: usize) -> Self {
+        Self {
+            gather: Gather::new(metadata_limit),
+            seen: Seen::default(),
+            status: StatusFields::default(),
+            malformed: None,
+        }
+    }
+
+    /// Takes the next field of the block.
+    #[inline]
+    pub fn field(&mut self, name: &[u8], value: &[u8]) {
+        if self.malformed.is_none() {
+            self.malformed = self.checked_field(name, value).err();
+        }
+    }
+
+    fn checked_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), MalformedReason> {
+        let keep = self.gather.admit(name, value)?;
+        if name.starts_with(b":") {
+            self.gather.pseudo()?;
+            return self.pseudo(name, value);
+        }
+        self.gather.regular();
+        if self.status.take(name, value, keep, &mut self.gather) {
+            return Ok(());
+        }
+        let seen = &mut self.seen;
+        match name {
+            b"te" => check_te(value)?,
+            b"content-type" => self.content_type(value, keep),
+            b"content-length" => seen.content_length = content_length(seen.content_length, value)?,
+            b"grpc-encoding" if keep => seen.encoding = Some(self.gather.keep(value)),
+            b"grpc-accept-encoding" => seen.accept = seen.accept.union(EncodingSet::parse(value)),
+            b"grpc-encoding" => {}
+            _ => self.gather.custom(name, value, keep)?,
+        }
+        Ok(())
+    }
+
+    fn pseudo(&mut self, name: &[u8], value: &[u8]) -> Result<(), MalformedReason> {
+        if name != b":status" {
+            return Err(MalformedReason::UnknownPseudo);
+        }
+        let status = parse_status(value).ok_or(MalformedReason::InvalidPseudo(":status"))?;
+        match self.seen.http_status.replace(status) {
+            Some(_) => Err(MalformedReason::DuplicatePseudo(":status")),
+            None => Ok(()),
+        }
+    }
+
+    fn content_type(&mut self, value: &[u8], keep: bool) {
+        self.seen.content_type = match content_type::parse(value) {
+            Some(subtype) => {
+                let codec = subtype.codec().filter(|_| keep);
+                self.seen.subtype = codec.map(|codec| self.gather.keep(codec.as_bytes()));
+                ContentType::Grpc
+            }
+            None => ContentType::Other(excerpt(value)),
+        };
+    }
+
+    /// Ends the block. `end_stream` says whether the block ends the stream. The builder is ready for the next block.
+    ///
+    /// # Errors
+    /// [`MalformedReason`]: a stream error of type PROTOCOL_ERROR.
+    pub fn finish(&mut self, end_stream: bool) -> Result<ResponseBlock, MalformedReason> {
+        let seen = std::mem::take(&mut self.seen);
+        let status = std::mem::take(&mut self.status);
+        let result = match self.malformed.take() {
+            Some(reason) => Err(reason),
+            None => self.finish_checked(seen, status, end_stream),
+        };
+        self.gather.reset();
+        result
+    }
+
+    fn finish_checked(
+        &self,
+        seen: Seen,
+        status: StatusFields,
+        end_stream: bool,
+    ) -> Result<ResponseBlock, MalformedReason> {
+        let http_status = seen.http_status.ok_or(MalformedReason::MissingPseudo(":status"))?;
+        match http_status {
+            // RFC 9113 §8.6.
+            101 => return Err(MalformedReason::SwitchingProtocols),
+            100..=199 if end_stream => return Err(MalformedReason::InterimEnd),
+            100..=199 => return Ok(ResponseBlock::Informational(http_status)),
+            _ => {}
+        }
+        if end_stream && matches!(seen.content_length, Some(1..)) {
+            return Err(MalformedReason::ContentLength);
+        }
+        Ok(if end_stream {
+            self.trailers_only(&seen, status, http_status)
+        } else {
+            // P-23: a `grpc-status` in a block that does not end the stream is ignored.
+            self.headers(seen, http_status)
+        })
+    }
+
+    fn headers(&self, seen: Seen, http_status: u16) -> ResponseBlock {
+        let failure = self.gather.failure().or_else(|| not_grpc(http_status, &seen.content_type));
+        let (text, metadata) = self.gather.store();
+        ResponseBlock::Headers(ResponseHead {
+            text,
+            subtype: seen.subtype,
+            encoding_name: seen.encoding,
+            http_status,
+            accept: seen.accept,
+            content_length: seen.content_length,
+            failure,
+            metadata,
+        })
+    }
+
+    fn trailers_only(&self, seen: &Seen, status: StatusFields, http_status: u16) -> ResponseBlock {
+        // P-29: with a `grpc-status` neither the HTTP status nor the type matters.
+        let status = status
+            .into_status(&self.gather)
+            .or_else(|| not_grpc(http_status, &seen.content_type))
+            .unwrap_or_else(|| Status::unknown("the server ended the call without a grpc-status"));
+        let trailers = Trailers { status: Some(status), metadata: self.gather.store().1 };
+        ResponseBlock::TrailersOnly(TrailersOnly { http_status, accept: seen.accept, trailers })
+    }
+}
+
+/// RFC 9110 §15: three digits. Classes over 5 exist in the wild and are no protocol error.
+fn parse_status(value: &[u8]) -> Option<u16> {
+    match value {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+            Some(u16::from(a & 0x0f) * 100 + u16::from(b & 0x0f) * 10 + u16::from(c & 0x0f))
+        }
+        _ => None,
+    }
+}
+
+/// The status of an answer that is not gRPC's.
+fn not_grpc(http_status: u16, content_type: &ContentType) -> Option<Status> {
+    if http_status != 200 {
+        let code = http_status::code_of(http_status);
+        return Some(Status::new(code, format!("the server answered with HTTP status {http_status}")));
+    }
+    match content_type {
+        ContentType::Grpc => None,
+        ContentType::Missing => {
+            Some(Status::unknown("the server answered with HTTP status 200 and no content-type"))
+        }
+        ContentType::Other(met) => Some(Status::unknown(format!(
+            "the server answered with HTTP status 200 and content-type \"{met}\""
+        ))),
+    }
+}

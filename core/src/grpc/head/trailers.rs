@@ -1,0 +1,157 @@
+//! Trailers, as a client receives them (P-21, P-26, P-27).
+
+use bytes::Bytes;
+
+use super::MalformedReason;
+use super::gather::{Gather, check_te, excerpt};
+use crate::grpc::metadata::Metadata;
+use crate::grpc::status::{Code, Status};
+use crate::grpc::{base64, percent};
+
+/// The end of a call, as a client receives it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trailers {
+    /// The status; `None` when the trailers have no `grpc-status` (see [`Trailers::into_status`]).
+    pub status: Option<Status>,
+    /// Trailing metadata.
+    pub metadata: Metadata,
+}
+
+impl Trailers {
+    /// The status, or the one that stands for trailers without: `UNKNOWN`, as in grpc-go (P-26).
+    #[must_use]
+    pub fn into_status(self) -> Status {
+        self.status.unwrap_or_else(|| Status::unknown("the trailers have no grpc-status"))
+    }
+}
+
+/// The fields that make a status.
+///
+/// Where one stands several times the last counts, as in C-core and grpc-go.
+#[derive(Debug, Default)]
+pub(super) struct StatusFields {
+    /// What `grpc-status` said: a code, or what stands in its place.
+    code: Option<Code>,
+    /// Why the code is not the field's own.
+    note: Option<String>,
+    message: String,
+    details: Bytes,
+}
+
+impl StatusFields {
+    /// Takes one of the fields of a status; `false` when it is another field.
+    pub(super) fn take(&mut self, name: &[u8], value: &[u8], keep: bool, gather: &mut Gather) -> bool {
+        match name {
+            b"grpc-status" => self.status(value),
+            b"grpc-message" if keep => self.message = percent::decode(value).into_owned(),
+            b"grpc-status-details-bin" if keep => {
+                let mut details = Vec::new();
+                match base64::decode(value, &mut details) {
+                    Ok(()) => self.details = Bytes::from(details),
+                    Err(_) => gather.mark_bad_binary(),
+                }
+            }
+            b"grpc-message" | b"grpc-status-details-bin" => {}
+            _ => return false,
+        }
+        true
+    }
+
+    /// P-27: what is no number is `UNKNOWN`, and so is a number without a code.
+    fn status(&mut self, value: &[u8]) {
+        let code = Code::from_wire(value);
+        self.code = Some(code.unwrap_or(Code::Unknown));
+        self.note = match code {
+            None => Some(format!("the peer sent grpc-status \"{}\", which is not a number", excerpt(value))),
+            Some(Code::Unknown) if value != b"2" => {
+                Some(format!("the peer sent grpc-status {}", excerpt(value)))
+            }
+            Some(_) => None,
+        };
+    }
+
+    /// The status of the fields, or the one that stands for a block that cannot be used.
+    pub(super) fn into_status(self, gather: &Gather) -> Option<Status> {
+        if let Some(failure) = gather.failure() {
+            return Some(failure);
+        }
+        let message = match self.note {
+            Some(note) if self.message.is_empty() => note,
+            _ => self.message,
+        };
+        let code = self.code?;
+        if code == Code::Ok && message.is_empty() && self.details.is_empty() {
+            return Some(Status::ok());
+        }
+        Some(Status::new(code, message).with_details(self.details))
+    }
+}
+
+/// Builds [`Trailers`] from the fields of one block. Can be used for one block after the other.
+///
+/// ```
+/// use halfclose::grpc::head::TrailersBuilder;
+///
+/// let mut builder = TrailersBuilder::new(8192);
+/// builder.field(b"grpc-status", b"5");
+/// builder.field(b"grpc-message", b"no such user");
+/// let trailers = builder.finish().unwrap();
+/// assert_eq!(trailers.into_status().to_string(), "NOT_FOUND: no such user");
+/// ```
+#[derive(Debug)]
+pub struct TrailersBuilder {
+    gather: Gather,
+    status: StatusFields,
+    malformed: Option<MalformedReason>,
+}
+
+impl TrailersBuilder {
+    /// A builder. `metadata_limit` is the largest block accepted, in octets as RFC 9113 §6.5.2 counts them.
+    #[must_use]
+    pub fn new(metadata_limit: usize) -> Self {
+        Self { gather: Gather::new(metadata_limit), status: StatusFields::default(), malformed: None }
+    }
+
+    /// Takes the next field of the block.
+    #[inline]
+    pub fn field(&mut self, name: &[u8], value: &[u8]) {
+        if self.malformed.is_none() {
+            self.malformed = self.checked_field(name, value).err();
+        }
+    }
+
+    fn checked_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), MalformedReason> {
+        let keep = self.gather.admit(name, value)?;
+        if name.starts_with(b":") {
+            return Err(MalformedReason::PseudoInTrailers);
+        }
+        if self.status.take(name, value, keep, &mut self.gather) {
+            return Ok(());
+        }
+        match name {
+            b"te" => check_te(value),
+            // A field of the message's head that some peers repeat here; it means nothing (RFC 9110 §6.5.1).
+            b"content-type" | b"content-length" => Ok(()),
+            _ => self.gather.custom(name, value, keep),
+        }
+    }
+
+    /// Ends the block. The builder is ready for the next.
+    ///
+    /// A block over the limit is `RESOURCE_EXHAUSTED`, and a malformed `-bin` value `INTERNAL` (P-30), whatever
+    /// `grpc-status` says.
+    ///
+    /// # Errors
+    /// [`MalformedReason`]: a stream error of type PROTOCOL_ERROR.
+    pub fn finish(&mut self) -> Result<Trailers, MalformedReason> {
+        let status = std::mem::take(&mut self.status);
+        let result = match self.malformed.take() {
+            Some(reason) => Err(reason),
+            None => {
+                Ok(Trailers { status: status.into_status(&self.gather), metadata: self.gather.store().1 })
+            }
+        };
+        self.gather.reset();
+        result
+    }
+}

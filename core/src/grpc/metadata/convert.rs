@@ -1,0 +1,72 @@
+//! From and to the header map of the `http` crate.
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+
+use super::{Metadata, MetadataError, is_bin};
+use crate::grpc::base64;
+
+impl TryFrom<&HeaderMap> for Metadata {
+    type Error = MetadataError;
+
+    /// Takes all entries; values of names that end with `-bin` are read as base64. Values marked as sensitive stay so.
+    ///
+    /// A map groups the values of a name: the order among different names is that of the map.
+    fn try_from(map: &HeaderMap) -> Result<Self, MetadataError> {
+        let mut metadata = Self::new();
+        for (name, value) in map {
+            let name = name.as_str();
+            if is_bin(name.as_bytes()) {
+                add_bin(&mut metadata, name, value)?;
+                continue;
+            }
+            let text = value.to_str().map_err(|_| first_bad(value))?;
+            if value.is_sensitive() {
+                metadata.append_sensitive(name, text)?;
+            } else {
+                metadata.append(name, text)?;
+            }
+        }
+        Ok(metadata)
+    }
+}
+
+fn add_bin(metadata: &mut Metadata, name: &str, value: &HeaderValue) -> Result<(), MetadataError> {
+    for part in value.as_bytes().split(|&octet| octet == b',') {
+        let mut octets = Vec::new();
+        base64::decode(part.trim_ascii(), &mut octets)?;
+        metadata.append_bin(name, &octets)?;
+    }
+    Ok(())
+}
+
+/// The octet for which `to_str` failed.
+fn first_bad(value: &HeaderValue) -> MetadataError {
+    let found = value.as_bytes().iter().copied().find(|octet| !matches!(octet, b'\t' | 0x20..=0x7e));
+    MetadataError::ValueOctet(found.unwrap_or_default())
+}
+
+impl Metadata {
+    /// A header map with the same entries, binary values in base64.
+    ///
+    /// # Errors
+    /// [`MetadataError::TooMany`] when the map is full; an error for a name or value that the map cannot hold, which
+    /// may come only from received metadata.
+    pub fn to_header_map(&self) -> Result<HeaderMap, MetadataError> {
+        let mut map = HeaderMap::new();
+        let mut result = Ok(());
+        self.for_each_wire(&mut Vec::new(), |name, value, sensitive| {
+            if result.is_ok() {
+                result = add_header(&mut map, name, value, sensitive);
+            }
+        });
+        result.map(|()| map)
+    }
+}
+
+fn add_header(map: &mut HeaderMap, name: &[u8], value: &[u8], sensitive: bool) -> Result<(), MetadataError> {
+    let name = HeaderName::from_bytes(name).map_err(|_| MetadataError::LongName(name.len()))?;
+    let mut value = HeaderValue::from_bytes(value).map_err(|_| MetadataError::Whitespace)?;
+    value.set_sensitive(sensitive);
+    map.try_append(name, value).map(drop).map_err(|_| MetadataError::TooMany)
+}

@@ -1,0 +1,394 @@
+//! Custom metadata: an ordered multi-map of names and values (P-40 to P-43).
+
+mod convert;
+mod records;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+
+use super::base64::{self, Base64Error};
+use super::field::{self, FieldError};
+use records::{Record, Records};
+
+pub(super) use records::push_field;
+
+/// What HTTP/2 counts for a field besides its octets (RFC 9113 §6.5.2).
+pub const FIELD_OVERHEAD: usize = 32;
+
+/// The longest name, in octets.
+pub const MAX_NAME_LEN: usize = 0xffff;
+
+/// The longest value, in octets.
+pub const MAX_VALUE_LEN: usize = 0x7fff_ffff;
+
+/// Names that metadata may not use besides those that begin with `grpc-`: the call's own fields (P-41) and what
+/// HTTP/2 forbids or frames the message with (RFC 9113 §8.2.2).
+const RESERVED: [&str; 11] = [
+    "content-type",
+    "content-length",
+    "te",
+    "user-agent",
+    "host",
+    "connection",
+    "proxy-connection",
+    "keep-alive",
+    "transfer-encoding",
+    "upgrade",
+    "trailer",
+];
+
+/// Names with the reserved prefix that an application may set nevertheless (P-41).
+const PERMITTED: [&str; 4] =
+    ["grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "grpc-tags-bin", "grpc-trace-bin"];
+
+/// Why an entry cannot be added.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetadataError {
+    /// The name is empty.
+    #[error("a metadata name is empty")]
+    EmptyName,
+    /// The name is longer than [`MAX_NAME_LEN`].
+    #[error("a metadata name has {0} octets; at most {MAX_NAME_LEN} are allowed")]
+    LongName(usize),
+    /// The name holds something else than `0-9 a-z _ - .` (P-40).
+    #[error("a metadata name holds octet {0:#04x}; 0-9, a-z, '_', '-' and '.' are allowed")]
+    NameOctet(u8),
+    /// The name belongs to gRPC or HTTP/2 (P-41).
+    #[error("the metadata name is reserved for gRPC or HTTP/2")]
+    Reserved,
+    /// A name that ends with `-bin` was given a text value, or another name a binary one (P-43).
+    #[error("names that end with -bin have binary values, and others have not")]
+    Kind,
+    /// The value holds an octet outside 0x20 to 0x7E (P-42).
+    #[error("a metadata value holds octet {0:#04x}; 0x20 to 0x7e are allowed")]
+    ValueOctet(u8),
+    /// The value begins or ends with a space, which a peer may strip or refuse (P-42, RFC 9113 §8.2.1).
+    #[error("a metadata value begins or ends with a space")]
+    Whitespace,
+    /// The value is longer than [`MAX_VALUE_LEN`].
+    #[error("a metadata value has {0} octets; at most {MAX_VALUE_LEN} are allowed")]
+    LongValue(usize),
+    /// A value that was to be binary is not base64.
+    #[error("a binary metadata value is malformed: {0}")]
+    Base64(#[from] Base64Error),
+    /// A `HeaderMap` cannot hold this many entries.
+    #[error("too many entries for a header map")]
+    TooMany,
+}
+
+/// Why a received field cannot become metadata.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceivedError {
+    /// It is not a valid HTTP field: the request or response is malformed (RFC 9113 §8.2.1).
+    #[error("{0}")]
+    Field(#[from] FieldError),
+    /// A `-bin` value is not base64 (P-30: `INTERNAL`).
+    #[error("a binary metadata value is malformed: {0}")]
+    Base64(#[from] Base64Error),
+    /// Name or value are longer than [`MAX_NAME_LEN`] or [`MAX_VALUE_LEN`].
+    #[error("a metadata entry is too long")]
+    TooLong,
+}
+
+/// The value of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Value<'a> {
+    /// The value of a text entry. A received one may hold octets over 0x7F (P-42).
+    Ascii(&'a [u8]),
+    /// The decoded value of a `-bin` entry.
+    Binary(&'a [u8]),
+}
+
+impl<'a> Value<'a> {
+    /// The octets of the value, decoded when it is binary.
+    #[must_use]
+    pub fn as_bytes(self) -> &'a [u8] {
+        match self {
+            Self::Ascii(octets) | Self::Binary(octets) => octets,
+        }
+    }
+
+    /// The text of a text value that is UTF-8.
+    #[must_use]
+    pub fn as_str(self) -> Option<&'a str> {
+        match self {
+            Self::Ascii(octets) => str::from_utf8(octets).ok(),
+            Self::Binary(_) => None,
+        }
+    }
+}
+
+/// Custom metadata of a call.
+///
+/// Entries keep their order, and a name may stand several times. Values of names that end with `-bin` are any
+/// octets; they are held decoded. Look-ups walk the entries: metadata is a handful of entries.
+///
+/// Reserved, and refused by [`append`](Self::append) and its kin (P-41): every name that begins with `grpc-` except
+/// `grpc-previous-rpc-attempts`, `grpc-retry-pushback-ms`, `grpc-tags-bin` and `grpc-trace-bin`; `content-type`,
+/// `content-length`, `te`, `user-agent`, `host`, `trailer`; and the connection-specific fields of HTTP/1.1.
+///
+/// ```
+/// use halfclose::grpc::metadata::Metadata;
+///
+/// let mut metadata = Metadata::new();
+/// metadata.append("x-shop", "berlin")?;
+/// metadata.append_bin("x-trace-bin", &[0xab, 0xab])?;
+/// assert_eq!(metadata.get_str("x-shop"), Some("berlin"));
+/// assert_eq!(metadata.get_bin("x-trace-bin"), Some(&[0xab, 0xab][..]));
+/// assert!(metadata.append("grpc-status", "0").is_err());
+/// # Ok::<(), halfclose::grpc::metadata::MetadataError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Metadata {
+    records: Records,
+}
+
+impl Metadata {
+    /// No entries. Allocates nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { records: Records::new() }
+    }
+
+    /// Takes over records that a head parser has written.
+    pub(super) fn from_records(octets: Bytes, count: u32) -> Self {
+        Self { records: Records::shared(octets, count) }
+    }
+
+    /// Adds a text entry.
+    ///
+    /// # Errors
+    /// [`MetadataError`]; nothing is added then.
+    pub fn append(&mut self, name: &str, value: &str) -> Result<(), MetadataError> {
+        check_text(name, value)?;
+        self.records.push(name.as_bytes(), value.as_bytes(), false);
+        Ok(())
+    }
+
+    /// Adds a text entry that HPACK must never index, such as a credential (RFC 7541 §7.1.3).
+    ///
+    /// # Errors
+    /// [`MetadataError`]; nothing is added then.
+    pub fn append_sensitive(&mut self, name: &str, value: &str) -> Result<(), MetadataError> {
+        check_text(name, value)?;
+        self.records.push(name.as_bytes(), value.as_bytes(), true);
+        Ok(())
+    }
+
+    /// Adds a binary entry; the name must end with `-bin`.
+    ///
+    /// # Errors
+    /// [`MetadataError`]; nothing is added then.
+    pub fn append_bin(&mut self, name: &str, value: &[u8]) -> Result<(), MetadataError> {
+        check_binary(name, value)?;
+        self.records.push(name.as_bytes(), value, false);
+        Ok(())
+    }
+
+    /// Adds a text entry in place of all that have its name.
+    ///
+    /// # Errors
+    /// [`MetadataError`]; nothing changes then.
+    pub fn insert(&mut self, name: &str, value: &str) -> Result<(), MetadataError> {
+        check_text(name, value)?;
+        self.remove(name);
+        self.records.push(name.as_bytes(), value.as_bytes(), false);
+        Ok(())
+    }
+
+    /// Adds a binary entry in place of all that have its name.
+    ///
+    /// # Errors
+    /// [`MetadataError`]; nothing changes then.
+    pub fn insert_bin(&mut self, name: &str, value: &[u8]) -> Result<(), MetadataError> {
+        check_binary(name, value)?;
+        self.remove(name);
+        self.records.push(name.as_bytes(), value, false);
+        Ok(())
+    }
+
+    /// The first value of a name, decoded when it is binary.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.get_all(name).next()
+    }
+
+    /// The first value of a text name, when it is UTF-8.
+    #[must_use]
+    pub fn get_str(&self, name: &str) -> Option<&str> {
+        if is_bin(name.as_bytes()) {
+            return None;
+        }
+        self.get(name).and_then(|value| str::from_utf8(value).ok())
+    }
+
+    /// The first value of a name that ends with `-bin`.
+    #[must_use]
+    pub fn get_bin(&self, name: &str) -> Option<&[u8]> {
+        if is_bin(name.as_bytes()) { self.get(name) } else { None }
+    }
+
+    /// All values of a name, in order.
+    pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.records.iter().filter(move |record| record.name == name.as_bytes()).map(|record| record.value)
+    }
+
+    /// Removes all entries of a name and says how many there were.
+    pub fn remove(&mut self, name: &str) -> usize {
+        if self.get(name).is_none() {
+            return 0;
+        }
+        self.records.retain(|record| record.name != name.as_bytes())
+    }
+
+    /// All entries, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
+        self.records.iter().map(|record| {
+            let value =
+                if is_bin(record.name) { Value::Binary(record.value) } else { Value::Ascii(record.value) };
+            // Names are ASCII, whichever way they came in.
+            (str::from_utf8(record.name).unwrap_or_default(), value)
+        })
+    }
+
+    /// The number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Removes all entries and keeps the memory for the next.
+    pub fn clear(&mut self) {
+        self.records.clear();
+    }
+
+    /// Adds all entries of `other` behind these.
+    pub fn merge(&mut self, other: &Self) {
+        self.records.append(&other.records);
+    }
+
+    /// The size of the entries as HTTP/2 counts it (RFC 9113 §6.5.2): name, value and 32 for each, in octets. Binary
+    /// values count as they travel, in base64 (P-45).
+    #[must_use]
+    pub fn list_size(&self) -> usize {
+        self.records.iter().fold(0, |size, record| size.saturating_add(wire_size(record)))
+    }
+
+    /// Adds a received field.
+    ///
+    /// Any valid HTTP field is accepted (P-42). The value of a `-bin` name is split at commas first and decoded then
+    /// (P-43); each part is an entry.
+    ///
+    /// # Errors
+    /// [`ReceivedError`]; nothing is added then.
+    pub fn push_received(&mut self, name: &[u8], value: &[u8]) -> Result<(), ReceivedError> {
+        field::check_name(name)?;
+        field::check_value(value)?;
+        let (octets, count) = self.records.writer();
+        push_field(octets, count, name, value)
+    }
+
+    /// Hands out the entries as they travel: binary values in base64, built in `scratch`, which is left empty.
+    ///
+    /// The last argument of `f` says whether HPACK must never index the field.
+    pub fn for_each_wire(&self, scratch: &mut Vec<u8>, mut f: impl FnMut(&[u8], &[u8], bool)) {
+        for record in self.records.iter() {
+            if is_bin(record.name) {
+                scratch.clear();
+                base64::encode(record.value, scratch);
+                f(record.name, scratch, record.sensitive);
+            } else {
+                f(record.name, record.value, record.sensitive);
+            }
+        }
+        scratch.clear();
+    }
+}
+
+impl PartialEq for Metadata {
+    /// Equal when the same entries stand in the same order; how sensitive they are does not matter.
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Metadata {}
+
+impl std::fmt::Debug for Metadata {
+    /// Sensitive values are not shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut map = f.debug_map();
+        for record in self.records.iter() {
+            let name = String::from_utf8_lossy(record.name);
+            if record.sensitive {
+                map.entry(&name, &"(sensitive)");
+            } else {
+                map.entry(&name, &format_args!("\"{}\"", record.value.escape_ascii()));
+            }
+        }
+        map.finish()
+    }
+}
+
+/// Whether a name's values are binary (P-43).
+#[inline]
+pub(super) fn is_bin(name: &[u8]) -> bool {
+    name.ends_with(b"-bin")
+}
+
+fn wire_size(record: Record<'_>) -> usize {
+    let value =
+        if is_bin(record.name) { base64::encoded_len(record.value.len()) } else { record.value.len() };
+    record.name.len().saturating_add(value).saturating_add(FIELD_OVERHEAD)
+}
+
+/// Whether a name is reserved for gRPC or HTTP/2 (P-41).
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name) || (name.starts_with("grpc-") && !PERMITTED.contains(&name))
+}
+
+fn check_application_name(name: &str) -> Result<(), MetadataError> {
+    if name.is_empty() {
+        return Err(MetadataError::EmptyName);
+    }
+    if name.len() > MAX_NAME_LEN {
+        return Err(MetadataError::LongName(name.len()));
+    }
+    let allowed = |octet: u8| matches!(octet, b'0'..=b'9' | b'a'..=b'z' | b'_' | b'-' | b'.');
+    if let Some(octet) = name.bytes().find(|&octet| !allowed(octet)) {
+        return Err(MetadataError::NameOctet(octet));
+    }
+    if is_reserved(name) { Err(MetadataError::Reserved) } else { Ok(()) }
+}
+
+fn check_text(name: &str, value: &str) -> Result<(), MetadataError> {
+    check_application_name(name)?;
+    if is_bin(name.as_bytes()) {
+        return Err(MetadataError::Kind);
+    }
+    if value.len() > MAX_VALUE_LEN {
+        return Err(MetadataError::LongValue(value.len()));
+    }
+    if let Some(octet) = value.bytes().find(|octet| !matches!(octet, 0x20..=0x7e)) {
+        return Err(MetadataError::ValueOctet(octet));
+    }
+    if value.starts_with(' ') || value.ends_with(' ') { Err(MetadataError::Whitespace) } else { Ok(()) }
+}
+
+fn check_binary(name: &str, value: &[u8]) -> Result<(), MetadataError> {
+    check_application_name(name)?;
+    if !is_bin(name.as_bytes()) {
+        return Err(MetadataError::Kind);
+    }
+    if value.len() > MAX_VALUE_LEN { Err(MetadataError::LongValue(value.len())) } else { Ok(()) }
+}

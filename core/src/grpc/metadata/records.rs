@@ -1,0 +1,168 @@
+//! How entries lie in memory: one string of octets, each entry with a head of seven octets in front.
+
+use bytes::Bytes;
+
+use super::{MAX_NAME_LEN, MAX_VALUE_LEN, ReceivedError, is_bin};
+use crate::grpc::base64;
+
+/// Two octets of name length, four of value length, one of flags.
+const HEAD: usize = 7;
+const SENSITIVE: u8 = 1;
+
+/// One entry.
+#[derive(Clone, Copy)]
+pub(super) struct Record<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) value: &'a [u8],
+    pub(super) sensitive: bool,
+}
+
+/// The entries of one metadata map.
+///
+/// Received entries share their octets with the head that they came in, and are copied when they change. Of the two
+/// stores one is empty at any time.
+#[derive(Clone, Default)]
+pub(super) struct Records {
+    owned: Vec<u8>,
+    shared: Bytes,
+    count: u32,
+}
+
+impl Records {
+    pub(super) const fn new() -> Self {
+        Self { owned: Vec::new(), shared: Bytes::new(), count: 0 }
+    }
+
+    pub(super) fn shared(octets: Bytes, count: u32) -> Self {
+        Self { owned: Vec::new(), shared: octets, count }
+    }
+
+    fn octets(&self) -> &[u8] {
+        if self.shared.is_empty() { &self.owned } else { &self.shared }
+    }
+
+    /// The octets and the count, for [`push_field`].
+    pub(super) fn writer(&mut self) -> (&mut Vec<u8>, &mut u32) {
+        if !self.shared.is_empty() {
+            self.owned.extend_from_slice(&std::mem::take(&mut self.shared));
+        }
+        (&mut self.owned, &mut self.count)
+    }
+
+    pub(super) fn push(&mut self, name: &[u8], value: &[u8], sensitive: bool) {
+        let (octets, count) = self.writer();
+        push(octets, count, Record { name, value, sensitive });
+    }
+
+    pub(super) fn append(&mut self, other: &Self) {
+        let added = other.count;
+        let (octets, count) = self.writer();
+        octets.extend_from_slice(other.octets());
+        *count = count.saturating_add(added);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        usize::try_from(self.count).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.owned.clear();
+        self.shared = Bytes::new();
+        self.count = 0;
+    }
+
+    pub(super) fn iter(&self) -> Iter<'_> {
+        Iter(self.octets())
+    }
+
+    /// Keeps the entries that `keep` wants, and says how many went.
+    pub(super) fn retain(&mut self, keep: impl Fn(Record<'_>) -> bool) -> usize {
+        let mut kept = Vec::with_capacity(self.octets().len());
+        let mut count = 0;
+        for record in self.iter().filter(|&record| keep(record)) {
+            push(&mut kept, &mut count, record);
+        }
+        let removed = self.count.saturating_sub(count);
+        *self = Self { owned: kept, shared: Bytes::new(), count };
+        usize::try_from(removed).unwrap_or(usize::MAX)
+    }
+}
+
+/// Walks over the entries.
+pub(super) struct Iter<'a>(&'a [u8]);
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Record<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Record<'a>> {
+        let (&[n0, n1, v0, v1, v2, v3, flags], rest) = self.0.split_first_chunk::<HEAD>()?;
+        let name_len = usize::from(u16::from_le_bytes([n0, n1]));
+        let value_len = usize::try_from(u32::from_le_bytes([v0, v1, v2, v3])).ok()?;
+        let (name, rest) = rest.split_at_checked(name_len)?;
+        let (value, rest) = rest.split_at_checked(value_len)?;
+        self.0 = rest;
+        Some(Record { name, value, sensitive: flags & SENSITIVE != 0 })
+    }
+}
+
+/// Appends an entry. The lengths have been checked.
+fn push(octets: &mut Vec<u8>, count: &mut u32, record: Record<'_>) {
+    let Record { name, value, sensitive } = record;
+    octets.reserve(HEAD.saturating_add(name.len()).saturating_add(value.len()));
+    push_head(octets, name.len(), value.len(), sensitive);
+    octets.extend_from_slice(name);
+    octets.extend_from_slice(value);
+    *count = count.saturating_add(1);
+}
+
+fn push_head(octets: &mut Vec<u8>, name_len: usize, value_len: usize, sensitive: bool) {
+    let [n0, n1] = u16::try_from(name_len).unwrap_or(u16::MAX).to_le_bytes();
+    let [v0, v1, v2, v3] = u32::try_from(value_len).unwrap_or(u32::MAX).to_le_bytes();
+    octets.extend_from_slice(&[n0, n1, v0, v1, v2, v3, if sensitive { SENSITIVE } else { 0 }]);
+}
+
+/// Appends a received field whose octets are valid; a `-bin` value becomes an entry for each of its parts.
+///
+/// After an error nothing has been added.
+pub(in crate::grpc) fn push_field(
+    octets: &mut Vec<u8>,
+    count: &mut u32,
+    name: &[u8],
+    value: &[u8],
+) -> Result<(), ReceivedError> {
+    if name.len() > MAX_NAME_LEN || value.len() > MAX_VALUE_LEN {
+        return Err(ReceivedError::TooLong);
+    }
+    if !is_bin(name) {
+        push(octets, count, Record { name, value, sensitive: false });
+        return Ok(());
+    }
+    let (len_before, count_before) = (octets.len(), *count);
+    // P-43: commas join values, so they are taken apart before anything is decoded.
+    for part in value.split(|&octet| octet == b',') {
+        if let Err(error) = push_encoded(octets, name, part.trim_ascii()) {
+            octets.truncate(len_before);
+            *count = count_before;
+            return Err(error.into());
+        }
+        *count = count.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// Appends an entry with the octets that `part` encodes, decoded in place.
+fn push_encoded(octets: &mut Vec<u8>, name: &[u8], part: &[u8]) -> Result<(), base64::Base64Error> {
+    let start = octets.len();
+    push_head(octets, name.len(), 0, false);
+    octets.extend_from_slice(name);
+    let value_start = octets.len();
+    base64::decode(part, octets)?;
+    let value_len = u32::try_from(octets.len().saturating_sub(value_start)).unwrap_or(u32::MAX);
+    // The length is known only now; it follows the two octets of name length.
+    let slot = octets.get_mut(start..).and_then(|record| record.get_mut(2..6));
+    if let Some(slot) = slot {
+        slot.copy_from_slice(&value_len.to_le_bytes());
+    }
+    Ok(())
+}
