@@ -86,7 +86,7 @@ fn strip_padding(text: &[u8]) -> Result<&[u8], Base64Error> {
         [head @ .., b'=', b'='] | [head @ .., b'='] => head,
         _ => return Ok(text),
     };
-    if text.len() % 4 == 0 { Ok(stripped) } else { Err(Base64Error::Length(text.len())) }
+    if text.len().is_multiple_of(4) { Ok(stripped) } else { Err(Base64Error::Length(text.len())) }
 }
 
 fn value(digit: u8) -> u8 {
@@ -166,10 +166,12 @@ mod tests {
         assert_eq!(decoded(b"+/+/"), Ok(vec![0xfb, 0xff, 0xbf]));
     }
 
+    type Case<'a> = (&'a [u8], Result<Vec<u8>, Base64Error>);
+
     #[test]
     fn garbage_is_refused() {
         let octet = |octet, index| Err(Base64Error::Octet { octet, index });
-        let table: [(&[u8], Result<Vec<u8>, Base64Error>); 13] = [
+        let table: [Case<'_>; 13] = [
             (b"A", Err(Base64Error::Length(1))),
             (b"AAAAA", Err(Base64Error::Length(5))),
             (b"Zg=", Err(Base64Error::Length(3))),
@@ -198,7 +200,7 @@ mod tests {
             encode(&octets, &mut text);
             prop_assert_eq!(text.len(), encoded_len(octets.len()));
             prop_assert_eq!(decoded(&text).unwrap(), octets.clone());
-            while text.len() % 4 != 0 { text.push(b'='); }
+            while !text.len().is_multiple_of(4) { text.push(b'='); }
             prop_assert_eq!(decoded(&text).unwrap(), octets);
         }
 

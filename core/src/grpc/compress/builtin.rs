@@ -1,14 +1,13 @@
 //! The built-in codecs.
 
-use std::io::Read;
-
 use bytes::Bytes;
 
 use super::{CompressError, DecompressError, MessageCodec};
 
 /// Reads to the end, or to one octet over the limit.
 #[cfg(any(feature = "gzip", feature = "zstd"))]
-fn read_bounded(reader: impl Read, max: usize) -> Result<Bytes, DecompressError> {
+fn read_bounded(reader: impl std::io::Read, max: usize) -> Result<Bytes, DecompressError> {
+    use std::io::Read;
     let bound = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
     let mut out = Vec::new();
     // `read_to_end` grows the buffer with what comes out, so a bomb costs no more than twice the limit.
