@@ -253,6 +253,7 @@ impl<'b> Cursor<'b> {
     }
 
     /// Reads a string literal (RFC 7541 §5.2); `used` octets of the scratch are taken.
+    #[inline]
     fn string(&mut self, scratch: &mut Vec<u8>, used: usize, limit: usize) -> Result<Text<'b>, DecodeError> {
         let first = self.octet().ok_or(DecodeError::Truncated)?;
         let len = self.integer(first, 0x7f)? as usize;
@@ -321,6 +322,7 @@ struct Literal<'b> {
 
 impl<'b> Literal<'b> {
     /// Reads the literal that begins with `first`.
+    #[inline]
     fn read(
         first: u8,
         cursor: &mut Cursor<'b>,

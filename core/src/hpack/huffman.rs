@@ -46,6 +46,7 @@ fn pair(window: u64) -> Pair {
 /// more than the string can fill; gives the number of octets decoded, at most `limit`.
 ///
 /// The string lies whole within `block`; what surrounds it there lets the loads be wide.
+#[inline(never)]
 pub(super) fn decode(
     block: &[u8],
     start: usize,
@@ -61,21 +62,22 @@ pub(super) fn decode(
         out.resize(room, 0);
     }
     let out = out.get_mut(at..).unwrap_or_default();
-    let mut reader =
-        Reader { block, bit: start.saturating_mul(8), end: start.saturating_add(len).saturating_mul(8) };
+    let mut bits = Bits::new(block, start, len);
     let mut filled = 0;
-    while reader.bit < reader.end {
-        let (octets, width, last) = reader.four_pairs();
+    while bits.left > 0 {
+        bits.refill();
+        let (octets, count, ended) = bits.four_pairs();
         let Some(place) = out.get_mut(filled..).and_then(|rest| rest.first_chunk_mut::<STORE>()) else {
             return Err(too_long(limit, filled));
         };
         *place = octets.to_le_bytes();
-        filled += width as usize / 8;
-        if last.bits() == 0 {
-            if reader.at_padding()? {
-                reader.bit = reader.end;
+        filled += count;
+        if ended {
+            bits.refill();
+            if bits.at_padding() {
+                bits.left = 0;
             } else if let Some(place) = out.get_mut(filled) {
-                *place = reader.long()?;
+                *place = bits.long()?;
                 filled += 1;
             }
         }
@@ -84,7 +86,7 @@ pub(super) fn decode(
         }
     }
     // A code that runs past the string's end took bits of padding that are not there.
-    if reader.bit > reader.end { Err(DecodeError::HuffmanPadding) } else { Ok(filled) }
+    if bits.left < 0 { Err(DecodeError::HuffmanPadding) } else { Ok(filled) }
 }
 
 #[cold]
@@ -92,71 +94,85 @@ fn too_long(limit: usize, met: usize) -> DecodeError {
     DecodeError::StringTooLong { limit, met }
 }
 
-struct Reader<'a> {
+/// The bits of a string.
+struct Bits<'a> {
     block: &'a [u8],
-    /// The next bit, counted from the block's start.
-    bit: usize,
-    /// The string's end likewise.
+    /// Next octet of the block to load.
+    next: usize,
+    /// Where the string ends in the block.
     end: usize,
+    /// The next bits, the first highest; past the string's end there are ones.
+    window: u64,
+    /// How many bits of the window are sure to be right.
+    ready: u32,
+    /// Bits of the string that are not decoded; negative once a code has run past the end.
+    left: isize,
 }
 
-impl Reader<'_> {
-    /// The next bits, at least 57 of them, the first highest; past the string's end there are ones.
-    #[inline]
-    fn window(&self) -> u64 {
-        let window = load(self.block, self.bit / 8) << (self.bit % 8);
-        let left = self.end.saturating_sub(self.bit);
-        if left < 64 { window | u64::MAX >> left } else { window }
+impl<'a> Bits<'a> {
+    fn new(block: &'a [u8], start: usize, len: usize) -> Self {
+        let left = isize::try_from(len.saturating_mul(8)).unwrap_or(isize::MAX);
+        Self { block, next: start, end: start.saturating_add(len), window: 0, ready: 0, left }
     }
 
-    /// Decodes up to eight symbols: them, the first lowest, eight times their number, and the last pair, which is
-    /// empty if a code longer than [`PEEK`] or the padding stands next. May run past the end.
+    /// Readies at least 56 bits.
     #[inline]
-    fn four_pairs(&mut self) -> (u64, u32, Pair) {
-        let mut window = self.window();
+    fn refill(&mut self) {
+        // What to load does not hang on what was decoded last, so that the load need not wait for it.
+        let ahead = self.end.saturating_sub(self.next);
+        let mut octets = load(self.block, self.next);
+        if ahead < 8 {
+            octets |= u64::MAX >> (8 * ahead);
+        }
+        self.window |= octets >> self.ready;
+        self.next += (63 - self.ready) as usize / 8;
+        self.ready |= 56;
+    }
+
+    #[inline]
+    fn skip(&mut self, bits: u32) {
+        self.window <<= bits;
+        self.ready -= bits;
+        self.left -= bits as isize;
+    }
+
+    /// Decodes up to eight symbols: them, the first lowest, their number, and whether a code longer than [`PEEK`] or
+    /// the padding stands next. May run past the end.
+    #[inline]
+    fn four_pairs(&mut self) -> (u64, usize, bool) {
+        let mut window = self.window;
         let first = pair(window);
-        window <<= first.bits();
+        window = first.shift(window);
         let second = pair(window);
-        window <<= second.bits();
+        window = second.shift(window);
         let third = pair(window);
-        window <<= third.bits();
+        window = third.shift(window);
         let fourth = pair(window);
-        let mut width = first.width();
-        let mut symbols = first.symbols() | second.symbols() << width;
-        width += second.width();
-        symbols |= third.symbols() << width;
-        width += third.width();
-        symbols |= fourth.symbols() << width;
-        width += fourth.width();
-        self.bit += (first.bits() + second.bits() + third.bits() + fourth.bits()) as usize;
-        (symbols, width, fourth)
+        self.window = fourth.shift(window);
+        let two = first.and(second);
+        let three = two.and(third);
+        let four = three.and(fourth);
+        self.ready -= four.bits();
+        self.left -= four.bits() as isize;
+        let symbols = first.symbols() | first.behind(second) | two.behind(third) | three.behind(fourth);
+        (symbols, four.count(), fourth.bits() == 0)
     }
 
     /// Whether only padding is left: at most 7 bits, all ones.
     #[inline]
-    fn at_padding(&self) -> Result<bool, DecodeError> {
-        match self.end.checked_sub(self.bit) {
-            None => Err(DecodeError::HuffmanPadding),
-            Some(0) => Ok(true),
-            Some(1..=7) => Ok(self.window() == u64::MAX),
-            Some(_) => Ok(false),
-        }
+    fn at_padding(&self) -> bool {
+        (0..8).contains(&self.left) && self.window | u64::MAX >> self.left == u64::MAX
     }
 
     /// Decodes a symbol whose code is longer than [`PEEK`].
     fn long(&mut self) -> Result<u8, DecodeError> {
-        let left = self.end.saturating_sub(self.bit);
-        let window = self.window() >> 32;
-        let row = LONG.iter().find(|row| window < row.end);
-        let Some(row) = row else {
-            // 30 ones are EOS; fewer are padding, and `at_padding` has refused it.
-            return Err(if left >= 30 { DecodeError::HuffmanEos } else { DecodeError::HuffmanPadding });
+        let window = self.window >> 32;
+        let Some(row) = LONG.iter().find(|row| window < row.end) else {
+            // 30 ones are EOS; fewer are padding, but too much of it.
+            return Err(if self.left >= 30 { DecodeError::HuffmanEos } else { DecodeError::HuffmanPadding });
         };
-        if usize::from(row.len) > left {
-            return Err(DecodeError::HuffmanPadding);
-        }
-        self.bit += usize::from(row.len);
         let nth = (window >> (32 - row.len)).saturating_sub(u64::from(row.first));
+        self.skip(u32::from(row.len));
         let symbol = SORTED.get(usize::from(row.rank).saturating_add(nth as usize));
         symbol.copied().ok_or(DecodeError::HuffmanEos)
     }

@@ -23,10 +23,10 @@ const LENGTHS: [u8; 257] = [
 ];
 
 /// Bits by which [`PAIRS`] is indexed.
-pub(super) const PEEK: u32 = 11;
+pub(super) const PEEK: u32 = 12;
 
 /// Codes longer than [`PEEK`] bits, by rising length.
-pub(super) const LONG_ROWS: usize = 15;
+pub(super) const LONG_ROWS: usize = 14;
 
 /// All symbols but EOS by rising code; `CODES` and `LONG` follow from it.
 pub(super) static SORTED: [u8; 256] = sorted();
@@ -47,8 +47,10 @@ pub(super) struct Code {
     pub(super) len: u8,
 }
 
-/// What a run of [`PEEK`] bits begins with, packed: two octets of symbols (the first lowest), then eight times the
-/// number of symbols, then the bits that they take. All zero where the first code is longer than the run.
+/// What a run of [`PEEK`] bits begins with, packed: from the lowest octet, the bits that the symbols' codes take, eight
+/// times the number of symbols, the first symbol, the second. All zero where the first code is longer than the run.
+///
+/// The lower half of the sum of a few is the same for all of them.
 #[derive(Clone, Copy)]
 pub(super) struct Pair(u32);
 
@@ -56,25 +58,43 @@ impl Pair {
     pub(super) const NONE: Self = Self(0);
 
     const fn new(symbols: u32, count: u32, bits: u32) -> Self {
-        Self(symbols | (count * 8) << 16 | bits << 24)
+        Self(symbols << 16 | (count * 8) << 8 | bits)
+    }
+
+    /// Bits that the codes take.
+    #[inline]
+    pub(super) const fn bits(self) -> u32 {
+        self.0 & 0xff
+    }
+
+    /// Number of symbols.
+    #[inline]
+    pub(super) const fn count(self) -> usize {
+        (self.0 >> 11 & 0x1f) as usize
+    }
+
+    /// `window` without the codes, which take less than 64 bits.
+    #[inline]
+    pub(super) const fn shift(self, window: u64) -> u64 {
+        window.wrapping_shl(self.0)
+    }
+
+    /// Bits and number of both; the symbols are lost.
+    #[inline]
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
     }
 
     /// The symbols, the first in the lowest octet; zero where there is none.
     #[inline]
     pub(super) const fn symbols(self) -> u64 {
-        (self.0 & 0xffff) as u64
+        (self.0 >> 16) as u64
     }
 
-    /// Eight times the number of symbols: 0, 8 or 16.
+    /// The symbols of `other` as they stand behind the symbols of `self`, fewer than eight.
     #[inline]
-    pub(super) const fn width(self) -> u32 {
-        self.0 >> 16 & 0xff
-    }
-
-    /// Bits that the symbols' codes take: 0 to [`PEEK`].
-    #[inline]
-    pub(super) const fn bits(self) -> u32 {
-        self.0 >> 24
+    pub(super) const fn behind(self, other: Self) -> u64 {
+        other.symbols().wrapping_shl(self.0 >> 8)
     }
 }
 

@@ -30,8 +30,8 @@ impl Hashes {
     #[inline]
     pub(super) fn new(name: &[u8], value: &[u8]) -> Self {
         let name = digest(name);
-        let field = digest(value).wrapping_add(name.rotate_left(23)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        Self { field: (field >> 32) as u32, name: (name >> 32) as u32 }
+        let field = digest(value) ^ name.rotate_left(29);
+        Self { field: field as u32, name: name as u32 }
     }
 }
 
@@ -42,8 +42,10 @@ fn digest(text: &[u8]) -> u64 {
         (Some(&first), Some(&last)) => (u64::from_le_bytes(first), u64::from_le_bytes(last)),
         _ => digest_short(text),
     };
-    let mixed = (first ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed ^ mixed >> 29 ^ last).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    // Both halves of the product: every bit of either factor reaches the low ones.
+    let product = u128::from(first ^ 0x9e37_79b9_7f4a_7c15 ^ text.len() as u64)
+        * u128::from(last ^ 0xbf58_476d_1ce4_e5b9);
+    (product >> 64) as u64 ^ product as u64
 }
 
 #[inline]
@@ -163,5 +165,34 @@ impl Walk {
         self.age = age;
         let link = links.get(self.number as usize & links.len().wrapping_sub(1))?;
         Some((age - 1, link))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fields that differ in one digit at either end spread over the chains.
+    #[test]
+    fn hashes_spread() {
+        let ends: [fn(usize) -> String; 3] =
+            [|nth| format!("value-{nth:08}"), |nth| format!("{nth:08}-value"), |nth| format!("{nth}")];
+        for value in ends {
+            let mut chains = [0; 128];
+            for nth in 0..1280 {
+                let hashes = Hashes::new(b"x-request-id", value(nth).as_bytes());
+                chains[hashes.field as usize % 128] += 1;
+            }
+            let longest = chains.iter().max().unwrap();
+            assert!(*longest <= 30, "{longest} of 1280 fields in one of 128 chains");
+        }
+    }
+
+    #[test]
+    fn name_and_value_are_told_apart() {
+        let hash = |name: &[u8], value: &[u8]| Hashes::new(name, value).field;
+        assert_ne!(hash(b"a", b"b"), hash(b"b", b"a"));
+        assert_ne!(hash(b"ab", b""), hash(b"a", b"b"));
+        assert_ne!(hash(b"same", b"same"), hash(b"other", b"other"));
     }
 }

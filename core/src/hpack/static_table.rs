@@ -94,35 +94,35 @@ pub(super) enum Found {
 /// Looks a field up.
 #[inline]
 pub(super) fn find(name: &[u8], value: &[u8]) -> Found {
-    let slot = SLOTS.names.get(slot(name, SLOTS.multiplier)).copied().unwrap_or(0);
-    let first = u32::from(slot);
-    match get(first) {
-        Some((same, _)) if same == name => find_value(first, name, value),
+    let Some(&Group { first, len }) = SLOTS.groups.get(slot(name, SLOTS.multiplier)) else {
+        return Found::Nothing;
+    };
+    let (first, len) = (usize::from(first), usize::from(len));
+    let entries = ENTRIES.get(first..).and_then(|rest| rest.get(..len)).unwrap_or_default();
+    match entries.first() {
+        Some((same, _)) if *same == name => {
+            let found = entries.iter().position(|(_, known)| *known == value);
+            let index = |nth| (first + nth + 1) as u32;
+            found.map_or(Found::Name(index(0)), |nth| Found::Field(index(nth)))
+        }
         _ => Found::Nothing,
     }
-}
-
-#[inline]
-fn find_value(first: u32, name: &[u8], value: &[u8]) -> Found {
-    // Entries of one name stand together.
-    let mut index = first;
-    while let Some((same, known)) = get(index)
-        && same == name
-    {
-        if known == value {
-            return Found::Field(index);
-        }
-        index += 1;
-    }
-    Found::Name(first)
 }
 
 /// A perfect hash of the names: each has a slot of its own.
 struct Slots {
     /// The multiplier that parts them.
     multiplier: u32,
-    /// Index of the first entry of the slot's name; 0 where the slot is empty.
-    names: [u8; 256],
+    /// The entries of the slot's name.
+    groups: [Group; 256],
+}
+
+/// The entries of one name, which stand together; none for an empty slot.
+#[derive(Clone, Copy)]
+struct Group {
+    /// Place of the first in [`ENTRIES`].
+    first: u8,
+    len: u8,
 }
 
 static SLOTS: Slots = slots();
@@ -141,26 +141,27 @@ const fn slot(name: &[u8], multiplier: u32) -> usize {
 const fn slots() -> Slots {
     let mut multiplier = 0x9e37_79b1;
     loop {
-        if let Some(names) = parted(multiplier) {
-            return Slots { multiplier, names };
+        if let Some(groups) = parted(multiplier) {
+            return Slots { multiplier, groups };
         }
         multiplier = multiplier.wrapping_mul(0x2c92_77b5) | 1;
     }
 }
 
-const fn parted(multiplier: u32) -> Option<[u8; 256]> {
-    let mut names = [0; 256];
+const fn parted(multiplier: u32) -> Option<[Group; 256]> {
+    let mut groups = [Group { first: 0, len: 0 }; 256];
     let mut at = 0;
     while at < TABLE.len() {
-        let slot = slot(TABLE[at].0, multiplier);
-        if names[slot] == 0 {
-            names[slot] = at as u8 + 1;
-        } else if !same(TABLE[names[slot] as usize - 1].0, TABLE[at].0) {
+        let group = &mut groups[slot(TABLE[at].0, multiplier)];
+        if group.len == 0 {
+            group.first = at as u8;
+        } else if !same(TABLE[group.first as usize].0, TABLE[at].0) {
             return None;
         }
+        group.len += 1;
         at += 1;
     }
-    Some(names)
+    Some(groups)
 }
 
 const fn same(one: &[u8], other: &[u8]) -> bool {
