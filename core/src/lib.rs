@@ -10,10 +10,25 @@
     clippy::disallowed_methods
 )]
 
+pub mod call;
+pub mod config;
+pub mod error;
 pub mod frame;
 pub mod grpc;
 pub mod hpack;
 pub(crate) mod http2;
+pub mod machine;
 pub mod time;
 
+pub use call::connection::{Client, Connection, Role, Server};
+pub use call::types::{
+    CallId, Cardinality, Cause, Event, HalfStates, Initiator, Message, Outcome, Recv, Request, Sent, Shape,
+};
+pub use config::{CardinalityPolicy, Config, Keepalive, Limits, Rate, Scheme, Seed};
+pub use error::{CloseReason, ConnectionError, Flood, Misuse, Violation};
+pub use grpc::metadata::Metadata;
+pub use grpc::status::{Code, Status};
+pub use http2::clock::TimerKind;
 pub use http2::outbox::{OwnedTransmit, Transmit};
+pub use http2::receive::Needed;
+pub use time::Time;

@@ -204,6 +204,13 @@ impl Status {
         &self.details
     }
 
+    /// Whether this is OK and nothing else: no message and no details.
+    #[must_use]
+    #[inline]
+    pub fn is_plain_ok(&self) -> bool {
+        self.is_ok() && self.message().is_empty() && self.details().is_empty()
+    }
+
     /// Whether the code is [`Code::Ok`].
     #[must_use]
     pub fn is_ok(&self) -> bool {

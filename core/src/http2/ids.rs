@@ -27,6 +27,7 @@ pub(crate) struct IdTable {
 impl IdTable {
     /// How many streams it holds.
     #[inline]
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

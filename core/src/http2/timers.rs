@@ -53,6 +53,13 @@ impl DeadlineHeap {
         true
     }
 
+    /// Gives the memory of an empty heap back.
+    pub(crate) fn shrink(&mut self) {
+        if self.heap.is_empty() {
+            *self = Self::default();
+        }
+    }
+
     /// The earliest deadline and its key.
     #[inline]
     pub(crate) fn peek(&self) -> Option<(Time, u32)> {

@@ -23,6 +23,6 @@ pub use request::{RequestError, RequestHead, RequestHeadBuilder};
 pub use response::{ResponseBlock, ResponseHead, ResponseHeadBuilder, TrailersOnly};
 pub use trailers::{Trailers, TrailersBuilder};
 pub use write::{
-    Hint, RequestFields, ResponseFields, write_request, write_response_head, write_trailers,
+    Hint, RequestFields, ResponseFields, write_metadata, write_request, write_response_head, write_trailers,
     write_trailers_only,
 };

@@ -165,7 +165,11 @@ fn write_encodings(encoding: Option<&str>, accept: Option<&str>, f: &mut impl Fn
     }
 }
 
-fn write_metadata(metadata: &Metadata, scratch: &mut Vec<u8>, f: &mut impl FnMut(&[u8], &[u8], Hint)) {
+/// Writes custom metadata (P-13), `-bin` values in base64. `scratch` is working memory, left empty.
+pub fn write_metadata(metadata: &Metadata, scratch: &mut Vec<u8>, mut f: impl FnMut(&[u8], &[u8], Hint)) {
+    if metadata.is_empty() {
+        return;
+    }
     metadata.for_each_wire(scratch, |name, value, sensitive| {
         let hint = match value.len() {
             _ if sensitive => Hint::Never,

@@ -36,6 +36,9 @@ pub enum MessageError {
         /// The limit, in octets.
         limit: u32,
     },
+    /// The stream ended inside a message (P-56: `INTERNAL`).
+    #[error("the stream ended inside a message")]
+    Truncated,
 }
 
 /// The five octets in front of a message.
@@ -87,7 +90,9 @@ pub enum Payload<'a> {
 }
 
 impl Payload<'_> {
-    fn as_slice(&self) -> &[u8] {
+    /// The octets.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
         match self {
             Self::Borrowed(octets) => octets,
             Self::Owned(octets) => octets,

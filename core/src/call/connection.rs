@@ -1,0 +1,351 @@
+//! The connection that callers hold: the engine behind a type that knows its role.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::call::types::{CallId, Event, HalfStates, Recv, Request, Sent, Shape};
+use crate::config::{Config, Seed};
+use crate::error::{ConnectionError, Misuse};
+use crate::frame::ErrorCode;
+use crate::grpc::encoding::Encoding;
+use crate::grpc::head::{RequestHead, ResponseHead};
+use crate::grpc::metadata::Metadata;
+use crate::grpc::status::Status;
+use crate::http2::clock::TimerKind;
+use crate::http2::engine::{Engine, RoleKind};
+use crate::http2::outbox::{OwnedTransmit, Transmit};
+use crate::http2::receive::Needed;
+use crate::time::Time;
+
+mod sealed {
+    pub trait Sealed {
+        const IS_CLIENT: bool;
+    }
+}
+
+/// Which end of a connection: [`Client`] or [`Server`].
+pub trait Role: sealed::Sealed {}
+
+/// The end that starts calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Client;
+
+/// The end that answers calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Server;
+
+impl sealed::Sealed for Client {
+    const IS_CLIENT: bool = true;
+}
+
+impl sealed::Sealed for Server {
+    const IS_CLIENT: bool = false;
+}
+
+impl Role for Client {}
+impl Role for Server {}
+
+/// One gRPC connection over HTTP/2, as a pure state machine.
+///
+/// # The loop
+///
+/// 1. Bytes in: [`receive`](Self::receive) whatever the transport brought, until it gives [`Needed::More`].
+/// 2. Events out: [`poll_event`](Self::poll_event) until `None`, acting on each with the methods that take a
+///    [`CallId`].
+/// 3. Bytes out: [`poll_transmit`](Self::poll_transmit) until `None`, handing the octets to the transport.
+/// 4. Sleep until the transport is readable, or writable if octets are left, or until
+///    [`poll_timeout`](Self::poll_timeout); then [`handle_timeout`](Self::handle_timeout).
+///
+/// Orders may be given at any time; steps 2 and 3 follow them. What came before a fatal error is delivered;
+/// [`Event::Closed`] comes last, once. Nothing here blocks, reads a clock, or panics on any input.
+///
+/// ```
+/// use bytes::{Buf, BytesMut};
+/// use halfclose::{Client, Config, Connection, Event, Metadata, Recv, Request, Seed, Server, Shape, Status, Time};
+///
+/// let now = Time::ZERO;
+/// let mut client = Connection::<Client>::new(Config::client(), Seed(1), now);
+/// let mut server = Connection::<Server>::new(Config::server(), Seed(2), now);
+///
+/// let call = client.start(now, Request::new("/demo.Echo/Say", Shape::UNARY))?;
+/// client.send_message(call, "hello".into(), false)?;
+/// client.half_close(call)?;
+///
+/// let mut wire = BytesMut::new();
+/// while let Some(mut out) = client.poll_transmit(now) {
+///     while out.has_remaining() {
+///         let n = out.chunk().len();
+///         wire.extend_from_slice(out.chunk());
+///         out.advance(n);
+///     }
+/// }
+/// server.receive(now, &mut wire)?;
+/// let mut asked = None;
+/// while let Some(event) = server.poll_event() {
+///     if let Event::Request(call) = event {
+///         assert_eq!(server.request(call)?.path(), "/demo.Echo/Say");
+///         if let Recv::Message(message) = server.recv(call)? {
+///             asked = Some(message.payload.clone());
+///             server.send_message(call, message.payload, false)?;
+///             server.finish(call, Status::ok(), Metadata::new())?;
+///         }
+///     }
+/// }
+/// assert_eq!(asked.as_deref(), Some(b"hello".as_slice()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Connection<R: Role> {
+    engine: Engine,
+    role: PhantomData<R>,
+}
+
+impl<R: Role> fmt::Debug for Connection<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("role", &if R::IS_CLIENT { RoleKind::Client } else { RoleKind::Server })
+            .field("closed", &self.is_closed())
+            .field("idle", &self.is_idle())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<R: Role> Connection<R> {
+    /// A connection that has sent and received nothing. Its preface and SETTINGS are the first that
+    /// [`poll_transmit`](Self::poll_transmit) gives.
+    #[must_use]
+    pub fn new(config: Config, seed: Seed, now: Time) -> Self {
+        let role = if R::IS_CLIENT { RoleKind::Client } else { RoleKind::Server };
+        Self { engine: Engine::new(role, config, seed, now), role: PhantomData }
+    }
+
+    /// Parses what it can from the front of `input`, and removes it there. The work of one call is bounded by
+    /// [`Limits::frames_per_turn`](crate::config::Limits::frames_per_turn) and
+    /// [`Limits::octets_per_turn`](crate::config::Limits::octets_per_turn). How the octets are split over calls does
+    /// not matter.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConnectionError`] once the peer broke a rule of the connection: what was parsed before is still delivered
+    /// by [`poll_event`](Self::poll_event), a GOAWAY waits in [`poll_transmit`](Self::poll_transmit), and nothing more
+    /// is read.
+    #[inline]
+    pub fn receive(&mut self, now: Time, input: &mut BytesMut) -> Result<Needed, ConnectionError> {
+        self.engine.receive(now, input)
+    }
+
+    /// The transport has ended: nothing more will come. Open calls end.
+    pub fn receive_eof(&mut self, now: Time) {
+        self.engine.receive_eof(now);
+    }
+
+    /// Acts on every timer that is due at `now`.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.engine.handle_timeout(now);
+    }
+
+    /// Octets for the transport, up to about 128 KiB at a time. Advance the [`Transmit`] by what was written; what is
+    /// left is given again, in the same order, by the next call.
+    #[inline]
+    pub fn poll_transmit(&mut self, now: Time) -> Option<Transmit<'_>> {
+        self.engine.poll_transmit(now)
+    }
+
+    /// As [`poll_transmit`](Self::poll_transmit), but the octets are handed over for good: for transports that
+    /// complete later, such as io_uring. Everything must be written before the next one is taken.
+    pub fn take_transmit(&mut self, now: Time) -> Option<OwnedTransmit> {
+        self.engine.take_transmit(now)
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) may have octets.
+    #[must_use]
+    #[inline]
+    pub fn wants_transmit(&self) -> bool {
+        self.engine.wants_transmit()
+    }
+
+    /// The next thing that the caller should know.
+    #[inline]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.engine.poll_event()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is wanted next, and for what.
+    #[must_use]
+    #[inline]
+    pub fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
+        self.engine.poll_timeout()
+    }
+
+    /// Takes the next message of a call, or its end. [`Recv::Pending`] asks for one [`Event::Readable`].
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`] for an id that is no longer valid.
+    #[inline]
+    pub fn recv(&mut self, call: CallId) -> Result<Recv, Misuse> {
+        self.engine.recv(call)
+    }
+
+    /// Queues a message; its prefix is added, and it is compressed if `compress` is set and the call has an encoding.
+    /// [`Sent::Full`] asks for one [`Event::Writable`].
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NotWritable`] when the call's or the connection's send buffer is full (an [`Event::Writable`]
+    /// follows), [`Misuse::MessageTooLarge`], or an order that the call's state does not allow.
+    #[inline]
+    pub fn send_message(&mut self, call: CallId, payload: Bytes, compress: bool) -> Result<Sent, Misuse> {
+        self.engine.send_message(call, payload, compress)
+    }
+
+    /// Whether [`send_message`](Self::send_message) would take a message now.
+    #[must_use]
+    pub fn is_writable(&self, call: CallId) -> bool {
+        self.engine.is_writable(call)
+    }
+
+    /// Ends a call at once with RST_STREAM(CANCEL); nothing goes out if nothing had (P-83). A client takes the outcome
+    /// CANCELLED by [`recv`](Self::recv); a server is told by [`Event::Ended`].
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`].
+    pub fn cancel(&mut self, call: CallId) -> Result<(), Misuse> {
+        self.engine.cancel(call)
+    }
+
+    /// The states of both halves of a call.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`].
+    pub fn states(&self, call: CallId) -> Result<HalfStates, Misuse> {
+        self.engine.states(call)
+    }
+
+    /// When the call ends by itself, if it has a deadline.
+    #[must_use]
+    pub fn deadline(&self, call: CallId) -> Option<Time> {
+        self.engine.deadline(call)
+    }
+
+    /// Takes no new calls; the open ones go on to their end, then the connection closes (P-94).
+    pub fn shutdown(&mut self, now: Time) {
+        self.engine.shutdown(now);
+    }
+
+    /// Ends the connection and every call on it now, with a GOAWAY.
+    pub fn close(&mut self, now: Time, code: ErrorCode, debug: &'static str) {
+        self.engine.close(now, code, debug);
+    }
+
+    /// Whether the connection is over. The transport may be closed once [`poll_transmit`](Self::poll_transmit) gives
+    /// `None`.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.engine.is_closed()
+    }
+
+    /// Whether no call holds a slot.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.engine.is_idle()
+    }
+
+    /// Gives back memory that only serves speed; worth it when a connection has been idle for a while.
+    pub fn shrink(&mut self) {
+        self.engine.shrink();
+    }
+}
+
+impl Connection<Client> {
+    /// Starts a call. It waits for a stream while the server's SETTINGS_MAX_CONCURRENT_STREAMS are taken (P-19);
+    /// messages may be sent at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::GoingAway`] and [`Misuse::Closed`] when the connection takes no new calls,
+    /// [`Misuse::TooManyQueuedCalls`], [`Misuse::InvalidPath`], [`Misuse::InvalidAuthority`],
+    /// [`Misuse::UnsupportedEncoding`].
+    #[inline]
+    pub fn start(&mut self, now: Time, request: Request) -> Result<CallId, Misuse> {
+        self.engine.start(now, request)
+    }
+
+    /// Half-closes: no more messages will be sent (P-17). Responses go on.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::AfterHalfClose`], [`Misuse::CallEnded`] or [`Misuse::UnknownCall`].
+    #[inline]
+    pub fn half_close(&mut self, call: CallId) -> Result<(), Misuse> {
+        self.engine.half_close(call)
+    }
+
+    /// The response headers, once [`Event::Response`] told of them and until the outcome is taken.
+    #[must_use]
+    pub fn response(&self, call: CallId) -> Option<&Arc<ResponseHead>> {
+        self.engine.response(call)
+    }
+
+    /// Forgets a call: it is cancelled if it is still open, and no outcome is kept.
+    pub fn release(&mut self, call: CallId) {
+        self.engine.release(call);
+    }
+}
+
+impl Connection<Server> {
+    /// The request headers of a call.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`].
+    #[inline]
+    pub fn request(&self, call: CallId) -> Result<&Arc<RequestHead>, Misuse> {
+        self.engine.request(call)
+    }
+
+    /// Says how many messages the method takes and gives, so that wrong counts are answered (P-72, P-73). Without it
+    /// any number is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`].
+    #[inline]
+    pub fn accept(&mut self, call: CallId, shape: Shape) -> Result<(), Misuse> {
+        self.engine.accept(call, shape)
+    }
+
+    /// Picks the encoding of messages that are sent compressed. Before the response headers only.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnsupportedEncoding`] when there is no codec for it or the client did not offer it (P-60),
+    /// [`Misuse::HeadersTwice`], [`Misuse::UnknownCall`].
+    pub fn set_encoding(&mut self, call: CallId, encoding: Option<Encoding>) -> Result<(), Misuse> {
+        self.engine.set_encoding(call, encoding)
+    }
+
+    /// Sends the response headers with initial metadata. Without it they go with the first message (P-33).
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::HeadersTwice`], [`Misuse::AfterStatus`], [`Misuse::CallEnded`], [`Misuse::UnknownCall`].
+    pub fn send_headers(&mut self, call: CallId, metadata: Metadata) -> Result<(), Misuse> {
+        self.engine.send_headers(call, metadata)
+    }
+
+    /// Ends the call with its status, behind the messages that are queued: in trailers, or as Trailers-Only when
+    /// nothing was sent before (P-21, P-22). [`Event::Ended`] follows when it is on its way.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::AfterStatus`], [`Misuse::CallEnded`], [`Misuse::UnknownCall`].
+    #[inline]
+    pub fn finish(&mut self, call: CallId, status: Status, trailers: Metadata) -> Result<(), Misuse> {
+        self.engine.finish(call, status, trailers)
+    }
+}

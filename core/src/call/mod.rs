@@ -1,0 +1,4 @@
+//! Calls: their types, the connection that carries them, and the typed handles of the four call types.
+
+pub mod connection;
+pub mod types;

@@ -1,0 +1,288 @@
+//! What a connection is told before it starts: every limit, its default, and the attack that it stops.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::grpc::compress::Codecs;
+use crate::grpc::status::Code;
+use crate::grpc::user_agent;
+
+/// The seed of a connection's only source of variation, the jitter of its maximum age (P-100). The core holds no
+/// entropy of its own: the same seed, inputs and times give the same bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Seed(pub u64);
+
+/// The settings of one connection.
+///
+/// ```
+/// use halfclose::Config;
+///
+/// let mut config = Config::server();
+/// config.limits.max_concurrent_streams = 1_000;
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Every limit on what the peer may make this side hold or do.
+    pub limits: Limits,
+    /// The receive window of a new stream, in octets: 65,535, the value of RFC 9113 §6.9.2, by default.
+    pub initial_stream_window: u32,
+    /// How far the window of a stream grows while its reader keeps up, in octets: 1 MiB by default.
+    pub max_stream_window: u32,
+    /// The receive window of the connection, in octets: 1 MiB by default. Its credit returns on receipt, so that one
+    /// unread stream does not starve the others (P-102).
+    pub connection_window: u32,
+    /// The status of a call with too few or too many messages (P-70 to P-73).
+    pub cardinality: CardinalityPolicy,
+    /// PINGs that find out whether the peer still answers.
+    pub keepalive: Keepalive,
+    /// The message encodings that this side can read and write, beside identity.
+    pub codecs: Codecs,
+    /// Server: whether a request without `te: trailers` is refused (P-6). Lenient by default, as C-core is.
+    pub require_te: bool,
+    /// Client: the `:authority` of requests that name none.
+    pub authority: Bytes,
+    /// Client: the `:scheme` of requests.
+    pub scheme: Scheme,
+    /// Client: the `user-agent` of requests (P-12).
+    pub user_agent: Bytes,
+    /// Server: a connection without calls for this long is shut down gracefully (P-100). Never, by default.
+    pub max_idle: Option<Duration>,
+    /// Server: a connection this old is shut down gracefully, give or take a tenth (P-100). Never, by default.
+    pub max_age: Option<Duration>,
+    /// How long calls may go on after a graceful shutdown before they are cut. Without end, by default.
+    pub drain_timeout: Option<Duration>,
+}
+
+impl Config {
+    fn common(keepalive: Keepalive, limits: Limits) -> Self {
+        Self {
+            limits,
+            initial_stream_window: 65_535,
+            max_stream_window: 1 << 20,
+            connection_window: 1 << 20,
+            cardinality: CardinalityPolicy::default(),
+            keepalive,
+            codecs: Codecs::default(),
+            require_te: false,
+            authority: Bytes::from_static(b"localhost"),
+            scheme: Scheme::Http,
+            user_agent: Bytes::from_static(user_agent::DEFAULT.as_bytes()),
+            max_idle: None,
+            max_age: None,
+            drain_timeout: None,
+        }
+    }
+
+    /// The defaults of a client.
+    #[must_use]
+    pub fn client() -> Self {
+        Self::common(Keepalive::client(), Limits::client())
+    }
+
+    /// The defaults of a server.
+    #[must_use]
+    pub fn server() -> Self {
+        Self::common(Keepalive::server(), Limits::server())
+    }
+}
+
+/// `:scheme` (P-3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scheme {
+    /// Plaintext.
+    Http,
+    /// TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The value on the wire.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'static [u8] {
+        match self {
+            Self::Http => b"http",
+            Self::Https => b"https",
+        }
+    }
+}
+
+/// Which status answers a wrong number of messages.
+///
+/// The gRPC status code document says UNIMPLEMENTED; grpc-go and tonic say INTERNAL, and the document may follow them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CardinalityPolicy {
+    /// UNIMPLEMENTED, the letter of the document and of C-core.
+    #[default]
+    Unimplemented,
+    /// INTERNAL, as grpc-go.
+    Internal,
+}
+
+impl CardinalityPolicy {
+    /// The policy's status code.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Unimplemented => Code::Unimplemented,
+            Self::Internal => Code::Internal,
+        }
+    }
+}
+
+/// The keepalive policy of one side (P-96 to P-99).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keepalive {
+    /// A PING goes out after this long without a frame from the peer. Client: never by default; server: 2 hours.
+    pub interval: Option<Duration>,
+    /// The connection is dead when its answer takes longer than this: 20 seconds.
+    pub timeout: Duration,
+    /// Whether PINGs go out while no call is open. Client: no; server: yes.
+    pub without_calls: bool,
+    /// Client: at most so many PINGs without sending a HEADERS or DATA frame between them: 2, as C-core (P-99);
+    /// 0 means any number.
+    pub max_pings_without_data: u32,
+    /// Server: a PING sooner than this after the last one is a strike: 5 minutes (P-98).
+    pub min_ping_interval: Duration,
+    /// Server: the same while no call is open: 2 hours.
+    pub min_ping_interval_idle: Duration,
+    /// Server: more strikes than this and the connection ends with `too_many_pings`: 2. Strikes are forgiven
+    /// whenever the server sends HEADERS or DATA. `None` never counts.
+    pub max_strikes: Option<u32>,
+}
+
+impl Keepalive {
+    const fn client() -> Self {
+        Self { interval: None, without_calls: false, max_strikes: None, ..Self::server() }
+    }
+
+    const fn server() -> Self {
+        Self {
+            interval: Some(Duration::from_secs(2 * 60 * 60)),
+            timeout: Duration::from_secs(20),
+            without_calls: true,
+            max_pings_without_data: 2,
+            min_ping_interval: Duration::from_secs(5 * 60),
+            min_ping_interval_idle: Duration::from_secs(2 * 60 * 60),
+            max_strikes: Some(2),
+        }
+    }
+}
+
+/// A token bucket: so many at once, and so many more each second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    /// How many at once.
+    pub burst: u32,
+    /// How many more each second.
+    pub per_second: u32,
+}
+
+/// Every bound on what a peer may make this side hold or do. docs/limits.md has the formula for the most memory that
+/// one connection can hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Server: calls open at once, announced and enforced from the first octet: 200. More are refused with
+    /// REFUSED_STREAM (rapid reset, CVE-2023-44487).
+    pub max_concurrent_streams: u32,
+    /// Octets of one frame's payload: 16,384, the least that RFC 9113 §4.2 allows; at most 2^24-1.
+    pub max_frame_size: u32,
+    /// Octets of one header list, 32 for each field included: 16 KiB. A request over it ends with RESOURCE_EXHAUSTED;
+    /// a list over four times as much ends the connection (HPACK bomb, CVE-2016-1544).
+    pub max_header_list: u32,
+    /// CONTINUATION frames of one block: 8 (CVE-2024-28182 and its kin).
+    pub max_continuations: u32,
+    /// Octets of one encoded block: 64 KiB.
+    pub max_header_block: u32,
+    /// Octets of the table that the peer's encoder may use here: 4,096.
+    pub decoder_table: u32,
+    /// Octets of the table that our encoder uses, whatever more the peer allows: 4,096.
+    pub encoder_table: u32,
+    /// Entries of one SETTINGS frame: 32 (CVE-2020-11080).
+    pub settings_entries: u32,
+    /// Replies (ACKs, RST_STREAM) that may wait for the transport; then nothing more is read: 64.
+    pub queued_replies: u32,
+    /// Frames that call for a reply: PING and SETTINGS (CVE-2019-9512, CVE-2019-9515): 1,000 and 1,000 a second.
+    pub control_frames: Rate,
+    /// Server: calls reset by the client: 500 and 50 a second (CVE-2023-44487).
+    pub resets: Rate,
+    /// Server: calls reset by the client that the caller has not heard of yet: 100.
+    pub pending_resets: u32,
+    /// Streams that the peer's mistakes made us reset (CVE-2025-8671, CVE-2019-9514): 100 and 10 a second.
+    pub internal_resets: Rate,
+    /// DATA frames without any octet and without END_STREAM (CVE-2019-9518): 100 and 10 a second.
+    pub empty_data: Rate,
+    /// DATA frames under 256 octets, padding included, that complete no message. Server: 10,000 and 1,000 a second;
+    /// client: 100,000 and 10,000 a second, since servers exist that send a large answer in tiny frames.
+    pub small_data: Rate,
+    /// Frames without use: PRIORITY, unknown types, 1xx answers, updates for closed streams: 10,000 and 1,000 a second
+    /// (CVE-2019-9513).
+    pub glitches: Rate,
+    /// Octets of one received message, after decompression too: 4 MiB (P-54).
+    pub max_receive_message: u32,
+    /// Octets of one sent message: no limit by default (P-55).
+    pub max_send_message: u32,
+    /// Octets that all streams together may receive over their initial windows, for messages larger than a window
+    /// and for readers that keep up: 16 MiB. Never less than one largest message.
+    pub window_pool: u32,
+    /// Octets queued for sending on one call, beyond which its sender waits: 64 KiB (CVE-2019-9517). One message of
+    /// any size may go over it.
+    pub send_buffer: u32,
+    /// Octets queued for sending on the whole connection, beyond which every sender waits: 1 MiB.
+    pub connection_send_buffer: u32,
+    /// Client: calls that wait for a stream (P-19): 65,536.
+    pub queued_calls: u32,
+    /// Frames handled by one [`receive`](crate::Connection::receive): 64, so that a flood on one connection does not
+    /// delay the others.
+    pub frames_per_turn: u32,
+    /// Octets handled by one `receive`: 64 KiB; the frame that goes over is finished.
+    pub octets_per_turn: u32,
+    /// How long the peer may take for its preface and first SETTINGS: 10 seconds.
+    pub preface_timeout: Duration,
+    /// How long the peer may take to acknowledge our SETTINGS: 10 seconds.
+    pub settings_timeout: Duration,
+    /// How long the peer may take to finish a header block: 10 seconds.
+    pub header_block_timeout: Duration,
+}
+
+impl Limits {
+    /// A server's defaults.
+    #[must_use]
+    pub const fn server() -> Self {
+        Self {
+            max_concurrent_streams: 200,
+            max_frame_size: 16_384,
+            max_header_list: 16 * 1024,
+            max_continuations: 8,
+            max_header_block: 64 * 1024,
+            decoder_table: 4_096,
+            encoder_table: 4_096,
+            settings_entries: 32,
+            queued_replies: 64,
+            control_frames: Rate { burst: 1_000, per_second: 1_000 },
+            resets: Rate { burst: 500, per_second: 50 },
+            pending_resets: 100,
+            internal_resets: Rate { burst: 100, per_second: 10 },
+            empty_data: Rate { burst: 100, per_second: 10 },
+            small_data: Rate { burst: 10_000, per_second: 1_000 },
+            glitches: Rate { burst: 10_000, per_second: 1_000 },
+            max_receive_message: 4 << 20,
+            max_send_message: u32::MAX,
+            window_pool: 16 << 20,
+            send_buffer: 64 * 1024,
+            connection_send_buffer: 1 << 20,
+            queued_calls: 65_536,
+            frames_per_turn: 64,
+            octets_per_turn: 64 * 1024,
+            preface_timeout: Duration::from_secs(10),
+            settings_timeout: Duration::from_secs(10),
+            header_block_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// A client's defaults.
+    #[must_use]
+    pub const fn client() -> Self {
+        Self { small_data: Rate { burst: 100_000, per_second: 10_000 }, ..Self::server() }
+    }
+}

@@ -1,0 +1,347 @@
+//! What can go wrong, by whose fault: [`Misuse`] is the caller's, [`Violation`] the peer's, and
+//! [`ConnectionError`] says why a connection is over.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::frame::{ErrorCode, FrameError, Scope};
+use crate::grpc::head::MalformedReason;
+use crate::hpack::DecodeError;
+use crate::machine::Breach;
+
+/// An order of the caller that could not be carried out. Nothing changed and nothing was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// The id is stale: its call ended and the outcome was taken, or it was released.
+    #[error("no such call: it has ended, and its id is no longer valid")]
+    UnknownCall,
+    /// A message or a second half-close after the half-close (P-80).
+    #[error("the call is already half-closed on this side")]
+    AfterHalfClose,
+    /// A message after the call ended; the receiving side has the status (P-88).
+    #[error("the call has ended; its status comes from the receiving side")]
+    CallEnded,
+    /// Response headers after response headers (P-32).
+    #[error("response headers were already sent")]
+    HeadersTwice,
+    /// Anything after the status (P-87).
+    #[error("the status was already sent")]
+    AfterStatus,
+    /// A second message where the method carries one (P-71, P-73).
+    #[error("the method carries one message in this direction, and it was already sent")]
+    SecondMessage,
+    /// The send buffer is full: wait for [`Event::Writable`](crate::Event::Writable).
+    #[error("the send buffer holds {queued} octets, at or over its limit of {limit}")]
+    NotWritable {
+        /// Octets queued on the call.
+        queued: usize,
+        /// The limit, [`Limits::send_buffer`](crate::config::Limits::send_buffer) or the connection's.
+        limit: usize,
+    },
+    /// A message larger than this side may send (P-55).
+    #[error("the message has {size} octets, over the send limit of {limit}")]
+    MessageTooLarge {
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Headers larger than the peer accepts (P-15).
+    #[error("the header list has {size} octets, over the peer's limit of {limit}")]
+    HeaderListTooLarge {
+        /// Name, value and 32 octets for each field.
+        size: usize,
+        /// The peer's SETTINGS_MAX_HEADER_LIST_SIZE.
+        limit: usize,
+    },
+    /// The connection takes no new calls: a GOAWAY was sent or received, or stream ids ran out (P-18, P-93).
+    #[error("the connection is going away and takes no new calls")]
+    GoingAway,
+    /// The connection is over.
+    #[error("the connection is closed")]
+    Closed,
+    /// Too many calls wait for a stream.
+    #[error("{queued} calls wait for a stream, the limit is {limit}")]
+    TooManyQueuedCalls {
+        /// Calls waiting.
+        queued: usize,
+        /// [`Limits::queued_calls`](crate::config::Limits::queued_calls).
+        limit: usize,
+    },
+    /// The path does not begin with a slash, or holds octets that may not be in a field value (P-4).
+    #[error("the path must begin with a slash and hold visible ASCII only")]
+    InvalidPath,
+    /// The authority holds octets that may not be in a field value (P-5).
+    #[error("the authority must hold visible ASCII only")]
+    InvalidAuthority,
+    /// An encoding that is not compiled in, not registered, or that the peer did not offer (P-60).
+    #[error("no codec for this message encoding, or the peer does not accept it")]
+    UnsupportedEncoding,
+    /// The message could not be compressed by its codec.
+    #[error("the message encoding's codec failed")]
+    CompressionFailed,
+}
+
+/// A rule that the peer broke: what it was, whom it costs, and the code that answers it.
+#[derive(Clone, PartialEq, Debug, Error)]
+#[non_exhaustive]
+pub enum Violation {
+    /// A frame that is wrong in itself (RFC 9113 §4 and §6).
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A frame larger than we accept (RFC 9113 §4.2).
+    #[error("a frame of {length} octets, over SETTINGS_MAX_FRAME_SIZE {limit}")]
+    FrameTooLarge {
+        /// The length in its head.
+        length: u32,
+        /// Our SETTINGS_MAX_FRAME_SIZE.
+        limit: u32,
+    },
+    /// A frame, or the end of a stream, where a state table does not allow it.
+    #[error("{} in state {} of {}", .0.input, .0.state, .0.machine)]
+    Order(&'static Breach),
+    /// The connection did not begin with the client preface (RFC 9113 §3.4).
+    #[error("the connection does not begin with the HTTP/2 client preface")]
+    Preface,
+    /// A header block that cannot be decoded (RFC 7541).
+    #[error("header block: {0}")]
+    Hpack(#[from] DecodeError),
+    /// A header block that decodes to what RFC 9113 §8 calls malformed.
+    #[error("malformed: {0}")]
+    Malformed(#[from] MalformedReason),
+    /// DATA over the content-length (RFC 9113 §8.1.1).
+    #[error("content-length says {expected}, {met} octets came")]
+    ContentLength {
+        /// What the field says.
+        expected: u64,
+        /// What came: more than that, or less when the stream ended.
+        met: u64,
+    },
+    /// DATA over the window of a stream or of the connection (RFC 9113 §5.2).
+    #[error("{length} octets of DATA, the {} window had {window}", scope_name(.connection))]
+    WindowExceeded {
+        /// Whether it was the connection's window.
+        connection: bool,
+        /// Flow-controlled length of the frame.
+        length: u32,
+        /// What the window allowed.
+        window: i64,
+    },
+    /// A window above 2^31-1 by WINDOW_UPDATE or SETTINGS (RFC 9113 §6.9.1, §6.9.2).
+    #[error("the {} window would grow to {window}, over 2^31-1", scope_name(.connection))]
+    WindowOverflow {
+        /// Whether it costs the connection: its own window, or a SETTINGS change.
+        connection: bool,
+        /// What it would have become.
+        window: i64,
+    },
+    /// A SETTINGS value that this role may not send (RFC 9113 §6.5.2).
+    #[error("SETTINGS_ENABLE_PUSH 1 from a server")]
+    PushEnabledByServer,
+    /// SETTINGS ACK for a SETTINGS that we never sent.
+    #[error("SETTINGS ACK without SETTINGS")]
+    UnexpectedAck,
+    /// A GOAWAY whose last stream id is above that of an earlier one, or not a client's id (RFC 9113 §6.8, P-93).
+    #[error("GOAWAY with last stream {met}, after one with {previous}")]
+    GoAwayRaised {
+        /// The earlier one's.
+        previous: u32,
+        /// The new one's.
+        met: u32,
+    },
+    /// A limit against abuse was reached.
+    #[error("{flood}: {met}, the limit is {limit}")]
+    Flood {
+        /// Which one.
+        flood: Flood,
+        /// What was met.
+        met: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The peer did not do in time what it has to.
+    #[error("timed out: {0}")]
+    Timeout(Timeout),
+}
+
+fn scope_name(connection: &bool) -> &'static str {
+    if *connection { "connection" } else { "stream" }
+}
+
+/// The limits whose breach is answered by ENHANCE_YOUR_CALM; their names are GOAWAY's debug data.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[non_exhaustive]
+pub enum Flood {
+    /// Streams reset by the peer (CVE-2023-44487).
+    #[error("too_many_resets")]
+    Resets,
+    /// Streams reset by the peer before the caller heard of them.
+    #[error("too_many_pending_resets")]
+    PendingResets,
+    /// Streams that the peer made us reset (CVE-2025-8671).
+    #[error("too_many_internal_resets")]
+    InternalResets,
+    /// PING, SETTINGS and other frames that call for a reply (CVE-2019-9512, -9515).
+    #[error("too_many_control_frames")]
+    ControlFrames,
+    /// PINGs more often than the keepalive policy allows (P-98).
+    #[error("too_many_pings")]
+    Pings,
+    /// Empty and tiny DATA frames (CVE-2019-9518).
+    #[error("too_many_data_frames")]
+    DataFrames,
+    /// CONTINUATION frames of one block (CVE-2024-28182 and others).
+    #[error("too_many_continuations")]
+    Continuations,
+    /// Octets of one header block.
+    #[error("header_block_too_large")]
+    HeaderBlock,
+    /// Octets of one decoded header list (CVE-2016-1544).
+    #[error("header_list_too_large")]
+    HeaderList,
+    /// Entries of one SETTINGS frame (CVE-2020-11080).
+    #[error("too_many_settings")]
+    SettingsEntries,
+    /// Other frames without use: unknown types, PRIORITY, updates for closed streams.
+    #[error("too_many_useless_frames")]
+    Glitches,
+}
+
+/// What the peer has to do in time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[non_exhaustive]
+pub enum Timeout {
+    /// Send its preface and first SETTINGS.
+    #[error("preface_timeout")]
+    Preface,
+    /// Acknowledge our SETTINGS (RFC 9113 §6.5.3).
+    #[error("settings_timeout")]
+    SettingsAck,
+    /// Finish a header block.
+    #[error("header_block_timeout")]
+    HeaderBlock,
+    /// Acknowledge a keepalive PING (P-96, P-97).
+    #[error("keepalive_timeout")]
+    Keepalive,
+}
+
+impl Violation {
+    /// Whether it costs the stream or the connection.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        match self {
+            Self::Frame(error) => error.scope(),
+            Self::Order(breach) => breach.scope,
+            Self::Malformed(_) | Self::ContentLength { .. } => Scope::Stream,
+            Self::WindowExceeded { connection, .. } | Self::WindowOverflow { connection, .. }
+                if !connection =>
+            {
+                Scope::Stream
+            }
+            _ => Scope::Connection,
+        }
+    }
+
+    /// The code that goes into RST_STREAM or GOAWAY.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Frame(error) => error.code(),
+            Self::FrameTooLarge { .. } => ErrorCode::FRAME_SIZE_ERROR,
+            Self::Order(breach) => breach.code,
+            Self::Hpack(_) => ErrorCode::COMPRESSION_ERROR,
+            Self::Preface
+            | Self::Malformed(_)
+            | Self::ContentLength { .. }
+            | Self::PushEnabledByServer
+            | Self::UnexpectedAck
+            | Self::GoAwayRaised { .. } => ErrorCode::PROTOCOL_ERROR,
+            Self::WindowExceeded { .. } | Self::WindowOverflow { .. } => ErrorCode::FLOW_CONTROL_ERROR,
+            Self::Flood { .. } => ErrorCode::ENHANCE_YOUR_CALM,
+            Self::Timeout(Timeout::SettingsAck) => ErrorCode::SETTINGS_TIMEOUT,
+            Self::Timeout(Timeout::Preface | Timeout::HeaderBlock) => ErrorCode::PROTOCOL_ERROR,
+            Self::Timeout(Timeout::Keepalive) => ErrorCode::NO_ERROR,
+        }
+    }
+
+    /// The rule that was broken.
+    #[must_use]
+    pub fn section(&self) -> &'static str {
+        match self {
+            Self::Frame(error) => error.section(),
+            Self::FrameTooLarge { .. } => "RFC 9113 §4.2",
+            Self::Order(breach) => breach.section,
+            Self::Preface => "RFC 9113 §3.4",
+            Self::Hpack(_) => "RFC 9113 §4.3",
+            Self::Malformed(malformed) => malformed.section(),
+            Self::ContentLength { .. } => "RFC 9113 §8.1.1",
+            Self::WindowExceeded { .. } => "RFC 9113 §5.2",
+            Self::WindowOverflow { .. } => "RFC 9113 §6.9.1",
+            Self::PushEnabledByServer => "RFC 9113 §6.5.2",
+            Self::UnexpectedAck => "RFC 9113 §6.5.3",
+            Self::GoAwayRaised { .. } => "RFC 9113 §6.8",
+            Self::Flood { .. } => "RFC 9113 §10.5",
+            Self::Timeout(Timeout::SettingsAck) => "RFC 9113 §6.5.3",
+            Self::Timeout(Timeout::Preface) => "RFC 9113 §3.4",
+            Self::Timeout(Timeout::HeaderBlock) => "RFC 9113 §4.3",
+            Self::Timeout(Timeout::Keepalive) => "P-96",
+        }
+    }
+}
+
+/// Why a connection failed. It is closed: everything parsed before has been delivered, and nothing more is read.
+#[derive(Clone, PartialEq, Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The peer broke a rule; GOAWAY with the violation's code and debug text is queued.
+    #[error("the peer broke a rule ({section}): {0}", section = .0.section())]
+    Violation(#[source] Violation),
+    /// The peer sent GOAWAY with an error code.
+    #[error("the peer closed the connection with {code}{}", debug_text(.debug))]
+    GoAway {
+        /// Its code.
+        code: ErrorCode,
+        /// Its debug data, at most 256 octets.
+        debug: Bytes,
+    },
+    /// The transport ended while calls were open or a frame was incomplete.
+    #[error("the transport was closed by the peer")]
+    Eof,
+    /// The caller closed the connection with this code.
+    #[error("closed by the caller with {code}: {debug}")]
+    Closed {
+        /// The code in our GOAWAY.
+        code: ErrorCode,
+        /// Its debug data.
+        debug: Cow<'static, str>,
+    },
+}
+
+fn debug_text(debug: &Bytes) -> String {
+    if debug.is_empty() { String::new() } else { format!(": {}", String::from_utf8_lossy(debug)) }
+}
+
+impl ConnectionError {
+    /// The code that describes the error on the wire, ours or the peer's.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Violation(violation) => violation.code(),
+            Self::GoAway { code, .. } | Self::Closed { code, .. } => *code,
+            Self::Eof => ErrorCode::NO_ERROR,
+        }
+    }
+}
+
+/// Why a connection is over.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// Every call ended, after a graceful shutdown by one side or the end of an idle transport.
+    Graceful,
+    /// A failure.
+    Error(ConnectionError),
+}

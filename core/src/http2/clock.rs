@@ -1,0 +1,348 @@
+//! The connection's timers. Deadlines of calls stand in a heap of their own; what is here is one of each kind.
+
+use std::fmt;
+
+use super::control::{DRAIN_PING, KEEPALIVE_PING};
+use super::engine::{Engine, RoleKind};
+use super::stream::Side;
+use crate::call::types::Cause;
+use crate::config::{Config, Keepalive, Limits, Seed};
+use crate::error::{CloseReason, ConnectionError, Flood, Timeout, Violation};
+use crate::frame::{ErrorCode, Ping, StreamId};
+use crate::grpc::status::Status;
+use crate::machine::{Lifecycle, LifecycleInput};
+use crate::time::Time;
+use std::time::Duration;
+
+/// How long a server waits for the client to have heard of its shutdown (P-94).
+const DRAIN_PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a timer is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TimerKind {
+    /// The peer's preface and first SETTINGS.
+    Preface,
+    /// The peer's acknowledgement of our SETTINGS.
+    SettingsAck,
+    /// The rest of a header block.
+    HeaderBlock,
+    /// The next keepalive PING.
+    Keepalive,
+    /// The answer to a keepalive PING.
+    KeepaliveTimeout,
+    /// The second GOAWAY of a graceful shutdown.
+    DrainPing,
+    /// The end of the time that calls have after a graceful shutdown.
+    Drain,
+    /// A server's connection without calls.
+    Idle,
+    /// The age at which a server's connection is shut down.
+    Age,
+    /// The deadline of a call.
+    Deadline,
+}
+
+impl fmt::Display for TimerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// The kinds that have one timer each.
+const KINDS: [TimerKind; 9] = [
+    TimerKind::Preface,
+    TimerKind::SettingsAck,
+    TimerKind::HeaderBlock,
+    TimerKind::Keepalive,
+    TimerKind::KeepaliveTimeout,
+    TimerKind::DrainPing,
+    TimerKind::Drain,
+    TimerKind::Idle,
+    TimerKind::Age,
+];
+
+/// One timer of each kind, and what keepalive has to remember.
+pub(crate) struct Clock {
+    /// `Time::MAX` where a timer is not set.
+    timers: [Time; KINDS.len()],
+    last_heard: Time,
+    pings_without_data: u32,
+    last_ping: Option<Time>,
+    strikes: u32,
+    stopped: bool,
+}
+
+impl Clock {
+    pub(super) fn new(role: RoleKind, config: &Config, seed: Seed, now: Time) -> Self {
+        let mut clock = Self {
+            timers: [Time::MAX; KINDS.len()],
+            last_heard: now,
+            pings_without_data: 0,
+            last_ping: None,
+            strikes: 0,
+            stopped: false,
+        };
+        let limits = &config.limits;
+        clock.set(TimerKind::Preface, now + limits.preface_timeout);
+        clock.set(TimerKind::SettingsAck, now + limits.settings_timeout);
+        if config.keepalive.without_calls {
+            clock.arm_keepalive(&config.keepalive);
+        }
+        if role == RoleKind::Server {
+            if let Some(idle) = config.max_idle {
+                clock.set(TimerKind::Idle, now + idle);
+            }
+            if let Some(age) = config.max_age {
+                clock.set(TimerKind::Age, now + jitter(age, seed));
+            }
+        }
+        clock
+    }
+
+    fn set(&mut self, kind: TimerKind, at: Time) {
+        if self.stopped {
+            return;
+        }
+        if let Some(timer) = self.timers.get_mut(kind as usize) {
+            *timer = at;
+        }
+    }
+
+    fn clear(&mut self, kind: TimerKind) {
+        if let Some(timer) = self.timers.get_mut(kind as usize) {
+            *timer = Time::MAX;
+        }
+    }
+
+    fn is_set(&self, kind: TimerKind) -> bool {
+        self.timers.get(kind as usize).is_some_and(|timer| *timer != Time::MAX)
+    }
+
+    fn earliest(&self) -> Option<(Time, TimerKind)> {
+        let (at, kind) = self.timers.iter().copied().zip(KINDS).min_by_key(|(at, _)| *at)?;
+        (at != Time::MAX).then_some((at, kind))
+    }
+
+    /// The connection is over: no timer matters any more.
+    pub(super) fn stop(&mut self) {
+        self.timers = [Time::MAX; KINDS.len()];
+        self.stopped = true;
+    }
+
+    /// A frame came.
+    #[inline]
+    pub(super) fn heard(&mut self, now: Time) {
+        self.last_heard = now;
+    }
+
+    pub(super) fn preface_came(&mut self) {
+        self.clear(TimerKind::Preface);
+    }
+
+    pub(super) fn settings_acked(&mut self) {
+        self.clear(TimerKind::SettingsAck);
+    }
+
+    pub(super) fn block_opened(&mut self, now: Time, limits: &Limits) {
+        self.set(TimerKind::HeaderBlock, now + limits.header_block_timeout);
+    }
+
+    pub(super) fn block_closed(&mut self) {
+        self.clear(TimerKind::HeaderBlock);
+    }
+
+    pub(super) fn drain_ping_sent(&mut self, now: Time) {
+        self.set(TimerKind::DrainPing, now + DRAIN_PING_TIMEOUT);
+    }
+
+    pub(super) fn drain_confirmed(&mut self) {
+        self.clear(TimerKind::DrainPing);
+    }
+
+    /// No new calls from here on; the open ones have this long.
+    pub(super) fn drain_started(&mut self, now: Time, config: &Config) {
+        self.clear(TimerKind::Idle);
+        self.clear(TimerKind::Age);
+        if let Some(limit) = config.drain_timeout
+            && !self.is_set(TimerKind::Drain)
+        {
+            self.set(TimerKind::Drain, now + limit);
+        }
+    }
+
+    #[inline]
+    pub(super) fn call_started(&mut self, config: &Config) {
+        if config.max_idle.is_some() {
+            self.clear(TimerKind::Idle);
+        }
+        if config.keepalive.interval.is_some() && !self.is_set(TimerKind::Keepalive) {
+            self.arm_keepalive(&config.keepalive);
+        }
+    }
+
+    #[inline]
+    pub(super) fn call_ended(&mut self, now: Time, idle: bool, draining: bool, config: &Config) {
+        if let Some(limit) = config.max_idle
+            && idle
+            && !draining
+        {
+            self.set(TimerKind::Idle, now + limit);
+        }
+    }
+
+    fn arm_keepalive(&mut self, keepalive: &Keepalive) {
+        if let Some(interval) = keepalive.interval
+            && !self.is_set(TimerKind::KeepaliveTimeout)
+        {
+            self.set(TimerKind::Keepalive, self.last_heard + interval);
+        }
+    }
+
+    pub(super) fn keepalive_acked(&mut self, keepalive: &Keepalive) {
+        self.clear(TimerKind::KeepaliveTimeout);
+        self.arm_keepalive(keepalive);
+    }
+
+    /// HEADERS or DATA went out: the peer has a reason to hear from us, and pings are forgiven (P-98, P-99).
+    #[inline]
+    pub(super) fn data_sent(&mut self) {
+        self.pings_without_data = 0;
+        self.strikes = 0;
+        self.last_ping = None;
+    }
+
+    /// P-98: a PING sooner than the policy allows is a strike.
+    pub(super) fn count_ping_strike(
+        &mut self,
+        now: Time,
+        keepalive: &Keepalive,
+        idle: bool,
+    ) -> Result<(), Violation> {
+        let Some(limit) = keepalive.max_strikes else { return Ok(()) };
+        let least = if idle && !keepalive.without_calls {
+            keepalive.min_ping_interval_idle
+        } else {
+            keepalive.min_ping_interval
+        };
+        let early = self.last_ping.is_some_and(|last| now - last < least);
+        self.last_ping = Some(now);
+        if !early {
+            return Ok(());
+        }
+        self.strikes = self.strikes.saturating_add(1);
+        if self.strikes > limit {
+            let (met, limit) = (u64::from(self.strikes), u64::from(limit));
+            return Err(Violation::Flood { flood: Flood::Pings, met, limit });
+        }
+        Ok(())
+    }
+}
+
+/// P-100: a tenth more or less, so that connections that began together do not end together.
+fn jitter(age: Duration, seed: Seed) -> Duration {
+    // SplitMix64: one step is enough to spread neighbouring seeds.
+    let mut x = seed.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let thousandths = u32::try_from((x ^ (x >> 31)) % 201).unwrap_or(100);
+    (age / 1000).saturating_mul(900 + thousandths)
+}
+
+impl Engine {
+    pub(crate) fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
+        let deadline = self.deadlines.peek().map(|(at, _)| (at, TimerKind::Deadline));
+        match (self.clock.earliest(), deadline) {
+            (Some(timer), Some(deadline)) => Some(if deadline.0 < timer.0 { deadline } else { timer }),
+            (timer, deadline) => timer.or(deadline),
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        self.advance_clock(now);
+        while let Some(slot) = self.deadlines.pop_due(self.now) {
+            self.on_deadline(slot);
+        }
+        // Each firing clears or moves its timer, and none moves it to the past, so this ends.
+        while let Some((at, kind)) = self.clock.earliest() {
+            if at > self.now {
+                return;
+            }
+            self.clock.clear(kind);
+            self.on_timer(kind);
+        }
+    }
+
+    /// P-84 to P-86: the call ends here, whatever may still be under way.
+    fn on_deadline(&mut self, slot: u32) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        stream.deadline = None;
+        match &stream.side {
+            Side::Client(_) => {
+                let status = Status::deadline_exceeded("the deadline passed");
+                self.cut_client(slot, status, Cause::Deadline, Some(ErrorCode::CANCEL));
+            }
+            Side::Server(_) => self.end_server(slot, Cause::Deadline, Some(ErrorCode::CANCEL)),
+        }
+    }
+
+    fn on_timer(&mut self, kind: TimerKind) {
+        match kind {
+            TimerKind::Preface => self.time_out(Timeout::Preface),
+            TimerKind::SettingsAck => self.time_out(Timeout::SettingsAck),
+            TimerKind::HeaderBlock => self.time_out(Timeout::HeaderBlock),
+            TimerKind::Keepalive => self.send_keepalive(),
+            TimerKind::KeepaliveTimeout => self.time_out(Timeout::Keepalive),
+            TimerKind::DrainPing => self.confirm_shutdown(),
+            TimerKind::Drain => self.cut_drain(),
+            TimerKind::Idle | TimerKind::Age => self.shutdown(self.now),
+            TimerKind::Deadline => {}
+        }
+    }
+
+    fn time_out(&mut self, timeout: Timeout) {
+        // The error is kept and told by `Event::Closed`; nobody is waiting for a result here.
+        let _ = self.fail(Violation::Timeout(timeout));
+    }
+
+    fn send_keepalive(&mut self) {
+        let keepalive = self.config.keepalive;
+        let Some(interval) = keepalive.interval else { return };
+        if self.open_streams == 0 && !keepalive.without_calls {
+            // Armed again by the next call.
+            return;
+        }
+        let due = self.clock.last_heard + interval;
+        if due > self.now {
+            return self.clock.set(TimerKind::Keepalive, due);
+        }
+        let limit = keepalive.max_pings_without_data;
+        if self.role == RoleKind::Client && limit > 0 && self.clock.pings_without_data >= limit {
+            // P-99: more PINGs would be strikes at a strict server; look again after another interval.
+            return self.clock.set(TimerKind::Keepalive, self.now + interval);
+        }
+        self.clock.pings_without_data = self.clock.pings_without_data.saturating_add(1);
+        self.clock.set(TimerKind::KeepaliveTimeout, self.now + keepalive.timeout);
+        Ping { ack: false, data: KEEPALIVE_PING }.write(self.outbox.buf());
+    }
+
+    /// The calls that outlived a graceful shutdown are cut, and the connection with them.
+    fn cut_drain(&mut self) {
+        if self.lifecycle == Lifecycle::Closed {
+            return;
+        }
+        let code = ErrorCode::NO_ERROR;
+        let debug = "drain_timeout";
+        self.write_goaway(StreamId::new(self.last_remote_id), code, debug.as_bytes());
+        let error = ConnectionError::Closed { code, debug: debug.into() };
+        self.lifecycle(LifecycleInput::Fatal);
+        self.clock.stop();
+        self.end_every_call(&error);
+        self.close_reason = Some(CloseReason::Error(error.clone()));
+        self.failure = Some(error);
+    }
+
+    /// The payload of the PING that a graceful shutdown sends.
+    pub(super) fn write_drain_ping(&mut self) {
+        Ping { ack: false, data: DRAIN_PING }.write(self.outbox.buf());
+    }
+}

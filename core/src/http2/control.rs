@@ -1,0 +1,268 @@
+//! SETTINGS, PING, GOAWAY and RST_STREAM.
+
+use bytes::Bytes;
+
+use super::engine::{Engine, RoleKind, guard};
+use super::stream::{ClientStage, Side};
+use crate::call::types::{Cause, Event, Initiator};
+use crate::error::{CloseReason, ConnectionError, Flood, Violation};
+use crate::frame::{ErrorCode, FrameHead, GoAway, Ping, RstStream, SettingId, Settings, StreamId};
+use crate::grpc::status::Status;
+use crate::machine::{ClosedStream, ClosedStreamInput, Lifecycle, LifecycleInput, Step};
+
+/// At most so many octets of GOAWAY debug data are kept.
+const MAX_DEBUG: usize = 256;
+
+/// The payload of the PING that follows the first GOAWAY of a graceful shutdown.
+pub(super) const DRAIN_PING: [u8; 8] = *b"hc-drain";
+/// The payload of keepalive PINGs.
+pub(super) const KEEPALIVE_PING: [u8; 8] = *b"hc-alive";
+
+impl Engine {
+    pub(super) fn on_settings(
+        &mut self,
+        head: &FrameHead,
+        payload: &[u8],
+        first: bool,
+    ) -> Result<(), Violation> {
+        let settings = Settings::parse(head, payload)?;
+        if settings.is_ack() {
+            return self.on_settings_ack();
+        }
+        let limits = &self.config.limits;
+        guard(&mut self.guards.control_frames, self.now, Flood::ControlFrames, limits.control_frames)?;
+        let entries = settings.iter().count();
+        if entries > limits.settings_entries as usize {
+            let (met, limit) = (entries as u64, u64::from(limits.settings_entries));
+            return Err(Violation::Flood { flood: Flood::SettingsEntries, met, limit });
+        }
+        if first {
+            // A server that has not spoken yet may accept any number of streams; from now on its word counts.
+            self.clock.preface_came();
+            self.peer.max_concurrent_streams = u32::MAX;
+        }
+        // RFC 9113 §6.5.3: the values are applied in the order in which they stand, then acknowledged at once.
+        for setting in settings.iter() {
+            setting.check()?;
+            self.apply_setting(setting.id, setting.value)?;
+        }
+        // Without a limit in them, the first SETTINGS lift the assumed one.
+        self.start_waiting();
+        self.notices.retain(|event| *event != Event::PeerSettings);
+        self.notices.push_back(Event::PeerSettings);
+        self.reply(|out| {
+            // An ACK has no entries, so there is nothing that could be refused.
+            let _ = Settings::ACK.write(out);
+        });
+        Ok(())
+    }
+
+    fn apply_setting(&mut self, id: SettingId, value: u32) -> Result<(), Violation> {
+        match id {
+            SettingId::HEADER_TABLE_SIZE => self.encoder.set_peer_max_table_size(value),
+            SettingId::ENABLE_PUSH if value == 1 && self.role == RoleKind::Client => {
+                return Err(Violation::PushEnabledByServer);
+            }
+            SettingId::MAX_CONCURRENT_STREAMS => {
+                self.peer.max_concurrent_streams = value;
+                self.start_waiting();
+            }
+            SettingId::INITIAL_WINDOW_SIZE => self.change_initial_window(value)?,
+            SettingId::MAX_FRAME_SIZE => self.peer.max_frame_size = value,
+            SettingId::MAX_HEADER_LIST_SIZE => self.peer.max_header_list = value,
+            // RFC 9113 §6.5.2: unknown settings are ignored.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn on_settings_ack(&mut self) -> Result<(), Violation> {
+        let Some(left) = self.unacked_settings.checked_sub(1) else { return Err(Violation::UnexpectedAck) };
+        self.unacked_settings = left;
+        self.clock.settings_acked();
+        Ok(())
+    }
+
+    /// Writes a reply that the peer called for, and counts it until the outbox is empty.
+    pub(super) fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.replies = self.replies.saturating_add(1);
+        write(self.outbox.buf());
+    }
+
+    pub(super) fn on_ping(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
+        let ping = Ping::parse(head, payload)?;
+        if ping.ack {
+            self.on_ping_ack(&ping.data);
+            return Ok(());
+        }
+        let limits = &self.config.limits;
+        guard(&mut self.guards.control_frames, self.now, Flood::ControlFrames, limits.control_frames)?;
+        if self.role == RoleKind::Server {
+            let idle = self.open_streams == 0;
+            self.clock.count_ping_strike(self.now, &self.config.keepalive, idle)?;
+        }
+        // P-95: the answer echoes the data.
+        self.reply(|out| Ping { ack: true, data: ping.data }.write(out));
+        Ok(())
+    }
+
+    fn on_ping_ack(&mut self, data: &[u8; 8]) {
+        if *data == KEEPALIVE_PING {
+            self.clock.keepalive_acked(&self.config.keepalive);
+        } else if *data == DRAIN_PING && self.lifecycle == Lifecycle::Announced {
+            self.confirm_shutdown();
+        }
+    }
+
+    pub(super) fn on_rst_stream(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
+        let RstStream { code, stream } = RstStream::parse(head, payload)?;
+        let id = stream.get();
+        let Some(slot) = self.ids.get(id) else {
+            self.glitch()?;
+            return self.on_closed_stream(id, ClosedStreamInput::RstStream);
+        };
+        match self.role {
+            RoleKind::Server => self.on_reset_by_client(slot, code),
+            RoleKind::Client => {
+                self.on_reset_by_server(slot, code);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_reset_by_client(&mut self, slot: u32, code: ErrorCode) -> Result<(), Violation> {
+        let limits = &self.config.limits;
+        guard(&mut self.guards.resets, self.now, Flood::Resets, limits.resets)?;
+        if self.is_unheard(slot) {
+            self.guards.pending_resets = self.guards.pending_resets.saturating_add(1);
+            if self.guards.pending_resets > limits.pending_resets {
+                let (met, limit) = (u64::from(self.guards.pending_resets), u64::from(limits.pending_resets));
+                return Err(Violation::Flood { flood: Flood::PendingResets, met, limit });
+            }
+        }
+        self.end_server(slot, Cause::Reset { code, by: Initiator::Remote }, None);
+        Ok(())
+    }
+
+    fn on_reset_by_server(&mut self, slot: u32, code: ErrorCode) {
+        let cause = Cause::Reset { code, by: Initiator::Remote };
+        let grpc = crate::grpc::reset::code_of(code.0);
+        let status = Status::new(grpc, format!("the server reset the stream with {code}"));
+        self.cut_client(slot, status, cause, None);
+    }
+
+    pub(super) fn on_goaway(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
+        let goaway = GoAway::parse(head, payload)?;
+        let last = goaway.last_stream.get();
+        // P-93: a client hears of its own, odd ids; no later GOAWAY may take back what an earlier one refused.
+        let ours = self.role == RoleKind::Server || last == 0 || goaway.last_stream.is_client();
+        let previous = self.peer_goaway.unwrap_or(StreamId::MAX.get());
+        if last > previous || !ours {
+            return Err(Violation::GoAwayRaised { previous, met: last });
+        }
+        self.glitch()?;
+        self.peer_goaway = Some(last);
+        let debug = Bytes::copy_from_slice(goaway.debug.get(..MAX_DEBUG).unwrap_or(goaway.debug));
+        self.notices.retain(|event| !matches!(event, Event::GoAway { .. }));
+        self.notices.push_back(Event::GoAway { code: goaway.code, last_stream: last, debug: debug.clone() });
+        if self.role == RoleKind::Client {
+            self.refuse_above(last, goaway.code, &debug);
+        }
+        if goaway.code != ErrorCode::NO_ERROR {
+            self.goaway_error = Some(ConnectionError::GoAway { code: goaway.code, debug });
+        }
+        self.lifecycle(LifecycleInput::PeerGoAway);
+        self.clock.drain_started(self.now, &self.config);
+        self.check_drained();
+        Ok(())
+    }
+
+    /// Calls that the server will not process: safe to try again elsewhere.
+    fn refuse_above(&mut self, last: u32, code: ErrorCode, debug: &Bytes) {
+        let open: Vec<u32> = self.slots.occupied().collect();
+        for slot in open {
+            let Some(stream) = self.slots.get(slot) else { continue };
+            let Side::Client(call) = &stream.side else { continue };
+            let cause = match call.stage {
+                ClientStage::Queued(_) => Cause::NeverSent,
+                ClientStage::Open if stream.id > last => Cause::GoAway { code, processed: false },
+                _ => continue,
+            };
+            let text = String::from_utf8_lossy(debug);
+            let status = Status::unavailable(format!("the server is going away ({code}) {text}"));
+            self.cut_client(slot, status, cause, None);
+        }
+    }
+
+    /// A frame for a stream without a slot: the table of closed streams says what it means.
+    #[cold]
+    pub(super) fn on_closed_stream(&mut self, id: u32, input: ClosedStreamInput) -> Result<(), Violation> {
+        match self.closed_state(id).step(input) {
+            Step::Stream(breach) | Step::Connection(breach) => Err(Violation::Order(breach)),
+            Step::To(_) | Step::Ignore | Step::Misuse(_) | Step::Cardinality(_) => Ok(()),
+        }
+    }
+
+    fn closed_state(&self, id: u32) -> ClosedStream {
+        use super::ids::HowClosed;
+        match self.closed_ids.get(id) {
+            Some(HowClosed::Ended) => ClosedStream::Ended,
+            Some(HowClosed::ResetByPeer) => ClosedStream::ResetByPeer,
+            Some(HowClosed::ResetByUs) => ClosedStream::ResetByUs,
+            None => {
+                // Only clients open streams: servers could by PUSH_PROMISE alone, which is refused.
+                let odd = id % 2 == 1;
+                let used = match self.role {
+                    RoleKind::Server => id <= self.last_remote_id,
+                    RoleKind::Client => id < self.next_local_id,
+                };
+                if odd && used { ClosedStream::Forgotten } else { ClosedStream::Idle }
+            }
+        }
+    }
+
+    /// Graceful shutdown (P-94): a server first says that it will stop, and stops once the client has heard it.
+    pub(crate) fn shutdown(&mut self, now: crate::time::Time) {
+        self.advance_clock(now);
+        if self.lifecycle != Lifecycle::Running {
+            return;
+        }
+        self.lifecycle(LifecycleInput::Shutdown);
+        self.clock.drain_started(self.now, &self.config);
+        if self.role == RoleKind::Client {
+            // Only servers' streams could be refused, and there are none: one GOAWAY says all.
+            return self.confirm_shutdown();
+        }
+        self.write_goaway(StreamId::MAX, ErrorCode::NO_ERROR, b"");
+        self.write_drain_ping();
+        self.clock.drain_ping_sent(self.now);
+    }
+
+    /// The client has heard of the shutdown, or had its time: what it starts from now on is not looked at.
+    pub(super) fn confirm_shutdown(&mut self) {
+        self.lifecycle(LifecycleInput::Confirmed);
+        self.clock.drain_confirmed();
+        self.accept_limit = self.last_remote_id;
+        self.write_goaway(StreamId::new(self.last_remote_id), ErrorCode::NO_ERROR, b"");
+        self.check_drained();
+    }
+
+    pub(super) fn write_goaway(&mut self, last_stream: StreamId, code: ErrorCode, debug: &[u8]) {
+        GoAway { last_stream, code, debug }.write(self.outbox.buf());
+    }
+
+    /// Ends the connection at once, by the caller's order.
+    pub(crate) fn close(&mut self, now: crate::time::Time, code: ErrorCode, debug: &'static str) {
+        self.advance_clock(now);
+        if self.is_closed() {
+            return;
+        }
+        self.write_goaway(StreamId::new(self.last_remote_id), code, debug.as_bytes());
+        let error = ConnectionError::Closed { code, debug: debug.into() };
+        self.lifecycle(LifecycleInput::Fatal);
+        self.clock.stop();
+        self.end_every_call(&error);
+        self.close_reason = Some(CloseReason::Error(error.clone()));
+        self.failure = Some(error);
+    }
+}

@@ -1,0 +1,198 @@
+//! DATA: windows, padding, content-length, and the messages that the octets add up to.
+
+use bytes::Buf;
+
+use super::engine::{Engine, guard};
+use super::stream::{Side, Stream};
+use crate::call::types::Cause;
+use crate::error::{Flood, Violation};
+use crate::frame::{Flags, FrameHead, data_range};
+use crate::grpc::message::{MessageError, Payload};
+use crate::grpc::status::{Code, Status};
+use crate::machine::{Breach, ClientRecvInput, ClosedStreamInput, ServerRecvInput, Step};
+
+/// DATA frames shorter than this that complete no message are counted.
+const SMALL_DATA: u32 = 256;
+
+/// What becomes of a DATA frame on an open stream.
+enum Use {
+    Keep,
+    Drop,
+}
+
+impl Stream {
+    #[inline]
+    fn step_data(&mut self, end: bool) -> Result<Use, &'static Breach> {
+        match &mut self.side {
+            Side::Server(call) => {
+                let input = if end { ServerRecvInput::DataEnd } else { ServerRecvInput::Data };
+                let before = call.recv;
+                let step = before.step(input);
+                if let Step::To(next) = step {
+                    call.recv = next;
+                }
+                // An abandoned half is only listened to for its end.
+                let wanted = before != crate::machine::ServerRecv::Abandoned;
+                outcome(step, wanted)
+            }
+            Side::Client(call) => {
+                let input = if end { ClientRecvInput::DataEnd } else { ClientRecvInput::Data };
+                let step = call.recv.step(input);
+                if let Step::To(next) = step {
+                    call.recv = next;
+                }
+                outcome(step, true)
+            }
+        }
+    }
+
+    /// RFC 9113 §8.1.1: the DATA of a message must add up to its content-length, when it has one.
+    fn count_content(&mut self, octets: usize, end: bool) -> Result<(), Violation> {
+        let Some(content) = &mut self.content_length else { return Ok(()) };
+        content.met = content.met.saturating_add(octets as u64);
+        if content.met > content.expected || (end && content.met < content.expected) {
+            return Err(Violation::ContentLength { expected: content.expected, met: content.met });
+        }
+        Ok(())
+    }
+}
+
+fn outcome<S>(step: Step<S>, wanted: bool) -> Result<Use, &'static Breach> {
+    match step {
+        Step::To(_) if wanted => Ok(Use::Keep),
+        Step::Stream(breach) | Step::Connection(breach) => Err(breach),
+        Step::To(_) | Step::Ignore | Step::Misuse(_) | Step::Cardinality(_) => Ok(Use::Drop),
+    }
+}
+
+impl Engine {
+    #[inline]
+    pub(super) fn on_data(&mut self, head: &FrameHead, payload: Payload<'_>) -> Result<(), Violation> {
+        let id = head.stream.get();
+        let range = data_range(head, payload.as_slice())?;
+        let end = head.flags.contains(Flags::END_STREAM);
+        self.take_connection_window(head.length)?;
+        let Some(slot) = self.ids.get(id) else {
+            self.guard_useless_data(head)?;
+            return self.on_closed_stream(id, ClosedStreamInput::Data);
+        };
+        let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
+        let window = stream.recv_window;
+        if i64::from(head.length) > window {
+            return Err(Violation::WindowExceeded { connection: false, length: head.length, window });
+        }
+        stream.recv_window = window - i64::from(head.length);
+        let used = match stream.step_data(end) {
+            Ok(used) => used,
+            Err(breach) => return Err(Violation::Order(breach)),
+        };
+        stream.count_content(range.len(), end)?;
+        // Padding is nobody's to read: it is credited as it comes (RFC 9113 §6.9.1).
+        let padding = head.length.saturating_sub(u32::try_from(range.len()).unwrap_or(u32::MAX));
+        match used {
+            Use::Drop => {
+                self.credit_stream(slot, head.length);
+                self.guard_useless_data(head)
+            }
+            Use::Keep => {
+                if padding > 0 {
+                    self.credit_stream(slot, padding);
+                }
+                self.keep_data(slot, head, trim(payload, range), end)
+            }
+        }
+    }
+
+    #[inline]
+    fn keep_data(
+        &mut self,
+        slot: u32,
+        head: &FrameHead,
+        payload: Payload<'_>,
+        end: bool,
+    ) -> Result<(), Violation> {
+        let limit = self.config.limits.max_receive_message;
+        let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
+        if is_not_grpc(stream) {
+            return self.on_foreign_body(slot, payload, end);
+        }
+        let complete = stream.inbound.complete();
+        if let Err(error) = stream.inbound.push(payload, limit, &mut self.arena) {
+            self.on_message_error(slot, &error);
+            return Ok(());
+        }
+        let completed = stream.inbound.complete() > complete;
+        if end {
+            self.on_end_of_data(slot);
+            return Ok(());
+        }
+        if completed {
+            self.tell_readable(slot);
+        } else if head.length < SMALL_DATA {
+            self.guard_useless_data(head)?;
+        }
+        self.consider_loan(slot);
+        Ok(())
+    }
+
+    /// CVE-2019-9518: empty and tiny frames cost work and bring nothing.
+    fn guard_useless_data(&mut self, head: &FrameHead) -> Result<(), Violation> {
+        let limits = &self.config.limits;
+        if head.length == 0 && !head.flags.contains(Flags::END_STREAM) {
+            return guard(&mut self.guards.empty_data, self.now, Flood::DataFrames, limits.empty_data);
+        }
+        if head.length < SMALL_DATA {
+            return guard(&mut self.guards.small_data, self.now, Flood::DataFrames, limits.small_data);
+        }
+        Ok(())
+    }
+
+    /// END_STREAM came on DATA: a server's request is complete, a client's response lacks its trailers.
+    fn on_end_of_data(&mut self, slot: u32) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let truncated = stream.inbound.is_mid_message();
+        match &stream.side {
+            Side::Server(_) if truncated => self.on_message_error(slot, &MessageError::Truncated),
+            Side::Server(_) => self.tell_readable(slot),
+            Side::Client(_) => {
+                // P-26: there is always a status; without trailers it is made up here.
+                let text = if truncated {
+                    "the stream ended inside a message"
+                } else {
+                    "the stream ended without trailers"
+                };
+                self.finish_client(slot, Status::internal(text), Cause::MissingTrailers);
+            }
+        }
+    }
+
+    /// A message that breaks a rule of gRPC (P-50 to P-56): the call ends with a status, the connection lives.
+    #[cold]
+    pub(super) fn on_message_error(&mut self, slot: u32, error: &MessageError) {
+        let code = match error {
+            MessageError::TooLarge { .. } => Code::ResourceExhausted,
+            _ => Code::Internal,
+        };
+        self.reject(slot, Status::new(code, error.to_string()));
+    }
+}
+
+fn is_not_grpc(stream: &Stream) -> bool {
+    match &stream.side {
+        Side::Client(call) => call.foreign.is_some(),
+        Side::Server(_) => false,
+    }
+}
+
+/// The payload without its padding.
+#[inline]
+fn trim(payload: Payload<'_>, range: std::ops::Range<usize>) -> Payload<'_> {
+    match payload {
+        Payload::Borrowed(octets) => Payload::Borrowed(octets.get(range).unwrap_or_default()),
+        Payload::Owned(mut octets) => {
+            octets.truncate(range.end);
+            octets.advance(range.start.min(octets.len()));
+            Payload::Owned(octets)
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Every way in which a call or the connection ends. Whatever the way, the same few functions retire the stream id,
+//! drop what was queued and give back what was held, so that nothing can be forgotten on one path and not on another.
+
+use std::sync::Arc;
+
+use super::engine::{Engine, RoleKind};
+use super::ids::HowClosed;
+use super::stream::{ClientStage, Pending, Side};
+use crate::call::types::{Cause, Initiator, Outcome};
+use crate::error::{CloseReason, ConnectionError, Violation};
+use crate::frame::{ErrorCode, RstStream, StreamId};
+use crate::grpc::metadata::Metadata;
+use crate::grpc::status::{Code, Status};
+use crate::machine::{
+    ClientRecvInput, ClientSendInput, Lifecycle, LifecycleInput, ServerRecv, ServerRecvInput,
+    ServerSendInput, Step,
+};
+
+impl Engine {
+    /// Takes a call off the wire: its id is retired, its queue dropped, its place in every line given up.
+    pub(super) fn retire(&mut self, slot: u32, how: HowClosed) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        if stream.wire_done {
+            return;
+        }
+        stream.wire_done = true;
+        let id = std::mem::take(&mut stream.id);
+        self.queued_octets = self.queued_octets.saturating_sub(stream.queue.clear());
+        if stream.deadline.is_some() {
+            self.deadlines.remove(slot);
+        }
+        self.ready.remove(slot);
+        self.starved.remove(slot);
+        self.congested.remove(slot);
+        self.borrowers.remove(slot);
+        if id == 0 {
+            self.waiting.remove(slot);
+        } else {
+            self.ids.remove(id);
+            self.closed_ids.insert(id, how);
+            self.open_streams = self.open_streams.saturating_sub(1);
+            self.start_waiting();
+        }
+        self.relieve_congestion();
+        let draining = self.lifecycle != Lifecycle::Running;
+        self.clock.call_ended(self.now, self.open_streams == 0, draining, &self.config);
+        self.check_drained();
+    }
+
+    /// P-19: a stream is free, or more are allowed: the calls that wait for one are put in line.
+    pub(super) fn start_waiting(&mut self) {
+        let free = self.peer.max_concurrent_streams.saturating_sub(self.open_streams);
+        for _ in 0..free.min(self.waiting.len()) {
+            let Some(slot) = self.waiting.pop_front() else { return };
+            self.ready.push_back(slot);
+        }
+    }
+
+    /// Frees the slot of a call that both the wire and the caller are done with.
+    #[inline]
+    pub(super) fn free_if_done(&mut self, slot: u32) {
+        if self.slots.get(slot).is_some_and(|stream| stream.wire_done && stream.caller_done) {
+            self.eventful.remove(slot);
+            if let Some(stream) = self.slots.remove(slot) {
+                self.repay(&stream);
+            }
+        }
+    }
+
+    pub(super) fn write_reset(&mut self, id: u32, code: ErrorCode) {
+        self.reply(|out| RstStream { stream: StreamId::new(id), code }.write(out));
+    }
+
+    /// RST_STREAM on the wire, if there is a stream there, and the id retired.
+    fn reset_and_retire(&mut self, slot: u32, reset: Option<ErrorCode>, otherwise: HowClosed) {
+        let id = self.slots.get(slot).map_or(0, |stream| stream.id);
+        match reset {
+            Some(code) if id != 0 => {
+                self.write_reset(id, code);
+                self.retire(slot, HowClosed::ResetByUs);
+            }
+            _ => self.retire(slot, otherwise),
+        }
+    }
+
+    /// A client's call came to its end as the server said it: both halves, or the server's alone (P-31).
+    pub(super) fn finish_client(&mut self, slot: u32, status: Status, cause: Cause) {
+        self.finish_client_with(slot, Outcome { status, trailers: Arc::clone(&self.no_metadata), cause });
+    }
+
+    pub(super) fn finish_client_with(&mut self, slot: u32, outcome: Outcome) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let Side::Client(call) = &mut stream.side else { return };
+        // What we have not sent yet nobody waits for any more.
+        let open = match call.send.step(ClientSendInput::PeerEnded) {
+            Step::To(next) => {
+                call.send = next;
+                true
+            }
+            _ => false,
+        };
+        self.reset_and_retire(slot, open.then_some(ErrorCode::NO_ERROR), HowClosed::Ended);
+        self.conclude_client(slot, outcome);
+    }
+
+    /// A client's call is cut: by a reset, a deadline, its caller, or the end of the connection.
+    pub(super) fn cut_client(&mut self, slot: u32, status: Status, cause: Cause, reset: Option<ErrorCode>) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let Side::Client(call) = &mut stream.side else { return };
+        let remote = matches!(cause, Cause::Reset { by: Initiator::Remote, .. });
+        if let Step::To(next) = call.send.step(ClientSendInput::Cancel) {
+            call.send = next;
+        }
+        let input = if remote { ClientRecvInput::Reset } else { ClientRecvInput::Cancel };
+        if let Step::To(next) = call.recv.step(input) {
+            call.recv = next;
+        }
+        let how = if remote { HowClosed::ResetByPeer } else { HowClosed::ResetByUs };
+        self.reset_and_retire(slot, reset, how);
+        self.conclude_client(slot, Outcome { status, trailers: Arc::clone(&self.no_metadata), cause });
+    }
+
+    /// Sets the outcome, once: the first end of a call wins (P-89).
+    fn conclude_client(&mut self, slot: u32, outcome: Outcome) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let Side::Client(call) = &mut stream.side else { return };
+        if matches!(call.stage, ClientStage::Done(_) | ClientStage::Taken) {
+            return;
+        }
+        // P-84: messages that came before a cancel or a deadline need not be delivered.
+        if matches!(outcome.cause, Cause::Cancelled | Cause::Deadline) {
+            stream.inbound.clear();
+        }
+        call.stage = ClientStage::Done(outcome);
+        if stream.caller_done {
+            self.free_if_done(slot);
+        } else {
+            self.tell_readable(slot);
+        }
+    }
+
+    /// Whether the caller has not been told of the call yet.
+    pub(super) fn is_unheard(&self, slot: u32) -> bool {
+        self.slots.get(slot).is_some_and(|stream| stream.pending.contains(Pending::REQUEST))
+    }
+
+    /// A server's call is cut: nothing more is sent on it but the reset, if any.
+    pub(super) fn end_server(&mut self, slot: u32, cause: Cause, reset: Option<ErrorCode>) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let Side::Server(call) = &mut stream.side else { return };
+        if let Step::To(next) = call.send.step(ServerSendInput::Cancel) {
+            call.send = next;
+        }
+        let remote = matches!(cause, Cause::Reset { by: Initiator::Remote, .. });
+        let input = if remote { ServerRecvInput::Reset } else { ServerRecvInput::Cancel };
+        if let Step::To(next) = call.recv.step(input) {
+            call.recv = next;
+        }
+        stream.inbound.clear();
+        let how = if remote { HowClosed::ResetByPeer } else { HowClosed::ResetByUs };
+        self.reset_and_retire(slot, reset, how);
+        self.conclude_server(slot, cause);
+    }
+
+    /// Tells the caller that a server's call is over; a caller that never heard of it is spared the news.
+    pub(super) fn conclude_server(&mut self, slot: u32, cause: Cause) {
+        let unheard = self.is_unheard(slot);
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        if unheard {
+            stream.pending.clear();
+            stream.caller_done = true;
+        }
+        if stream.caller_done {
+            return self.free_if_done(slot);
+        }
+        let Side::Server(call) = &mut stream.side else { return };
+        if call.cause.is_none() {
+            call.cause = Some(cause);
+            // Nothing that was pending matters any more.
+            stream.pending.clear();
+            self.tell(slot, Pending::ENDED);
+        }
+    }
+
+    /// A server's call that the library itself answers: the status goes out, the handler is told to stop.
+    pub(super) fn answer(&mut self, slot: u32, status: Status, cause: Cause) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let Side::Server(call) = &mut stream.side else { return };
+        match call.send.step(ServerSendInput::Status) {
+            Step::To(next) => call.send = next,
+            // A status is on its way already, and wins.
+            _ => return,
+        }
+        call.status = Some((status, Metadata::new()));
+        if let Step::To(next) = call.recv.step(ServerRecvInput::Cancel) {
+            call.recv = next;
+        }
+        stream.inbound.clear();
+        // Messages that are still queued are not worth their place: the status is the answer.
+        self.queued_octets = self.queued_octets.saturating_sub(stream.queue.clear());
+        self.conclude_server(slot, cause);
+        self.schedule(slot);
+    }
+
+    /// The peer broke a rule of gRPC on this call: it ends with `status`, on either side.
+    pub(super) fn reject(&mut self, slot: u32, status: Status) {
+        let code = ErrorCode::CANCEL;
+        let cause = Cause::Reset { code, by: Initiator::Library };
+        match self.role {
+            RoleKind::Server => self.answer(slot, status, cause),
+            RoleKind::Client => self.cut_client(slot, status, cause, Some(code)),
+        }
+    }
+
+    /// The peer broke a rule of one stream: RST_STREAM, and the connection lives, unless this happens too often.
+    #[cold]
+    pub(super) fn on_stream_violation(&mut self, id: u32, violation: Violation) -> Result<(), Violation> {
+        let limits = &self.config.limits;
+        super::engine::guard(
+            &mut self.guards.internal_resets,
+            self.now,
+            crate::error::Flood::InternalResets,
+            limits.internal_resets,
+        )?;
+        let code = violation.code();
+        let Some(slot) = self.ids.get(id) else {
+            self.write_reset(id, code);
+            self.closed_ids.insert(id, HowClosed::ResetByUs);
+            return Ok(());
+        };
+        match self.role {
+            RoleKind::Server => self.end_server(slot, Cause::Violation(violation), Some(code)),
+            RoleKind::Client => {
+                let status = Status::new(Code::Internal, format!("{violation} ({})", violation.section()));
+                self.cut_client(slot, status, Cause::Violation(violation), Some(code));
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer broke a rule of the connection: GOAWAY, every call ends, nothing more is read.
+    #[cold]
+    pub(super) fn fail(&mut self, violation: Violation) -> ConnectionError {
+        let last = match self.role {
+            RoleKind::Server => self.last_remote_id,
+            RoleKind::Client => 0,
+        };
+        let debug = match &violation {
+            Violation::Flood { flood, .. } => flood.to_string(),
+            Violation::Timeout(timeout) => timeout.to_string(),
+            other => format!("{}: {other}", other.section()),
+        };
+        self.write_goaway(StreamId::new(last), violation.code(), debug.as_bytes());
+        let error = ConnectionError::Violation(violation);
+        self.lifecycle(LifecycleInput::Fatal);
+        self.clock.stop();
+        self.end_every_call(&error);
+        self.close_reason = Some(CloseReason::Error(error.clone()));
+        self.failure = Some(error.clone());
+        error
+    }
+
+    /// P-105: the end of the connection ends every call on it.
+    pub(super) fn end_every_call(&mut self, error: &ConnectionError) {
+        // A GOAWAY with an error code that came before says more than the end of the transport that followed it.
+        let error = match (&self.goaway_error, error) {
+            (Some(goaway), ConnectionError::Eof) => goaway.clone(),
+            _ => error.clone(),
+        };
+        let open: Vec<u32> = self.slots.occupied().collect();
+        for slot in open {
+            let Some(stream) = self.slots.get(slot) else { continue };
+            if stream.wire_done {
+                continue;
+            }
+            match &stream.side {
+                Side::Client(call) => {
+                    let cause = match call.stage {
+                        ClientStage::Queued(_) => Cause::NeverSent,
+                        _ => Cause::Connection,
+                    };
+                    self.cut_client(slot, Status::unavailable(error.to_string()), cause, None);
+                }
+                Side::Server(_) => self.end_server(slot, Cause::Connection, None),
+            }
+        }
+    }
+
+    /// The last frame of a server's call went out: its status is on its way.
+    pub(super) fn status_sent(&mut self, slot: u32, cause: Cause) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let Side::Server(call) = &mut stream.side else { return };
+        if let Step::To(next) = call.send.step(ServerSendInput::EndSent) {
+            call.send = next;
+        }
+        // P-31: the client is told to stop sending what nobody will read.
+        let unfinished = call.recv != ServerRecv::Ended;
+        if let Step::To(next) = call.recv.step(ServerRecvInput::Cancel) {
+            call.recv = next;
+        }
+        self.reset_and_retire(slot, unfinished.then_some(ErrorCode::NO_ERROR), HowClosed::Ended);
+        self.conclude_server(slot, cause);
+    }
+}

@@ -1,0 +1,394 @@
+//! One HTTP/2 connection: what it holds, how it starts, what it tells its caller and when it wants to be woken.
+//!
+//! The engine is not generic over the role: what differs between client and server is decided by the tables and by
+//! the [`Side`] that a stream carries. The rooms beside this one hold the rest of `Engine`'s methods: `receive` (bytes
+//! in), `headers` and `data` (what a stream gets), `control` (SETTINGS, PING, GOAWAY and their kin), `flow`
+//! (credit), `scheduler` (bytes out), `end` (every way in which a call ends), `clock` (timers).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::guard::TokenBucket;
+use super::headers::HeadReader;
+use super::heads::Templates;
+use super::ids::{ClosedIds, IdTable};
+use super::list::SlotList;
+use super::outbox::Outbox;
+use super::stream::{Pending, Side, Slots};
+use super::timers::DeadlineHeap;
+use crate::call::types::{CallId, Cause, Event};
+use crate::config::{Config, Rate, Seed};
+use crate::error::{CloseReason, ConnectionError, Flood, Violation};
+use crate::frame::{DEFAULT_MAX_FRAME_SIZE, PREFACE, Setting, SettingId, WindowUpdate, write_settings};
+use crate::grpc::arena::Arena;
+use crate::grpc::message::PREFIX_LEN;
+use crate::grpc::metadata::Metadata;
+use crate::hpack::{Decoder, Encoder};
+use crate::machine::{Lifecycle, LifecycleInput, Step, Wire};
+use crate::time::Time;
+
+/// The window of RFC 9113 §6.9.2, in force until SETTINGS change it. The connection's changes by WINDOW_UPDATE only.
+pub(super) const DEFAULT_WINDOW: u32 = 65_535;
+
+/// How many calls a client opens before the server's SETTINGS say how many it takes: few servers allow less.
+const ASSUMED_STREAMS: u32 = 100;
+
+/// Which end of the connection this is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RoleKind {
+    Client,
+    Server,
+}
+
+/// What the peer's SETTINGS say.
+pub(super) struct PeerSettings {
+    pub(super) initial_window: u32,
+    pub(super) max_frame_size: u32,
+    pub(super) max_concurrent_streams: u32,
+    pub(super) max_header_list: u32,
+}
+
+/// A header block whose END_HEADERS has not come.
+pub(super) struct OpenBlock {
+    pub(super) stream: u32,
+    pub(super) end_stream: bool,
+    pub(super) block: Vec<u8>,
+    pub(super) continuations: u32,
+    /// What is wrong with the HEADERS frame itself; the block is decoded all the same, to keep the table in step.
+    pub(super) fault: Option<Violation>,
+}
+
+/// The token buckets, one a class of abuse.
+pub(super) struct Guards {
+    pub(super) control_frames: TokenBucket,
+    pub(super) resets: TokenBucket,
+    pub(super) internal_resets: TokenBucket,
+    pub(super) empty_data: TokenBucket,
+    pub(super) small_data: TokenBucket,
+    pub(super) glitches: TokenBucket,
+    /// Calls that were reset before the caller heard of them, since it last took an event.
+    pub(super) pending_resets: u32,
+}
+
+impl Guards {
+    fn new(config: &Config) -> Self {
+        let limits = &config.limits;
+        let bucket = |rate: Rate| TokenBucket::new(rate.burst, rate.per_second);
+        Self {
+            control_frames: bucket(limits.control_frames),
+            resets: bucket(limits.resets),
+            internal_resets: bucket(limits.internal_resets),
+            empty_data: bucket(limits.empty_data),
+            small_data: bucket(limits.small_data),
+            glitches: bucket(limits.glitches),
+            pending_resets: 0,
+        }
+    }
+}
+
+/// Takes one token, or names the flood.
+#[inline]
+pub(super) fn guard(bucket: &mut TokenBucket, now: Time, flood: Flood, rate: Rate) -> Result<(), Violation> {
+    if bucket.take(now, 1) { Ok(()) } else { Err(flooded(flood, rate)) }
+}
+
+#[cold]
+fn flooded(flood: Flood, rate: Rate) -> Violation {
+    let limit = u64::from(rate.burst);
+    Violation::Flood { flood, met: limit.saturating_add(1), limit }
+}
+
+/// One HTTP/2 connection, client or server.
+pub(crate) struct Engine {
+    pub(super) role: RoleKind,
+    pub(super) config: Config,
+    pub(super) now: Time,
+
+    // What arrives.
+    pub(super) wire: Wire,
+    pub(super) preface_met: usize,
+    pub(super) open_block: Option<OpenBlock>,
+    pub(super) decoder: Decoder,
+    pub(super) heads: HeadReader,
+    pub(super) arena: Arena,
+    pub(super) guards: Guards,
+
+    // What leaves.
+    pub(super) outbox: Outbox,
+    pub(super) encoder: Encoder,
+    pub(super) templates: Templates,
+    pub(super) scratch: Vec<u8>,
+    /// Replies written since the outbox was last empty.
+    pub(super) replies: u32,
+
+    // The calls.
+    pub(super) slots: Slots,
+    pub(super) ids: IdTable,
+    pub(super) closed_ids: ClosedIds,
+    /// Streams that have an id and are not over on the wire.
+    pub(super) open_streams: u32,
+    pub(super) last_remote_id: u32,
+    pub(super) next_local_id: u32,
+    /// Calls with something to cut into frames.
+    pub(super) ready: SlotList,
+    /// Client calls that wait for a stream (P-19).
+    pub(super) waiting: SlotList,
+    /// Calls whose DATA waits for the connection's window.
+    pub(super) starved: SlotList,
+    /// Calls that wait for room in the connection's send buffer.
+    pub(super) congested: SlotList,
+    /// Calls whose large message waits for a loan of window.
+    pub(super) borrowers: SlotList,
+    /// Calls with events to tell.
+    pub(super) eventful: SlotList,
+
+    // Flow control.
+    pub(super) send_window: i64,
+    pub(super) recv_window: i64,
+    pub(super) recv_owed: u32,
+    pub(super) pool_free: u32,
+    pub(super) queued_octets: usize,
+
+    // The connection itself.
+    pub(super) peer: PeerSettings,
+    pub(super) unacked_settings: u32,
+    pub(super) lifecycle: Lifecycle,
+    /// Server: streams above this id were started too late for our GOAWAY; they are not looked at.
+    pub(super) accept_limit: u32,
+    pub(super) peer_goaway: Option<u32>,
+    pub(super) clock: super::clock::Clock,
+    pub(super) deadlines: DeadlineHeap,
+    pub(super) notices: VecDeque<Event>,
+    /// Shared by every outcome without trailing metadata.
+    pub(super) no_metadata: Arc<Metadata>,
+    pub(super) close_reason: Option<CloseReason>,
+    /// Why the connection failed, kept for callers that go on feeding it.
+    pub(super) failure: Option<ConnectionError>,
+    /// The peer's GOAWAY with an error code: the reason behind the end of the transport that follows it.
+    pub(super) goaway_error: Option<ConnectionError>,
+}
+
+impl Engine {
+    pub(crate) fn new(role: RoleKind, config: Config, seed: Seed, now: Time) -> Self {
+        let limits = config.limits;
+        let mut engine = Self {
+            role,
+            now,
+            wire: Wire::AwaitSettings,
+            preface_met: 0,
+            open_block: None,
+            decoder: Decoder::new(limits.decoder_table as usize),
+            heads: HeadReader::new(&limits),
+            arena: Arena::new(),
+            guards: Guards::new(&config),
+            outbox: Outbox::default(),
+            encoder: Encoder::new(limits.encoder_table as usize),
+            templates: Templates::default(),
+            scratch: Vec::new(),
+            replies: 0,
+            slots: Slots::new(),
+            ids: IdTable::default(),
+            closed_ids: ClosedIds::default(),
+            open_streams: 0,
+            last_remote_id: 0,
+            next_local_id: 1,
+            ready: SlotList::new(),
+            waiting: SlotList::new(),
+            starved: SlotList::new(),
+            congested: SlotList::new(),
+            borrowers: SlotList::new(),
+            eventful: SlotList::new(),
+            send_window: i64::from(DEFAULT_WINDOW),
+            recv_window: i64::from(DEFAULT_WINDOW),
+            recv_owed: 0,
+            pool_free: limits.window_pool.max(limits.max_receive_message.saturating_add(PREFIX_LEN as u32)),
+            queued_octets: 0,
+            peer: PeerSettings {
+                initial_window: DEFAULT_WINDOW,
+                max_frame_size: DEFAULT_MAX_FRAME_SIZE,
+                max_concurrent_streams: ASSUMED_STREAMS,
+                max_header_list: u32::MAX,
+            },
+            unacked_settings: 0,
+            lifecycle: Lifecycle::Running,
+            accept_limit: u32::MAX,
+            peer_goaway: None,
+            clock: super::clock::Clock::new(role, &config, seed, now),
+            deadlines: DeadlineHeap::default(),
+            notices: VecDeque::new(),
+            no_metadata: Arc::default(),
+            close_reason: None,
+            failure: None,
+            goaway_error: None,
+            config,
+        };
+        engine.write_preface();
+        engine
+    }
+
+    /// Our side of RFC 9113 §3.4: the client's preface, SETTINGS, and the connection's window above the default.
+    fn write_preface(&mut self) {
+        let limits = &self.config.limits;
+        let mut settings = Vec::with_capacity(6);
+        let mut set = |id, value, default| {
+            if value != default {
+                settings.push(Setting { id, value });
+            }
+        };
+        if self.role == RoleKind::Client {
+            set(SettingId::ENABLE_PUSH, 0, 1);
+        } else {
+            set(SettingId::MAX_CONCURRENT_STREAMS, limits.max_concurrent_streams, u32::MAX);
+        }
+        set(SettingId::HEADER_TABLE_SIZE, limits.decoder_table, 4_096);
+        set(SettingId::INITIAL_WINDOW_SIZE, self.config.initial_stream_window, DEFAULT_WINDOW);
+        set(SettingId::MAX_FRAME_SIZE, limits.max_frame_size, DEFAULT_MAX_FRAME_SIZE);
+        set(SettingId::MAX_HEADER_LIST_SIZE, limits.max_header_list, u32::MAX);
+
+        let out = self.outbox.buf();
+        if self.role == RoleKind::Client {
+            out.extend_from_slice(PREFACE);
+        }
+        // Only values that Config documents as legal are set; an illegal one is left out rather than sent.
+        let legal: Vec<Setting> = settings.into_iter().filter(|setting| setting.check().is_ok()).collect();
+        if write_settings(&legal, out).is_ok() {
+            self.unacked_settings = 1;
+        }
+        let more = self.config.connection_window.saturating_sub(DEFAULT_WINDOW);
+        if more > 0 {
+            WindowUpdate { stream: crate::frame::StreamId::ZERO, increment: more }.write(out);
+            self.recv_window += i64::from(more);
+        }
+    }
+
+    // Time never runs backwards, whatever the caller says.
+    #[inline]
+    pub(super) fn advance_clock(&mut self, now: Time) {
+        self.now = self.now.max(now);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lifecycle == Lifecycle::Closed
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.slots.live() == 0
+    }
+
+    /// Gives back the memory that only speed needs; the tables that the peer relies on stay.
+    pub(crate) fn shrink(&mut self) {
+        self.outbox.shrink();
+        self.arena.shrink();
+        self.decoder.shrink();
+        self.encoder.shrink();
+        self.heads.shrink(&self.config.limits);
+        self.templates.clear();
+        self.scratch = Vec::new();
+        self.slots.shrink();
+        self.ids.shrink();
+        self.deadlines.shrink();
+        for list in [
+            &mut self.ready,
+            &mut self.waiting,
+            &mut self.starved,
+            &mut self.congested,
+            &mut self.borrowers,
+            &mut self.eventful,
+        ] {
+            list.shrink();
+        }
+    }
+
+    /// Queues an event of a call.
+    #[inline]
+    pub(super) fn tell(&mut self, slot: u32, what: Pending) {
+        if let Some(stream) = self.slots.get_mut(slot) {
+            stream.pending.insert(what);
+            self.eventful.push_back(slot);
+        }
+    }
+
+    /// Tells a caller that waits for it that `recv` has something now.
+    #[inline]
+    pub(super) fn tell_readable(&mut self, slot: u32) {
+        if let Some(stream) = self.slots.get_mut(slot)
+            && stream.want_read
+        {
+            stream.want_read = false;
+            self.tell(slot, Pending::READABLE);
+        }
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        if let Some(event) = self.notices.pop_front() {
+            return Some(event);
+        }
+        self.guards.pending_resets = 0;
+        while let Some(slot) = self.eventful.front() {
+            let call = self.slots.call_id(slot);
+            let Some(stream) = self.slots.get_mut(slot) else {
+                self.eventful.remove(slot);
+                continue;
+            };
+            let what = stream.pending.take_first();
+            if stream.pending.is_empty() {
+                self.eventful.remove(slot);
+            }
+            if let Some(event) = self.event(call, what) {
+                return Some(event);
+            }
+        }
+        self.poll_closed()
+    }
+
+    #[inline]
+    fn event(&mut self, call: CallId, what: Pending) -> Option<Event> {
+        match what {
+            Pending::REQUEST => Some(Event::Request(call)),
+            Pending::RESPONSE => Some(Event::Response(call)),
+            Pending::READABLE => Some(Event::Readable(call)),
+            Pending::WRITABLE => Some(Event::Writable(call)),
+            Pending::ENDED => Some(Event::Ended(call, self.take_cause(call.slot))),
+            _ => None,
+        }
+    }
+
+    /// The cause of a server call's end, told now: the call's slot goes when the wire is done with it too.
+    fn take_cause(&mut self, slot: u32) -> Cause {
+        let mut cause = None;
+        if let Some(stream) = self.slots.get_mut(slot) {
+            stream.caller_done = true;
+            if let Side::Server(call) = &mut stream.side {
+                cause = call.cause.take();
+            }
+        }
+        self.free_if_done(slot);
+        cause.unwrap_or(Cause::Trailers)
+    }
+
+    // `Closed` comes after everything else, once.
+    fn poll_closed(&mut self) -> Option<Event> {
+        self.close_reason.take().map(Event::Closed)
+    }
+
+    /// Moves the lifecycle and acts on its end.
+    pub(super) fn lifecycle(&mut self, input: LifecycleInput) {
+        if let Step::To(next) = self.lifecycle.step(input) {
+            self.lifecycle = next;
+        }
+    }
+
+    /// After a call's end: a connection that goes away closes with its last call.
+    pub(super) fn check_drained(&mut self) {
+        if self.lifecycle == Lifecycle::Draining && self.open_streams == 0 && self.waiting.is_empty() {
+            self.lifecycle(LifecycleInput::Drained);
+            self.close_reason = Some(CloseReason::Graceful);
+            self.clock.stop();
+        }
+    }
+
+    /// The error of a connection that failed, for callers that go on feeding it.
+    pub(super) fn failure(&self) -> Option<ConnectionError> {
+        self.failure.clone()
+    }
+}

@@ -1,0 +1,230 @@
+//! Credit: what the peer may still send, and what this side may.
+//!
+//! Connection credit returns on receipt, so that one unread stream does not starve the others (P-102). Stream credit
+//! returns when the caller takes a message; padding and everything dropped is credited at once. What all streams
+//! together may hold is bounded by their initial windows plus one pool, from which streams borrow: for a message
+//! larger than the window (P-103), and for the window of a reader that keeps up. Every loan is large enough for the
+//! rest of its message, so a granted stream can always finish, and the others wait in line: no deadlock.
+
+use super::engine::{Engine, RoleKind};
+use super::stream::{Side, Stream};
+use crate::error::Violation;
+use crate::frame::{FrameHead, MAX_WINDOW, StreamId, WindowUpdate};
+use crate::machine::{ClientRecv, ClosedStreamInput, ServerRecv};
+
+impl Stream {
+    /// Whether the peer may still send DATA that anybody wants: only then is credit worth a frame.
+    fn receiving(&self) -> bool {
+        match &self.side {
+            Side::Client(call) => matches!(call.recv, ClientRecv::AwaitHeaders | ClientRecv::Body),
+            Side::Server(call) => matches!(call.recv, ServerRecv::Body | ServerRecv::Abandoned),
+        }
+    }
+}
+
+impl Engine {
+    /// RFC 9113 §5.2: every octet of a DATA frame counts, padding too, whatever becomes of it.
+    #[inline]
+    pub(super) fn take_connection_window(&mut self, length: u32) -> Result<(), Violation> {
+        let window = self.recv_window;
+        if i64::from(length) > window {
+            return Err(Violation::WindowExceeded { connection: true, length, window });
+        }
+        self.recv_window = window - i64::from(length);
+        self.recv_owed = self.recv_owed.saturating_add(length);
+        if self.recv_owed >= self.config.connection_window.max(super::engine::DEFAULT_WINDOW) / 2 {
+            self.credit_connection();
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn credit_connection(&mut self) {
+        let increment = std::mem::take(&mut self.recv_owed);
+        self.recv_window += i64::from(increment);
+        WindowUpdate { stream: StreamId::ZERO, increment }.write(self.outbox.buf());
+    }
+
+    /// `count` octets of the stream were taken or dropped: credits them once half a window has gathered.
+    #[inline]
+    pub(super) fn credit_stream(&mut self, slot: u32, count: u32) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        // A loan is paid back before new credit is given.
+        let repaid = count.min(stream.loan);
+        stream.loan -= repaid;
+        stream.recv_owed = stream.recv_owed.saturating_add(count - repaid);
+        let due = stream.recv_owed >= stream.recv_target / 2;
+        if repaid > 0 {
+            self.pool_free = self.pool_free.saturating_add(repaid);
+        }
+        if due {
+            self.update_stream_window(slot);
+        }
+        if repaid > 0 {
+            self.serve_borrowers();
+        }
+    }
+
+    #[inline(never)]
+    fn update_stream_window(&mut self, slot: u32) {
+        let reserve = self.config.limits.max_receive_message;
+        let max_target = self.config.max_stream_window;
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        if !stream.receiving() {
+            return;
+        }
+        let mut increment = std::mem::take(&mut stream.recv_owed);
+        // The reader has taken everything there was, and half a window has passed since: the window is what limits.
+        let growth = stream.recv_target.min(max_target.saturating_sub(stream.recv_target));
+        if growth > 0
+            && stream.inbound.buffered() == 0
+            && self.pool_free.saturating_sub(reserve) >= growth
+            && increment.checked_add(growth).is_some_and(|sum| sum <= MAX_WINDOW)
+        {
+            stream.recv_target += growth;
+            self.pool_free -= growth;
+            increment += growth;
+        }
+        self.write_stream_credit(slot, increment);
+    }
+
+    fn write_stream_credit(&mut self, slot: u32, increment: u32) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        if increment == 0 || stream.id == 0 {
+            return;
+        }
+        stream.recv_window += i64::from(increment);
+        let id = StreamId::new(stream.id);
+        WindowUpdate { stream: id, increment }.write(self.outbox.buf());
+    }
+
+    /// P-103: a message larger than the window would stall its sender for ever. Once the caller has nothing else to
+    /// take, the rest of it is allowed at once, on loan from the pool; or the stream waits in line for that.
+    #[inline]
+    pub(super) fn consider_loan(&mut self, slot: u32) {
+        let Some(stream) = self.slots.get(slot) else { return };
+        let Some(missing) = stream.inbound.missing() else { return };
+        if i64::from(missing) <= stream.recv_window || stream.inbound.complete() > 0 || !stream.receiving() {
+            return;
+        }
+        self.borrowers.push_back(slot);
+        self.serve_borrowers();
+    }
+
+    #[inline(never)]
+    pub(super) fn serve_borrowers(&mut self) {
+        while let Some(slot) = self.borrowers.front() {
+            if !self.lend(slot) {
+                return;
+            }
+            self.borrowers.remove(slot);
+        }
+    }
+
+    /// Whether the stream needs no loan, or has one now.
+    fn lend(&mut self, slot: u32) -> bool {
+        let Some(stream) = self.slots.get_mut(slot) else { return true };
+        let owed = std::mem::take(&mut stream.recv_owed);
+        let window = stream.recv_window.saturating_add(i64::from(owed));
+        let missing = i64::from(stream.inbound.missing().unwrap_or(0));
+        let loan = u32::try_from(missing.saturating_sub(window)).unwrap_or(0);
+        if loan > self.pool_free {
+            stream.recv_owed = owed;
+            return false;
+        }
+        stream.loan = stream.loan.saturating_add(loan);
+        self.pool_free -= loan;
+        self.write_stream_credit(slot, owed.saturating_add(loan));
+        true
+    }
+
+    /// Gives back what a stream borrowed, at its end.
+    pub(super) fn repay(&mut self, stream: &Stream) {
+        let grown = stream.recv_target.saturating_sub(self.config.initial_stream_window);
+        let borrowed = grown.saturating_add(stream.loan);
+        if borrowed > 0 {
+            self.pool_free = self.pool_free.saturating_add(borrowed);
+            self.serve_borrowers();
+        }
+    }
+
+    /// The peer lets us send more (RFC 9113 §6.9).
+    pub(super) fn on_window_update(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
+        let WindowUpdate { increment, stream } = match WindowUpdate::parse(head, payload) {
+            Ok(update) => update,
+            // RFC 9113 §5.1: on an idle stream any WINDOW_UPDATE costs the connection, an empty one too.
+            Err(error) if !head.stream.is_connection() && self.ids.get(head.stream.get()).is_none() => {
+                self.on_closed_stream(head.stream.get(), ClosedStreamInput::WindowUpdate)?;
+                return if error.scope() == crate::frame::Scope::Connection {
+                    Err(error.into())
+                } else {
+                    Ok(())
+                };
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if stream.is_connection() {
+            return self.grow_connection_window(increment);
+        }
+        let Some(slot) = self.ids.get(stream.get()) else {
+            self.glitch()?;
+            return self.on_closed_stream(stream.get(), ClosedStreamInput::WindowUpdate);
+        };
+        let Some(call) = self.slots.get_mut(slot) else { return Ok(()) };
+        let window = call.send_window + i64::from(increment);
+        if window > i64::from(MAX_WINDOW) {
+            return Err(Violation::WindowOverflow { connection: false, window });
+        }
+        call.send_window = window;
+        if window > 0 && call.queue.octets() > 0 {
+            self.schedule(slot);
+        }
+        Ok(())
+    }
+
+    fn grow_connection_window(&mut self, increment: u32) -> Result<(), Violation> {
+        let window = self.send_window + i64::from(increment);
+        if window > i64::from(MAX_WINDOW) {
+            return Err(Violation::WindowOverflow { connection: true, window });
+        }
+        self.send_window = window;
+        while let Some(slot) = self.starved.pop_front() {
+            self.ready.push_back(slot);
+        }
+        Ok(())
+    }
+
+    /// RFC 9113 §6.9.2: a new SETTINGS_INITIAL_WINDOW_SIZE changes every open stream's window by the difference; the
+    /// result may be negative, but not above 2^31-1.
+    pub(super) fn change_initial_window(&mut self, value: u32) -> Result<(), Violation> {
+        let change = i64::from(value) - i64::from(self.peer.initial_window);
+        self.peer.initial_window = value;
+        if change == 0 {
+            return Ok(());
+        }
+        let open: Vec<u32> = self.slots.occupied().collect();
+        for slot in open {
+            let Some(stream) = self.slots.get_mut(slot) else { continue };
+            let window = stream.send_window + change;
+            if window > i64::from(MAX_WINDOW) && stream.id != 0 {
+                return Err(Violation::WindowOverflow { connection: true, window });
+            }
+            stream.send_window = window;
+            if window > 0 && stream.queue.octets() > 0 && stream.id != 0 {
+                self.schedule(slot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a call in line for the scheduler, unless it waits for a stream or for the connection's window.
+    #[inline]
+    pub(super) fn schedule(&mut self, slot: u32) {
+        if self.role == RoleKind::Client && self.waiting.contains(slot) {
+            return;
+        }
+        if !self.starved.contains(slot) {
+            self.ready.push_back(slot);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Header blocks that repeat are recognised, in both directions.
+//!
+//! A block made only of indexed fields means the same for as long as the table has not changed. So on the way in the
+//! head that such a block gave is kept beside its octets and the table's generation; on the way out the octets that
+//! such a head gave are kept beside the encoder's generation.
+
+use std::sync::Arc;
+
+/// Longer blocks are not kept.
+const MAX_BLOCK: usize = 128;
+
+struct Entry<T> {
+    generation: u64,
+    block: Vec<u8>,
+    value: Arc<T>,
+}
+
+/// What the last few distinct blocks meant.
+pub(super) struct Memo<T> {
+    entries: Vec<Entry<T>>,
+    capacity: usize,
+    next: usize,
+}
+
+impl<T> Memo<T> {
+    pub(super) const fn new(capacity: usize) -> Self {
+        Self { entries: Vec::new(), capacity, next: 0 }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, block: &[u8], generation: u64) -> Option<&Arc<T>> {
+        self.entries
+            .iter()
+            .find(|entry| entry.generation == generation && entry.block == block)
+            .map(|entry| &entry.value)
+    }
+
+    /// Keeps `value` as the meaning of `block`, if a block like it can come again with the same meaning.
+    pub(super) fn put(&mut self, block: &[u8], generation: u64, value: &Arc<T>) {
+        if block.len() > MAX_BLOCK || !is_indexed_only(block) {
+            return;
+        }
+        let entry = Entry { generation, block: block.to_vec(), value: Arc::clone(value) };
+        if self.entries.len() < self.capacity {
+            self.entries.push(entry);
+        } else if let Some(oldest) = self.entries.get_mut(self.next) {
+            *oldest = entry;
+            self.next = (self.next + 1) % self.capacity;
+        }
+    }
+}
+
+/// RFC 7541 §6.1: indexed fields begin with a one bit; 127 (all ones) begins a longer integer.
+fn is_indexed_only(block: &[u8]) -> bool {
+    block.iter().all(|&octet| octet >= 0x80 && octet != 0xff)
+}
+
+/// An encoded block of fields, and the encoder's generation for which it holds.
+#[derive(Default)]
+pub(super) struct Template {
+    generation: Option<u64>,
+    block: Vec<u8>,
+}
+
+impl Template {
+    #[inline]
+    pub(super) fn get(&self, generation: u64) -> Option<&[u8]> {
+        (self.generation == Some(generation)).then_some(self.block.as_slice())
+    }
+
+    /// Keeps `block`, unless it changes the peer's table when it is sent.
+    pub(super) fn put(&mut self, generation: u64, block: &[u8]) {
+        if block.len() <= MAX_BLOCK {
+            self.generation = Some(generation);
+            self.block.clear();
+            self.block.extend_from_slice(block);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_indexed_blocks_are_remembered_and_only_for_their_generation() {
+        let mut memo = Memo::new(2);
+        let cases: [(&[u8], bool); 5] = [
+            (&[0x82, 0x86, 0xbe], true),
+            (&[0x82, 0x0f, 0x01, b'a'], false),
+            (&[0x40, 0x81], false),
+            (&[0xff, 0x00], false),
+            (&[0x82; 129], false),
+        ];
+        for (block, remembered) in cases {
+            memo.put(block, 7, &Arc::new(block.len()));
+            assert_eq!(memo.get(block, 7).is_some(), remembered, "{block:?}");
+            assert!(memo.get(block, 8).is_none());
+        }
+    }
+
+    #[test]
+    fn the_oldest_entry_makes_room() {
+        let mut memo = Memo::new(2);
+        for octet in [0x81, 0x82, 0x83] {
+            memo.put(&[octet], 0, &Arc::new(octet));
+        }
+        assert!(memo.get(&[0x81], 0).is_none());
+        assert_eq!(memo.get(&[0x82], 0).map(|value| **value), Some(0x82));
+        assert_eq!(memo.get(&[0x83], 0).map(|value| **value), Some(0x83));
+    }
+
+    #[test]
+    fn a_template_holds_for_its_generation() {
+        let mut template = Template::default();
+        assert_eq!(template.get(0), None);
+        template.put(0, b"ab");
+        assert_eq!(template.get(0), Some(b"ab".as_slice()));
+        assert_eq!(template.get(1), None);
+        template.put(1, &[0; 200]);
+        assert_eq!(template.get(1), None, "a block that is too long replaces nothing");
+    }
+}

@@ -1,0 +1,262 @@
+//! Bytes in: preface, frame boundaries, the order of frames, and which room each frame goes to.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::engine::{Engine, OpenBlock, RoleKind, guard};
+use crate::error::{CloseReason, ConnectionError, Flood, Violation};
+use crate::frame::{
+    Continuation, Flags, FrameHead, HEAD_LEN, Headers, Kind, PREFACE, PriorityFrame, PushPromise, Scope,
+};
+use crate::grpc::message::Payload;
+use crate::machine::{LifecycleInput, Step, Wire, WireInput};
+use crate::time::Time;
+
+/// DATA payloads from this size on are handed on by reference; smaller ones are copied rather than pin the buffer
+/// they came in.
+const OWN_THRESHOLD: usize = 4 * 1024;
+
+/// What a connection wants from its caller after [`receive`](crate::Connection::receive).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Needed {
+    /// More octets: everything that was whole has been taken.
+    More,
+    /// The work of one turn is done and octets are left: let others run, then call again.
+    Again,
+    /// Too many replies wait: hand them to the transport until
+    /// [`poll_transmit`](crate::Connection::poll_transmit) gives `None`, then call again.
+    Drain,
+    /// Nothing: the connection is closed, and what was left of the input is dropped.
+    Closed,
+}
+
+impl Engine {
+    pub(crate) fn receive(&mut self, now: Time, input: &mut BytesMut) -> Result<Needed, ConnectionError> {
+        self.advance_clock(now);
+        if self.is_closed() {
+            input.clear();
+            return self.failure().map_or(Ok(Needed::Closed), Err);
+        }
+        match self.read_frames(input) {
+            Ok(needed) => {
+                if self.is_closed() {
+                    input.clear();
+                    return self.failure().map_or(Ok(Needed::Closed), Err);
+                }
+                Ok(needed)
+            }
+            Err(violation) => {
+                // Nothing is parsed after a fatal error.
+                input.clear();
+                Err(self.fail(violation))
+            }
+        }
+    }
+
+    fn read_frames(&mut self, input: &mut BytesMut) -> Result<Needed, Violation> {
+        if !self.read_preface(input)? {
+            return Ok(Needed::More);
+        }
+        let frames_limit = self.config.limits.frames_per_turn;
+        let octets_limit = self.config.limits.octets_per_turn as usize;
+        let replies_limit = self.config.limits.queued_replies;
+        let mut frames = 0;
+        let mut octets = 0;
+        // Octets of `input` that are taken but still stand at its front.
+        let mut position = 0;
+        let needed = loop {
+            let rest = input.get(position..).unwrap_or_default();
+            let Some(head) = rest.first_chunk::<HEAD_LEN>() else { break Needed::More };
+            let head = FrameHead::parse(head);
+            if head.length > self.config.limits.max_frame_size {
+                let limit = self.config.limits.max_frame_size;
+                return Err(Violation::FrameTooLarge { length: head.length, limit });
+            }
+            let length = head.length as usize;
+            let Some(payload) = rest.get(HEAD_LEN..HEAD_LEN + length) else { break Needed::More };
+            if self.replies >= replies_limit {
+                break Needed::Drain;
+            }
+            if frames >= frames_limit || octets >= octets_limit {
+                break Needed::Again;
+            }
+            frames += 1;
+            octets += HEAD_LEN + length;
+            let outcome = if head.kind == Kind::Data && length >= OWN_THRESHOLD {
+                input.advance(position + HEAD_LEN);
+                position = 0;
+                let payload: Bytes = input.split_to(length).freeze();
+                self.on_frame(&head, Payload::Owned(payload))
+            } else {
+                let outcome = self.on_frame(&head, Payload::Borrowed(payload));
+                position += HEAD_LEN + length;
+                outcome
+            };
+            if let Err(violation) = outcome {
+                if violation.scope() == Scope::Connection || head.stream.is_connection() {
+                    return Err(violation);
+                }
+                self.on_stream_violation(head.stream.get(), violation)?;
+            }
+            if self.is_closed() {
+                break Needed::Closed;
+            }
+        };
+        input.advance(position);
+        Ok(needed)
+    }
+
+    /// RFC 9113 §3.4: a client begins with 24 fixed octets. Whether they are whole.
+    fn read_preface(&mut self, input: &mut BytesMut) -> Result<bool, Violation> {
+        if self.role == RoleKind::Client || self.preface_met == PREFACE.len() {
+            return Ok(true);
+        }
+        let expected = PREFACE.get(self.preface_met..).unwrap_or_default();
+        let n = expected.len().min(input.len());
+        if input.get(..n) != expected.get(..n) {
+            return Err(Violation::Preface);
+        }
+        input.advance(n);
+        self.preface_met += n;
+        Ok(self.preface_met == PREFACE.len())
+    }
+
+    #[inline]
+    fn on_frame(&mut self, head: &FrameHead, payload: Payload<'_>) -> Result<(), Violation> {
+        self.clock.heard(self.now);
+        let input = self.wire_input(head);
+        let first = self.wire == Wire::AwaitSettings;
+        match self.wire.step(input) {
+            Step::To(next) => self.wire = next,
+            Step::Connection(breach) | Step::Stream(breach) => return Err(Violation::Order(breach)),
+            Step::Ignore | Step::Misuse(_) | Step::Cardinality(_) => {}
+        }
+        if head.kind == Kind::Data {
+            return self.on_data(head, payload);
+        }
+        let octets = payload.as_slice();
+        match head.kind {
+            Kind::Headers => self.on_headers_frame(head, octets),
+            Kind::WindowUpdate => self.on_window_update(head, octets),
+            Kind::Ping => self.on_ping(head, octets),
+            Kind::RstStream => self.on_rst_stream(head, octets),
+            Kind::Settings => self.on_settings(head, octets, first),
+            Kind::Continuation => self.on_continuation(head, octets),
+            Kind::GoAway => self.on_goaway(head, octets),
+            Kind::Priority => self.on_priority(head, octets),
+            // The table has refused it already; its size is checked so that no frame goes by unread.
+            Kind::PushPromise => PushPromise::parse(head, octets).map(drop).map_err(Violation::from),
+            Kind::Data | Kind::Unknown(_) => self.glitch(),
+        }
+    }
+
+    fn wire_input(&self, head: &FrameHead) -> WireInput {
+        let end_headers = head.flags.contains(Flags::END_HEADERS);
+        match head.kind {
+            Kind::Data => WireInput::Data,
+            Kind::Headers if end_headers => WireInput::Headers,
+            Kind::Headers => WireInput::HeadersOpen,
+            Kind::Priority => WireInput::Priority,
+            Kind::RstStream => WireInput::RstStream,
+            Kind::Settings if head.flags.contains(Flags::ACK) => WireInput::SettingsAck,
+            Kind::Settings => WireInput::Settings,
+            Kind::PushPromise => WireInput::PushPromise,
+            Kind::Ping => WireInput::Ping,
+            Kind::GoAway => WireInput::GoAway,
+            Kind::WindowUpdate => WireInput::WindowUpdate,
+            Kind::Continuation => {
+                let expected = self.open_block.as_ref().is_some_and(|open| open.stream == head.stream.get());
+                match (expected, end_headers) {
+                    (false, _) if self.open_block.is_some() => WireInput::ContinuationElsewhere,
+                    (_, true) => WireInput::ContinuationEnd,
+                    (_, false) => WireInput::Continuation,
+                }
+            }
+            Kind::Unknown(_) => WireInput::Unknown,
+        }
+    }
+
+    /// A frame without use: read, counted, dropped.
+    pub(super) fn glitch(&mut self) -> Result<(), Violation> {
+        guard(&mut self.guards.glitches, self.now, Flood::Glitches, self.config.limits.glitches)
+    }
+
+    fn on_priority(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
+        self.glitch()?;
+        // RFC 9113 §5.3.2: deprecated; checked for its form, and nothing is kept.
+        PriorityFrame::parse(head, payload)?;
+        Ok(())
+    }
+
+    #[inline]
+    fn on_headers_frame(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
+        let headers = Headers::parse(head, payload)?;
+        // RFC 9113 §5.3.1 (RFC 7540): a stream cannot depend on itself. It costs the stream; the block is decoded
+        // all the same, or the next block would be read with the wrong table (RFC 9113 §4.3).
+        let fault = headers.check_priority().err().map(Violation::from);
+        let stream = head.stream.get();
+        if headers.end_headers {
+            return self.on_header_block(stream, headers.end_stream, headers.fragment, fault);
+        }
+        self.check_block_size(headers.fragment.len())?;
+        self.clock.block_opened(self.now, &self.config.limits);
+        self.open_block = Some(OpenBlock {
+            stream,
+            end_stream: headers.end_stream,
+            block: headers.fragment.to_vec(),
+            continuations: 0,
+            fault,
+        });
+        Ok(())
+    }
+
+    fn on_continuation(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
+        let continuation = Continuation::parse(head, payload)?;
+        let limit = self.config.limits.max_continuations;
+        let Some(open) = &mut self.open_block else { return Ok(()) };
+        open.continuations = open.continuations.saturating_add(1);
+        if open.continuations > limit {
+            let met = u64::from(open.continuations);
+            return Err(Violation::Flood { flood: Flood::Continuations, met, limit: u64::from(limit) });
+        }
+        let size = open.block.len().saturating_add(continuation.fragment.len());
+        self.check_block_size(size)?;
+        let Some(open) = &mut self.open_block else { return Ok(()) };
+        open.block.extend_from_slice(continuation.fragment);
+        if !continuation.end_headers {
+            return Ok(());
+        }
+        self.clock.block_closed();
+        match self.open_block.take() {
+            Some(open) => self.on_header_block(open.stream, open.end_stream, &open.block, open.fault),
+            None => Ok(()),
+        }
+    }
+
+    fn check_block_size(&self, size: usize) -> Result<(), Violation> {
+        let limit = self.config.limits.max_header_block as usize;
+        if size > limit {
+            let (met, limit) = (size as u64, limit as u64);
+            return Err(Violation::Flood { flood: Flood::HeaderBlock, met, limit });
+        }
+        Ok(())
+    }
+
+    /// The transport will bring nothing more.
+    pub(crate) fn receive_eof(&mut self, now: Time) {
+        self.advance_clock(now);
+        if self.is_closed() {
+            return;
+        }
+        let clean = self.open_streams == 0 && self.waiting.is_empty() && self.open_block.is_none();
+        self.lifecycle(LifecycleInput::Fatal);
+        self.clock.stop();
+        let error = ConnectionError::Eof;
+        self.end_every_call(&error);
+        // What is queued cannot be answered any more, but may still be written.
+        self.close_reason =
+            Some(if clean { CloseReason::Graceful } else { CloseReason::Error(error.clone()) });
+        if !clean {
+            self.failure = Some(error);
+        }
+    }
+}

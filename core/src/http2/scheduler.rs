@@ -1,0 +1,140 @@
+//! Bytes out: which call may send next, and how its messages and its end are cut into frames.
+//!
+//! Control frames are written when they are decided; heads, DATA and trailers as late as possible, when the caller
+//! asks for octets. Calls take turns, one DATA frame a turn, so that a large message does not hold up small ones.
+
+use super::engine::{Engine, RoleKind};
+use super::outbox::{OwnedTransmit, Transmit};
+use super::stream::{ServerHead, Side};
+use crate::frame::{Flags, FrameHead, Kind, StreamId};
+use crate::machine::{ClientSend, ClientSendInput, Step};
+use crate::time::Time;
+
+/// How much is cut before the caller gets it: enough for one large write, little enough to stay in cache.
+const BATCH: usize = 128 * 1024;
+/// The largest DATA frame that is cut, whatever more the peer allows.
+const MAX_DATA: usize = 64 * 1024;
+
+/// What became of a call's turn to send DATA.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Its queue is empty: its end may follow.
+    Done,
+    /// It waits in a line, or for its window.
+    Waits,
+}
+
+impl Engine {
+    pub(crate) fn poll_transmit(&mut self, now: Time) -> Option<Transmit<'_>> {
+        self.fill(now);
+        if self.outbox.is_empty() { None } else { Some(self.outbox.transmit()) }
+    }
+
+    pub(crate) fn take_transmit(&mut self, now: Time) -> Option<OwnedTransmit> {
+        self.fill(now);
+        if self.outbox.is_empty() { None } else { Some(self.outbox.take()) }
+    }
+
+    /// Whether `poll_transmit` would give anything.
+    pub(crate) fn wants_transmit(&self) -> bool {
+        !self.outbox.is_empty() || !self.ready.is_empty()
+    }
+
+    fn fill(&mut self, now: Time) {
+        self.advance_clock(now);
+        if self.outbox.is_empty() {
+            self.replies = 0;
+        }
+        while self.outbox.len() < BATCH {
+            let Some(slot) = self.ready.pop_front() else { return };
+            self.emit(slot);
+        }
+    }
+
+    /// One turn of one call: its head, a DATA frame, its end.
+    fn emit(&mut self, slot: u32) {
+        let started = match self.role {
+            RoleKind::Client => self.emit_request(slot),
+            RoleKind::Server => self.emit_response_head(slot),
+        };
+        if started && self.emit_data(slot) == Turn::Done {
+            self.emit_end(slot);
+        }
+    }
+
+    #[inline]
+    fn emit_data(&mut self, slot: u32) -> Turn {
+        let max_frame = (self.peer.max_frame_size as usize).min(MAX_DATA);
+        let Some(stream) = self.slots.get_mut(slot) else { return Turn::Waits };
+        let queued = stream.queue.octets();
+        if queued == 0 {
+            return Turn::Done;
+        }
+        if stream.send_window <= 0 {
+            // A WINDOW_UPDATE or a change of SETTINGS puts it back in line.
+            return Turn::Waits;
+        }
+        if self.send_window <= 0 {
+            self.starved.push_back(slot);
+            return Turn::Waits;
+        }
+        let window = usize::try_from(stream.send_window.min(self.send_window)).unwrap_or(0);
+        let count = queued.min(window).min(max_frame);
+        // P-17: the half-close rides on the last DATA frame.
+        let last =
+            count == queued && matches!(&stream.side, Side::Client(call) if call.send == ClientSend::Closing);
+        let head = FrameHead {
+            length: u32::try_from(count).unwrap_or(0),
+            kind: Kind::Data,
+            flags: Flags::NONE.with(Flags::END_STREAM, last),
+            stream: StreamId::new(stream.id),
+        };
+        head.write(self.outbox.buf());
+        stream.queue.take(count, &mut self.outbox);
+        let spent = i64::from(head.length);
+        stream.send_window -= spent;
+        self.send_window -= spent;
+        self.queued_octets = self.queued_octets.saturating_sub(count);
+        self.clock.data_sent();
+        if last {
+            self.end_sent(slot);
+        }
+        self.relieve(slot);
+        self.relieve_congestion();
+        if count < queued {
+            self.ready.push_back(slot);
+            return Turn::Waits;
+        }
+        if last { Turn::Waits } else { Turn::Done }
+    }
+
+    fn end_sent(&mut self, slot: u32) {
+        if let Some(stream) = self.slots.get_mut(slot)
+            && let Side::Client(call) = &mut stream.side
+            && let Step::To(next) = call.send.step(ClientSendInput::EndSent)
+        {
+            call.send = next;
+        }
+    }
+
+    /// The queue is empty: a half-close or a status that was waiting behind it goes out.
+    fn emit_end(&mut self, slot: u32) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let id = StreamId::new(stream.id);
+        match &mut stream.side {
+            Side::Client(call) if call.send == ClientSend::Closing => {
+                // P-17: every message is out already, so the half-close takes an empty DATA frame.
+                let head = FrameHead { length: 0, kind: Kind::Data, flags: Flags::END_STREAM, stream: id };
+                head.write(self.outbox.buf());
+                self.end_sent(slot);
+            }
+            Side::Client(_) => {}
+            Side::Server(call) => {
+                let trailers_only = matches!(call.head, ServerHead::Unset);
+                if let Some((status, metadata)) = call.status.take() {
+                    self.emit_status(slot, id, trailers_only, &status, &metadata);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! One call's slot, and the table of slots.
+
+use std::sync::Arc;
+
+use super::send_queue::SendQueue;
+use crate::call::types::{CallId, Cause, Outcome, Request, Shape};
+use crate::error::Misuse;
+use crate::grpc::encoding::Encoding;
+use crate::grpc::head::{RequestHead, ResponseHead};
+use crate::grpc::message::MessageBuffer;
+use crate::grpc::metadata::Metadata;
+use crate::grpc::status::Status;
+use crate::machine::{ClientRecv, ClientSend, OneRequest, OneResponse, ServerRecv, ServerSend};
+use crate::time::Time;
+
+/// The events of one call that the caller has not taken yet, in the order in which they are told.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Pending(u8);
+
+impl Pending {
+    pub(crate) const REQUEST: Self = Self(1);
+    pub(crate) const RESPONSE: Self = Self(2);
+    pub(crate) const READABLE: Self = Self(4);
+    pub(crate) const WRITABLE: Self = Self(8);
+    pub(crate) const ENDED: Self = Self(16);
+
+    #[inline]
+    pub(crate) fn insert(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    #[inline]
+    pub(crate) const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    #[inline]
+    pub(crate) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0 = 0;
+    }
+
+    /// Takes the first one.
+    #[inline]
+    pub(crate) fn take_first(&mut self) -> Self {
+        let lowest = self.0 & self.0.wrapping_neg();
+        self.0 &= !lowest;
+        Self(lowest)
+    }
+}
+
+/// What a client's call holds beside its halves.
+pub(crate) struct ClientCall {
+    pub(crate) send: ClientSend,
+    pub(crate) recv: ClientRecv,
+    pub(crate) responses: OneResponse,
+    pub(crate) stage: ClientStage,
+    pub(crate) response: Option<Arc<ResponseHead>>,
+    /// An answer that is not gRPC's, while its text is gathered (P-28).
+    pub(crate) foreign: Option<Box<Foreign>>,
+}
+
+/// An HTTP answer that is not gRPC's: the status that it will give, and the text of its body so far.
+pub(crate) struct Foreign {
+    pub(crate) status: Status,
+    pub(crate) http_status: u16,
+    pub(crate) text: Vec<u8>,
+}
+
+/// How far a client's call has come. The request is needed until its HEADERS are cut, the outcome from the end on.
+pub(crate) enum ClientStage {
+    Queued(Request),
+    Open,
+    Done(Outcome),
+    /// The outcome was taken, or nobody wants it.
+    Taken,
+}
+
+/// What a server's call holds beside its halves.
+pub(crate) struct ServerCall {
+    pub(crate) send: ServerSend,
+    pub(crate) recv: ServerRecv,
+    pub(crate) requests: OneRequest,
+    pub(crate) request: Option<Arc<RequestHead>>,
+    pub(crate) head: ServerHead,
+    /// The status that waits behind queued messages, with its trailing metadata.
+    pub(crate) status: Option<(Status, Metadata)>,
+    /// Why the call ended; told to the caller by `Event::Ended`.
+    pub(crate) cause: Option<Cause>,
+}
+
+/// The response headers of a server's call.
+pub(crate) enum ServerHead {
+    /// None were ordered: a status now is Trailers-Only.
+    Unset,
+    /// Ordered, not cut yet.
+    Ready(Metadata),
+    /// An HTTP answer that is not gRPC's: the request was refused before any handler could hear of it.
+    Refused(u16),
+    /// On their way.
+    Sent,
+}
+
+pub(crate) enum Side {
+    Client(ClientCall),
+    Server(ServerCall),
+}
+
+/// One call.
+pub(crate) struct Stream {
+    pub(crate) side: Side,
+    /// The stream id; 0 while a client's call is queued, and again once the id is retired.
+    pub(crate) id: u32,
+    pub(crate) shape: Shape,
+    pub(crate) pending: Pending,
+    /// The last `recv` found nothing: tell the caller when there is something.
+    pub(crate) want_read: bool,
+    /// The last `send_message` filled the buffer: tell the caller when there is room.
+    pub(crate) want_write: bool,
+    /// The one message of a `One` direction was sent.
+    pub(crate) sent_one: bool,
+    /// Nothing more goes over the wire for this call.
+    pub(crate) wire_done: bool,
+    /// The caller has been told of the end, or never heard of the call.
+    pub(crate) caller_done: bool,
+    pub(crate) encoding: Option<Encoding>,
+    pub(crate) peer_encoding: Option<Encoding>,
+
+    pub(crate) queue: SendQueue,
+    pub(crate) send_window: i64,
+
+    pub(crate) inbound: MessageBuffer,
+    /// What the peer may still send.
+    pub(crate) recv_window: i64,
+    /// Octets taken by the caller and not yet credited to the peer.
+    pub(crate) recv_owed: u32,
+    /// The window that this stream is kept at; grows while its reader keeps up.
+    pub(crate) recv_target: u32,
+    /// Octets lent from the connection's pool for the message in progress.
+    pub(crate) loan: u32,
+    /// Octets that content-length still promises (RFC 9113 §8.1.1).
+    pub(crate) content_length: Option<ContentLength>,
+    pub(crate) deadline: Option<Time>,
+}
+
+/// A content-length and what came of it.
+#[derive(Clone, Copy)]
+pub(crate) struct ContentLength {
+    pub(crate) expected: u64,
+    pub(crate) met: u64,
+}
+
+struct Slot {
+    generation: u32,
+    stream: Option<Stream>,
+}
+
+/// The table of calls, indexed by slot number.
+pub(crate) struct Slots {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    live: u32,
+}
+
+impl Slots {
+    pub(crate) const fn new() -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), live: 0 }
+    }
+
+    /// Calls that hold a slot.
+    pub(crate) const fn live(&self) -> u32 {
+        self.live
+    }
+
+    pub(crate) fn insert(&mut self, stream: Stream) -> u32 {
+        self.live = self.live.saturating_add(1);
+        while let Some(slot) = self.free.pop() {
+            if let Some(entry) = self.slots.get_mut(slot as usize) {
+                entry.stream = Some(stream);
+                return slot;
+            }
+        }
+        // One slot a live call, and calls are limited far below 2^32.
+        let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        self.slots.push(Slot { generation: 0, stream: Some(stream) });
+        slot
+    }
+
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Stream> {
+        let entry = self.slots.get_mut(slot as usize)?;
+        let stream = entry.stream.take()?;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.free.push(slot);
+        self.live = self.live.saturating_sub(1);
+        Some(stream)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: u32) -> Option<&Stream> {
+        self.slots.get(slot as usize)?.stream.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Stream> {
+        self.slots.get_mut(slot as usize)?.stream.as_mut()
+    }
+
+    /// The id of the call in `slot`.
+    #[inline]
+    pub(crate) fn call_id(&self, slot: u32) -> CallId {
+        let generation = self.slots.get(slot as usize).map_or(0, |entry| entry.generation);
+        CallId { slot, generation }
+    }
+
+    /// The slot of a call that the caller names, if its id is still valid.
+    #[inline]
+    pub(crate) fn check(&self, call: CallId) -> Result<u32, Misuse> {
+        match self.slots.get(call.slot as usize) {
+            Some(entry) if entry.generation == call.generation && entry.stream.is_some() => Ok(call.slot),
+            _ => Err(Misuse::UnknownCall),
+        }
+    }
+
+    /// The slots in use, in slot order. Walks the whole table: for rare events only.
+    pub(crate) fn occupied(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..).zip(&self.slots).filter(|(_, entry)| entry.stream.is_some()).map(|(slot, _)| slot)
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        if self.live == 0 {
+            // Generations must outlive the slots, or a stale id could name a new call: keep them, drop the spare room.
+            self.slots.shrink_to_fit();
+            self.free.shrink_to_fit();
+        }
+    }
+}
