@@ -1,68 +1,12 @@
 //! The four call types between a client and a server core, in memory.
 
-use bytes::{Buf, Bytes, BytesMut};
-use halfclose::{
-    CallId, Cause, Client, Code, Config, Connection, Event, Metadata, Needed, Recv, Request, Role, Seed,
-    Sent, Server, Shape, Status, Time,
-};
+mod common;
+
+use bytes::Bytes;
+use common::{Pair, message};
+use halfclose::{Cause, Code, Event, Metadata, Recv, Request, Sent, Shape, Status, Time};
 
 const NOW: Time = Time::ZERO;
-
-fn pump<A: Role, B: Role>(from: &mut Connection<A>, to: &mut Connection<B>) -> usize {
-    let mut wire = BytesMut::new();
-    while let Some(mut out) = from.poll_transmit(NOW) {
-        while out.has_remaining() {
-            let n = out.chunk().len();
-            wire.extend_from_slice(out.chunk());
-            out.advance(n);
-        }
-    }
-    let total = wire.len();
-    while !wire.is_empty() {
-        match to.receive(NOW, &mut wire).expect("no violation") {
-            Needed::More => break,
-            Needed::Again | Needed::Closed => {}
-            Needed::Drain => panic!("drain"),
-        }
-    }
-    total
-}
-
-struct Pair {
-    client: Connection<Client>,
-    server: Connection<Server>,
-}
-
-impl Pair {
-    fn new() -> Self {
-        let mut pair = Self {
-            client: Connection::new(Config::client(), Seed(1), NOW),
-            server: Connection::new(Config::server(), Seed(2), NOW),
-        };
-        pair.exchange();
-        assert_eq!(pair.client.poll_event(), Some(Event::PeerSettings));
-        assert_eq!(pair.server.poll_event(), Some(Event::PeerSettings));
-        pair
-    }
-
-    fn exchange(&mut self) {
-        while pump(&mut self.client, &mut self.server) + pump(&mut self.server, &mut self.client) > 0 {}
-    }
-
-    fn accept(&mut self, shape: Shape) -> CallId {
-        self.exchange();
-        let Some(Event::Request(call)) = self.server.poll_event() else { panic!("no request") };
-        self.server.accept(call, shape).unwrap();
-        call
-    }
-}
-
-fn message(recv: Recv) -> Bytes {
-    match recv {
-        Recv::Message(message) => message.payload,
-        other => panic!("not a message: {other:?}"),
-    }
-}
 
 #[test]
 fn unary() {

@@ -163,8 +163,7 @@ impl Engine {
         if encoding.is_some_and(|encoding| self.config.codecs.get(encoding.as_str().as_bytes()).is_none()) {
             return Err(Misuse::UnsupportedEncoding);
         }
-        let queued = self.slots.live().saturating_sub(self.open_streams);
-        let limit = self.config.limits.queued_calls;
+        let (queued, limit) = (self.queued_calls, self.config.limits.queued_calls);
         if queued >= limit {
             return Err(Misuse::TooManyQueuedCalls { queued: queued as usize, limit: limit as usize });
         }
@@ -182,6 +181,7 @@ impl Engine {
         stream.encoding = encoding;
         stream.deadline = deadline;
         let slot = self.slots.insert(stream);
+        self.queued_calls = self.queued_calls.saturating_add(1);
         if let Some(deadline) = deadline {
             self.deadlines.insert(slot, deadline);
         }

@@ -273,7 +273,7 @@ impl Engine {
     }
 
     /// P-84 to P-86: the call ends here, whatever may still be under way.
-    fn on_deadline(&mut self, slot: u32) {
+    pub(super) fn on_deadline(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         stream.deadline = None;
         match &stream.side {

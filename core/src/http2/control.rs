@@ -167,12 +167,14 @@ impl Engine {
         self.notices.push_back(Event::GoAway { code: goaway.code, last_stream: last, debug: debug.clone() });
         if self.role == RoleKind::Client {
             self.refuse_above(last, goaway.code, &debug);
+            self.lifecycle(LifecycleInput::PeerGoAway);
+            self.clock.drain_started(self.now, &self.config);
         }
+        // RFC 9113 §6.8: a client's GOAWAY is about streams that a server would open, and there are none. The client
+        // may still send requests; the connection ends when its transport does.
         if goaway.code != ErrorCode::NO_ERROR {
             self.goaway_error = Some(ConnectionError::GoAway { code: goaway.code, debug });
         }
-        self.lifecycle(LifecycleInput::PeerGoAway);
-        self.clock.drain_started(self.now, &self.config);
         self.check_drained();
         Ok(())
     }
@@ -243,8 +245,20 @@ impl Engine {
         self.lifecycle(LifecycleInput::Confirmed);
         self.clock.drain_confirmed();
         self.accept_limit = self.last_remote_id;
-        self.write_goaway(StreamId::new(self.last_remote_id), ErrorCode::NO_ERROR, b"");
+        // Servers exist that close an idle connection at a client's GOAWAY: it waits until every request is out.
+        if self.queued_calls == 0 {
+            self.write_goaway(StreamId::new(self.last_remote_id), ErrorCode::NO_ERROR, b"");
+        }
         self.check_drained();
+    }
+
+    /// A client's call has its stream, or ended without one.
+    pub(super) fn leave_queue(&mut self) {
+        self.queued_calls = self.queued_calls.saturating_sub(1);
+        let leaving = self.lifecycle == Lifecycle::Draining && self.peer_goaway.is_none();
+        if self.queued_calls == 0 && leaving {
+            self.write_goaway(StreamId::ZERO, ErrorCode::NO_ERROR, b"");
+        }
     }
 
     pub(super) fn write_goaway(&mut self, last_stream: StreamId, code: ErrorCode, debug: &[u8]) {

@@ -35,21 +35,25 @@ impl Engine {
         self.borrowers.remove(slot);
         if id == 0 {
             self.waiting.remove(slot);
+            self.leave_queue();
         } else {
             self.ids.remove(id);
             self.closed_ids.insert(id, how);
             self.open_streams = self.open_streams.saturating_sub(1);
-            self.start_waiting();
         }
+        self.start_waiting();
         self.relieve_congestion();
         let draining = self.lifecycle != Lifecycle::Running;
         self.clock.call_ended(self.now, self.open_streams == 0, draining, &self.config);
         self.check_drained();
     }
 
-    /// P-19: a stream is free, or more are allowed: the calls that wait for one are put in line.
+    /// P-19: a stream is free, or more are allowed: the calls that wait for one are put in line, as many as there are
+    /// streams that no call in line will take.
     pub(super) fn start_waiting(&mut self) {
-        let free = self.peer.max_concurrent_streams.saturating_sub(self.open_streams);
+        let in_line = self.queued_calls.saturating_sub(self.waiting.len());
+        let taken = self.open_streams.saturating_add(in_line);
+        let free = self.peer.max_concurrent_streams.saturating_sub(taken);
         for _ in 0..free.min(self.waiting.len()) {
             let Some(slot) = self.waiting.pop_front() else { return };
             self.ready.push_back(slot);

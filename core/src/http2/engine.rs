@@ -127,6 +127,8 @@ pub(crate) struct Engine {
     pub(super) closed_ids: ClosedIds,
     /// Streams that have an id and are not over on the wire.
     pub(super) open_streams: u32,
+    /// Client calls without a stream id: those that wait, and those whose request is next to be written.
+    pub(super) queued_calls: u32,
     pub(super) last_remote_id: u32,
     pub(super) next_local_id: u32,
     /// Calls with something to cut into frames.
@@ -190,6 +192,7 @@ impl Engine {
             ids: IdTable::default(),
             closed_ids: ClosedIds::default(),
             open_streams: 0,
+            queued_calls: 0,
             last_remote_id: 0,
             next_local_id: 1,
             ready: SlotList::new(),
@@ -273,6 +276,11 @@ impl Engine {
 
     pub(crate) fn is_idle(&self) -> bool {
         self.slots.live() == 0
+    }
+
+    /// Whether no call is on the wire or on its way to it.
+    pub(super) const fn has_no_calls(&self) -> bool {
+        self.open_streams == 0 && self.queued_calls == 0
     }
 
     /// Gives back the memory that only speed needs; the tables that the peer relies on stay.
@@ -380,7 +388,7 @@ impl Engine {
 
     /// After a call's end: a connection that goes away closes with its last call.
     pub(super) fn check_drained(&mut self) {
-        if self.lifecycle == Lifecycle::Draining && self.open_streams == 0 && self.waiting.is_empty() {
+        if self.lifecycle == Lifecycle::Draining && self.has_no_calls() {
             self.lifecycle(LifecycleInput::Drained);
             self.close_reason = Some(CloseReason::Graceful);
             self.clock.stop();

@@ -144,6 +144,12 @@ impl Engine {
         let Some(stream) = self.slots.get_mut(slot) else { return false };
         let Side::Client(call) = &mut stream.side else { return false };
         let ClientStage::Queued(request) = &call.stage else { return !stream.wire_done };
+        if request.deadline.is_some_and(|deadline| deadline <= self.now) {
+            // P-7: `grpc-timeout` is positive; a request cannot say that there is no time left.
+            self.deadlines.remove(slot);
+            self.on_deadline(slot);
+            return false;
+        }
         if self.open_streams >= self.peer.max_concurrent_streams {
             self.waiting.push_back(slot);
             return false;
@@ -175,6 +181,7 @@ impl Engine {
         self.ids.insert(id, slot);
         self.open_streams = self.open_streams.saturating_add(1);
         self.write_request_frame(StreamId::new(id), &request, fields_size);
+        self.leave_queue();
         self.clock.data_sent();
         true
     }

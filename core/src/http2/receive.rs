@@ -247,7 +247,7 @@ impl Engine {
         if self.is_closed() {
             return;
         }
-        let clean = self.open_streams == 0 && self.waiting.is_empty() && self.open_block.is_none();
+        let clean = self.has_no_calls() && self.open_block.is_none();
         self.lifecycle(LifecycleInput::Fatal);
         self.clock.stop();
         let error = ConnectionError::Eof;
