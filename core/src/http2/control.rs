@@ -214,11 +214,11 @@ impl Engine {
             None => {
                 // Only clients open streams: servers could by PUSH_PROMISE alone, which is refused.
                 let odd = id % 2 == 1;
-                let used = match self.role {
-                    RoleKind::Server => id <= self.last_remote_id,
-                    RoleKind::Client => id < self.next_local_id,
-                };
-                if odd && used { ClosedStream::Forgotten } else { ClosedStream::Idle }
+                match self.role {
+                    RoleKind::Server if odd && id <= self.last_remote_id => ClosedStream::Passed,
+                    RoleKind::Client if odd && id < self.next_local_id => ClosedStream::Forgotten,
+                    _ => ClosedStream::Idle,
+                }
             }
         }
     }

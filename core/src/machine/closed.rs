@@ -47,10 +47,18 @@ machine! {
         WindowUpdate => ignore @ "RFC 9113 §5.1";
     }
 
-    /// Below the highest id, and not remembered: skipped by the peer, or closed long ago.
-    Forgotten {
+    /// Server: below the client's highest id and not remembered: skipped, or closed so long ago that only DATA may come.
+    Passed {
         Headers => connection(PROTOCOL_ERROR) @ "RFC 9113 §5.1.1";
-        Data => stream(STREAM_CLOSED) @ "RFC 9113 §5.1";
+        Data => ignore @ "RFC 9113 §5.1";
+        RstStream => ignore @ "RFC 9113 §5.1";
+        WindowUpdate => ignore @ "RFC 9113 §5.1";
+    }
+
+    /// Client: a call of long ago; if we reset it, the server's whole answer may still be under way.
+    Forgotten {
+        Headers => ignore @ "P-82";
+        Data => ignore @ "P-82";
         RstStream => ignore @ "RFC 9113 §5.1";
         WindowUpdate => ignore @ "RFC 9113 §5.1";
     }

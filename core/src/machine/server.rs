@@ -62,7 +62,7 @@ machine! {
     /// We gave the rest of the request up: what comes is credited and dropped, but its end is still heard.
     Abandoned {
         Headers => stream(PROTOCOL_ERROR) @ "RFC 9113 §8.1";
-        HeadersEnd => stream(PROTOCOL_ERROR) @ "P-16";
+        HeadersEnd => Ended @ "RFC 9113 §8.1";
         Data => ignore @ "P-31";
         DataEnd => Ended @ "P-31";
         Reset => Reset @ "RFC 9113 §6.4";

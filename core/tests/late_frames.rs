@@ -1,0 +1,85 @@
+//! Frames that were under way when their stream was given up (P-82, RFC 9113 §5.1).
+
+mod common;
+
+use bytes::Bytes;
+use common::{Pair, message};
+use halfclose::{CallId, Config, Event, Metadata, Recv, Shape, Status};
+
+const MANY: usize = 500;
+
+fn roomy() -> Pair {
+    let mut config = Config::server();
+    config.limits.max_concurrent_streams = 1_000;
+    config.limits.send_buffer = 1 << 20;
+    config.connection_window = 16 << 20;
+    Pair::with(Config::client(), config)
+}
+
+fn healthy_call(pair: &mut Pair) {
+    let call = pair.start(Shape::UNARY);
+    pair.client.send_message(call, Bytes::from_static(b"still here"), false).unwrap();
+    pair.client.half_close(call).unwrap();
+    pair.exchange();
+    let at_server = loop {
+        match pair.server.poll_event() {
+            Some(Event::Request(call)) => break call,
+            Some(_) => {}
+            None => panic!("no request"),
+        }
+    };
+    let request = message(pair.server.recv(at_server).unwrap());
+    pair.server.send_message(at_server, request, false).unwrap();
+    pair.server.finish(at_server, Status::ok(), Metadata::new()).unwrap();
+    pair.exchange();
+    assert_eq!(message(pair.client.recv(call).unwrap()), "still here");
+    assert!(pair.outcome(call).status.is_ok());
+    assert!(!pair.client.is_closed() && !pair.server.is_closed());
+}
+
+fn requests(pair: &mut Pair) -> Vec<CallId> {
+    std::iter::from_fn(|| pair.server.poll_event())
+        .filter_map(|event| if let Event::Request(call) = event { Some(call) } else { None })
+        .collect()
+}
+
+#[test]
+fn answers_to_many_cancelled_calls_do_not_cost_the_connection() {
+    let mut pair = roomy();
+    let calls: Vec<CallId> = (0..MANY).map(|_| pair.start(Shape::BIDI)).collect();
+    pair.to_server();
+    for call in requests(&mut pair) {
+        pair.server.send_message(call, Bytes::from_static(&[7; 1000]), false).unwrap();
+        pair.server.finish(call, Status::ok(), Metadata::new()).unwrap();
+    }
+    // The server's answers cross the client's cancellations.
+    pair.down = common::written(&mut pair.server, pair.now);
+    for call in calls {
+        pair.client.cancel(call).unwrap();
+        assert!(matches!(pair.client.recv(call), Ok(Recv::End(_))));
+    }
+    pair.exchange();
+    healthy_call(&mut pair);
+}
+
+#[test]
+fn messages_to_many_calls_that_the_server_ended_early_do_not_cost_the_connection() {
+    let mut pair = roomy();
+    let calls: Vec<CallId> = (0..MANY).map(|_| pair.start(Shape::CLIENT_STREAMING)).collect();
+    pair.to_server();
+    // The server's early statuses (P-31) cross the client's messages.
+    for call in requests(&mut pair) {
+        pair.server.finish(call, Status::permission_denied("no"), Metadata::new()).unwrap();
+    }
+    pair.down = common::written(&mut pair.server, pair.now);
+    for call in &calls {
+        pair.client.send_message(*call, Bytes::from_static(&[7; 1000]), false).unwrap();
+    }
+    pair.to_server();
+    pair.exchange();
+    for call in calls {
+        assert!(!pair.outcome(call).status.is_ok());
+    }
+    pair.exchange();
+    healthy_call(&mut pair);
+}
