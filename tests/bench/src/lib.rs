@@ -1,0 +1,7 @@
+//! What halfclose costs, and what its peers cost for the same work.
+//!
+//! The programs under `src/bin` measure; this library holds what they share. `docs/performance.md` says how to run
+//! them and keeps the last full table.
+#![forbid(unsafe_code)]
+
+pub mod memory;
