@@ -12,6 +12,8 @@ const VACANT: (u32, u32) = (0, 0);
 ///
 /// Identifiers of one side go up by two (RFC 9113 §5.1.1), so their upper bits are the address: open addressing at
 /// `(id >> 1) & mask` with linear probing spreads streams opened one after the other over cells one after the other.
+/// The cells of a run stand in the order of their homes (Robin Hood hashing), so that taking a stream out of such a
+/// run moves nothing: each of the others is at home.
 /// A peer that leaves gaps on purpose can bring all its streams to one cell; a look-up then costs as many steps as
 /// there are streams, which the limit on concurrent streams bounds.
 ///
@@ -41,35 +43,36 @@ impl IdTable {
     /// The slot of the stream `id`.
     #[inline]
     pub(crate) fn get(&self, id: u32) -> Option<u32> {
-        match self.find(id) {
-            Probe::Found { slot, .. } => Some(slot),
-            Probe::Vacant { .. } => None,
-        }
+        self.cells.get(self.find(id)?).map(|cell| cell.1)
     }
 
     /// Sets the slot of the stream `id` and gives the one that it had. The identifier 0 is no stream, and not kept.
+    #[inline]
     pub(crate) fn insert(&mut self, id: u32, slot: u32) -> Option<u32> {
         if id == 0 {
             return None;
         }
-        if let Probe::Found { at, slot: before } = self.find(id) {
+        if let Some(at) = self.find(id) {
+            let before = self.get(id);
             self.set(at, (id, slot));
-            return Some(before);
+            return before;
         }
         if self.len.saturating_add(1).saturating_mul(2) > self.cells.len() {
             self.grow();
         }
-        self.add(id, slot);
+        self.add((id, slot));
         self.len = self.len.saturating_add(1);
         None
     }
 
     /// Takes the stream `id` out and gives the slot that it had.
+    #[inline]
     pub(crate) fn remove(&mut self, id: u32) -> Option<u32> {
-        let Probe::Found { at, slot } = self.find(id) else { return None };
+        let at = self.find(id)?;
+        let slot = self.cells.get(at).map(|cell| cell.1);
         self.close_gap(at);
         self.len = self.len.saturating_sub(1);
-        Some(slot)
+        slot
     }
 
     /// Frees the memory where there is no stream.
@@ -79,37 +82,49 @@ impl IdTable {
         }
     }
 
-    /// Where `id` is, or the vacant cell where the search for it ended.
+    /// The cell of `id`.
     #[inline]
-    fn find(&self, id: u32) -> Probe {
-        let mut at = self.home(id);
+    fn find(&self, id: u32) -> Option<usize> {
+        let home = self.home(id);
+        let mut at = home;
         loop {
-            match self.cells.get(at) {
-                Some(&(other, slot)) if other == id && id != 0 => return Probe::Found { at, slot },
-                Some(&(0, _)) | None => return Probe::Vacant { at },
-                Some(_) => at = self.after(at),
+            let &(other, _) = self.cells.get(at)?;
+            if other == id && id != 0 {
+                return Some(at);
             }
+            // Cells are in the order of their homes: what is nearer to its home than `id` would be ends the search.
+            if other == 0 || self.distance(self.home(other), at) < self.distance(home, at) {
+                return None;
+            }
+            at = self.after(at);
         }
     }
 
-    /// Puts a stream that is not there into the first vacant cell from its home.
-    fn add(&mut self, id: u32, slot: u32) {
-        if let Probe::Vacant { at } = self.find(id) {
-            self.set(at, (id, slot));
+    /// Puts in a stream that is not there: before the first cell that is nearer to its home, which moves on.
+    fn add(&mut self, mut cell: (u32, u32)) {
+        let mut at = self.home(cell.0);
+        while let Some(&other) = self.cells.get(at) {
+            if other == VACANT {
+                return self.set(at, cell);
+            }
+            if self.distance(self.home(other.0), at) < self.distance(self.home(cell.0), at) {
+                self.set(at, cell);
+                cell = other;
+            }
+            at = self.after(at);
         }
     }
 
-    /// Vacates the cell at `gap`, then moves up what would no longer be found behind it.
+    /// Vacates the cell at `gap`: what stands behind it moves up, as far as it is not at home.
+    #[inline]
     fn close_gap(&mut self, mut gap: usize) {
         let mut at = self.after(gap);
         while let Some(&cell) = self.cells.get(at)
             && cell != VACANT
+            && self.home(cell.0) != at
         {
-            // The cell may move to the gap where its home is not after the gap.
-            if self.distance(self.home(cell.0), at) >= self.distance(gap, at) {
-                self.set(gap, cell);
-                gap = at;
-            }
+            self.set(gap, cell);
+            gap = at;
             at = self.after(at);
         }
         self.set(gap, VACANT);
@@ -120,7 +135,7 @@ impl IdTable {
         let cells = self.cells.len().saturating_mul(2).max(LEAST_CELLS);
         for (id, slot) in mem::replace(&mut self.cells, vec![VACANT; cells]) {
             if id != 0 {
-                self.add(id, slot);
+                self.add((id, slot));
             }
         }
     }
@@ -152,12 +167,6 @@ impl IdTable {
             *place = cell;
         }
     }
-}
-
-/// The end of a search.
-enum Probe {
-    Found { at: usize, slot: u32 },
-    Vacant { at: usize },
 }
 
 /// How a stream came to be closed (RFC 9113 §5.1: what a later frame on it means depends on that).
