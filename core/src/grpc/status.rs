@@ -168,47 +168,61 @@ impl fmt::Display for Code {
 pub struct Status {
     /// The code.
     pub code: Code,
+    /// Message and details; `None` where both are empty. In a box, since most calls end with OK and nothing more, and
+    /// every call has room for a status.
+    text: Option<Box<Text>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Default)]
+struct Text {
     message: Cow<'static, str>,
     details: Bytes,
 }
+
+static NO_DETAILS: Bytes = Bytes::new();
 
 impl Status {
     /// [`Code::Ok`] without a message. Allocates nothing.
     #[must_use]
     pub const fn ok() -> Self {
-        Self { code: Code::Ok, message: Cow::Borrowed(""), details: Bytes::new() }
+        Self { code: Code::Ok, text: None }
     }
 
     /// A status of any code. A `&'static str` message is not copied.
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: Bytes::new() }
+        let message = message.into();
+        let text = (!message.is_empty()).then(|| Box::new(Text { message, details: Bytes::new() }));
+        Self { code, text }
     }
 
     /// Adds details: a serialized `google.rpc.Status`, sent as `grpc-status-details-bin` (P-21).
     #[must_use]
     pub fn with_details(mut self, details: Bytes) -> Self {
-        self.details = details;
+        if !details.is_empty() || self.text.is_some() {
+            self.text.get_or_insert_default().details = details;
+        }
+        self.text = self.text.filter(|text| !text.message.is_empty() || !text.details.is_empty());
         self
     }
 
     /// The message for people; empty when there is none.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.message
+        self.text.as_ref().map_or("", |text| &text.message)
     }
 
     /// The details; empty when there are none.
     #[must_use]
     pub fn details(&self) -> &Bytes {
-        &self.details
+        self.text.as_ref().map_or(&NO_DETAILS, |text| &text.details)
     }
 
     /// Whether this is OK and nothing else: no message and no details.
     #[must_use]
     #[inline]
     pub fn is_plain_ok(&self) -> bool {
-        self.is_ok() && self.message().is_empty() && self.details().is_empty()
+        self.is_ok() && self.text.is_none()
     }
 
     /// Whether the code is [`Code::Ok`].
@@ -254,7 +268,7 @@ constructors! {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code.name())?;
-        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
+        if self.message().is_empty() { Ok(()) } else { write!(f, ": {}", self.message()) }
     }
 }
 
@@ -262,8 +276,8 @@ impl fmt::Debug for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Status")
             .field("code", &self.code)
-            .field("message", &self.message)
-            .field("details_len", &self.details.len())
+            .field("message", &self.message())
+            .field("details_len", &self.details().len())
             .finish()
     }
 }
@@ -345,6 +359,11 @@ mod tests {
         let status = Status::aborted("x").with_details(Bytes::from_static(b"d"));
         assert_eq!(status.details().as_ref(), b"d");
         assert_ne!(status, Status::aborted("x"));
-        assert!(size_of::<Status>() <= 72, "{}", size_of::<Status>());
+        assert_eq!(status.with_details(Bytes::new()), Status::aborted("x"));
+        assert_eq!(
+            Status::ok().with_details(Bytes::from_static(b"d")).with_details(Bytes::new()),
+            Status::ok()
+        );
+        assert!(size_of::<Status>() <= 16, "{}", size_of::<Status>());
     }
 }

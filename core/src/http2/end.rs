@@ -63,11 +63,12 @@ impl Engine {
     /// Frees the slot of a call that both the wire and the caller are done with.
     #[inline]
     pub(super) fn free_if_done(&mut self, slot: u32) {
-        if self.slots.get(slot).is_some_and(|stream| stream.wire_done && stream.caller_done) {
+        let Some(stream) = self.slots.get(slot) else { return };
+        if stream.wire_done && stream.caller_done {
+            let borrowed = self.borrowed(stream);
             self.eventful.remove(slot);
-            if let Some(stream) = self.slots.remove(slot) {
-                self.repay(&stream);
-            }
+            self.slots.remove(slot);
+            self.repay(borrowed);
         }
     }
 

@@ -138,10 +138,15 @@ impl Engine {
         true
     }
 
+    /// What a stream holds of the pool: the growth of its window, and its loan.
+    #[inline]
+    pub(super) fn borrowed(&self, stream: &Stream) -> u32 {
+        stream.recv_target.saturating_sub(self.config.initial_stream_window).saturating_add(stream.loan)
+    }
+
     /// Gives back what a stream borrowed, at its end.
-    pub(super) fn repay(&mut self, stream: &Stream) {
-        let grown = stream.recv_target.saturating_sub(self.config.initial_stream_window);
-        let borrowed = grown.saturating_add(stream.loan);
+    #[inline]
+    pub(super) fn repay(&mut self, borrowed: u32) {
         if borrowed > 0 {
             self.pool_free = self.pool_free.saturating_add(borrowed);
             self.serve_borrowers();

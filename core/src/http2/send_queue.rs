@@ -27,7 +27,8 @@ impl Item {
 #[derive(Default)]
 pub(crate) struct SendQueue {
     front: Option<Item>,
-    rest: VecDeque<Item>,
+    /// What stands behind it; `None` for as long as nothing ever did.
+    rest: Option<Box<VecDeque<Item>>>,
     /// Octets of `front` that are already gone.
     offset: usize,
     octets: usize,
@@ -57,7 +58,7 @@ impl SendQueue {
         if self.front.is_none() {
             self.front = Some(item);
         } else {
-            self.rest.push_back(item);
+            self.rest.get_or_insert_default().push_back(item);
         }
     }
 
@@ -72,7 +73,7 @@ impl SendQueue {
             write(item, self.offset, n, out);
             count -= n;
             if n == left {
-                self.front = self.rest.pop_front();
+                self.front = self.rest.as_mut().and_then(|rest| rest.pop_front());
                 self.offset = 0;
             } else {
                 self.offset += n;
@@ -83,7 +84,7 @@ impl SendQueue {
     /// Drops everything and tells how many octets that were.
     pub(crate) fn clear(&mut self) -> usize {
         self.front = None;
-        self.rest.clear();
+        self.rest = None;
         self.offset = 0;
         std::mem::take(&mut self.octets)
     }

@@ -189,13 +189,16 @@ impl Slots {
         slot
     }
 
-    pub(crate) fn remove(&mut self, slot: u32) -> Option<Stream> {
-        let entry = self.slots.get_mut(slot as usize)?;
-        let stream = entry.stream.take()?;
-        entry.generation = entry.generation.wrapping_add(1);
-        self.free.push(slot);
-        self.live = self.live.saturating_sub(1);
-        Some(stream)
+    /// Drops the call in `slot`, where it stands.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        if let Some(entry) = self.slots.get_mut(slot as usize)
+            && entry.stream.is_some()
+        {
+            entry.stream = None;
+            entry.generation = entry.generation.wrapping_add(1);
+            self.free.push(slot);
+            self.live = self.live.saturating_sub(1);
+        }
     }
 
     #[inline]

@@ -143,19 +143,28 @@ impl<'a> Value<'a> {
 /// ```
 #[derive(Clone, Default)]
 pub struct Metadata {
-    records: Records,
+    /// `None` where there is no entry. In a box, since most calls have none and every call has room for three.
+    records: Option<Box<Records>>,
 }
 
 impl Metadata {
     /// No entries. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { records: Records::new() }
+        Self { records: None }
     }
 
     /// Takes over records that a head parser has written.
     pub(super) fn from_records(octets: Bytes, count: u32) -> Self {
-        Self { records: Records::shared(octets, count) }
+        Self { records: (count > 0).then(|| Box::new(Records::shared(octets, count))) }
+    }
+
+    fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.records.iter().flat_map(|records| records.iter())
+    }
+
+    fn records_mut(&mut self) -> &mut Records {
+        self.records.get_or_insert_default()
     }
 
     /// Adds a text entry.
@@ -164,7 +173,7 @@ impl Metadata {
     /// [`MetadataError`]; nothing is added then.
     pub fn append(&mut self, name: &str, value: &str) -> Result<(), MetadataError> {
         check_text(name, value)?;
-        self.records.push(name.as_bytes(), value.as_bytes(), false);
+        self.records_mut().push(name.as_bytes(), value.as_bytes(), false);
         Ok(())
     }
 
@@ -174,7 +183,7 @@ impl Metadata {
     /// [`MetadataError`]; nothing is added then.
     pub fn append_sensitive(&mut self, name: &str, value: &str) -> Result<(), MetadataError> {
         check_text(name, value)?;
-        self.records.push(name.as_bytes(), value.as_bytes(), true);
+        self.records_mut().push(name.as_bytes(), value.as_bytes(), true);
         Ok(())
     }
 
@@ -184,7 +193,7 @@ impl Metadata {
     /// [`MetadataError`]; nothing is added then.
     pub fn append_bin(&mut self, name: &str, value: &[u8]) -> Result<(), MetadataError> {
         check_binary(name, value)?;
-        self.records.push(name.as_bytes(), value, false);
+        self.records_mut().push(name.as_bytes(), value, false);
         Ok(())
     }
 
@@ -195,7 +204,7 @@ impl Metadata {
     pub fn insert(&mut self, name: &str, value: &str) -> Result<(), MetadataError> {
         check_text(name, value)?;
         self.remove(name);
-        self.records.push(name.as_bytes(), value.as_bytes(), false);
+        self.records_mut().push(name.as_bytes(), value.as_bytes(), false);
         Ok(())
     }
 
@@ -206,7 +215,7 @@ impl Metadata {
     pub fn insert_bin(&mut self, name: &str, value: &[u8]) -> Result<(), MetadataError> {
         check_binary(name, value)?;
         self.remove(name);
-        self.records.push(name.as_bytes(), value, false);
+        self.records_mut().push(name.as_bytes(), value, false);
         Ok(())
     }
 
@@ -233,7 +242,7 @@ impl Metadata {
 
     /// All values of a name, in order.
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.records.iter().filter(move |record| record.name == name.as_bytes()).map(|record| record.value)
+        self.records().filter(move |record| record.name == name.as_bytes()).map(|record| record.value)
     }
 
     /// Removes all entries of a name and says how many there were.
@@ -241,12 +250,12 @@ impl Metadata {
         if self.get(name).is_none() {
             return 0;
         }
-        self.records.retain(|record| record.name != name.as_bytes())
+        self.records_mut().retain(|record| record.name != name.as_bytes())
     }
 
     /// All entries, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
-        self.records.iter().map(|record| {
+        self.records().map(|record| {
             let value =
                 if is_bin(record.name) { Value::Binary(record.value) } else { Value::Ascii(record.value) };
             // Names are ASCII, whichever way they came in.
@@ -257,7 +266,7 @@ impl Metadata {
     /// The number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.records.as_ref().map_or(0, |records| records.len())
     }
 
     /// Whether there is no entry.
@@ -268,19 +277,23 @@ impl Metadata {
 
     /// Removes all entries and keeps the memory for the next.
     pub fn clear(&mut self) {
-        self.records.clear();
+        if let Some(records) = &mut self.records {
+            records.clear();
+        }
     }
 
     /// Adds all entries of `other` behind these.
     pub fn merge(&mut self, other: &Self) {
-        self.records.append(&other.records);
+        if let Some(records) = &other.records {
+            self.records_mut().append(records);
+        }
     }
 
     /// The size of the entries as HTTP/2 counts it (RFC 9113 §6.5.2): name, value and 32 for each, in octets. Binary
     /// values count as they travel, in base64 (P-45).
     #[must_use]
     pub fn list_size(&self) -> usize {
-        self.records.iter().fold(0, |size, record| size.saturating_add(wire_size(record)))
+        self.records().fold(0, |size, record| size.saturating_add(wire_size(record)))
     }
 
     /// Adds a received field.
@@ -293,7 +306,7 @@ impl Metadata {
     pub fn push_received(&mut self, name: &[u8], value: &[u8]) -> Result<(), ReceivedError> {
         field::check_name(name)?;
         field::check_value(value)?;
-        let (octets, count) = self.records.writer();
+        let (octets, count) = self.records_mut().writer();
         push_field(octets, count, name, value)
     }
 
@@ -301,7 +314,7 @@ impl Metadata {
     ///
     /// The last argument of `f` says whether HPACK must never index the field.
     pub fn for_each_wire(&self, scratch: &mut Vec<u8>, mut f: impl FnMut(&[u8], &[u8], bool)) {
-        for record in self.records.iter() {
+        for record in self.records() {
             if is_bin(record.name) {
                 scratch.clear();
                 base64::encode(record.value, scratch);
@@ -327,7 +340,7 @@ impl std::fmt::Debug for Metadata {
     /// Sensitive values are not shown.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut map = f.debug_map();
-        for record in self.records.iter() {
+        for record in self.records() {
             let name = String::from_utf8_lossy(record.name);
             if record.sensitive {
                 map.entry(&name, &"(sensitive)");

@@ -29,10 +29,6 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) const fn new() -> Self {
-        Self { owned: Vec::new(), shared: Bytes::new(), count: 0 }
-    }
-
     pub(super) fn shared(octets: Bytes, count: u32) -> Self {
         Self { owned: Vec::new(), shared: octets, count }
     }

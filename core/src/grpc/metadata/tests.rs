@@ -153,7 +153,7 @@ fn received_fields() {
 fn shared_records_are_copied_when_they_change() {
     let mut source = Metadata::new();
     source.append("a", "1").unwrap();
-    let octets = source.records.writer().0.clone();
+    let octets = source.records_mut().writer().0.clone();
     let mut shared = Metadata::from_records(Bytes::from(octets), 1);
     let kept = shared.clone();
     shared.append("b", "2").unwrap();
