@@ -47,7 +47,7 @@ fn requests(pair: &mut Pair) -> Vec<CallId> {
 fn answers_to_many_cancelled_calls_do_not_cost_the_connection() {
     let mut pair = roomy();
     let calls: Vec<CallId> = (0..MANY).map(|_| pair.start(Shape::BIDI)).collect();
-    pair.to_server();
+    pair.carry_up();
     for call in requests(&mut pair) {
         pair.server.send_message(call, Bytes::from_static(&[7; 1000]), false).unwrap();
         pair.server.finish(call, Status::ok(), Metadata::new()).unwrap();
@@ -66,7 +66,7 @@ fn answers_to_many_cancelled_calls_do_not_cost_the_connection() {
 fn messages_to_many_calls_that_the_server_ended_early_do_not_cost_the_connection() {
     let mut pair = roomy();
     let calls: Vec<CallId> = (0..MANY).map(|_| pair.start(Shape::CLIENT_STREAMING)).collect();
-    pair.to_server();
+    pair.carry_up();
     // The server's early statuses (P-31) cross the client's messages.
     for call in requests(&mut pair) {
         pair.server.finish(call, Status::permission_denied("no"), Metadata::new()).unwrap();
@@ -75,7 +75,7 @@ fn messages_to_many_calls_that_the_server_ended_early_do_not_cost_the_connection
     for call in &calls {
         pair.client.send_message(*call, Bytes::from_static(&[7; 1000]), false).unwrap();
     }
-    pair.to_server();
+    pair.carry_up();
     pair.exchange();
     for call in calls {
         assert!(!pair.outcome(call).status.is_ok());

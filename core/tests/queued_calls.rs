@@ -26,7 +26,7 @@ fn a_call_cancelled_while_it_holds_the_free_stream_lets_the_next_one_start() {
     let [first, second, third] = [0; 3].map(|_| pair.start(Shape::BIDI));
     let call = pair.accept(Shape::BIDI);
     pair.server.finish(call, Status::ok(), Metadata::new()).unwrap();
-    pair.to_client();
+    pair.carry_down();
     assert!(matches!(pair.server.poll_event(), Some(Event::Ended(..))));
     assert!(pair.outcome(first).status.is_ok());
     // The stream that is free now is `second`'s, which has not been written.

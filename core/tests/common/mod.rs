@@ -70,11 +70,11 @@ impl Pair {
 
     /// Carries octets both ways until there are none.
     pub fn exchange(&mut self) {
-        while self.to_server() + self.to_client() > 0 {}
+        while self.carry_up() + self.carry_down() > 0 {}
     }
 
     /// Carries what the client has written, and says how much of it the server took.
-    pub fn to_server(&mut self) -> usize {
+    pub fn carry_up(&mut self) -> usize {
         self.up.unsplit(written(&mut self.client, self.now));
         let octets = self.up.len();
         feed(&mut self.server, self.now, &mut self.up);
@@ -82,7 +82,7 @@ impl Pair {
     }
 
     /// Carries what the server has written, and says how much of it the client took.
-    pub fn to_client(&mut self) -> usize {
+    pub fn carry_down(&mut self) -> usize {
         self.down.unsplit(written(&mut self.server, self.now));
         let octets = self.down.len();
         feed(&mut self.client, self.now, &mut self.down);
