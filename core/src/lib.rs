@@ -20,7 +20,14 @@ pub(crate) mod http2;
 pub mod machine;
 pub mod time;
 
+pub use call::client::{
+    BidiCall, ClientHandle, ClientStreamingCall, Received, Reply, ServerStreamingCall, UnaryCall,
+};
 pub use call::connection::{Client, Connection, Role, Server};
+pub use call::server::{
+    Asked, BidiHandler, ClientStreamingHandler, ServerHandle, ServerStreamingHandler, UnaryHandler,
+};
+pub use call::typed::{Answered, Answering, HalfClosed, Many, One, Open, Refused, Unanswered};
 pub use call::types::{
     CallId, Cardinality, Cause, Event, HalfStates, Initiator, Message, Outcome, Recv, Request, Sent, Shape,
 };

@@ -98,7 +98,7 @@ impl Role for Server {}
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Connection<R: Role> {
-    engine: Engine,
+    pub(super) engine: Engine,
     role: PhantomData<R>,
 }
 
@@ -197,8 +197,8 @@ impl<R: Role> Connection<R> {
     /// [`Misuse::NotWritable`] when the call's or the connection's send buffer is full (an [`Event::Writable`]
     /// follows), [`Misuse::MessageTooLarge`], or an order that the call's state does not allow.
     #[inline]
-    pub fn send_message(&mut self, call: CallId, payload: Bytes, compress: bool) -> Result<Sent, Misuse> {
-        self.engine.send_message(call, payload, compress)
+    pub fn send_message(&mut self, call: CallId, mut payload: Bytes, compress: bool) -> Result<Sent, Misuse> {
+        self.engine.send_message(call, &mut payload, compress)
     }
 
     /// Whether [`send_message`](Self::send_message) would take a message now.
@@ -333,9 +333,10 @@ impl Connection<Server> {
     ///
     /// # Errors
     ///
-    /// [`Misuse::HeadersTwice`], [`Misuse::AfterStatus`], [`Misuse::CallEnded`], [`Misuse::UnknownCall`].
-    pub fn send_headers(&mut self, call: CallId, metadata: Metadata) -> Result<(), Misuse> {
-        self.engine.send_headers(call, metadata)
+    /// [`Misuse::HeaderListTooLarge`] when the client says that it takes less (P-45), [`Misuse::HeadersTwice`],
+    /// [`Misuse::AfterStatus`], [`Misuse::CallEnded`], [`Misuse::UnknownCall`].
+    pub fn send_headers(&mut self, call: CallId, mut metadata: Metadata) -> Result<(), Misuse> {
+        self.engine.send_headers(call, &mut metadata)
     }
 
     /// Ends the call with its status, behind the messages that are queued: in trailers, or as Trailers-Only when

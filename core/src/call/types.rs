@@ -94,6 +94,14 @@ impl Request {
     }
 }
 
+impl From<&'static str> for Request {
+    /// A call to this path, bidirectional until an opening such as
+    /// [`unary`](crate::Connection::unary) says what it is.
+    fn from(path: &'static str) -> Self {
+        Self::new(path, Shape::BIDI)
+    }
+}
+
 /// A message as it came off the wire, decompressed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {

@@ -147,6 +147,12 @@ pub(super) fn codec_name(encoding: Option<Encoding>) -> Option<Encoding> {
 
 impl Engine {
     pub(crate) fn start(&mut self, now: Time, request: Request) -> Result<CallId, Misuse> {
+        self.admit(now, &request)?;
+        Ok(self.open(request))
+    }
+
+    /// Whether `request` may be started.
+    pub(crate) fn admit(&mut self, now: Time, request: &Request) -> Result<(), Misuse> {
         self.advance_clock(now);
         match self.lifecycle {
             Lifecycle::Running => {}
@@ -167,7 +173,12 @@ impl Engine {
         if queued >= limit {
             return Err(Misuse::TooManyQueuedCalls { queued: queued as usize, limit: limit as usize });
         }
-        let (shape, deadline) = (request.shape, request.deadline);
+        Ok(())
+    }
+
+    /// Starts a request that has been admitted.
+    pub(crate) fn open(&mut self, request: Request) -> CallId {
+        let (shape, deadline, encoding) = (request.shape, request.deadline, codec_name(request.encoding));
         let side = Side::Client(ClientCall {
             send: ClientSend::Queued,
             recv: ClientRecv::AwaitHeaders,
@@ -192,7 +203,7 @@ impl Engine {
             self.waiting.push_back(slot);
         }
         self.clock.call_started(&self.config);
-        Ok(self.slots.call_id(slot))
+        self.slots.call_id(slot)
     }
 
     fn find(&mut self, call: CallId) -> Result<(u32, &mut Stream), Misuse> {
@@ -246,10 +257,11 @@ impl Engine {
         self.look(call).is_ok_and(|stream| stream.check_message().is_ok() && self.send_room(stream).is_ok())
     }
 
+    /// Takes `payload`, unless it is refused.
     pub(crate) fn send_message(
         &mut self,
         call: CallId,
-        payload: Bytes,
+        payload: &mut Bytes,
         compress: bool,
     ) -> Result<Sent, Misuse> {
         let slot = self.slots.check(call)?;
@@ -265,8 +277,8 @@ impl Engine {
         }
         let encoding = stream.encoding.filter(|_| compress);
         let payload = match encoding {
-            Some(encoding) => self.compress(encoding, &payload)?,
-            None => payload,
+            Some(encoding) => self.compress(encoding, payload)?,
+            None => std::mem::take(payload),
         };
         let Some(stream) = self.slots.get_mut(slot) else { return Err(Misuse::UnknownCall) };
         let before = stream.queue.octets();
@@ -395,15 +407,20 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn send_headers(&mut self, call: CallId, metadata: Metadata) -> Result<(), Misuse> {
+    /// Takes `metadata`, unless it is refused.
+    pub(crate) fn send_headers(&mut self, call: CallId, metadata: &mut Metadata) -> Result<(), Misuse> {
+        let encoding = self.look(call)?.encoding;
+        let (size, limit) = (self.response_list_size(encoding, metadata), self.peer.max_header_list as usize);
         let (slot, stream) = self.find(call)?;
         let Side::Server(call) = &mut stream.side else { return Err(Misuse::UnknownCall) };
         match call.send.step(ServerSendInput::Headers) {
+            // P-45: a client that says how much it takes need not be sent more.
+            Step::To(_) if size > limit => return Err(Misuse::HeaderListTooLarge { size, limit }),
             Step::To(next) => call.send = next,
             Step::Misuse(misuse) => return Err(misuse),
             _ => {}
         }
-        call.head = ServerHead::Ready(metadata);
+        call.head = ServerHead::Ready(std::mem::take(metadata));
         self.schedule(slot);
         Ok(())
     }

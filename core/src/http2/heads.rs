@@ -262,11 +262,7 @@ impl Engine {
         } else {
             encoder.begin(out);
             let from = out.len();
-            let fields = ResponseFields {
-                content_subtype: None,
-                encoding: encoding.map(Encoding::as_str),
-                accept_encoding: accept_encoding(&self.config),
-            };
+            let fields = response_fields(&self.config, encoding);
             write_response_head(&fields, &NO_METADATA, &mut self.scratch, |name, value, hint| {
                 encoder.field(name, value, indexing(hint), out);
             });
@@ -279,6 +275,16 @@ impl Engine {
         });
         frame.finish(out, id, false, self.peer.max_frame_size as usize);
         self.clock.data_sent();
+    }
+
+    /// The size of response headers as a header list (RFC 9113 §6.5.2).
+    pub(super) fn response_list_size(&mut self, encoding: Option<Encoding>, metadata: &Metadata) -> usize {
+        let fields = response_fields(&self.config, encoding);
+        let mut size = metadata.list_size();
+        write_response_head(&fields, &NO_METADATA, &mut self.scratch, |name, value, _| {
+            size = size.saturating_add(name.len() + value.len() + FIELD_OVERHEAD);
+        });
+        size
     }
 
     /// The head of an answer to a request that is not gRPC's (P-2, P-8): a plain text body follows, then trailers.
@@ -317,10 +323,7 @@ impl Engine {
             let write = |name: &[u8], value: &[u8], hint| encoder.field(name, value, indexing(hint), out);
             // P-45: the writers shorten what is over the peer's limit; the code always goes.
             if trailers_only {
-                let fields = ResponseFields {
-                    accept_encoding: accept_encoding(&self.config),
-                    ..ResponseFields::default()
-                };
+                let fields = response_fields(&self.config, None);
                 write_trailers_only(200, &fields, (status, metadata), limit, &mut self.scratch, write);
             } else {
                 write_trailers(status, metadata, limit, &mut self.scratch, write);
@@ -344,6 +347,14 @@ const TIMEOUT_SIZE: usize = "grpc-timeout".len() + 9 + FIELD_OVERHEAD;
 fn accept_encoding(config: &Config) -> Option<&str> {
     let names = config.codecs.accept_encoding();
     (names != "identity").then_some(names)
+}
+
+fn response_fields(config: &Config, encoding: Option<Encoding>) -> ResponseFields<'_> {
+    ResponseFields {
+        content_subtype: None,
+        encoding: encoding.map(Encoding::as_str),
+        accept_encoding: accept_encoding(config),
+    }
 }
 
 /// The fields of a request that are the same for every call of its kind.

@@ -1,0 +1,425 @@
+//! A client's calls as typed handles: one type, `ClientHandle<Requests, Responses, Sending>`, for all four call types.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::connection::{Client, Connection};
+use super::typed::{Count, Counted, HalfClosed, Many, One, Open, Refused, SendingHalf};
+use crate::call::types::{CallId, HalfStates, Message, Outcome, Recv, Request, Sent, Shape};
+use crate::error::Misuse;
+use crate::grpc::head::ResponseHead;
+use crate::grpc::status::Code;
+use crate::time::Time;
+
+/// One call of a client. `Requests` and `Responses` say how many messages go each way, [`One`] or [`Many`]; `Sending`
+/// what may still be sent, [`Open`] or [`HalfClosed`].
+///
+/// A handle is a [`CallId`] that knows what may be ordered next, and costs no more. It borrows no connection: each
+/// method takes the connection that opened the call, so any number of calls are alive at once. What the types cannot
+/// rule out, because the server decides it, is a [`Misuse`] that changes nothing.
+///
+/// Dropping a handle does not end its call, which cannot be reached from here: take its end by `recv`, or give it up
+/// by [`release`](Self::release).
+///
+/// # Orders that do not compile
+///
+/// A second request on a call that takes one (P-73):
+///
+/// ```compile_fail,E0382
+/// # use halfclose::{Client, Connection, Misuse, Time};
+/// fn twice(client: &mut Connection<Client>, now: Time) -> Result<(), Misuse> {
+///     let call = client.unary(now, "/demo.Echo/Unary")?;
+///     let _first = call.send(client, "one".into())?;
+///     let _second = call.send(client, "two".into())?; // `call` was used up by the first
+///     Ok(())
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use halfclose::{Client, Connection, Misuse, Time};
+/// fn twice(client: &mut Connection<Client>, now: Time) -> Result<(), Misuse> {
+///     let call = client.server_streaming(now, "/demo.Echo/Down")?.send(client, "one".into())?;
+///     call.send(client, "two".into())?; // half-closed by the first
+///     Ok(())
+/// }
+/// ```
+///
+/// A message or a second half-close after the half-close (P-80):
+///
+/// ```compile_fail,E0382
+/// # use halfclose::{Client, Connection, Misuse, Time};
+/// fn late(client: &mut Connection<Client>, now: Time) -> Result<(), Misuse> {
+///     let mut call = client.bidi(now, "/demo.Echo/Bidi")?;
+///     let _closed = call.close_send(client);
+///     call.send(client, "late".into())?; // `call` was used up by the half-close
+///     Ok(())
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use halfclose::{Client, Connection, Misuse, Time};
+/// fn twice(client: &mut Connection<Client>, now: Time) -> Result<(), Misuse> {
+///     let call = client.client_streaming(now, "/demo.Echo/Up")?.close_send(client);
+///     call.close_send(client); // a half-closed call has no such method
+///     Ok(())
+/// }
+/// ```
+///
+/// A half-close without the one request that the method takes (P-72):
+///
+/// ```compile_fail,E0599
+/// # use halfclose::{Client, Connection, Misuse, Time};
+/// fn none(client: &mut Connection<Client>, now: Time) -> Result<(), Misuse> {
+///     client.unary(now, "/demo.Echo/Unary")?.close_send(client);
+///     Ok(())
+/// }
+/// ```
+///
+/// Opening a call on a server:
+///
+/// ```compile_fail,E0599
+/// # use halfclose::{Connection, Misuse, Server, Time};
+/// fn open(server: &mut Connection<Server>, now: Time) -> Result<(), Misuse> {
+///     server.unary(now, "/demo.Echo/Unary")?;
+///     Ok(())
+/// }
+/// ```
+///
+/// Anything after the call was given up:
+///
+/// ```compile_fail,E0382
+/// # use halfclose::{Client, Connection, Misuse, Time};
+/// fn late(client: &mut Connection<Client>, now: Time) -> Result<(), Misuse> {
+///     let mut call = client.bidi(now, "/demo.Echo/Bidi")?;
+///     call.release(client);
+///     call.recv(client)?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "dropping a handle does not end its call: take its end by `recv`, or `release` it"]
+pub struct ClientHandle<Requests: Count, Responses: Count, Sending: SendingHalf = Open> {
+    id: CallId,
+    /// The one response, until the status says that it counts.
+    held: Responses::Held,
+    types: PhantomData<(Requests, Sending)>,
+}
+
+/// A client's unary call.
+pub type UnaryCall<Sending = Open> = ClientHandle<One, One, Sending>;
+/// A client's client-streaming call.
+pub type ClientStreamingCall<Sending = Open> = ClientHandle<Many, One, Sending>;
+/// A client's server-streaming call.
+pub type ServerStreamingCall<Sending = Open> = ClientHandle<One, Many, Sending>;
+/// A client's bidirectional call.
+pub type BidiCall<Sending = Open> = ClientHandle<Many, Many, Sending>;
+
+/// What [`recv`](ClientHandle::recv) found on a call with many responses.
+#[derive(Debug)]
+pub enum Received {
+    /// The next message. Taking it returns its window credit to the server.
+    Message(Message),
+    /// Nothing yet: an [`Event::Readable`](crate::Event::Readable) will come when there is.
+    Pending,
+    /// The call is over, with this outcome (P-87). Said once: the handle is stale from here on.
+    End(Outcome),
+}
+
+/// What [`recv`](ClientHandle::recv) found on a call with one response: the whole answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// The response; there if and only if the status is OK (P-70, P-74).
+    pub message: Option<Message>,
+    /// How the call ended.
+    pub outcome: Outcome,
+}
+
+impl Reply {
+    /// The response, or how the call failed.
+    ///
+    /// # Errors
+    ///
+    /// The outcome, where its status is not OK.
+    #[allow(clippy::result_large_err, reason = "the outcome of a call is not an error path to be kept small")]
+    pub fn into_result(self) -> Result<Message, Outcome> {
+        self.message.ok_or(self.outcome)
+    }
+}
+
+/// Opening calls. The request's own shape is set to that of the method.
+///
+/// # Errors
+///
+/// As [`start`](Connection::start), with the request given back.
+#[allow(clippy::result_large_err, reason = "the request is given back whole")]
+impl Connection<Client> {
+    /// Opens a unary call: one request, one response.
+    ///
+    /// ```
+    /// use halfclose::{Client, Config, Connection, Seed, Time};
+    ///
+    /// let mut client = Connection::<Client>::new(Config::client(), Seed(1), Time::ZERO);
+    /// let call = client.unary(Time::ZERO, "/demo.Echo/Unary")?;
+    /// let mut call = call.send(&mut client, "hello".into())?;
+    /// assert!(call.recv(&mut client)?.is_none(), "the answer is still to come");
+    /// # Ok::<(), halfclose::Misuse>(())
+    /// ```
+    #[inline]
+    pub fn unary(&mut self, now: Time, request: impl Into<Request>) -> Result<UnaryCall, Refused<Request>> {
+        self.open(now, request.into())
+    }
+
+    /// Opens a client-streaming call: many requests, one response.
+    ///
+    /// ```
+    /// use halfclose::{Client, Config, Connection, Seed, Time};
+    ///
+    /// let mut client = Connection::<Client>::new(Config::client(), Seed(1), Time::ZERO);
+    /// let mut call = client.client_streaming(Time::ZERO, "/demo.Echo/Up")?;
+    /// call.send(&mut client, "one".into())?;
+    /// call.send(&mut client, "two".into())?;
+    /// let mut call = call.close_send(&mut client);
+    /// assert!(call.recv(&mut client)?.is_none(), "the answer is still to come");
+    /// # Ok::<(), halfclose::Misuse>(())
+    /// ```
+    #[inline]
+    pub fn client_streaming(
+        &mut self,
+        now: Time,
+        request: impl Into<Request>,
+    ) -> Result<ClientStreamingCall, Refused<Request>> {
+        self.open(now, request.into())
+    }
+
+    /// Opens a server-streaming call: one request, many responses.
+    ///
+    /// ```
+    /// use halfclose::{Client, Config, Connection, Received, Seed, Time};
+    ///
+    /// let mut client = Connection::<Client>::new(Config::client(), Seed(1), Time::ZERO);
+    /// let call = client.server_streaming(Time::ZERO, "/demo.Echo/Down")?;
+    /// let mut call = call.send(&mut client, "all".into())?;
+    /// assert!(matches!(call.recv(&mut client)?, Received::Pending));
+    /// # Ok::<(), halfclose::Misuse>(())
+    /// ```
+    #[inline]
+    pub fn server_streaming(
+        &mut self,
+        now: Time,
+        request: impl Into<Request>,
+    ) -> Result<ServerStreamingCall, Refused<Request>> {
+        self.open(now, request.into())
+    }
+
+    /// Opens a bidirectional call: many requests, many responses, in any interleaving.
+    ///
+    /// ```
+    /// use halfclose::{Client, Config, Connection, Received, Seed, Time};
+    ///
+    /// let mut client = Connection::<Client>::new(Config::client(), Seed(1), Time::ZERO);
+    /// let mut call = client.bidi(Time::ZERO, "/demo.Echo/Bidi")?;
+    /// call.send(&mut client, "one".into())?;
+    /// assert!(matches!(call.recv(&mut client)?, Received::Pending));
+    /// call.send(&mut client, "two".into())?;
+    /// let call = call.close_send(&mut client);
+    /// call.release(&mut client);
+    /// # Ok::<(), halfclose::Misuse>(())
+    /// ```
+    #[inline]
+    pub fn bidi(&mut self, now: Time, request: impl Into<Request>) -> Result<BidiCall, Refused<Request>> {
+        self.open(now, request.into())
+    }
+
+    fn open<Requests: Count, Responses: Count>(
+        &mut self,
+        now: Time,
+        mut request: Request,
+    ) -> Result<ClientHandle<Requests, Responses>, Refused<Request>> {
+        request.shape =
+            Shape { requests: Requests::CARDINALITY, responses: <Responses as Counted>::CARDINALITY };
+        match self.engine.admit(now, &request) {
+            Ok(()) => Ok(ClientHandle::new(self.engine.open(request))),
+            Err(reason) => Err(Refused::new(reason, request)),
+        }
+    }
+}
+
+impl<Requests: Count, Responses: Count, Sending: SendingHalf> ClientHandle<Requests, Responses, Sending> {
+    fn new(id: CallId) -> Self {
+        Self { id, held: <Responses as Counted>::Held::default(), types: PhantomData }
+    }
+
+    fn half_closed(self) -> ClientHandle<Requests, Responses, HalfClosed> {
+        ClientHandle { id: self.id, held: self.held, types: PhantomData }
+    }
+
+    /// The call's id, by which events name it and the dynamic methods of [`Connection`] take it.
+    #[must_use]
+    pub fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// The response headers, once [`Event::Response`](crate::Event::Response) told of them.
+    #[must_use]
+    pub fn response<'c>(&self, client: &'c Connection<Client>) -> Option<&'c Arc<ResponseHead>> {
+        client.response(self.id)
+    }
+
+    /// The states of both halves.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`] once the end was taken.
+    pub fn states(&self, client: &Connection<Client>) -> Result<HalfStates, Misuse> {
+        client.states(self.id)
+    }
+
+    /// Ends the call at once with RST_STREAM(CANCEL), or with nothing if nothing had gone out (P-82, P-83); `recv` then
+    /// gives the outcome CANCELLED. The first end wins (P-89): a call that has ended keeps its outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`] once the end was taken.
+    pub fn cancel(&mut self, client: &mut Connection<Client>) -> Result<(), Misuse> {
+        client.cancel(self.id)
+    }
+
+    /// Gives the call up: it is cancelled if it has not ended, and nobody takes its outcome.
+    pub fn release(self, client: &mut Connection<Client>) {
+        client.release(self.id);
+    }
+}
+
+#[allow(clippy::result_large_err, reason = "the handle and the message are given back")]
+impl<Responses: Count> ClientHandle<One, Responses, Open> {
+    /// Sends the one request and half-closes (P-17), in one frame where it fits. It is compressed if the call has an
+    /// encoding.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_message`](Connection::send_message), with the handle and the message given back.
+    #[inline]
+    pub fn send(
+        self,
+        client: &mut Connection<Client>,
+        message: Bytes,
+    ) -> Result<ClientHandle<One, Responses, HalfClosed>, Refused<(Self, Bytes)>> {
+        self.send_once(client, message, true)
+    }
+
+    /// As [`send`](Self::send), but the message goes as it is, whatever the call's encoding.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_uncompressed(
+        self,
+        client: &mut Connection<Client>,
+        message: Bytes,
+    ) -> Result<ClientHandle<One, Responses, HalfClosed>, Refused<(Self, Bytes)>> {
+        self.send_once(client, message, false)
+    }
+
+    fn send_once(
+        self,
+        client: &mut Connection<Client>,
+        mut message: Bytes,
+        compress: bool,
+    ) -> Result<ClientHandle<One, Responses, HalfClosed>, Refused<(Self, Bytes)>> {
+        match client.engine.send_message(self.id, &mut message, compress) {
+            Ok(_) => {
+                // The message was taken, so the half-close that follows it is legal.
+                let _ = client.half_close(self.id);
+                Ok(self.half_closed())
+            }
+            Err(reason) => Err(Refused::new(reason, (self, message))),
+        }
+    }
+}
+
+impl<Responses: Count> ClientHandle<Many, Responses, Open> {
+    /// Sends a request. It is compressed if the call has an encoding. [`Sent::Full`] asks for one
+    /// [`Event::Writable`](crate::Event::Writable) before the next one.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_message`](Connection::send_message), with the message given back. [`Misuse::CallEnded`] says that the
+    /// server has ended the call; its status comes from `recv` (P-88).
+    #[inline]
+    pub fn send(&mut self, client: &mut Connection<Client>, message: Bytes) -> Result<Sent, Refused<Bytes>> {
+        self.send_one_of_many(client, message, true)
+    }
+
+    /// As [`send`](Self::send), but the message goes as it is, whatever the call's encoding.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_uncompressed(
+        &mut self,
+        client: &mut Connection<Client>,
+        message: Bytes,
+    ) -> Result<Sent, Refused<Bytes>> {
+        self.send_one_of_many(client, message, false)
+    }
+
+    fn send_one_of_many(
+        &mut self,
+        client: &mut Connection<Client>,
+        mut message: Bytes,
+        compress: bool,
+    ) -> Result<Sent, Refused<Bytes>> {
+        client
+            .engine
+            .send_message(self.id, &mut message, compress)
+            .map_err(|reason| Refused::new(reason, message))
+    }
+
+    /// Half-closes: no more requests will be sent; responses go on (P-17, P-80). On a call that the server has ended
+    /// there is nothing left to close, and `recv` has the outcome.
+    #[inline]
+    pub fn close_send(self, client: &mut Connection<Client>) -> ClientHandle<Many, Responses, HalfClosed> {
+        let _ = client.half_close(self.id);
+        self.half_closed()
+    }
+}
+
+impl<Requests: Count, Sending: SendingHalf> ClientHandle<Requests, Many, Sending> {
+    /// Takes the next response, or the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`] once the end was taken.
+    #[inline]
+    pub fn recv(&mut self, client: &mut Connection<Client>) -> Result<Received, Misuse> {
+        Ok(match client.recv(self.id)? {
+            Recv::Message(message) => Received::Message(message),
+            // A server half-closes by its trailers, which are the end.
+            Recv::Pending | Recv::HalfClosed => Received::Pending,
+            Recv::End(outcome) => Received::End(outcome),
+        })
+    }
+}
+
+impl<Requests: Count, Sending: SendingHalf> ClientHandle<Requests, One, Sending> {
+    /// Takes the answer, once it is whole: the response counts only when its status is there (P-74). `None` asks for
+    /// one [`Event::Readable`](crate::Event::Readable).
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`] once the answer was taken.
+    pub fn recv(&mut self, client: &mut Connection<Client>) -> Result<Option<Reply>, Misuse> {
+        loop {
+            match client.recv(self.id)? {
+                Recv::Message(message) => self.held = Some(message),
+                Recv::Pending | Recv::HalfClosed => return Ok(None),
+                Recv::End(outcome) => {
+                    let message = self.held.take().filter(|_| outcome.status.code == Code::Ok);
+                    return Ok(Some(Reply { message, outcome }));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! A server's calls as typed handles: one type, `ServerHandle<Requests, Responses, Answer>`, for all four call types.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::connection::{Connection, Server};
+use super::typed::{Answered, Answering, AnsweringHalf, Count, Counted, Many, One, Refused, Unanswered};
+use crate::call::types::{CallId, HalfStates, Message, Recv, Sent, Shape};
+use crate::error::Misuse;
+use crate::grpc::encoding::Encoding;
+use crate::grpc::head::RequestHead;
+use crate::grpc::metadata::Metadata;
+use crate::grpc::status::Status;
+
+/// One call of a server. `Requests` and `Responses` say how many messages go each way, [`One`] or [`Many`]; `Answer`
+/// what has been sent: [`Unanswered`], [`Answering`] or [`Answered`].
+///
+/// A handle is a [`CallId`] that knows what may be ordered next, and costs no more. It borrows no connection: each
+/// method takes the connection that the call came on, so any number of calls are alive at once. What the types cannot
+/// rule out, because the client decides it, is a [`Misuse`] that changes nothing: after
+/// [`Event::Ended`](crate::Event::Ended) the handle is stale and may be dropped. Before that, dropping a handle leaves
+/// its client without an answer: end every call by [`finish`](Self::finish), `send_and_close` or
+/// [`cancel`](Self::cancel).
+///
+/// # Orders that do not compile
+///
+/// The status twice (P-87):
+///
+/// ```compile_fail,E0382
+/// # use halfclose::{BidiHandler, Connection, Metadata, Misuse, Server, Status};
+/// fn twice(server: &mut Connection<Server>, call: BidiHandler) -> Result<(), Misuse> {
+///     call.finish(server, Status::ok(), Metadata::new())?;
+///     call.finish(server, Status::ok(), Metadata::new()) // `call` was used up by the first
+/// }
+/// ```
+///
+/// A message after the status:
+///
+/// ```compile_fail,E0382
+/// # use halfclose::{Answering, BidiHandler, Connection, Metadata, Misuse, Server, Status};
+/// fn late(server: &mut Connection<Server>, mut call: BidiHandler<Answering>) -> Result<(), Misuse> {
+///     call.finish(server, Status::ok(), Metadata::new())?;
+///     call.send(server, "late".into())?; // `call` was used up by the status
+///     Ok(())
+/// }
+/// ```
+///
+/// Response headers after a message, or twice (P-32):
+///
+/// ```compile_fail,E0599
+/// # use halfclose::{Answering, BidiHandler, Connection, Metadata, Misuse, Server};
+/// fn late(server: &mut Connection<Server>, mut call: BidiHandler<Answering>) -> Result<(), Misuse> {
+///     call.send(server, "first".into())?;
+///     call.send_headers(server, Metadata::new())?; // only an unanswered call has this method
+///     Ok(())
+/// }
+/// ```
+///
+/// A message before the response headers are settled, to which headers could still be added:
+///
+/// ```compile_fail,E0599
+/// # use halfclose::{BidiHandler, Connection, Misuse, Server};
+/// fn early(server: &mut Connection<Server>, mut call: BidiHandler) -> Result<(), Misuse> {
+///     call.send(server, "first".into())?; // `send_headers` or `without_metadata` comes first
+///     Ok(())
+/// }
+/// ```
+///
+/// A second response where the method gives one (P-71):
+///
+/// ```compile_fail,E0382
+/// # use halfclose::{Answering, Connection, Misuse, Server, UnaryHandler};
+/// fn twice(server: &mut Connection<Server>, call: UnaryHandler<Answering>) -> Result<(), Misuse> {
+///     let _answered = call.send(server, "one".into())?;
+///     let _again = call.send(server, "two".into())?; // `call` was used up by the first
+///     Ok(())
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use halfclose::{Answered, Connection, Misuse, Server, UnaryHandler};
+/// fn twice(server: &mut Connection<Server>, call: UnaryHandler<Answered>) -> Result<(), Misuse> {
+///     call.send_and_close(server, "two".into())?; // only the status is to come
+///     Ok(())
+/// }
+/// ```
+///
+/// A stream of responses closed as if it were one:
+///
+/// ```compile_fail,E0599
+/// # use halfclose::{Connection, Misuse, Server, ServerStreamingHandler};
+/// fn one(server: &mut Connection<Server>, call: ServerStreamingHandler) -> Result<(), Misuse> {
+///     call.send_and_close(server, "one".into())?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "a call that is not ended leaves its client waiting: `finish` or `cancel` it"]
+pub struct ServerHandle<Requests: Count, Responses: Count, Answer: AnsweringHalf = Unanswered> {
+    id: CallId,
+    /// The one request, until the half-close says that it is whole.
+    held: Requests::Held,
+    types: PhantomData<(Responses, Answer)>,
+}
+
+/// A server's unary call.
+pub type UnaryHandler<Answer = Unanswered> = ServerHandle<One, One, Answer>;
+/// A server's client-streaming call.
+pub type ClientStreamingHandler<Answer = Unanswered> = ServerHandle<Many, One, Answer>;
+/// A server's server-streaming call.
+pub type ServerStreamingHandler<Answer = Unanswered> = ServerHandle<One, Many, Answer>;
+/// A server's bidirectional call.
+pub type BidiHandler<Answer = Unanswered> = ServerHandle<Many, Many, Answer>;
+
+/// What [`recv`](ServerHandle::recv) found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// The next request. Taking it returns its window credit to the client.
+    Message(Message),
+    /// Nothing yet: an [`Event::Readable`](crate::Event::Readable) will come when there is.
+    Pending,
+    /// The client half-closed, and every request has been taken (P-80). Said each time it is asked.
+    HalfClosed,
+}
+
+/// Taking calls, by the id in [`Event::Request`](crate::Event::Request), as what their method is.
+///
+/// # Errors
+///
+/// [`Misuse::UnknownCall`] when the call has ended in the meantime.
+impl Connection<Server> {
+    /// Takes a call as unary: one request, one response.
+    ///
+    /// ```no_run
+    /// use halfclose::{Asked, CallId, Connection, Misuse, Server};
+    ///
+    /// fn echo(server: &mut Connection<Server>, id: CallId) -> Result<(), Misuse> {
+    ///     let mut call = server.accept_unary(id)?;
+    ///     // A whole program waits for `Event::Readable` here: see docs/embedding.md.
+    ///     if let Asked::Message(request) = call.recv(server)? {
+    ///         call.send_and_close(server, request.payload)?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[inline]
+    pub fn accept_unary(&mut self, call: CallId) -> Result<UnaryHandler, Misuse> {
+        self.accept_as(call)
+    }
+
+    /// Takes a call as client streaming: many requests, one response.
+    #[inline]
+    pub fn accept_client_streaming(&mut self, call: CallId) -> Result<ClientStreamingHandler, Misuse> {
+        self.accept_as(call)
+    }
+
+    /// Takes a call as server streaming: one request, many responses.
+    #[inline]
+    pub fn accept_server_streaming(&mut self, call: CallId) -> Result<ServerStreamingHandler, Misuse> {
+        self.accept_as(call)
+    }
+
+    /// Takes a call as bidirectional: many requests, many responses, in any interleaving.
+    #[inline]
+    pub fn accept_bidi(&mut self, call: CallId) -> Result<BidiHandler, Misuse> {
+        self.accept_as(call)
+    }
+
+    fn accept_as<Requests: Count, Responses: Count>(
+        &mut self,
+        call: CallId,
+    ) -> Result<ServerHandle<Requests, Responses>, Misuse> {
+        let shape = Shape { requests: <Requests as Counted>::CARDINALITY, responses: Responses::CARDINALITY };
+        self.accept(call, shape)?;
+        Ok(ServerHandle { id: call, held: <Requests as Counted>::Held::default(), types: PhantomData })
+    }
+}
+
+impl<Requests: Count, Responses: Count, Answer: AnsweringHalf> ServerHandle<Requests, Responses, Answer> {
+    fn advance<Next: AnsweringHalf>(self) -> ServerHandle<Requests, Responses, Next> {
+        ServerHandle { id: self.id, held: self.held, types: PhantomData }
+    }
+
+    /// The call's id, by which events name it and the dynamic methods of [`Connection`] take it.
+    #[must_use]
+    pub fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// The request headers.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`] when the call has ended.
+    pub fn request<'c>(&self, server: &'c Connection<Server>) -> Result<&'c Arc<RequestHead>, Misuse> {
+        server.request(self.id)
+    }
+
+    /// The states of both halves.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`] when the call has ended.
+    pub fn states(&self, server: &Connection<Server>) -> Result<HalfStates, Misuse> {
+        server.states(self.id)
+    }
+
+    /// Ends the call with its status and trailing metadata, behind the messages that are queued (P-21), or as
+    /// Trailers-Only if nothing was sent (P-22). [`Event::Ended`](crate::Event::Ended) follows when it is on its way.
+    ///
+    /// OK without the one response that the method gives becomes INTERNAL: the client could only make that up (P-70).
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`], [`Misuse::CallEnded`] or [`Misuse::AfterStatus`]: the call has ended in the meantime,
+    /// by the client, its deadline, or the library's own answer to a broken rule.
+    #[inline]
+    pub fn finish(
+        self,
+        server: &mut Connection<Server>,
+        status: Status,
+        trailers: Metadata,
+    ) -> Result<(), Misuse> {
+        server.finish(self.id, status, trailers)
+    }
+
+    /// Ends the call at once with RST_STREAM(CANCEL), without a status: for answers that cannot be completed.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`] when the call has ended.
+    pub fn cancel(self, server: &mut Connection<Server>) -> Result<(), Misuse> {
+        server.cancel(self.id)
+    }
+}
+
+#[allow(clippy::result_large_err, reason = "the handle and the metadata are given back")]
+impl<Requests: Count, Responses: Count> ServerHandle<Requests, Responses, Unanswered> {
+    /// Picks the encoding of messages that are sent compressed.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnsupportedEncoding`] when there is no codec for it or the client did not offer it (P-60),
+    /// [`Misuse::UnknownCall`] when the call has ended.
+    pub fn set_encoding(
+        &mut self,
+        server: &mut Connection<Server>,
+        encoding: Option<Encoding>,
+    ) -> Result<(), Misuse> {
+        server.set_encoding(self.id, encoding)
+    }
+
+    /// Sends the response headers with initial metadata now, before any message (P-20).
+    ///
+    /// # Errors
+    ///
+    /// As [`send_headers`](Connection::send_headers), with the handle and the metadata given back.
+    pub fn send_headers(
+        self,
+        server: &mut Connection<Server>,
+        mut metadata: Metadata,
+    ) -> Result<ServerHandle<Requests, Responses, Answering>, Refused<(Self, Metadata)>> {
+        match server.engine.send_headers(self.id, &mut metadata) {
+            Ok(()) => Ok(self.advance()),
+            Err(reason) => Err(Refused::new(reason, (self, metadata))),
+        }
+    }
+
+    /// There will be no initial metadata: the response headers go with the first message, or not at all if the status
+    /// comes first (P-33). Nothing is sent by this.
+    pub fn without_metadata(self) -> ServerHandle<Requests, Responses, Answering> {
+        self.advance()
+    }
+}
+
+impl<Requests: Count> ServerHandle<Requests, Many, Answering> {
+    /// Sends a response. It is compressed if the call has an encoding. [`Sent::Full`] asks for one
+    /// [`Event::Writable`](crate::Event::Writable) before the next one.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_message`](Connection::send_message), with the message given back.
+    #[inline]
+    pub fn send(&mut self, server: &mut Connection<Server>, message: Bytes) -> Result<Sent, Refused<Bytes>> {
+        self.send_one_of_many(server, message, true)
+    }
+
+    /// As [`send`](Self::send), but the message goes as it is, whatever the call's encoding.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_uncompressed(
+        &mut self,
+        server: &mut Connection<Server>,
+        message: Bytes,
+    ) -> Result<Sent, Refused<Bytes>> {
+        self.send_one_of_many(server, message, false)
+    }
+
+    fn send_one_of_many(
+        &mut self,
+        server: &mut Connection<Server>,
+        mut message: Bytes,
+        compress: bool,
+    ) -> Result<Sent, Refused<Bytes>> {
+        server
+            .engine
+            .send_message(self.id, &mut message, compress)
+            .map_err(|reason| Refused::new(reason, message))
+    }
+}
+
+#[allow(clippy::result_large_err, reason = "the handle and the message are given back")]
+impl<Requests: Count> ServerHandle<Requests, One, Answering> {
+    /// Sends the one response. The status is to come, with trailing metadata if there is any:
+    /// [`finish`](Self::finish).
+    ///
+    /// # Errors
+    ///
+    /// As [`send_message`](Connection::send_message), with the handle and the message given back.
+    #[inline]
+    pub fn send(
+        self,
+        server: &mut Connection<Server>,
+        message: Bytes,
+    ) -> Result<ServerHandle<Requests, One, Answered>, Refused<(Self, Bytes)>> {
+        self.send_once(server, message, true)
+    }
+
+    /// As [`send`](Self::send), but the message goes as it is, whatever the call's encoding.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_uncompressed(
+        self,
+        server: &mut Connection<Server>,
+        message: Bytes,
+    ) -> Result<ServerHandle<Requests, One, Answered>, Refused<(Self, Bytes)>> {
+        self.send_once(server, message, false)
+    }
+
+    fn send_once(
+        self,
+        server: &mut Connection<Server>,
+        mut message: Bytes,
+        compress: bool,
+    ) -> Result<ServerHandle<Requests, One, Answered>, Refused<(Self, Bytes)>> {
+        match server.engine.send_message(self.id, &mut message, compress) {
+            Ok(_) => Ok(self.advance()),
+            Err(reason) => Err(Refused::new(reason, (self, message))),
+        }
+    }
+
+    /// Sends the one response and the status OK.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[inline]
+    pub fn send_and_close(
+        self,
+        server: &mut Connection<Server>,
+        message: Bytes,
+    ) -> Result<(), Refused<(Self, Bytes)>> {
+        let answered = self.send(server, message)?;
+        // The message was taken, so the status that follows it is legal.
+        let _ = answered.finish(server, Status::ok(), Metadata::new());
+        Ok(())
+    }
+}
+
+#[allow(clippy::result_large_err, reason = "the handle and the message are given back")]
+impl<Requests: Count> ServerHandle<Requests, One, Unanswered> {
+    /// Sends the one response and the status OK, without initial metadata.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_message`](Connection::send_message), with the handle and the message given back.
+    #[inline]
+    pub fn send_and_close(
+        self,
+        server: &mut Connection<Server>,
+        message: Bytes,
+    ) -> Result<(), Refused<(Self, Bytes)>> {
+        self.without_metadata().send_and_close(server, message).map_err(|refused| {
+            let (call, message) = refused.returned;
+            Refused::new(refused.reason, (call.advance(), message))
+        })
+    }
+}
+
+impl<Responses: Count, Answer: AnsweringHalf> ServerHandle<Many, Responses, Answer> {
+    /// Takes the next request, or the client's half-close.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`] when the call has ended.
+    #[inline]
+    pub fn recv(&mut self, server: &mut Connection<Server>) -> Result<Asked, Misuse> {
+        Ok(match server.recv(self.id)? {
+            Recv::Message(message) => Asked::Message(message),
+            Recv::Pending | Recv::End(_) => Asked::Pending,
+            Recv::HalfClosed => Asked::HalfClosed,
+        })
+    }
+}
+
+impl<Responses: Count, Answer: AnsweringHalf> ServerHandle<One, Responses, Answer> {
+    /// Takes the one request, once it is whole: only the half-close says so, or a call that is cancelled halfway could
+    /// pass for a complete one (P-75). Too few or too many requests are answered by the library (P-72, P-73), and
+    /// [`Event::Ended`](crate::Event::Ended) follows.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`] when the call has ended.
+    pub fn recv(&mut self, server: &mut Connection<Server>) -> Result<Asked, Misuse> {
+        loop {
+            match server.recv(self.id)? {
+                Recv::Message(message) => self.held = Some(message),
+                Recv::Pending | Recv::End(_) => return Ok(Asked::Pending),
+                Recv::HalfClosed => return Ok(self.held.take().map_or(Asked::HalfClosed, Asked::Message)),
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What the typed handles of both sides share: cardinalities and states as types, and refusals that lose nothing.
+
+use thiserror::Error;
+
+use crate::call::types::{Cardinality, Message};
+use crate::error::Misuse;
+
+mod sealed {
+    use std::fmt::Debug;
+
+    pub trait Count: Debug {
+        const CARDINALITY: super::Cardinality;
+        /// What a handle keeps of a direction until it is complete.
+        type Held: Debug + Default;
+    }
+
+    pub trait State: Debug {}
+}
+
+pub(super) use sealed::Count as Counted;
+
+/// How many messages go in one direction of a call: [`One`] or [`Many`].
+pub trait Count: sealed::Count {}
+
+/// Exactly one message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct One;
+
+/// Any number of messages, also none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Many;
+
+impl sealed::Count for One {
+    const CARDINALITY: Cardinality = Cardinality::One;
+    type Held = Option<Message>;
+}
+
+impl sealed::Count for Many {
+    const CARDINALITY: Cardinality = Cardinality::Many;
+    type Held = ();
+}
+
+impl Count for One {}
+impl Count for Many {}
+
+/// What a client's sending half may still do: [`Open`] or [`HalfClosed`].
+pub trait SendingHalf: sealed::State {}
+
+/// Client: messages may be sent, and the half-close is to come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Open;
+
+/// Client: no more messages; responses go on (P-80).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HalfClosed;
+
+impl sealed::State for Open {}
+impl sealed::State for HalfClosed {}
+impl SendingHalf for Open {}
+impl SendingHalf for HalfClosed {}
+
+/// What a server's answer consists of so far: [`Unanswered`], [`Answering`] or [`Answered`].
+pub trait AnsweringHalf: sealed::State {}
+
+/// Server: nothing has been sent; response headers may be, and a status now is Trailers-Only (P-22).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unanswered;
+
+/// Server: the response headers are settled; messages may be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answering;
+
+/// Server: the one response was sent; only the status is to come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Answered;
+
+impl sealed::State for Unanswered {}
+impl sealed::State for Answering {}
+impl sealed::State for Answered {}
+impl AnsweringHalf for Unanswered {}
+impl AnsweringHalf for Answering {}
+impl AnsweringHalf for Answered {}
+
+/// An order that was refused, and everything that was given with it: nothing changed, and nothing is lost.
+#[derive(Clone, PartialEq, Debug, Error)]
+#[error("{reason}")]
+pub struct Refused<T: std::fmt::Debug> {
+    /// Why.
+    pub reason: Misuse,
+    /// What was given: the handle, where the order would have used it up, and the message or the metadata.
+    pub returned: T,
+}
+
+impl<T: std::fmt::Debug> Refused<T> {
+    pub(super) fn new(reason: Misuse, returned: T) -> Self {
+        Self { reason, returned }
+    }
+}
+
+impl<T: std::fmt::Debug> From<Refused<T>> for Misuse {
+    fn from(refused: Refused<T>) -> Self {
+        refused.reason
+    }
+}
