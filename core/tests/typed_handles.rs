@@ -233,6 +233,7 @@ fn an_order_for_a_call_that_the_peer_has_ended_is_misuse_and_its_message_is_kept
     assert!(
         matches!(call.recv(&mut pair.client), Ok(Received::End(end)) if end.status.code == Code::Unavailable)
     );
+    assert!(matches!(pair.server.poll_event(), Some(Event::Ended(..))));
 
     let call = pair.client.unary(pair.now, "/demo.Echo/Unary").unwrap();
     let id = next(&mut pair);
