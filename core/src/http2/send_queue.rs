@@ -28,6 +28,10 @@ impl Item {
 pub(crate) struct SendQueue {
     front: Option<Item>,
     /// What stands behind it; `None` for as long as nothing ever did.
+    #[allow(
+        clippy::box_collection,
+        reason = "eight octets in the many calls that never queue a second message"
+    )]
     rest: Option<Box<VecDeque<Item>>>,
     /// Octets of `front` that are already gone.
     offset: usize,
