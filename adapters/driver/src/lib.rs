@@ -1,1 +1,49 @@
-//! placeholder
+//! The async driver of [halfclose]: one loop that joins a protocol core, a transport and a clock, and the typed calls
+//! that applications make through it.
+//!
+//! The driver knows no runtime. It is generic over [`Io`] (octets in and out) and [`Clock`] (the time, and waking up at
+//! one); `halfclose-tokio` and `halfclose-smol` are thin bindings of these two traits. It decides nothing about the
+//! protocol either: every rule is the core's.
+//!
+//! | room | what it is for |
+//! |---|---|
+//! | [`io`] | the two traits that a runtime implements |
+//! | [`codec`], [`method`] | message types and octets; what a method is called and carries |
+//! | [`client`] | [`Channel`] and the client's side of the four call types |
+//! | [`server`] | [`Router`], and the server's side of the four call types |
+//! | `driver`, `shared` | the loop that owns the transport; the connection that it shares with its calls |
+//! | [`shutdown`] | graceful shutdown of many connections at once |
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unreachable
+)]
+
+pub mod client;
+pub mod codec;
+mod driver;
+pub mod io;
+pub mod method;
+pub mod server;
+mod shared;
+pub mod shutdown;
+
+pub use client::{
+    BidiStreaming, CallError, CallOptions, Channel, ClientReceiver, ClientSender, ClientStreaming,
+    ServerStreaming,
+};
+#[cfg(feature = "prost")]
+pub use codec::Prost;
+pub use codec::{Codec, Raw};
+pub use driver::{ClientDriver, ServerDriver};
+pub use halfclose;
+pub use io::{Clock, Io, Timer};
+pub use method::{Method, Response, SendError};
+pub use server::{
+    BidiStreamingServer, ClientStreamingServer, Context, Request, Router, ServerReceiver, ServerSender,
+    ServerStreamingServer,
+};
+pub use shutdown::Shutdown;

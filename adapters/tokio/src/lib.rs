@@ -1,1 +1,57 @@
-//! placeholder
+//! halfclose on tokio: a thin binding of [`halfclose_driver`] to tokio's sockets and timers. It holds no protocol.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use halfclose_tokio::{CallOptions, Config, Method, Raw, Response, Router, Server};
+//!
+//! const SAY: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Say");
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let router = Router::new().unary(&SAY, |request| async move { Ok(Response::new(request.message)) });
+//! let server = Server::bind("127.0.0.1:0", router).await?;
+//! let (address, shutdown) = (server.local_addr()?, server.shutdown_handle());
+//! let serving = tokio::spawn(server.serve());
+//!
+//! let channel = halfclose_tokio::connect(address, Config::client()).await?;
+//! let reply = channel.unary(&SAY, &Bytes::from("hello"), CallOptions::new()).await?;
+//! assert_eq!(reply.message, "hello");
+//!
+//! drop(channel);
+//! shutdown.trigger();
+//! serving.await?;
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod binding;
+mod listen;
+
+pub use binding::{TokioClock, TokioIo, TokioTimer};
+pub use bytes;
+pub use halfclose_driver::halfclose::{self, Code, Config, Metadata, Seed, Status};
+pub use halfclose_driver::*;
+pub use listen::Server;
+
+use std::io::Result;
+
+use tokio::net::{TcpStream, ToSocketAddrs};
+
+/// Connects to a server over plaintext TCP (h2c with prior knowledge) and drives the connection in a task of its own.
+/// `:authority` is the one in `config`.
+///
+/// # Errors
+///
+/// What the connection attempt says. What becomes of the connection later is told by its calls.
+pub async fn connect(address: impl ToSocketAddrs, config: Config) -> Result<Channel> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let clock = TokioClock::new();
+    let seed = binding::seed(&stream);
+    let (channel, driver) = Channel::new(TokioIo::new(stream), clock, config, seed);
+    // How the connection ends is the business of its calls; nobody waits for the task.
+    tokio::spawn(async move { driver.await.ok() });
+    Ok(channel)
+}

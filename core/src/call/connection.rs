@@ -172,6 +172,13 @@ impl<R: Role> Connection<R> {
         self.engine.poll_event()
     }
 
+    /// Whether [`poll_event`](Self::poll_event) has something to tell.
+    #[must_use]
+    #[inline]
+    pub fn has_events(&self) -> bool {
+        self.engine.has_events()
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is wanted next, and for what.
     #[must_use]
     #[inline]
@@ -273,6 +280,12 @@ impl Connection<Client> {
     #[inline]
     pub fn start(&mut self, now: Time, request: Request) -> Result<CallId, Misuse> {
         self.engine.start(now, request)
+    }
+
+    /// Whether [`start`](Self::start) may take a call: neither side is going away.
+    #[must_use]
+    pub fn takes_calls(&self) -> bool {
+        self.engine.is_running()
     }
 
     /// Half-closes: no more messages will be sent (P-17). Responses go on.

@@ -274,6 +274,10 @@ impl Engine {
         self.lifecycle == Lifecycle::Closed
     }
 
+    pub(crate) fn is_running(&self) -> bool {
+        self.lifecycle == Lifecycle::Running
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         self.slots.live() == 0
     }
@@ -325,6 +329,10 @@ impl Engine {
             stream.want_read = false;
             self.tell(slot, Pending::READABLE);
         }
+    }
+
+    pub(crate) fn has_events(&self) -> bool {
+        !self.eventful.is_empty() || !self.notices.is_empty() || self.close_reason.is_some()
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {

@@ -1,0 +1,271 @@
+//! One call as its client holds it: the half that sends, the half that receives, and how the call ended.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use halfclose::grpc::head::ResponseHead;
+use halfclose::machine::ClientRecv;
+use halfclose::{CallId, Cause, Client, Code, HalfStates, Message, Metadata, Misuse, Outcome, Recv, Status};
+
+use crate::method::{SendError, misuse_status};
+use crate::shared::Shared;
+
+/// How a call failed: its status, its trailers, and what exactly ended it.
+#[derive(Clone)]
+pub struct CallError {
+    outcome: Box<Outcome>,
+}
+
+impl CallError {
+    pub(crate) fn new(outcome: Outcome) -> Self {
+        Self { outcome: Box::new(outcome) }
+    }
+
+    /// A failure of this side: the call is of no use any more.
+    pub(crate) fn local(status: Status, cause: Cause) -> Self {
+        Self::new(Outcome { status, trailers: Arc::default(), cause })
+    }
+
+    pub(crate) fn misuse(misuse: Misuse) -> Self {
+        Self::local(misuse_status(misuse), Cause::NeverSent)
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> &Status {
+        &self.outcome.status
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.outcome.status.code
+    }
+
+    /// Trailing metadata.
+    #[must_use]
+    pub fn trailer(&self) -> &Metadata {
+        &self.outcome.trailers
+    }
+
+    /// What ended the call.
+    #[must_use]
+    pub fn cause(&self) -> &Cause {
+        &self.outcome.cause
+    }
+
+    /// Whether the server certainly did not process the call: trying again is safe whatever the method does.
+    #[must_use]
+    pub fn not_processed(&self) -> bool {
+        self.outcome.not_processed()
+    }
+}
+
+impl fmt::Debug for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.outcome, f)
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?})", self.outcome.status, self.outcome.cause)
+    }
+}
+
+impl std::error::Error for CallError {}
+
+impl From<CallError> for Status {
+    fn from(error: CallError) -> Self {
+        error.outcome.status
+    }
+}
+
+/// The sending half. Dropped before the half-close, it cancels the call: a request that was cut short must not look
+/// complete (P-75).
+pub(super) struct SendHalf {
+    shared: Arc<Shared<Client>>,
+    call: CallId,
+    closed: bool,
+    pub(super) compress: bool,
+}
+
+impl SendHalf {
+    pub(super) fn new(shared: &Arc<Shared<Client>>, call: CallId) -> Self {
+        Self { shared: Arc::clone(shared), call, closed: false, compress: true }
+    }
+
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, payload: &Bytes) -> Poll<Result<(), SendError>> {
+        let (call, compress) = (self.call, self.compress);
+        self.shared.order(|state| match state.connection.send_message(call, payload.clone(), compress) {
+            Ok(_) => Poll::Ready(Ok(())),
+            Err(Misuse::NotWritable { .. }) => {
+                state.wait_to_send(call, cx.waker());
+                Poll::Pending
+            }
+            Err(misuse) => Poll::Ready(Err(SendError::from_misuse(misuse))),
+        })
+    }
+
+    pub(super) fn close_send(&mut self) -> Result<(), SendError> {
+        self.closed = true;
+        let call = self.call;
+        self.shared.order(|state| state.connection.half_close(call)).map_err(SendError::from_misuse)
+    }
+}
+
+impl Drop for SendHalf {
+    fn drop(&mut self) {
+        if !self.closed {
+            let call = self.call;
+            // The call may be over already.
+            let _ = self.shared.order(|state| state.connection.cancel(call));
+        }
+    }
+}
+
+/// The receiving half. Dropped before the end, it cancels the call.
+pub(super) struct ReceiveHalf {
+    shared: Arc<Shared<Client>>,
+    call: CallId,
+    head: Option<Arc<ResponseHead>>,
+    outcome: Option<Outcome>,
+}
+
+impl ReceiveHalf {
+    pub(super) fn new(shared: &Arc<Shared<Client>>, call: CallId) -> Self {
+        Self { shared: Arc::clone(shared), call, head: None, outcome: None }
+    }
+
+    /// The next message, or `None` at the end of the call, whatever its status.
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        if self.outcome.is_some() {
+            return Poll::Ready(None);
+        }
+        let call = self.call;
+        let head = &mut self.head;
+        let received = self.shared.order(|state| {
+            if head.is_none() {
+                *head = state.connection.response(call).cloned();
+            }
+            let received = state.connection.recv(call);
+            if matches!(received, Ok(Recv::Pending)) {
+                state.wait_to_receive(call, cx.waker());
+            }
+            received
+        });
+        match received {
+            Ok(Recv::Message(message)) => Poll::Ready(Some(message)),
+            Ok(Recv::Pending | Recv::HalfClosed) => Poll::Pending,
+            Ok(Recv::End(outcome)) => {
+                self.outcome = Some(outcome);
+                Poll::Ready(None)
+            }
+            Err(misuse) => {
+                self.outcome = Some(Outcome {
+                    status: misuse_status(misuse),
+                    trailers: Arc::default(),
+                    cause: Cause::Connection,
+                });
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// Ready when the response headers are here, or the call is over.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.head.is_some() || self.outcome.is_some() {
+            return Poll::Ready(());
+        }
+        let call = self.call;
+        let head = &mut self.head;
+        let ended = self.shared.order(|state| {
+            *head = state.connection.response(call).cloned();
+            let ended = is_ended(state.connection.states(call));
+            if head.is_none() && !ended {
+                state.wait_to_receive(call, cx.waker());
+            }
+            ended
+        });
+        if self.head.is_some() {
+            return Poll::Ready(());
+        }
+        if ended {
+            // Without headers there are no messages: what is left is the outcome.
+            return self.poll_receive(cx).map(drop);
+        }
+        Poll::Pending
+    }
+
+    /// The one response of a unary or client streaming call, and how the call ended.
+    pub(super) fn poll_only(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Option<Message>,
+    ) -> Poll<Result<Message, CallError>> {
+        while let Some(next) = ready!(self.poll_receive(cx)) {
+            // The core ends a call with more than one response (P-71); what came before it was taken goes first.
+            message.get_or_insert(next);
+        }
+        let outcome = self.outcome();
+        if !outcome.status.is_ok() {
+            // P-74: the status wins over a message that came before it.
+            return Poll::Ready(Err(CallError::new(outcome)));
+        }
+        Poll::Ready(message.take().ok_or_else(|| {
+            CallError::local(Status::internal("status OK without a response message"), outcome.cause)
+        }))
+    }
+
+    pub(super) fn header(&self) -> Option<&Metadata> {
+        self.head.as_ref().map(|head| &head.metadata)
+    }
+
+    pub(super) fn trailer(&self) -> Option<&Arc<Metadata>> {
+        self.outcome.as_ref().map(|outcome| &outcome.trailers)
+    }
+
+    /// How the call ended; asked at its end only.
+    pub(super) fn outcome(&self) -> Outcome {
+        self.outcome.clone().unwrap_or_else(|| Outcome {
+            status: Status::internal("the call has not ended"),
+            trailers: Arc::default(),
+            cause: Cause::Cancelled,
+        })
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    pub(super) fn states(&self) -> Option<HalfStates> {
+        self.shared.lock().connection.states(self.call).ok()
+    }
+
+    pub(super) fn cancel(&self) {
+        let call = self.call;
+        // A call that is over needs no cancelling.
+        let _ = self.shared.order(|state| state.connection.cancel(call));
+    }
+}
+
+/// Whether nothing more can arrive on a call.
+fn is_ended(states: Result<HalfStates, Misuse>) -> bool {
+    match states {
+        Ok(HalfStates::Client { recv, .. }) => {
+            matches!(recv, ClientRecv::Ended | ClientRecv::Reset | ClientRecv::Abandoned)
+        }
+        Ok(HalfStates::Server { .. }) | Err(_) => true,
+    }
+}
+
+impl Drop for ReceiveHalf {
+    fn drop(&mut self) {
+        if self.outcome.is_none() {
+            let call = self.call;
+            self.shared.order(|state| state.connection.release(call));
+        }
+    }
+}

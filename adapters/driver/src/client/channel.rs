@@ -1,0 +1,225 @@
+//! A connection to one server, as many callers share it.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use halfclose::frame::ErrorCode;
+use halfclose::{Cause, Client, Config, Connection, Misuse, Request, Seed, Shape, Status, Time};
+
+use super::ClientSide;
+use super::call::{CallError, ReceiveHalf, SendHalf};
+use super::options::CallOptions;
+use super::stream::{BidiStreaming, ClientStreaming, ServerStreaming};
+use crate::codec::Codec;
+use crate::driver::{ClientDriver, Driver};
+use crate::io::{Clock, Io};
+use crate::method::{Method, Response};
+use crate::shared::Shared;
+
+/// A connection to one server. Clones share it, on any thread.
+///
+/// Calls start at once, before the server has said anything, and wait for a stream while the server's limit is reached
+/// (P-19). When the last clone is dropped, the calls that are open go on to their end and the connection closes.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    handle: Arc<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared<Client>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let now = self.shared.now();
+        self.shared.order(|state| state.connection.shutdown(now));
+    }
+}
+
+impl Channel {
+    /// Begins a connection on a transport that is connected. The driver must be polled, in a task of its own as a
+    /// rule; the adapters' `connect` does that.
+    ///
+    /// `seed` varies what must not be the same for many connections; any number will do.
+    pub fn new<I: Io, K: Clock>(io: I, clock: K, config: Config, seed: Seed) -> (Self, ClientDriver<I, K>) {
+        let connection = Connection::<Client>::new(config, seed, clock.now());
+        let driver = Driver::new(io, clock, connection, ClientSide);
+        let handle = Arc::new(Handle { shared: Arc::clone(driver.shared()) });
+        (Self { handle }, driver)
+    }
+
+    /// The request of a call that starts now.
+    fn request(&self, path: &'static str, shape: Shape, options: CallOptions) -> (Time, Request) {
+        let now = self.handle.shared.now();
+        let request = Request {
+            path: Bytes::from_static(path.as_bytes()),
+            authority: options.authority,
+            metadata: options.metadata,
+            deadline: options.timeout.map(|timeout| now + timeout),
+            encoding: options.encoding,
+            shape,
+        };
+        (now, request)
+    }
+
+    /// Starts a call that sends messages later.
+    fn open(
+        &self,
+        path: &'static str,
+        shape: Shape,
+        options: CallOptions,
+    ) -> Result<(SendHalf, ReceiveHalf), CallError> {
+        let shared = &self.handle.shared;
+        let (now, request) = self.request(path, shape, options);
+        let started = shared.order(|state| state.connection.start(now, request));
+        let call = started.map_err(CallError::misuse)?;
+        Ok((SendHalf::new(shared, call), ReceiveHalf::new(shared, call)))
+    }
+
+    /// Starts a call with its one message and the half-close: one visit to the connection, unless its send buffer is
+    /// full.
+    async fn start_with(
+        &self,
+        path: &'static str,
+        shape: Shape,
+        payload: Result<Bytes, Status>,
+        options: CallOptions,
+    ) -> Result<ReceiveHalf, CallError> {
+        let payload = payload.map_err(|status| CallError::local(status, Cause::NeverSent))?;
+        let shared = &self.handle.shared;
+        let (now, request) = self.request(path, shape, options);
+        let started = shared.order(|state| {
+            let connection = &mut state.connection;
+            let call = connection.start(now, request)?;
+            let sent = connection.send_message(call, payload.clone(), true);
+            Ok((call, sent.and_then(|_| connection.half_close(call))))
+        });
+        let (call, sent) = started.map_err(CallError::misuse)?;
+        let receiving = ReceiveHalf::new(shared, call);
+        match sent {
+            Ok(()) => {}
+            Err(Misuse::NotWritable { .. }) => {
+                let mut sending = SendHalf::new(shared, call);
+                // A call that ended meanwhile says so on its receiving half.
+                let _ = poll_fn(|cx| sending.poll_send(cx, &payload)).await;
+                let _ = sending.close_send();
+            }
+            Err(misuse) => return Err(CallError::misuse(misuse)),
+        }
+        Ok(receiving)
+    }
+
+    /// One request, one response.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] with the status, the trailers and the cause.
+    pub async fn unary<Req, Res, C>(
+        &self,
+        method: &Method<Req, Res, C>,
+        request: &Req,
+        options: CallOptions,
+    ) -> Result<Response<Res>, CallError>
+    where
+        C: Codec<Req> + Codec<Res>,
+    {
+        let payload = C::encode(request);
+        let mut receiving = self.start_with(method.path(), Shape::UNARY, payload, options).await?;
+        only_response::<Res, C>(&mut receiving).await
+    }
+
+    /// One request, any number of responses. Returns before the server has said anything; it waits only while the
+    /// connection's send buffer is full.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when it could not be started.
+    pub async fn server_streaming<Req, Res, C>(
+        &self,
+        method: &Method<Req, Res, C>,
+        request: &Req,
+        options: CallOptions,
+    ) -> Result<ServerStreaming<Res, C>, CallError>
+    where
+        C: Codec<Req> + Codec<Res>,
+    {
+        let payload = C::encode(request);
+        let receiving = self.start_with(method.path(), Shape::SERVER_STREAMING, payload, options).await?;
+        Ok(ServerStreaming::new(receiving))
+    }
+
+    /// Any number of requests, one response.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when it could not be started.
+    pub fn client_streaming<Req, Res, C>(
+        &self,
+        method: &Method<Req, Res, C>,
+        options: CallOptions,
+    ) -> Result<ClientStreaming<Req, Res, C>, CallError> {
+        let (send, receive) = self.open(method.path(), Shape::CLIENT_STREAMING, options)?;
+        Ok(ClientStreaming::new(send, receive))
+    }
+
+    /// Any number of requests and responses, in any interleaving. Returns before the server has said anything.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when it could not be started.
+    pub fn bidi_streaming<Req, Res, C>(
+        &self,
+        method: &Method<Req, Res, C>,
+        options: CallOptions,
+    ) -> Result<BidiStreaming<Req, Res, C>, CallError> {
+        let (send, receive) = self.open(method.path(), Shape::BIDI, options)?;
+        Ok(BidiStreaming::new(send, receive))
+    }
+
+    /// Takes no new calls; the open ones go on to their end, then the connection closes.
+    pub fn shutdown(&self) {
+        let now = self.handle.shared.now();
+        self.handle.shared.order(|state| state.connection.shutdown(now));
+    }
+
+    /// Ends the connection and every call on it now.
+    pub fn close(&self) {
+        let now = self.handle.shared.now();
+        self.handle
+            .shared
+            .order(|state| state.connection.close(now, ErrorCode::NO_ERROR, "closed by the client"));
+    }
+
+    /// Whether the connection is over.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.handle.shared.lock().connection.is_closed()
+    }
+
+    /// Whether the connection takes new calls.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.handle.shared.lock().connection.takes_calls()
+    }
+}
+
+/// Waits for the one response of a call.
+pub(super) async fn only_response<Res, C: Codec<Res>>(
+    receiving: &mut ReceiveHalf,
+) -> Result<Response<Res>, CallError> {
+    let mut first = None;
+    let message = poll_fn(|cx| receiving.poll_only(cx, &mut first)).await?;
+    let outcome = receiving.outcome();
+    let compressed = message.compressed;
+    match C::decode(message.payload) {
+        Ok(message) => Ok(Response {
+            message,
+            header: receiving.header().cloned().unwrap_or_default(),
+            trailer: outcome.trailers,
+            compressed,
+        }),
+        Err(status) => Err(CallError::local(status, outcome.cause)),
+    }
+}

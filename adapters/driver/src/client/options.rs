@@ -1,0 +1,59 @@
+//! What a call may ask for beside its message.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use halfclose::Metadata;
+use halfclose::grpc::encoding::Encoding;
+
+/// The options of one call.
+///
+/// ```
+/// use std::time::Duration;
+/// use halfclose_driver::CallOptions;
+///
+/// let mut options = CallOptions::new().timeout(Duration::from_secs(2));
+/// options.metadata.append("x-request", "17")?;
+/// # Ok::<(), halfclose_driver::halfclose::grpc::metadata::MetadataError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    /// Initial metadata.
+    pub metadata: Metadata,
+    /// How long the call may take in all, waiting for a stream included (P-85); without end by default.
+    pub timeout: Option<Duration>,
+    /// `:authority`; the connection's by default (P-5).
+    pub authority: Option<Bytes>,
+    /// The encoding of the messages that are sent: every message, unless a stream is told otherwise. Identity by
+    /// default.
+    pub encoding: Option<Encoding>,
+}
+
+impl CallOptions {
+    /// No metadata, no timeout, no compression.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the timeout.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the encoding.
+    #[must_use]
+    pub const fn encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = Some(encoding);
+        self
+    }
+
+    /// Sets the metadata.
+    #[must_use]
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+}

@@ -1,0 +1,334 @@
+//! The three streaming call types as their client sees them.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use halfclose::{Cause, HalfStates, Metadata, Outcome};
+
+use super::call::{CallError, ReceiveHalf, SendHalf};
+use super::channel::only_response;
+use crate::codec::Codec;
+use crate::method::{Response, SendError};
+
+/// A call with one request and many responses. Dropped before its end, it is cancelled.
+#[must_use = "a call that is dropped is cancelled"]
+pub struct ServerStreaming<Res, C> {
+    receiver: ClientReceiver<Res, C>,
+}
+
+impl<Res, C: Codec<Res>> ServerStreaming<Res, C> {
+    pub(super) fn new(half: ReceiveHalf) -> Self {
+        Self { receiver: ClientReceiver::new(half) }
+    }
+
+    /// The next response; `None` when the call ended with status OK.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when it ended otherwise.
+    pub async fn recv(&mut self) -> Result<Option<Res>, CallError> {
+        self.receiver.recv().await
+    }
+}
+
+/// A call with many requests and one response. Dropped before its end, it is cancelled.
+#[must_use = "a call that is dropped is cancelled"]
+pub struct ClientStreaming<Req, Res, C> {
+    sender: ClientSender<Req, C>,
+    half: ReceiveHalf,
+    types: PhantomData<fn() -> Res>,
+}
+
+impl<Req, Res, C> ClientStreaming<Req, Res, C> {
+    pub(super) fn new(send: SendHalf, half: ReceiveHalf) -> Self {
+        Self { sender: ClientSender::new(send), half, types: PhantomData }
+    }
+
+    /// Sends a request; waits while the send buffer is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Ended`] when the server has ended the call: [`close_and_recv`](Self::close_and_recv) has the status.
+    pub async fn send(&mut self, message: &Req) -> Result<(), SendError>
+    where
+        C: Codec<Req>,
+    {
+        self.sender.send(message).await
+    }
+
+    /// Whether the messages that follow are compressed, where the call has an encoding.
+    pub const fn set_compress(&mut self, compress: bool) {
+        self.sender.set_compress(compress);
+    }
+
+    /// Half-closes and waits for the one response.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] with the status, the trailers and the cause.
+    pub async fn close_and_recv(mut self) -> Result<Response<Res>, CallError>
+    where
+        C: Codec<Res>,
+    {
+        // A call that the server has ended cannot be half-closed; its status follows.
+        let _ = self.sender.half.close_send();
+        only_response::<Res, C>(&mut self.half).await
+    }
+
+    /// Ends the call at once.
+    pub fn cancel(&self) {
+        self.half.cancel();
+    }
+
+    /// Ends the call at once and waits for its outcome.
+    pub async fn cancel_and_recv(mut self) -> CallError
+    where
+        C: Codec<Res>,
+    {
+        self.half.cancel();
+        match only_response::<Res, C>(&mut self.half).await {
+            Err(error) => error,
+            // The response was faster than the cancel.
+            Ok(_) => CallError::new(self.half.outcome()),
+        }
+    }
+
+    /// The states of both halves, while the call is open.
+    #[must_use]
+    pub fn states(&self) -> Option<HalfStates> {
+        self.half.states()
+    }
+}
+
+/// A call with many requests and many responses. Dropped before its end, it is cancelled.
+#[must_use = "a call that is dropped is cancelled"]
+pub struct BidiStreaming<Req, Res, C> {
+    sender: ClientSender<Req, C>,
+    receiver: ClientReceiver<Res, C>,
+}
+
+impl<Req, Res, C> BidiStreaming<Req, Res, C> {
+    pub(super) fn new(send: SendHalf, receive: ReceiveHalf) -> Self {
+        Self { sender: ClientSender::new(send), receiver: ClientReceiver::new(receive) }
+    }
+
+    /// Sends a request; waits while the send buffer is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Ended`] when the server has ended the call: [`recv`](Self::recv) has the status.
+    pub async fn send(&mut self, message: &Req) -> Result<(), SendError>
+    where
+        C: Codec<Req>,
+    {
+        self.sender.send(message).await
+    }
+
+    /// Whether the messages that follow are compressed, where the call has an encoding.
+    pub const fn set_compress(&mut self, compress: bool) {
+        self.sender.set_compress(compress);
+    }
+
+    /// Half-closes: responses go on.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Ended`] when the server has ended the call.
+    pub fn close_send(&mut self) -> Result<(), SendError> {
+        self.sender.half.close_send()
+    }
+
+    /// The next response; `None` when the call ended with status OK.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when it ended otherwise.
+    pub async fn recv(&mut self) -> Result<Option<Res>, CallError>
+    where
+        C: Codec<Res>,
+    {
+        self.receiver.recv().await
+    }
+
+    /// Both halves, for different tasks.
+    pub fn split(self) -> (ClientSender<Req, C>, ClientReceiver<Res, C>) {
+        (self.sender, self.receiver)
+    }
+}
+
+/// The sending half of a call. Dropped before [`close_send`](Self::close_send), it cancels the call.
+#[must_use = "a half that is dropped cancels its call"]
+pub struct ClientSender<Req, C> {
+    half: SendHalf,
+    types: PhantomData<fn(Req, C)>,
+}
+
+impl<Req, C> ClientSender<Req, C> {
+    fn new(half: SendHalf) -> Self {
+        Self { half, types: PhantomData }
+    }
+
+    /// Sends a request; waits while the send buffer is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Ended`] when the server has ended the call: the receiving half has the status.
+    pub async fn send(&mut self, message: &Req) -> Result<(), SendError>
+    where
+        C: Codec<Req>,
+    {
+        let payload = C::encode(message).map_err(SendError::Encode)?;
+        poll_fn(|cx| self.half.poll_send(cx, &payload)).await
+    }
+
+    /// Whether the messages that follow are compressed, where the call has an encoding.
+    pub const fn set_compress(&mut self, compress: bool) {
+        self.half.compress = compress;
+    }
+
+    /// Half-closes: responses go on.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Ended`] when the server has ended the call.
+    pub fn close_send(mut self) -> Result<(), SendError> {
+        self.half.close_send()
+    }
+}
+
+/// The receiving half of a call. Dropped before the end, it cancels the call.
+#[must_use = "a half that is dropped cancels its call"]
+pub struct ClientReceiver<Res, C> {
+    half: ReceiveHalf,
+    /// Why the stream broke on this side: a message that is none.
+    broken: Option<CallError>,
+    compressed: bool,
+    types: PhantomData<fn(C) -> Res>,
+}
+
+impl<Res, C> ClientReceiver<Res, C> {
+    fn new(half: ReceiveHalf) -> Self {
+        Self { half, broken: None, compressed: false, types: PhantomData }
+    }
+
+    /// The next response; `None` when the call ended with status OK.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when it ended otherwise.
+    pub async fn recv(&mut self) -> Result<Option<Res>, CallError>
+    where
+        C: Codec<Res>,
+    {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// As [`recv`](Self::recv), for hand-written futures.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Res>, CallError>>
+    where
+        C: Codec<Res>,
+    {
+        if let Some(error) = &self.broken {
+            return Poll::Ready(Err(error.clone()));
+        }
+        let Some(message) = ready!(self.half.poll_receive(cx)) else {
+            let outcome = self.half.outcome();
+            return Poll::Ready(if outcome.status.is_ok() { Ok(None) } else { Err(CallError::new(outcome)) });
+        };
+        self.compressed = message.compressed;
+        Poll::Ready(C::decode(message.payload).map(Some).map_err(|status| {
+            self.half.cancel();
+            let error = CallError::local(status, Cause::Cancelled);
+            self.broken = Some(error.clone());
+            error
+        }))
+    }
+}
+
+/// What every call that receives a stream offers beside its messages.
+macro_rules! receiving {
+    ($($name:ident<$($param:ident),+> => $($field:ident).+;)+) => { $(
+        impl<$($param),+> $name<$($param),+> {
+            /// Waits for the server's initial metadata; `None` when the call ended without any.
+            pub async fn header(&mut self) -> Option<&Metadata> {
+                let half = &mut self.$($field).+;
+                poll_fn(|cx| half.poll_head(cx)).await;
+                half.header()
+            }
+
+            /// Trailing metadata; `None` before the end of the call.
+            #[must_use]
+            pub fn trailer(&self) -> Option<&Metadata> {
+                self.$($field).+.trailer().map(Arc::as_ref)
+            }
+
+            /// How the call ended; `None` before its end.
+            #[must_use]
+            pub fn outcome(&self) -> Option<Outcome> {
+                let half = &self.$($field).+;
+                half.is_over().then(|| half.outcome())
+            }
+
+            /// Ends the call at once: what follows is its outcome.
+            pub fn cancel(&self) {
+                self.$($field).+.cancel();
+            }
+
+            /// The states of both halves, while the call is open.
+            #[must_use]
+            pub fn states(&self) -> Option<HalfStates> {
+                self.$($field).+.states()
+            }
+        }
+    )+ };
+}
+
+receiving! {
+    ServerStreaming<Res, C> => receiver.half;
+    BidiStreaming<Req, Res, C> => receiver.half;
+    ClientReceiver<Res, C> => half;
+}
+
+/// Whether the message that was received last came compressed.
+macro_rules! last_compressed {
+    ($($name:ident<$($param:ident),+> => $($field:ident).+;)+) => { $(
+        impl<$($param),+> $name<$($param),+> {
+            /// Whether the message that was received last came compressed.
+            #[must_use]
+            pub const fn was_compressed(&self) -> bool {
+                self.$($field).+
+            }
+        }
+    )+ };
+}
+
+last_compressed! {
+    ServerStreaming<Res, C> => receiver.compressed;
+    BidiStreaming<Req, Res, C> => receiver.compressed;
+    ClientReceiver<Res, C> => compressed;
+}
+
+macro_rules! debug {
+    ($($name:ident<$($param:ident),+>)+) => { $(
+        impl<$($param),+> fmt::Debug for $name<$($param),+> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )+ };
+}
+
+debug! {
+    ServerStreaming<Res, C>
+    ClientStreaming<Req, Res, C>
+    BidiStreaming<Req, Res, C>
+    ClientSender<Req, C>
+    ClientReceiver<Res, C>
+}

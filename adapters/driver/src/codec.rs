@@ -1,0 +1,80 @@
+//! Message types and octets.
+
+use bytes::Bytes;
+use halfclose::Status;
+
+/// Turns messages of type `T` into octets and back.
+///
+/// A codec has no state: it is a type that a [`Method`](crate::Method) names. [`Prost`] is the one for protocol buffers,
+/// [`Raw`] the one for applications that bring octets of their own.
+///
+/// ```
+/// use bytes::Bytes;
+/// use halfclose_driver::Codec;
+/// use halfclose_driver::halfclose::Status;
+///
+/// /// A text in UTF-8.
+/// struct Text;
+///
+/// impl Codec<String> for Text {
+///     fn encode(message: &String) -> Result<Bytes, Status> {
+///         Ok(Bytes::copy_from_slice(message.as_bytes()))
+///     }
+///     fn decode(payload: Bytes) -> Result<String, Status> {
+///         String::from_utf8(payload.into()).map_err(|error| Status::internal(error.to_string()))
+///     }
+/// }
+/// # assert_eq!(Text::decode(Text::encode(&"hi".to_owned())?)?, "hi");
+/// # Ok::<(), Status>(())
+/// ```
+pub trait Codec<T>: 'static {
+    /// The octets of a message, without the prefix of gRPC.
+    ///
+    /// # Errors
+    ///
+    /// A status, INTERNAL as a rule, for a message that cannot be encoded; nothing is sent then.
+    fn encode(message: &T) -> Result<Bytes, Status>;
+
+    /// The message of these octets.
+    ///
+    /// # Errors
+    ///
+    /// A status, INTERNAL as a rule, for octets that are no message: the call ends with it.
+    fn decode(payload: Bytes) -> Result<T, Status>;
+}
+
+/// Octets as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw;
+
+impl Codec<Bytes> for Raw {
+    fn encode(message: &Bytes) -> Result<Bytes, Status> {
+        Ok(message.clone())
+    }
+
+    fn decode(payload: Bytes) -> Result<Bytes, Status> {
+        Ok(payload)
+    }
+}
+
+/// Protocol buffers, by the prost crate.
+#[cfg(feature = "prost")]
+#[derive(Clone, Copy, Debug)]
+pub struct Prost;
+
+#[cfg(feature = "prost")]
+impl<T: prost::Message + Default> Codec<T> for Prost {
+    fn encode(message: &T) -> Result<Bytes, Status> {
+        // A vector that is exactly full becomes `Bytes` without another allocation.
+        let mut octets = Vec::with_capacity(message.encoded_len());
+        message
+            .encode(&mut octets)
+            .map_err(|error| Status::internal(format!("the message cannot be encoded: {error}")))?;
+        Ok(octets.into())
+    }
+
+    fn decode(payload: Bytes) -> Result<T, Status> {
+        T::decode(payload)
+            .map_err(|error| Status::internal(format!("the message cannot be decoded: {error}")))
+    }
+}

@@ -1,0 +1,126 @@
+//! What both sides of a call know: the method, the answer of a call with one response, and why sending fails.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use halfclose::{Metadata, Misuse, Status};
+
+/// A method: its path, its message types and their codec.
+///
+/// ```
+/// use bytes::Bytes;
+/// use halfclose_driver::{Method, Raw};
+///
+/// const SAY: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Say");
+/// assert_eq!(SAY.path(), "/demo.Echo/Say");
+/// ```
+pub struct Method<Req, Res, C> {
+    path: &'static str,
+    types: PhantomData<fn(Req, Res, C)>,
+}
+
+impl<Req, Res, C> Method<Req, Res, C> {
+    /// The method at `path`, `"/package.Service/Method"` (P-4).
+    #[must_use]
+    pub const fn new(path: &'static str) -> Self {
+        Self { path, types: PhantomData }
+    }
+
+    /// Its path.
+    #[must_use]
+    pub const fn path(&self) -> &'static str {
+        self.path
+    }
+}
+
+impl<Req, Res, C> Clone for Method<Req, Res, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Req, Res, C> Copy for Method<Req, Res, C> {}
+
+impl<Req, Res, C> fmt::Debug for Method<Req, Res, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Method").field(&self.path).finish()
+    }
+}
+
+/// The one response of a unary or client streaming call, with the metadata around it.
+///
+/// Servers make one with [`Response::new`] and may add metadata; clients are given one.
+#[derive(Clone, Debug)]
+pub struct Response<T> {
+    /// The message.
+    pub message: T,
+    /// Initial metadata.
+    pub header: Metadata,
+    /// Trailing metadata.
+    pub trailer: Arc<Metadata>,
+    /// Server: whether the message is sent compressed, where the call has an encoding; client: whether it came so.
+    pub compressed: bool,
+}
+
+impl<T> Response<T> {
+    /// A response without metadata, compressed where the call has an encoding.
+    #[must_use]
+    pub fn new(message: T) -> Self {
+        Self { message, header: Metadata::new(), trailer: Arc::default(), compressed: true }
+    }
+}
+
+impl<T> From<T> for Response<T> {
+    fn from(message: T) -> Self {
+        Self::new(message)
+    }
+}
+
+/// Why a message was not sent.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The other side has ended the call, or the connection is over. On a client the receiving half has the status
+    /// (P-88); on a server the answer interests nobody any more.
+    #[error("the call has ended; its status comes from the receiving side")]
+    Ended,
+    /// The message could not be encoded.
+    #[error("the message was not sent: {0}")]
+    Encode(Status),
+    /// The order was not legal, or over a limit of this side.
+    #[error("the message was not sent: {0}")]
+    Misuse(#[from] Misuse),
+}
+
+impl SendError {
+    pub(crate) fn from_misuse(misuse: Misuse) -> Self {
+        match misuse {
+            Misuse::CallEnded | Misuse::UnknownCall | Misuse::Closed => Self::Ended,
+            other => Self::Misuse(other),
+        }
+    }
+}
+
+impl From<SendError> for Status {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Ended => Self::cancelled("the call has ended"),
+            SendError::Encode(status) => status,
+            SendError::Misuse(misuse) => misuse_status(misuse),
+        }
+    }
+}
+
+/// The status of an order that this side could not carry out (P-15, P-55).
+pub(crate) fn misuse_status(misuse: Misuse) -> Status {
+    let text = misuse.to_string();
+    match misuse {
+        Misuse::MessageTooLarge { .. } | Misuse::TooManyQueuedCalls { .. } => {
+            Status::resource_exhausted(text)
+        }
+        Misuse::GoingAway | Misuse::Closed => Status::unavailable(text),
+        Misuse::UnsupportedEncoding => Status::unimplemented(text),
+        _ => Status::internal(text),
+    }
+}

@@ -1,0 +1,90 @@
+//! The server's side: a [`Router`] of methods, and the four call types as their handlers see them.
+
+mod call;
+mod context;
+mod handlers;
+mod router;
+mod stream;
+
+pub use context::{Context, Request};
+pub use router::Router;
+pub use stream::{
+    BidiStreamingServer, ClientStreamingServer, ServerReceiver, ServerSender, ServerStreamingServer,
+};
+
+use std::sync::Arc;
+
+use halfclose::{Config, Connection, Event, Seed, Server};
+
+use crate::driver::{Driver, ServerDriver, Side};
+use crate::io::{Clock, Io};
+use crate::shared::{Shared, State};
+use crate::shutdown::Shutdown;
+use call::Incoming;
+use handlers::Handlers;
+
+/// What a server's driver keeps: the router, the handlers that are running, and what events ask for.
+#[derive(Debug)]
+pub struct ServerSide {
+    router: Arc<Router>,
+    handlers: Handlers,
+    requests: Vec<Incoming>,
+}
+
+impl Side for ServerSide {
+    type Role = Server;
+
+    #[inline]
+    fn on_event(&mut self, state: &mut State<Server>, event: Event) {
+        match event {
+            Event::Request(call) => {
+                if let Ok(head) = state.connection.request(call) {
+                    let head = Arc::clone(head);
+                    let method = self.router.find(head.path());
+                    if let Some(method) = method {
+                        // The id is valid: the event has just been told.
+                        let _ = state.connection.accept(call, method.shape());
+                    }
+                    self.requests.push(Incoming { call, head, method: method.cloned() });
+                }
+            }
+            Event::Ended(call, _) => self.handlers.end(call),
+            _ => {}
+        }
+    }
+
+    fn run(&mut self, shared: &Arc<Shared<Server>>) {
+        self.handlers.attach(&shared.signal);
+        for incoming in self.requests.drain(..) {
+            self.handlers.start(incoming.call, || incoming.into_future(shared));
+        }
+        self.handlers.run();
+    }
+
+    fn has_work(&self) -> bool {
+        !self.requests.is_empty() || self.handlers.has_work()
+    }
+}
+
+impl Router {
+    /// Serves a transport that was accepted. The driver must be polled, in a task of its own as a rule; the adapters'
+    /// `serve` does that.
+    ///
+    /// `seed` varies what must not be the same for many connections; any number will do. The connection shuts down
+    /// gracefully when `shutdown` says so.
+    pub fn serve<I: Io, K: Clock>(
+        self: &Arc<Self>,
+        io: I,
+        clock: K,
+        config: Config,
+        seed: Seed,
+        shutdown: &Shutdown,
+    ) -> ServerDriver<I, K> {
+        let connection = Connection::<Server>::new(config, seed, clock.now());
+        let side =
+            ServerSide { router: Arc::clone(self), handlers: Handlers::default(), requests: Vec::new() };
+        let mut driver = Driver::new(io, clock, connection, side);
+        driver.watch(shutdown);
+        driver
+    }
+}

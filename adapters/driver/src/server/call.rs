@@ -1,0 +1,173 @@
+//! One call as its server holds it, from its arrival to its status.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use halfclose::grpc::head::RequestHead;
+use halfclose::{CallId, Message, Metadata, Misuse, Recv, Server, Status};
+
+use super::handlers::HandlerFuture;
+use super::router::MethodHandler;
+use crate::method::{SendError, misuse_status};
+use crate::shared::Shared;
+
+/// A call that has arrived.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) call: CallId,
+    pub(super) head: Arc<RequestHead>,
+    pub(super) method: Option<Arc<dyn MethodHandler>>,
+}
+
+impl Incoming {
+    /// The handler's future, or the answer at once where there is no such method.
+    pub(super) fn into_future(self, shared: &Arc<Shared<Server>>) -> Option<HandlerFuture> {
+        let call = ServerCall { shared: Arc::clone(shared), call: self.call, head: self.head, open: true };
+        match self.method {
+            Some(method) => Some(method.start(call)),
+            None => {
+                let status = Status::unimplemented(format!("no method {}", call.head.path()));
+                call.finish(status);
+                None
+            }
+        }
+    }
+}
+
+/// One call. Whoever drops it without a status ends it with UNKNOWN: a handler that panicked, as a rule.
+pub(super) struct ServerCall {
+    pub(super) shared: Arc<Shared<Server>>,
+    pub(super) call: CallId,
+    pub(super) head: Arc<RequestHead>,
+    open: bool,
+}
+
+impl ServerCall {
+    /// Ends the call with a status, behind what was sent.
+    pub(super) fn finish(mut self, status: Status) {
+        self.open = false;
+        finish(&self.shared, self.call, status);
+    }
+
+    /// Ends the call with what its handler returned.
+    pub(super) fn finish_result(self, result: Result<(), Status>) {
+        self.finish(result.err().unwrap_or_else(Status::ok));
+    }
+
+    /// Sends the one response and the status OK, in one visit to the connection, unless its send buffer is full.
+    pub(super) fn poll_respond(
+        &mut self,
+        cx: &mut Context<'_>,
+        header: &mut Option<Metadata>,
+        trailer: &Metadata,
+        payload: &Bytes,
+        compress: bool,
+    ) -> Poll<()> {
+        let call = self.call;
+        let polled = self.shared.order(|state| {
+            if let Some(header) = header.take_if(|header| !header.is_empty()) {
+                // Refused only when they have gone already, by the handler's own order.
+                let _ = state.connection.send_headers(call, header);
+            }
+            let status = match state.connection.send_message(call, payload.clone(), compress) {
+                Ok(_) => Status::ok(),
+                Err(Misuse::NotWritable { .. }) => {
+                    state.wait_to_send(call, cx.waker());
+                    return Poll::Pending;
+                }
+                Err(misuse) => misuse_status(misuse),
+            };
+            let mut trailers = state.take_trailers(call);
+            if !trailer.is_empty() {
+                trailers.merge(trailer);
+            }
+            // A call that is over takes no status, and nobody waits for one.
+            let _ = state.connection.finish(call, status, trailers);
+            Poll::Ready(())
+        });
+        self.open &= polled.is_pending();
+        polled
+    }
+
+    /// The one message of a unary or server streaming call, once the client has half-closed (P-75).
+    pub(super) fn poll_only(
+        &self,
+        cx: &mut Context<'_>,
+        message: &mut Option<Message>,
+    ) -> Poll<Result<Message, Status>> {
+        let call = self.call;
+        self.shared.order(|state| {
+            loop {
+                match state.connection.recv(call) {
+                    Ok(Recv::Message(next)) => {
+                        message.get_or_insert(next);
+                    }
+                    Ok(Recv::Pending) => {
+                        state.wait_to_receive(call, cx.waker());
+                        return Poll::Pending;
+                    }
+                    Ok(Recv::HalfClosed) => {
+                        let missing = || Status::internal("no request message");
+                        return Poll::Ready(message.take().ok_or_else(missing));
+                    }
+                    Ok(Recv::End(_)) | Err(_) => return Poll::Ready(Err(ended())),
+                }
+            }
+        })
+    }
+}
+
+impl Drop for ServerCall {
+    fn drop(&mut self) {
+        if self.open {
+            finish(&self.shared, self.call, Status::unknown("the handler ended without a status"));
+        }
+    }
+}
+
+fn finish(shared: &Shared<Server>, call: CallId, status: Status) {
+    shared.order(|state| {
+        let trailers = state.take_trailers(call);
+        // A call that is over takes no status, and nobody waits for one.
+        let _ = state.connection.finish(call, status, trailers);
+    });
+}
+
+pub(super) fn poll_receive(
+    shared: &Shared<Server>,
+    call: CallId,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Message>, Status>> {
+    shared.order(|state| match state.connection.recv(call) {
+        Ok(Recv::Message(message)) => Poll::Ready(Ok(Some(message))),
+        Ok(Recv::HalfClosed) => Poll::Ready(Ok(None)),
+        Ok(Recv::Pending) => {
+            state.wait_to_receive(call, cx.waker());
+            Poll::Pending
+        }
+        Ok(Recv::End(_)) | Err(_) => Poll::Ready(Err(ended())),
+    })
+}
+
+pub(super) fn poll_send(
+    shared: &Shared<Server>,
+    call: CallId,
+    cx: &mut Context<'_>,
+    payload: &Bytes,
+    compress: bool,
+) -> Poll<Result<(), SendError>> {
+    shared.order(|state| match state.connection.send_message(call, payload.clone(), compress) {
+        Ok(_) => Poll::Ready(Ok(())),
+        Err(Misuse::NotWritable { .. }) => {
+            state.wait_to_send(call, cx.waker());
+            Poll::Pending
+        }
+        Err(misuse) => Poll::Ready(Err(SendError::from_misuse(misuse))),
+    })
+}
+
+/// The call ended before its handler did: reset by the client, out of time, or with its connection.
+fn ended() -> Status {
+    Status::cancelled("the call has ended")
+}

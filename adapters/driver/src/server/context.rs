@@ -1,0 +1,106 @@
+//! What a handler knows of its call, and may add to the answer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use halfclose::grpc::encoding::{Encoding, EncodingSet};
+use halfclose::grpc::head::RequestHead;
+use halfclose::{CallId, HalfStates, Metadata, Misuse, Server};
+
+use super::call::ServerCall;
+use crate::shared::Shared;
+
+/// The call that a handler serves. Clones are the same call.
+#[derive(Clone)]
+pub struct Context {
+    shared: Arc<Shared<Server>>,
+    call: CallId,
+    head: Arc<RequestHead>,
+}
+
+impl Context {
+    pub(super) fn new(call: &ServerCall) -> Self {
+        Self { shared: Arc::clone(&call.shared), call: call.call, head: Arc::clone(&call.head) }
+    }
+
+    /// The client's metadata.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.head.metadata
+    }
+
+    /// The whole request head: path, authority, encodings.
+    #[must_use]
+    pub fn head(&self) -> &RequestHead {
+        &self.head
+    }
+
+    /// The time that is left until the client's deadline, if it set one: what to give to calls that this one makes.
+    #[must_use]
+    pub fn time_left(&self) -> Option<Duration> {
+        let deadline = self.shared.lock().connection.deadline(self.call)?;
+        Some(deadline - self.shared.now())
+    }
+
+    /// The encodings that the client accepts, as far as they are known here.
+    #[must_use]
+    pub fn accepts(&self) -> EncodingSet {
+        self.head.accept
+    }
+
+    /// Whether the call is over: nobody waits for its answer any more. Its handler is dropped then; a task that it
+    /// started is not.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.states().is_none()
+    }
+
+    /// The states of both halves, while the call is open.
+    #[must_use]
+    pub fn states(&self) -> Option<HalfStates> {
+        self.shared.lock().connection.states(self.call).ok()
+    }
+
+    /// Sends the initial metadata now; without it they go with the first message (P-33).
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::HeadersTwice`] after a message or another call of this; [`Misuse`] when the call is over.
+    pub fn send_header(&self, metadata: Metadata) -> Result<(), Misuse> {
+        let call = self.call;
+        self.shared.order(|state| state.connection.send_headers(call, metadata))
+    }
+
+    /// Adds to the trailing metadata, which go with the status.
+    pub fn add_trailer(&self, metadata: &Metadata) {
+        self.shared.lock().add_trailers(self.call, metadata);
+    }
+
+    /// Picks the encoding of the messages that are sent; identity by default. Before the first message only.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnsupportedEncoding`] where the client does not accept it, or there is no codec for it (P-60).
+    pub fn set_encoding(&self, encoding: Option<Encoding>) -> Result<(), Misuse> {
+        let call = self.call;
+        self.shared.order(|state| state.connection.set_encoding(call, encoding))
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("path", &self.head.path()).finish_non_exhaustive()
+    }
+}
+
+/// The one request of a unary or server streaming call.
+#[derive(Clone, Debug)]
+pub struct Request<T> {
+    /// The message.
+    pub message: T,
+    /// Whether it came compressed.
+    pub compressed: bool,
+    /// The call.
+    pub context: Context,
+}

@@ -1,0 +1,244 @@
+//! The three streaming call types as their handlers see them. The handler's return value is the status, so that
+//! trailers can be neither forgotten nor sent twice.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use halfclose::{CallId, Metadata, Server, Status};
+
+use super::call::{ServerCall, poll_receive, poll_send};
+use super::context::Context;
+use crate::codec::Codec;
+use crate::method::SendError;
+use crate::shared::Shared;
+
+/// The sending half of a call: responses, in order. The status follows when the handler returns.
+pub struct ServerSender<Res, C> {
+    shared: Arc<Shared<Server>>,
+    call: CallId,
+    compress: bool,
+    types: PhantomData<fn(Res, C)>,
+}
+
+impl<Res, C: Codec<Res>> ServerSender<Res, C> {
+    fn new(call: &ServerCall) -> Self {
+        Self { shared: Arc::clone(&call.shared), call: call.call, compress: true, types: PhantomData }
+    }
+
+    /// Sends a response; waits while the send buffer is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Ended`] when the call is over.
+    pub async fn send(&mut self, message: &Res) -> Result<(), SendError> {
+        let payload = C::encode(message).map_err(SendError::Encode)?;
+        poll_fn(|cx| poll_send(&self.shared, self.call, cx, &payload, self.compress)).await
+    }
+
+    /// Whether the messages that follow are compressed, where the call has an encoding.
+    pub const fn set_compress(&mut self, compress: bool) {
+        self.compress = compress;
+    }
+}
+
+/// The receiving half of a call: requests, in order.
+pub struct ServerReceiver<Req, C> {
+    shared: Arc<Shared<Server>>,
+    call: CallId,
+    compressed: bool,
+    types: PhantomData<fn(C) -> Req>,
+}
+
+impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
+    fn new(call: &ServerCall) -> Self {
+        Self { shared: Arc::clone(&call.shared), call: call.call, compressed: false, types: PhantomData }
+    }
+
+    /// The next request; `None` when the client has half-closed: the request is complete.
+    ///
+    /// # Errors
+    ///
+    /// A status when the call is over, or the message is none: a handler does well to return it.
+    pub async fn recv(&mut self) -> Result<Option<Req>, Status> {
+        let Some(message) = poll_fn(|cx| poll_receive(&self.shared, self.call, cx)).await? else {
+            return Ok(None);
+        };
+        self.compressed = message.compressed;
+        C::decode(message.payload).map(Some)
+    }
+
+    /// Whether the message that was received last came compressed.
+    #[must_use]
+    pub const fn was_compressed(&self) -> bool {
+        self.compressed
+    }
+}
+
+/// A call with one request and many responses.
+pub struct ServerStreamingServer<Res, C> {
+    sender: ServerSender<Res, C>,
+    context: Context,
+}
+
+impl<Res, C: Codec<Res>> ServerStreamingServer<Res, C> {
+    pub(super) fn new(call: &ServerCall) -> Self {
+        Self { sender: ServerSender::new(call), context: Context::new(call) }
+    }
+
+    /// Sends a response; waits while the send buffer is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Ended`] when the call is over.
+    pub async fn send(&mut self, message: &Res) -> Result<(), SendError> {
+        self.sender.send(message).await
+    }
+
+    /// Whether the messages that follow are compressed, where the call has an encoding.
+    pub const fn set_compress(&mut self, compress: bool) {
+        self.sender.set_compress(compress);
+    }
+}
+
+/// A call with many requests and one response.
+pub struct ClientStreamingServer<Req, Res, C> {
+    receiver: ServerReceiver<Req, C>,
+    sender: ServerSender<Res, C>,
+    context: Context,
+}
+
+impl<Req, Res, C: Codec<Req> + Codec<Res>> ClientStreamingServer<Req, Res, C> {
+    pub(super) fn new(call: &ServerCall) -> Self {
+        Self {
+            receiver: ServerReceiver::new(call),
+            sender: ServerSender::new(call),
+            context: Context::new(call),
+        }
+    }
+
+    /// The next request; `None` when the client has half-closed: the request is complete.
+    ///
+    /// # Errors
+    ///
+    /// A status when the call is over, or the message is none: a handler does well to return it.
+    pub async fn recv(&mut self) -> Result<Option<Req>, Status> {
+        self.receiver.recv().await
+    }
+
+    /// Whether the message that was received last came compressed.
+    #[must_use]
+    pub const fn was_compressed(&self) -> bool {
+        self.receiver.was_compressed()
+    }
+
+    /// Whether the response is compressed, where the call has an encoding.
+    pub const fn set_compress(&mut self, compress: bool) {
+        self.sender.set_compress(compress);
+    }
+
+    /// Sends the one response. What follows is the handler's return.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Ended`] when the call is over.
+    pub async fn send_and_close(mut self, message: &Res) -> Result<(), SendError> {
+        self.sender.send(message).await
+    }
+}
+
+/// A call with many requests and many responses.
+pub struct BidiStreamingServer<Req, Res, C> {
+    receiver: ServerReceiver<Req, C>,
+    sender: ServerSender<Res, C>,
+    context: Context,
+}
+
+impl<Req, Res, C: Codec<Req> + Codec<Res>> BidiStreamingServer<Req, Res, C> {
+    pub(super) fn new(call: &ServerCall) -> Self {
+        Self {
+            receiver: ServerReceiver::new(call),
+            sender: ServerSender::new(call),
+            context: Context::new(call),
+        }
+    }
+
+    /// The next request; `None` when the client has half-closed: the request is complete.
+    ///
+    /// # Errors
+    ///
+    /// A status when the call is over, or the message is none: a handler does well to return it.
+    pub async fn recv(&mut self) -> Result<Option<Req>, Status> {
+        self.receiver.recv().await
+    }
+
+    /// Whether the message that was received last came compressed.
+    #[must_use]
+    pub const fn was_compressed(&self) -> bool {
+        self.receiver.was_compressed()
+    }
+
+    /// Sends a response; waits while the send buffer is full.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Ended`] when the call is over.
+    pub async fn send(&mut self, message: &Res) -> Result<(), SendError> {
+        self.sender.send(message).await
+    }
+
+    /// Whether the messages that follow are compressed, where the call has an encoding.
+    pub const fn set_compress(&mut self, compress: bool) {
+        self.sender.set_compress(compress);
+    }
+
+    /// Both halves, for different tasks.
+    #[must_use]
+    pub fn split(self) -> (ServerSender<Res, C>, ServerReceiver<Req, C>) {
+        (self.sender, self.receiver)
+    }
+}
+
+/// What every streaming handler has beside its messages.
+macro_rules! serving {
+    ($($name:ident<$($param:ident),+>)+) => { $(
+        impl<$($param),+> $name<$($param),+> {
+            /// The call.
+            #[must_use]
+            pub const fn context(&self) -> &Context {
+                &self.context
+            }
+
+            /// The client's metadata.
+            #[must_use]
+            pub fn metadata(&self) -> &Metadata {
+                self.context.metadata()
+            }
+        }
+
+        impl<$($param),+> fmt::Debug for $name<$($param),+> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("context", &self.context).finish_non_exhaustive()
+            }
+        }
+    )+ };
+}
+
+serving! {
+    ServerStreamingServer<Res, C>
+    ClientStreamingServer<Req, Res, C>
+    BidiStreamingServer<Req, Res, C>
+}
+
+impl<Res, C> fmt::Debug for ServerSender<Res, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSender").finish_non_exhaustive()
+    }
+}
+
+impl<Req, C> fmt::Debug for ServerReceiver<Req, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerReceiver").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,168 @@
+//! Graceful shutdown of many connections at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::shared::Signal;
+
+/// Tells any number of connections to take no new calls and to close after the last one (P-94), and knows when they
+/// have. Clones are the same switch.
+///
+/// ```
+/// use halfclose_driver::Shutdown;
+///
+/// let shutdown = Shutdown::new();
+/// assert!(!shutdown.is_triggered());
+/// shutdown.trigger();
+/// assert!(shutdown.is_triggered());
+/// ```
+#[derive(Clone, Default)]
+pub struct Shutdown {
+    switch: Arc<Switch>,
+}
+
+#[derive(Default)]
+struct Switch {
+    triggered: AtomicBool,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    /// The connections that are open, by the order in which they came.
+    connections: BTreeMap<u64, Arc<Signal>>,
+    /// Tasks that wait for the trigger or for the last connection.
+    waiting: Vec<Waker>,
+}
+
+impl Switch {
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_triggered(&self) -> bool {
+        self.triggered.load(Ordering::Acquire)
+    }
+}
+
+impl Open {
+    fn wake(&mut self) {
+        for waker in self.waiting.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+impl Shutdown {
+    /// A switch that has not been thrown.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Throws the switch.
+    pub fn trigger(&self) {
+        self.switch.triggered.store(true, Ordering::Release);
+        let mut open = self.switch.lock();
+        for signal in open.connections.values() {
+            signal.tell();
+        }
+        open.wake();
+    }
+
+    /// Whether it was thrown.
+    #[must_use]
+    pub fn is_triggered(&self) -> bool {
+        self.switch.is_triggered()
+    }
+
+    /// Waits until the switch is thrown.
+    pub fn triggered(&self) -> impl Future<Output = ()> + Send + Unpin + use<> {
+        Until { switch: Arc::clone(&self.switch), reached: |switch, _| switch.is_triggered() }
+    }
+
+    /// Waits until the switch is thrown and every connection has closed.
+    pub fn drained(&self) -> impl Future<Output = ()> + Send + Unpin + use<> {
+        Until {
+            switch: Arc::clone(&self.switch),
+            reached: |switch, open| switch.is_triggered() && open.connections.is_empty(),
+        }
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.switch.lock().connections.len()
+    }
+
+    pub(crate) fn watch(&self, signal: &Arc<Signal>) -> Watch {
+        let mut open = self.switch.lock();
+        let id = open.next;
+        open.next = id.wrapping_add(1);
+        open.connections.insert(id, Arc::clone(signal));
+        Watch { switch: Arc::clone(&self.switch), id, heard: false }
+    }
+}
+
+impl fmt::Debug for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shutdown").field("triggered", &self.is_triggered()).finish_non_exhaustive()
+    }
+}
+
+/// One connection's place at the switch; it counts as open until this is dropped.
+pub(crate) struct Watch {
+    switch: Arc<Switch>,
+    id: u64,
+    heard: bool,
+}
+
+impl Watch {
+    /// Whether the switch was thrown and the connection has not heard of it.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.heard && self.switch.is_triggered()
+    }
+
+    /// The same, and now it has.
+    pub(crate) fn is_news(&mut self) -> bool {
+        let news = self.has_news();
+        self.heard |= news;
+        news
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut open = self.switch.lock();
+        open.connections.remove(&self.id);
+        if open.connections.is_empty() {
+            open.wake();
+        }
+    }
+}
+
+struct Until {
+    switch: Arc<Switch>,
+    reached: fn(&Switch, &Open) -> bool,
+}
+
+impl Future for Until {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut open = self.switch.lock();
+        if (self.reached)(&self.switch, &open) {
+            return Poll::Ready(());
+        }
+        if !open.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            open.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,136 @@
+//! smol's transports and timers as the driver wants them.
+
+use std::future::Future;
+use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use halfclose_driver::halfclose::{Seed, Time};
+use halfclose_driver::{Clock, Io, Timer as DriverTimer};
+use rustix::buffer::spare_capacity;
+use rustix::net::Shutdown;
+use smol::{Async, Timer};
+
+/// Any socket that smol can watch: TCP and Unix sockets.
+#[derive(Debug)]
+pub struct SmolIo<T> {
+    socket: Async<T>,
+    /// The last read took less than it could: trying again before the socket is readable is a call for nothing.
+    drained: bool,
+}
+
+impl<T: AsFd> SmolIo<T> {
+    /// Wraps a socket that is connected.
+    pub const fn new(socket: Async<T>) -> Self {
+        Self { socket, drained: false }
+    }
+
+    /// Reads into the spare room of `input`.
+    ///
+    /// rustix reads into the spare room of a vector without filling it first; turning the buffer into a vector and
+    /// back copies nothing while nobody else looks into it.
+    fn read(&self, input: &mut BytesMut) -> io::Result<usize> {
+        let mut octets = Vec::from(mem::take(input));
+        let before = octets.len();
+        let result = rustix::io::read(&self.socket, spare_capacity(&mut octets));
+        let count = octets.len().saturating_sub(before);
+        *input = BytesMut::from(Bytes::from(octets));
+        result.map(|_| count).map_err(io::Error::from)
+    }
+}
+
+impl<T: AsFd> Io for SmolIo<T> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
+        loop {
+            if self.drained {
+                ready!(self.socket.poll_readable(cx))?;
+                self.drained = false;
+            }
+            let room = input.capacity().saturating_sub(input.len());
+            match self.read(input) {
+                Ok(count) => {
+                    self.drained = count < room && count > 0;
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.drained = true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            match rustix::io::writev(&self.socket, slices) {
+                Ok(count) => return Poll::Ready(Ok(count)),
+                Err(rustix::io::Errno::AGAIN) => ready!(self.socket.poll_writable(cx))?,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
+    fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(rustix::net::shutdown(&self.socket, Shutdown::Write).map_err(io::Error::from))
+    }
+}
+
+/// The system's clock, from the moment it was made.
+#[derive(Clone, Copy, Debug)]
+pub struct SmolClock {
+    epoch: Instant,
+}
+
+impl SmolClock {
+    /// A clock that begins now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { epoch: Instant::now() }
+    }
+}
+
+impl Default for SmolClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SmolClock {
+    type Timer = SmolTimer;
+
+    fn now(&self) -> Time {
+        Time::from_duration(self.epoch.elapsed())
+    }
+
+    fn timer(&self) -> SmolTimer {
+        SmolTimer { epoch: self.epoch, timer: Timer::never() }
+    }
+}
+
+/// One timer of smol's.
+#[derive(Debug)]
+pub struct SmolTimer {
+    epoch: Instant,
+    timer: Timer,
+}
+
+impl DriverTimer for SmolTimer {
+    fn poll_at(&mut self, cx: &mut Context<'_>, at: Time) -> Poll<()> {
+        // A time that the system's clock cannot express does not come.
+        let Some(at) = self.epoch.checked_add(at.since_epoch()) else { return Poll::Pending };
+        self.timer.set_at(at);
+        Pin::new(&mut self.timer).poll(cx).map(drop)
+    }
+}
+
+/// Something that differs from connection to connection.
+pub(crate) fn seed(stream: &TcpStream) -> Seed {
+    let ports =
+        [stream.peer_addr(), stream.local_addr()].map(|address| address.map_or(0, |address| address.port()));
+    Seed(ports.into_iter().fold(0, |seed, port| (seed << 16) | u64::from(port)))
+}

@@ -1,0 +1,92 @@
+//! Accepting connections.
+
+use std::io::Result;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use halfclose_driver::halfclose::Config;
+use halfclose_driver::{Router, Shutdown};
+use tokio::net::{TcpListener, ToSocketAddrs};
+
+use crate::binding::{TokioClock, TokioIo, seed};
+
+/// How long a server waits when it cannot accept: out of file descriptors, as a rule, and that passes.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A server that listens on a TCP address: plaintext, HTTP/2 with prior knowledge.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    router: Arc<Router>,
+    config: Config,
+    shutdown: Shutdown,
+}
+
+impl Server {
+    /// Listens on `address`.
+    ///
+    /// # Errors
+    ///
+    /// What the system says to the address.
+    pub async fn bind(address: impl ToSocketAddrs, router: Router) -> Result<Self> {
+        Ok(Self::new(TcpListener::bind(address).await?, router))
+    }
+
+    /// Serves a listener that is bound.
+    #[must_use]
+    pub fn new(listener: TcpListener, router: Router) -> Self {
+        Self { listener, router: Arc::new(router), config: Config::server(), shutdown: Shutdown::new() }
+    }
+
+    /// Sets the configuration of every connection.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn local_addr(&self) -> Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The switch that ends [`serve`](Self::serve) gracefully.
+    #[must_use]
+    pub fn shutdown_handle(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// Accepts and serves connections, each in a task of its own, until the switch is thrown and the last connection
+    /// has ended. Failing to accept ends nothing: it is tried again.
+    pub async fn serve(self) {
+        let clock = TokioClock::new();
+        let mut stopped = self.shutdown.triggered();
+        loop {
+            let stream = tokio::select! {
+                biased;
+                () = &mut stopped => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(_) => {
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            // A socket that refuses the option is closed already, and its driver will find out.
+            let _ = stream.set_nodelay(true);
+            let seed = seed(&stream);
+            let driver =
+                self.router.serve(TokioIo::new(stream), clock, self.config.clone(), seed, &self.shutdown);
+            // How a connection ends is told to its calls; one that fails does not concern the others.
+            tokio::spawn(async move { driver.await.ok() });
+        }
+        drop(self.listener);
+        self.shutdown.drained().await;
+    }
+}
