@@ -82,7 +82,7 @@ impl Link<Client> {
         })?;
         match found.ok_or("the connection closed")? {
             Received::End(end) => {
-                println!("client: ended by {:?}, {}, {:?}", end.cause, end.status, end.trailers)
+                println!("client: ended by {:?}, {}, {:?}", end.cause, end.status, end.trailers);
             }
             Received::Message(message) => {
                 self.show(call, format!("client: got {:?}", message.payload));
