@@ -214,14 +214,15 @@ pub enum Event {
     Response(CallId),
     /// After [`Recv::Pending`]: there is something to receive now, a message or the end.
     Readable(CallId),
-    /// After [`Sent::Full`]: there is room to send again.
+    /// After [`Sent::Full`]: there is room to send again, or the call has ended and sending says so.
     Writable(CallId),
     /// Server: the call is over, once, for this cause; its id is invalid from here on. `Cause::Trailers` and
     /// `Cause::TrailersOnly` mean that the status went out; anything else means that the handler's work is unwanted.
     Ended(CallId, Cause),
     /// The peer's SETTINGS arrived and are in force (the first ones tell that the peer speaks HTTP/2).
     PeerSettings,
-    /// The peer will take no new calls; the open ones that it accepted go on (P-93).
+    /// The peer sent GOAWAY. From a server: it takes no new calls; the open ones that it accepted go on (P-93). From a
+    /// client: it is about to leave.
     GoAway {
         /// GOAWAY's code.
         code: ErrorCode,

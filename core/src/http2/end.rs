@@ -126,7 +126,8 @@ impl Engine {
     }
 
     /// Sets the outcome, once: the first end of a call wins (P-89).
-    fn conclude_client(&mut self, slot: u32, outcome: Outcome) {
+    fn conclude_client(&mut self, slot: u32, mut outcome: Outcome) {
+        let now = self.now;
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let Side::Client(call) = &mut stream.side else { return };
         if matches!(call.stage, ClientStage::Done(_) | ClientStage::Taken) {
@@ -136,11 +137,23 @@ impl Engine {
         if matches!(outcome.cause, Cause::Cancelled | Cause::Deadline) {
             stream.inbound.clear();
         }
+        // P-84: the server's own timer was faster than ours; what it calls cancelled ran out of time.
+        if outcome.status.code == Code::Cancelled
+            && outcome.cause != Cause::Cancelled
+            && stream.deadline.is_some_and(|deadline| deadline <= now)
+        {
+            outcome.status =
+                Status::deadline_exceeded("the deadline passed, and the server cancelled the call");
+        }
         call.stage = ClientStage::Done(outcome);
         if stream.caller_done {
-            self.free_if_done(slot);
-        } else {
-            self.tell_readable(slot);
+            return self.free_if_done(slot);
+        }
+        // P-88: whoever waits for room would wait for ever.
+        let waits = std::mem::take(&mut stream.want_write);
+        self.tell_readable(slot);
+        if waits {
+            self.tell(slot, Pending::WRITABLE);
         }
     }
 
@@ -282,7 +295,11 @@ impl Engine {
                 Side::Client(call) => {
                     let cause = match call.stage {
                         ClientStage::Queued(_) => Cause::NeverSent,
-                        _ => Cause::Connection,
+                        // P-93: what GOAWAY did not refuse it may have processed.
+                        _ => match error {
+                            ConnectionError::GoAway { code, .. } => Cause::GoAway { code, processed: true },
+                            _ => Cause::Connection,
+                        },
                     };
                     self.cut_client(slot, Status::unavailable(error.to_string()), cause, None);
                 }

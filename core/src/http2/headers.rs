@@ -395,6 +395,10 @@ impl Engine {
     #[inline]
     fn on_headers(&mut self, slot: u32, head: Arc<ResponseHead>) {
         if let Some(status) = &head.failure {
+            if head.is_grpc {
+                // P-30, P-45: what came cannot be handed on whole, so no status of the server may call it complete.
+                return self.reject(slot, status.clone());
+            }
             let foreign = Foreign { status: status.clone(), http_status: head.http_status, text: Vec::new() };
             return self.await_foreign_body(slot, foreign);
         }
@@ -473,8 +477,9 @@ impl Engine {
             Side::Client(call) => call.foreign.is_some(),
             Side::Server(_) => false,
         };
-        // P-29: an answer that is not gRPC's may still carry a grpc-status in its trailers.
-        if foreign && trailers.status.is_none() {
+        // P-29: an answer that is not gRPC's may still carry a grpc-status in its trailers. It is not believed when it
+        // says OK: no messages were looked for.
+        if foreign && trailers.status.as_ref().is_none_or(Status::is_ok) {
             return self.finish_foreign(slot);
         }
         let status = match &trailers.status {

@@ -33,6 +33,8 @@ pub struct ResponseHead {
     pub accept: EncodingSet,
     /// The value of `content-length`: what the DATA payloads must add up to (RFC 9113 §8.1.1), in octets.
     pub content_length: Option<u64>,
+    /// Whether the HTTP status is 200 and the `content-type` gRPC's.
+    pub is_grpc: bool,
     /// Why this is not the head of a usable answer: another HTTP status than 200 (section 1.3), another
     /// `content-type` (P-28), a malformed `-bin` value (P-30), metadata over the limit (P-45).
     ///
@@ -217,7 +219,9 @@ impl ResponseHeadBuilder {
     }
 
     fn headers(&self, seen: Seen, http_status: u16) -> ResponseBlock {
-        let failure = self.gather.failure().or_else(|| not_grpc(http_status, &seen.content_type));
+        let foreign = not_grpc(http_status, &seen.content_type);
+        let is_grpc = foreign.is_none();
+        let failure = self.gather.failure().or(foreign);
         let (text, metadata) = self.gather.store();
         ResponseBlock::Headers(ResponseHead {
             text,
@@ -226,6 +230,7 @@ impl ResponseHeadBuilder {
             http_status,
             accept: seen.accept,
             content_length: seen.content_length,
+            is_grpc,
             failure,
             metadata,
         })

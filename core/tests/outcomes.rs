@@ -1,0 +1,163 @@
+//! What a client's call ends with, where two sources of its end meet.
+
+mod common;
+
+use bytes::{Bytes, BytesMut};
+use common::Pair;
+use halfclose::frame::ErrorCode;
+use halfclose::hpack::{Encoder, Indexing};
+use halfclose::{
+    CallId, Cause, Client, Code, Config, Connection, Event, Metadata, Misuse, Recv, Request, Seed, Sent,
+    Shape, Status, Time,
+};
+use std::time::Duration;
+
+/// A client that is answered by frames written here.
+struct Scripted {
+    client: Connection<Client>,
+    encoder: Encoder,
+    now: Time,
+}
+
+impl Scripted {
+    fn new(config: Config) -> Self {
+        let mut client = Connection::new(config, Seed(1), Time::ZERO);
+        common::feed(&mut client, Time::ZERO, &mut BytesMut::from(frame(4, 0, 0, &[]).as_slice()));
+        Self { client, encoder: Encoder::new(0), now: Time::ZERO }
+    }
+
+    fn start(&mut self, deadline: Option<Duration>) -> CallId {
+        let mut request = Request::new("/demo.Echo/Call", Shape::BIDI);
+        request.deadline = deadline.map(|span| Time::ZERO + span);
+        let call = self.client.start(self.now, request).unwrap();
+        common::written(&mut self.client, self.now);
+        call
+    }
+
+    fn receive(&mut self, octets: &[u8]) {
+        common::feed(&mut self.client, self.now, &mut BytesMut::from(octets));
+    }
+
+    fn headers(&mut self, end: bool, fields: &[(&str, &str)]) {
+        let mut block = Vec::new();
+        self.encoder.begin(&mut block);
+        for (name, value) in fields {
+            self.encoder.field(name.as_bytes(), value.as_bytes(), Indexing::Without, &mut block);
+        }
+        self.receive(&frame(1, 4 | u8::from(end), 1, &block));
+    }
+
+    fn end(&mut self, call: CallId) -> (Code, Cause) {
+        match self.client.recv(call) {
+            Ok(Recv::End(outcome)) => (outcome.status.code, outcome.cause),
+            other => panic!("no end: {other:?}"),
+        }
+    }
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut octets = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    octets.extend_from_slice(&[kind, flags]);
+    octets.extend_from_slice(&stream.to_be_bytes());
+    octets.extend_from_slice(payload);
+    octets
+}
+
+const HEAD: [(&str, &str); 2] = [(":status", "200"), ("content-type", "application/grpc")];
+const MESSAGE: [u8; 7] = [0, 0, 0, 0, 2, b'h', b'i'];
+
+#[test]
+fn initial_metadata_that_cannot_be_kept_fails_the_call_whatever_the_trailers_say() {
+    // P-30, P-45: otherwise messages would be lost under the status OK.
+    let too_large = "x".repeat(16_360);
+    let table = [("x-broken-bin", "#", Code::Internal), ("x-large", &too_large, Code::ResourceExhausted)];
+    for (name, value, code) in table {
+        let mut peer = Scripted::new(Config::client());
+        let call = peer.start(None);
+        peer.headers(false, &[HEAD[0], HEAD[1], (name, value)]);
+        peer.receive(&frame(0, 0, 1, &MESSAGE));
+        peer.headers(true, &[("grpc-status", "0")]);
+        let (met, cause) = peer.end(call);
+        assert_eq!(met, code, "{name}");
+        assert!(matches!(cause, Cause::Reset { code: ErrorCode::CANCEL, .. }), "{cause:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_grpcs_is_never_ok() {
+    // P-28, P-29: the status in the trailers wins over the HTTP status, but messages were not looked for.
+    let foreign = [(":status", "200"), ("content-type", "text/html")];
+    for (head, trailer, code) in [
+        (foreign, "0", Code::Unknown),
+        (foreign, "5", Code::NotFound),
+        ([(":status", "503"), ("content-type", "application/grpc")], "0", Code::Unavailable),
+        ([(":status", "503"), ("content-type", "application/grpc")], "8", Code::ResourceExhausted),
+    ] {
+        let mut peer = Scripted::new(Config::client());
+        let call = peer.start(None);
+        peer.headers(false, &head);
+        peer.headers(true, &[("grpc-status", trailer)]);
+        assert_eq!(peer.end(call).0, code, "{head:?} {trailer}");
+    }
+}
+
+#[test]
+fn cancelled_after_our_own_deadline_is_deadline_exceeded() {
+    // P-84: the server's view of the deadline may arrive before our own timer was looked at.
+    let late = Duration::from_secs(2);
+    let reset = frame(3, 0, 1, &8_u32.to_be_bytes());
+    for (now, code) in [(Duration::from_secs(1), Code::Cancelled), (late, Code::DeadlineExceeded)] {
+        let mut peer = Scripted::new(Config::client());
+        let call = peer.start(Some(late));
+        peer.now = Time::ZERO + now;
+        peer.receive(&reset);
+        assert_eq!(peer.end(call).0, code, "RST_STREAM at {now:?}");
+
+        let mut peer = Scripted::new(Config::client());
+        let call = peer.start(Some(late));
+        peer.now = Time::ZERO + now;
+        peer.headers(true, &[HEAD[0], HEAD[1], ("grpc-status", "1")]);
+        assert_eq!(peer.end(call).0, code, "trailers at {now:?}");
+    }
+    // What the server did complete is not thrown away.
+    let mut peer = Scripted::new(Config::client());
+    let call = peer.start(Some(late));
+    peer.now = Time::ZERO + late;
+    peer.headers(true, &[HEAD[0], HEAD[1], ("grpc-status", "0")]);
+    assert_eq!(peer.end(call).0, Code::Ok);
+}
+
+#[test]
+fn the_end_of_the_transport_after_goaway_says_what_goaway_said() {
+    // P-93, P-105: the call was accepted, so the server may have processed it.
+    let mut peer = Scripted::new(Config::client());
+    let call = peer.start(None);
+    let mut goaway = Vec::from(1_u32.to_be_bytes());
+    goaway.extend_from_slice(&11_u32.to_be_bytes());
+    goaway.extend_from_slice(b"too_many_pings");
+    peer.receive(&frame(7, 0, 0, &goaway));
+    peer.client.receive_eof(peer.now);
+    let Ok(Recv::End(outcome)) = peer.client.recv(call) else { panic!("no end") };
+    assert_eq!(outcome.cause, Cause::GoAway { code: ErrorCode::ENHANCE_YOUR_CALM, processed: true });
+    assert_eq!(outcome.status.code, Code::Unavailable);
+    assert!(outcome.status.message().contains("too_many_pings"));
+    assert!(!outcome.not_processed());
+}
+
+#[test]
+fn a_sender_that_waits_for_room_is_told_of_the_end() {
+    // P-88: it would wait for ever, since nobody reads any more.
+    let mut pair = Pair::new();
+    let call = pair.start(Shape::CLIENT_STREAMING);
+    let at_server = pair.accept(Shape::CLIENT_STREAMING);
+    let message = Bytes::from(vec![0; 60_000]);
+    assert_eq!(pair.client.send_message(call, message.clone(), false), Ok(Sent::Ready));
+    assert_eq!(pair.client.send_message(call, message, false), Ok(Sent::Full));
+    pair.exchange();
+    while pair.client.poll_event().is_some() {}
+    pair.server.finish(at_server, Status::resource_exhausted("enough"), Metadata::new()).unwrap();
+    pair.exchange();
+    assert_eq!(pair.client.poll_event(), Some(Event::Writable(call)));
+    assert_eq!(pair.client.send_message(call, Bytes::new(), false), Err(Misuse::CallEnded));
+    assert_eq!(pair.outcome(call).status.code, Code::ResourceExhausted);
+}
