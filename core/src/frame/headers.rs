@@ -29,6 +29,7 @@ impl<'a> Headers<'a> {
     /// # Errors
     /// [`FrameError::StreamZero`], [`FrameError::TooShort`] where the fields that the flags promise do not fit,
     /// [`FrameError::Padding`] where the padding is longer than what they leave.
+    #[inline]
     pub fn parse(head: &FrameHead, payload: &'a [u8]) -> Result<Self, FrameError> {
         head.require_stream()?;
         let prioritised = head.flags.contains(Flags::PRIORITY);

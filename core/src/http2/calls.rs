@@ -133,11 +133,13 @@ fn misuse<S>(step: Step<S>) -> Result<(), Misuse> {
 }
 
 fn is_path(path: &[u8]) -> bool {
-    path.first() == Some(&b'/') && path.iter().all(u8::is_ascii_graphic)
+    path.first() == Some(&b'/') && is_visible(path)
 }
 
-fn is_authority(authority: &[u8]) -> bool {
-    authority.iter().all(u8::is_ascii_graphic)
+/// No early exit: the loop then runs on whole vectors, and a bad octet is rare.
+#[inline]
+fn is_visible(octets: &[u8]) -> bool {
+    octets.iter().fold(true, |all, octet| all & octet.is_ascii_graphic())
 }
 
 /// The codec of an encoding; identity has none.
@@ -162,7 +164,7 @@ impl Engine {
         if !is_path(&request.path) {
             return Err(Misuse::InvalidPath);
         }
-        if !request.authority.as_deref().is_none_or(is_authority) {
+        if !request.authority.as_deref().is_none_or(is_visible) {
             return Err(Misuse::InvalidAuthority);
         }
         let encoding = codec_name(request.encoding);

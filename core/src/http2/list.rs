@@ -39,7 +39,7 @@ impl SlotList {
 
     #[inline]
     pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.links.get(slot as usize).is_some_and(|link| link.member)
+        self.len > 0 && self.links.get(slot as usize).is_some_and(|link| link.member)
     }
 
     /// Appends `slot`; a slot that is already in the list keeps its place.
@@ -72,6 +72,9 @@ impl SlotList {
 
     #[inline]
     pub(crate) fn remove(&mut self, slot: u32) -> bool {
+        if self.len == 0 {
+            return false;
+        }
         let Some(link) = self.links.get_mut(slot as usize) else { return false };
         if !link.member {
             return false;

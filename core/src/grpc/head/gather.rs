@@ -1,5 +1,7 @@
 //! What the builders of heads and trailers share.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::MalformedReason;
@@ -16,15 +18,11 @@ pub(super) struct Span {
 }
 
 impl Span {
-    pub(super) fn of(self, text: &[u8]) -> &[u8] {
+    #[inline]
+    pub(super) fn of(self, text: &str) -> &str {
         let start = usize::try_from(self.start).unwrap_or(usize::MAX);
         let len = usize::try_from(self.len).unwrap_or(usize::MAX);
-        text.get(start..).and_then(|text| text.get(..len)).unwrap_or_default()
-    }
-
-    /// The piece as text; empty when it is not UTF-8.
-    pub(super) fn text(self, text: &[u8]) -> &str {
-        str::from_utf8(self.of(text)).unwrap_or_default()
+        text.get(start..start.saturating_add(len)).unwrap_or_default()
     }
 }
 
@@ -33,7 +31,7 @@ impl Span {
 pub(super) struct Gather {
     limit: usize,
     size: usize,
-    text: Vec<u8>,
+    text: String,
     records: Vec<u8>,
     count: u32,
     /// A regular field has been seen.
@@ -79,11 +77,13 @@ impl Gather {
         self.regular = true;
     }
 
-    /// Keeps a value as text.
+    /// Keeps a value as text. Octets that are no UTF-8 are replaced: no value that is kept here means anything with
+    /// them.
     pub(super) fn keep(&mut self, value: &[u8]) -> Span {
-        let start = u32::try_from(self.text.len()).unwrap_or(u32::MAX);
-        self.text.extend_from_slice(value);
-        Span { start, len: u32::try_from(value.len()).unwrap_or(u32::MAX) }
+        let start = self.text.len();
+        self.text.push_str(&String::from_utf8_lossy(value));
+        let len = self.text.len().saturating_sub(start);
+        Span { start: u32::try_from(start).unwrap_or(u32::MAX), len: u32::try_from(len).unwrap_or(u32::MAX) }
     }
 
     /// Keeps a member of a list: `earlier`, a comma and `value`.
@@ -91,13 +91,13 @@ impl Gather {
         match earlier {
             None => self.keep(value),
             Some(earlier) => {
-                let joined = [earlier.of(&self.text), b",", value].concat();
+                let joined = [earlier.of(&self.text).as_bytes(), b",", value].concat();
                 self.keep(&joined)
             }
         }
     }
 
-    pub(super) fn text(&self) -> &[u8] {
+    pub(super) fn text(&self) -> &str {
         &self.text
     }
 
@@ -132,17 +132,13 @@ impl Gather {
         self.bad_binary.then(|| Status::internal("received a malformed binary metadata value"))
     }
 
-    /// The text and the metadata, in one allocation of their exact size.
-    pub(super) fn store(&self) -> (Bytes, Metadata) {
-        if self.text.is_empty() && self.records.is_empty() {
-            return (Bytes::new(), Metadata::new());
-        }
-        let mut octets = Vec::with_capacity(self.text.len().saturating_add(self.records.len()));
-        octets.extend_from_slice(&self.text);
-        octets.extend_from_slice(&self.records);
-        let mut text = Bytes::from(octets);
-        let records = text.split_off(self.text.len());
-        (text, Metadata::from_records(records, self.count))
+    /// The text and the metadata, in allocations of their exact size.
+    pub(super) fn store(&self) -> (Arc<str>, Metadata) {
+        (Arc::from(self.text.as_str()), self.metadata())
+    }
+
+    pub(super) fn metadata(&self) -> Metadata {
+        Metadata::from_records(Bytes::copy_from_slice(&self.records), self.count)
     }
 }
 

@@ -1,8 +1,7 @@
 //! The head of a request, as a server receives it (P-1 to P-14).
 
+use std::sync::Arc;
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use super::MalformedReason;
 use super::gather::{Gather, Span, check_te, content_length};
@@ -307,7 +306,7 @@ fn check_authority(value: &[u8]) -> Result<(), MalformedReason> {
 }
 
 /// What can be checked only when the block is complete.
-fn check_whole(seen: &Seen, text: &[u8], end_stream: bool) -> Result<(), MalformedReason> {
+fn check_whole(seen: &Seen, text: &str, end_stream: bool) -> Result<(), MalformedReason> {
     let method = seen.method.ok_or(MalformedReason::MissingPseudo(":method"))?;
     if method == Method::Connect {
         // RFC 9113 §8.5.
@@ -322,7 +321,7 @@ fn check_whole(seen: &Seen, text: &[u8], end_stream: bool) -> Result<(), Malform
         return Err(MalformedReason::MissingPseudo(":scheme"));
     }
     let path = seen.path.ok_or(MalformedReason::MissingPseudo(":path"))?;
-    if path.of(text) == b"*" && method != Method::Options {
+    if path.of(text) == "*" && method != Method::Options {
         return Err(MalformedReason::InvalidPseudo(":path"));
     }
     // RFC 9113 §8.1.1: the length must be the sum of the DATA payloads, and there are none.
@@ -335,7 +334,7 @@ fn check_whole(seen: &Seen, text: &[u8], end_stream: bool) -> Result<(), Malform
 /// The head of a call, as a server receives it. Cheap to clone: the text is shared.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestHead {
-    text: Bytes,
+    text: Arc<str>,
     path: Span,
     scheme: Span,
     authority: Option<Span>,
@@ -358,7 +357,7 @@ impl RequestHead {
     /// The `:path`.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.path.text(&self.text)
+        self.path.of(&self.text)
     }
 
     /// The service of the path; `None` when the path has not the form `/service/method` (P-4: `UNIMPLEMENTED`).
@@ -376,25 +375,25 @@ impl RequestHead {
     /// The `:scheme`.
     #[must_use]
     pub fn scheme(&self) -> &str {
-        self.scheme.text(&self.text)
+        self.scheme.of(&self.text)
     }
 
     /// The `:authority`, or the `host` in its place (P-5).
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
-        self.authority.map(|span| span.text(&self.text)).filter(|authority| !authority.is_empty())
+        self.authority.map(|span| span.of(&self.text)).filter(|authority| !authority.is_empty())
     }
 
     /// The codec in the `content-type`, such as `proto`; `None` when it names none.
     #[must_use]
     pub fn content_subtype(&self) -> Option<&str> {
-        self.subtype.map(|span| span.text(&self.text))
+        self.subtype.map(|span| span.of(&self.text))
     }
 
     /// The value of `grpc-encoding` (P-10).
     #[must_use]
     pub fn encoding_name(&self) -> Option<&[u8]> {
-        self.encoding_name.map(|span| span.of(&self.text))
+        self.encoding_name.map(|span| span.of(&self.text).as_bytes())
     }
 
     /// The encoding of `grpc-encoding`, when it is known by name.
@@ -406,6 +405,6 @@ impl RequestHead {
     /// The value of `grpc-accept-encoding`, several fields joined (P-11): for encodings under names of their own.
     #[must_use]
     pub fn accept_names(&self) -> Option<&[u8]> {
-        self.accept_names.map(|span| span.of(&self.text))
+        self.accept_names.map(|span| span.of(&self.text).as_bytes())
     }
 }

@@ -1,6 +1,6 @@
 //! The head of a response, as a client receives it (P-20 to P-30).
 
-use bytes::Bytes;
+use std::sync::Arc;
 
 use super::MalformedReason;
 use super::gather::{Gather, Span, check_te, content_length, excerpt};
@@ -24,7 +24,7 @@ pub enum ResponseBlock {
 /// Response-Headers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ResponseHead {
-    text: Bytes,
+    text: Arc<str>,
     subtype: Option<Span>,
     encoding_name: Option<Span>,
     /// The HTTP status, 200 for an answer of gRPC.
@@ -48,13 +48,13 @@ impl ResponseHead {
     /// The codec in the `content-type`, such as `proto`; `None` when it names none.
     #[must_use]
     pub fn content_subtype(&self) -> Option<&str> {
-        self.subtype.map(|span| span.text(&self.text))
+        self.subtype.map(|span| span.of(&self.text))
     }
 
     /// The value of `grpc-encoding`.
     #[must_use]
     pub fn encoding_name(&self) -> Option<&[u8]> {
-        self.encoding_name.map(|span| span.of(&self.text))
+        self.encoding_name.map(|span| span.of(&self.text).as_bytes())
     }
 
     /// The encoding of `grpc-encoding`, when it is known by name.
@@ -242,7 +242,7 @@ impl ResponseHeadBuilder {
             .into_status(&self.gather)
             .or_else(|| not_grpc(http_status, &seen.content_type))
             .unwrap_or_else(|| Status::unknown("the server ended the call without a grpc-status"));
-        let trailers = Trailers { status: Some(status), metadata: self.gather.store().1 };
+        let trailers = Trailers { status: Some(status), metadata: self.gather.metadata() };
         ResponseBlock::TrailersOnly(TrailersOnly { http_status, accept: seen.accept, trailers })
     }
 }

@@ -148,7 +148,7 @@ impl TrailersBuilder {
         let result = match self.malformed.take() {
             Some(reason) => Err(reason),
             None => {
-                Ok(Trailers { status: status.into_status(&self.gather), metadata: self.gather.store().1 })
+                Ok(Trailers { status: status.into_status(&self.gather), metadata: self.gather.metadata() })
             }
         };
         self.gather.reset();

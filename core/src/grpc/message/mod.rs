@@ -211,6 +211,7 @@ impl MessageBuffer {
     /// # Errors
     /// [`MessageError`] at the first bad prefix. Messages complete before it stay and can be taken; the rest is
     /// dropped, and every later call gives the same error.
+    #[inline]
     pub fn push(
         &mut self,
         chunk: Payload<'_>,
@@ -220,11 +221,34 @@ impl MessageBuffer {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        if self.front.is_none() && self.partial.is_none() && self.push_whole(&chunk, max_message, arena) {
+            return Ok(());
+        }
         let result = self.push_checked(&chunk, max_message, arena);
         self.failed = result.err();
         result
     }
 
+    /// Takes a chunk that is exactly one message, into an empty buffer: the common case. Whether it was that.
+    #[inline]
+    fn push_whole(&mut self, chunk: &Payload<'_>, limit: u32, arena: &mut Arena) -> bool {
+        let octets = chunk.as_slice();
+        let Some((prefix, payload)) = octets.split_first_chunk::<PREFIX_LEN>() else { return false };
+        let Ok(prefix) = Prefix::checked(*prefix, limit) else { return false };
+        if usize::try_from(prefix.length) != Ok(payload.len()) {
+            return false;
+        }
+        let payload = match chunk {
+            Payload::Owned(octets) if chunk.is_worth_keeping() => octets.slice(PREFIX_LEN..),
+            _ => arena.copy(payload),
+        };
+        self.complete = self.complete.saturating_add(1);
+        self.buffered = self.buffered.saturating_add(octets.len());
+        self.front = Some(Run::Lone { compressed: prefix.compressed, payload });
+        true
+    }
+
+    #[inline(never)]
     fn push_checked(
         &mut self,
         chunk: &Payload<'_>,
@@ -297,6 +321,7 @@ impl MessageBuffer {
     }
 
     /// Takes the next complete message.
+    #[inline]
     pub fn pop(&mut self) -> Option<RawMessage> {
         let (compressed, payload) = match self.front.take()? {
             Run::Lone { compressed, payload } => {
