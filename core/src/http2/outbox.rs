@@ -49,7 +49,14 @@ impl Outbox {
         &mut self.inline
     }
 
+    /// Makes room for a frame of `octets` octets, so that its parts need not look for room one by one.
+    #[inline]
+    pub(crate) fn reserve(&mut self, octets: usize) {
+        self.inline.reserve(octets.min(CHAIN_THRESHOLD));
+    }
+
     /// Appends a payload: a copy of a small one, a reference to a large one ([`CHAIN_THRESHOLD`]).
+    #[inline]
     pub(crate) fn push_payload(&mut self, payload: Bytes) {
         if payload.len() < CHAIN_THRESHOLD {
             self.inline.extend_from_slice(&payload);

@@ -5,8 +5,8 @@
 
 use super::engine::{Engine, RoleKind};
 use super::outbox::{OwnedTransmit, Transmit};
-use super::stream::{ServerHead, Side};
-use crate::frame::{Flags, FrameHead, Kind, StreamId};
+use super::stream::{ClientCall, ServerHead, Side};
+use crate::frame::{Flags, FrameHead, HEAD_LEN, Kind, StreamId};
 use crate::machine::{ClientSend, ClientSendInput, Step};
 use crate::time::Time;
 
@@ -22,6 +22,16 @@ enum Turn {
     Done,
     /// It waits in a line, or for its window.
     Waits,
+}
+
+impl ClientCall {
+    /// The frame with END_STREAM is cut.
+    #[inline]
+    fn end_sent(&mut self) {
+        if let Step::To(next) = self.send.step(ClientSendInput::EndSent) {
+            self.send = next;
+        }
+    }
 }
 
 impl Engine {
@@ -89,6 +99,7 @@ impl Engine {
             flags: Flags::NONE.with(Flags::END_STREAM, last),
             stream: StreamId::new(stream.id),
         };
+        self.outbox.reserve(HEAD_LEN + count);
         head.write(self.outbox.buf());
         stream.queue.take(count, &mut self.outbox);
         let spent = i64::from(head.length);
@@ -96,25 +107,18 @@ impl Engine {
         self.send_window -= spent;
         self.queued_octets = self.queued_octets.saturating_sub(count);
         self.clock.data_sent();
-        if last {
-            self.end_sent(slot);
+        if last && let Side::Client(call) = &mut stream.side {
+            call.end_sent();
         }
-        self.relieve(slot);
+        if stream.want_write {
+            self.relieve(slot);
+        }
         self.relieve_congestion();
         if count < queued {
             self.ready.push_back(slot);
             return Turn::Waits;
         }
         if last { Turn::Waits } else { Turn::Done }
-    }
-
-    fn end_sent(&mut self, slot: u32) {
-        if let Some(stream) = self.slots.get_mut(slot)
-            && let Side::Client(call) = &mut stream.side
-            && let Step::To(next) = call.send.step(ClientSendInput::EndSent)
-        {
-            call.send = next;
-        }
     }
 
     /// The queue is empty: a half-close or a status that was waiting behind it goes out.
@@ -126,7 +130,7 @@ impl Engine {
                 // P-17: every message is out already, so the half-close takes an empty DATA frame.
                 let head = FrameHead { length: 0, kind: Kind::Data, flags: Flags::END_STREAM, stream: id };
                 head.write(self.outbox.buf());
-                self.end_sent(slot);
+                call.end_sent();
             }
             Side::Client(_) => {}
             Side::Server(call) => {

@@ -70,6 +70,13 @@ impl SendQueue {
     pub(crate) fn take(&mut self, mut count: usize, out: &mut Outbox) {
         count = count.min(self.octets);
         self.octets -= count;
+        if self.octets == 0 && self.offset == 0 && self.rest.as_ref().is_none_or(|rest| rest.is_empty()) {
+            // All of one message, which a small call's only message is: it moves, and is not shared.
+            if let Some(item) = self.front.take() {
+                write_whole(item, out);
+            }
+            return;
+        }
         while count > 0 {
             let Some(item) = &self.front else { return };
             let left = item.len() - self.offset;
@@ -91,6 +98,15 @@ impl SendQueue {
         self.rest = None;
         self.offset = 0;
         std::mem::take(&mut self.octets)
+    }
+}
+
+fn write_whole(item: Item, out: &mut Outbox) {
+    if let Some(prefix) = item.prefix {
+        out.buf().extend_from_slice(&prefix.to_bytes());
+    }
+    if !item.payload.is_empty() {
+        out.push_payload(item.payload);
     }
 }
 

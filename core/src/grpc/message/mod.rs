@@ -221,7 +221,7 @@ impl MessageBuffer {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if self.front.is_none() && self.partial.is_none() && self.push_whole(&chunk, max_message, arena) {
+        if self.front.is_none() && !self.is_mid_message() && self.push_whole(&chunk, max_message, arena) {
             return Ok(());
         }
         let result = self.push_checked(&chunk, max_message, arena);
