@@ -172,7 +172,8 @@ impl FrameHead {
     pub fn parse(octets: &[u8; HEAD_LEN]) -> Self {
         let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = *octets;
         Self {
-            length: u32::from_be_bytes([0, l0, l1, l2]),
+            // Written so that it becomes one load of four octets.
+            length: u32::from_be_bytes([l0, l1, l2, kind]) >> 8,
             kind: Kind::from(kind),
             flags: Flags(flags),
             stream: StreamId::new(u32::from_be_bytes([s0, s1, s2, s3])),

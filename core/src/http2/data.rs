@@ -126,12 +126,16 @@ impl Engine {
             self.on_end_of_data(slot);
             return Ok(());
         }
-        if completed {
-            self.tell_readable(slot);
-        } else if head.length < SMALL_DATA {
+        let (told, partial) = (!stream.want_read, stream.inbound.is_mid_message());
+        if !completed && head.length < SMALL_DATA {
             self.guard_useless_data(head)?;
         }
-        self.consider_loan(slot);
+        if completed && !told {
+            self.tell_readable(slot);
+        }
+        if partial {
+            self.consider_loan(slot);
+        }
         Ok(())
     }
 

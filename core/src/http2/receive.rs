@@ -85,9 +85,9 @@ impl Engine {
                 input.advance(position + HEAD_LEN);
                 position = 0;
                 let payload: Bytes = input.split_to(length).freeze();
-                self.on_frame(&head, Payload::Owned(payload))
+                self.on_large_data(&head, payload)
             } else {
-                let outcome = self.on_frame(&head, Payload::Borrowed(payload));
+                let outcome = self.on_frame(&head, payload);
                 position += HEAD_LEN + length;
                 outcome
             };
@@ -120,21 +120,32 @@ impl Engine {
         Ok(self.preface_met == PREFACE.len())
     }
 
+    /// A frame of this kind has come: whether it may come now (RFC 9113 §3.4, §6.10).
     #[inline]
-    fn on_frame(&mut self, head: &FrameHead, payload: Payload<'_>) -> Result<(), Violation> {
+    fn step_wire(&mut self, head: &FrameHead) -> Result<(), Violation> {
         self.clock.heard(self.now);
         let input = self.wire_input(head);
-        let first = self.wire == Wire::AwaitSettings;
         match self.wire.step(input) {
             Step::To(next) => self.wire = next,
             Step::Connection(breach) | Step::Stream(breach) => return Err(Violation::Order(breach)),
             Step::Ignore | Step::Misuse(_) | Step::Cardinality(_) => {}
         }
-        if head.kind == Kind::Data {
-            return self.on_data(head, payload);
-        }
-        let octets = payload.as_slice();
+        Ok(())
+    }
+
+    /// A DATA frame whose payload is worth keeping as it is.
+    #[inline(never)]
+    fn on_large_data(&mut self, head: &FrameHead, payload: Bytes) -> Result<(), Violation> {
+        self.step_wire(head)?;
+        self.on_data(head, Payload::Owned(payload))
+    }
+
+    #[inline]
+    fn on_frame(&mut self, head: &FrameHead, octets: &[u8]) -> Result<(), Violation> {
+        let first = self.wire == Wire::AwaitSettings;
+        self.step_wire(head)?;
         match head.kind {
+            Kind::Data => self.on_data(head, Payload::Borrowed(octets)),
             Kind::Headers => self.on_headers_frame(head, octets),
             Kind::WindowUpdate => self.on_window_update(head, octets),
             Kind::Ping => self.on_ping(head, octets),
@@ -145,10 +156,11 @@ impl Engine {
             Kind::Priority => self.on_priority(head, octets),
             // The table has refused it already; its size is checked so that no frame goes by unread.
             Kind::PushPromise => PushPromise::parse(head, octets).map(drop).map_err(Violation::from),
-            Kind::Data | Kind::Unknown(_) => self.glitch(),
+            Kind::Unknown(_) => self.glitch(),
         }
     }
 
+    #[inline]
     fn wire_input(&self, head: &FrameHead) -> WireInput {
         let end_headers = head.flags.contains(Flags::END_HEADERS);
         match head.kind {
