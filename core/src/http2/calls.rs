@@ -67,6 +67,7 @@ impl Stream {
     }
 
     /// The state that a message leads to, or why it may not be sent.
+    #[inline]
     fn check_message(&self) -> Result<(), Misuse> {
         let step = match &self.side {
             Side::Client(call) => misuse(call.send.step(ClientSendInput::Message)),
@@ -79,6 +80,7 @@ impl Stream {
         Ok(())
     }
 
+    #[inline]
     fn step_message(&mut self) {
         match &mut self.side {
             Side::Client(call) => {
@@ -100,6 +102,7 @@ impl Stream {
     }
 
     /// Whether what arrives still interests anybody.
+    #[inline]
     fn count_message(&mut self) -> Result<(), &'static str> {
         let received = match &self.side {
             Side::Client(_) => self.shape.responses,
@@ -209,14 +212,12 @@ impl Engine {
     }
 
     fn find(&mut self, call: CallId) -> Result<(u32, &mut Stream), Misuse> {
-        let slot = self.slots.check(call)?;
-        let stream = self.slots.get_mut(slot).ok_or(Misuse::UnknownCall)?;
-        Ok((slot, stream))
+        let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
+        Ok((call.slot, stream))
     }
 
     fn look(&self, call: CallId) -> Result<&Stream, Misuse> {
-        let slot = self.slots.check(call)?;
-        self.slots.get(slot).ok_or(Misuse::UnknownCall)
+        self.slots.find(call).ok_or(Misuse::UnknownCall)
     }
 
     pub(crate) fn states(&self, call: CallId) -> Result<HalfStates, Misuse> {
@@ -241,6 +242,7 @@ impl Engine {
         }
     }
 
+    #[inline]
     fn send_room(&self, stream: &Stream) -> Result<(), Misuse> {
         let limits = &self.config.limits;
         let (queued, limit) = (stream.queue.octets(), limits.send_buffer as usize);
@@ -266,8 +268,8 @@ impl Engine {
         payload: &mut Bytes,
         compress: bool,
     ) -> Result<Sent, Misuse> {
-        let slot = self.slots.check(call)?;
-        let stream = self.slots.get(slot).ok_or(Misuse::UnknownCall)?;
+        let slot = call.slot;
+        let stream = self.slots.find(call).ok_or(Misuse::UnknownCall)?;
         stream.check_message()?;
         let limit = self.config.limits.max_send_message as usize;
         if payload.len() > limit {
@@ -277,19 +279,28 @@ impl Engine {
             self.wait_for_room(slot);
             return Err(full);
         }
-        let encoding = stream.encoding.filter(|_| compress);
-        let payload = match encoding {
-            Some(encoding) => self.compress(encoding, payload)?,
-            None => std::mem::take(payload),
-        };
+        match stream.encoding.filter(|_| compress) {
+            None => self.queue_message(slot, false, std::mem::take(payload)),
+            Some(encoding) => {
+                let payload = self.compress(encoding, payload)?;
+                self.queue_message(slot, true, payload)
+            }
+        }
+    }
+
+    #[inline]
+    fn queue_message(&mut self, slot: u32, compressed: bool, payload: Bytes) -> Result<Sent, Misuse> {
         let Some(stream) = self.slots.get_mut(slot) else { return Err(Misuse::UnknownCall) };
         let before = stream.queue.octets();
-        stream.queue.push_message(encoding.is_some(), payload);
+        stream.queue.push_message(compressed, payload);
         stream.step_message();
-        self.queued_octets = self.queued_octets.saturating_add(stream.queue.octets() - before);
+        let queued = stream.queue.octets();
+        self.queued_octets = self.queued_octets.saturating_add(queued - before);
+        let limits = &self.config.limits;
+        let full = queued >= limits.send_buffer as usize
+            || self.queued_octets >= limits.connection_send_buffer as usize;
         self.schedule(slot);
-        let Some(stream) = self.slots.get(slot) else { return Err(Misuse::UnknownCall) };
-        if self.send_room(stream).is_ok() {
+        if !full {
             return Ok(Sent::Ready);
         }
         self.wait_for_room(slot);
@@ -453,12 +464,13 @@ impl Engine {
     }
 
     pub(crate) fn recv(&mut self, call: CallId) -> Result<Recv, Misuse> {
-        let slot = self.slots.check(call)?;
-        let Some(stream) = self.slots.get_mut(slot) else { return Err(Misuse::UnknownCall) };
-        if let Some(raw) = stream.inbound.pop() {
-            return Ok(self.take_message(slot, raw));
+        let Some(stream) = self.slots.find_mut(call) else { return Err(Misuse::UnknownCall) };
+        if stream.inbound.complete() > 0
+            && let Some(raw) = stream.inbound.pop()
+        {
+            return Ok(self.take_message(call.slot, raw));
         }
-        Ok(self.recv_end(slot))
+        Ok(self.recv_end(call.slot))
     }
 
     /// Nothing is left to take: the end, or nothing yet.
@@ -525,11 +537,16 @@ impl Engine {
         self.recv_end(slot)
     }
 
+    #[inline]
     fn take_message(&mut self, slot: u32, raw: RawMessage) -> Recv {
-        self.credit_stream(slot, raw.wire_len);
-        self.consider_loan(slot);
         let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
-        if let Err(text) = stream.count_message() {
+        let counted = stream.count_message();
+        let partial = stream.inbound.is_mid_message();
+        self.credit_stream(slot, raw.wire_len);
+        if partial {
+            self.consider_loan(slot);
+        }
+        if let Err(text) = counted {
             return self.refuse_count(slot, text);
         }
         if !raw.compressed {

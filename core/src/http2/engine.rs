@@ -336,19 +336,18 @@ impl Engine {
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        if let Some(event) = self.notices.pop_front() {
-            return Some(event);
+        if !self.notices.is_empty() {
+            return self.notices.pop_front();
         }
         self.guards.pending_resets = 0;
         while let Some(slot) = self.eventful.front() {
-            let call = self.slots.call_id(slot);
-            let Some(stream) = self.slots.get_mut(slot) else {
-                self.eventful.remove(slot);
+            let Some((call, stream)) = self.slots.named_mut(slot) else {
+                self.eventful.pop_front();
                 continue;
             };
             let what = stream.pending.take_first();
             if stream.pending.is_empty() {
-                self.eventful.remove(slot);
+                self.eventful.pop_front();
             }
             if let Some(event) = self.event(call, what) {
                 return Some(event);

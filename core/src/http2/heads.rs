@@ -139,6 +139,20 @@ impl OpenFrame {
     }
 }
 
+/// A HEADERS frame whose block is a template: shorter than any frame may be.
+#[inline]
+fn write_template(out: &mut Vec<u8>, stream: StreamId, end_stream: bool, fields: &[u8]) {
+    let head = FrameHead {
+        length: u32::try_from(fields.len()).unwrap_or(0),
+        kind: Kind::Headers,
+        flags: Flags::END_HEADERS.with(Flags::END_STREAM, end_stream),
+        stream,
+    };
+    out.reserve(HEAD_LEN + fields.len());
+    head.write(out);
+    out.extend_from_slice(fields);
+}
+
 /// RFC 9113 §6.10: the rest of a block that is longer than one frame.
 #[cold]
 fn continue_block(out: &mut Vec<u8>, stream: StreamId, rest: &[u8], max_frame: usize) {
@@ -202,13 +216,18 @@ impl Engine {
 
     fn write_request_frame(&mut self, id: StreamId, request: &Request, fields_size: usize) {
         let out = self.outbox.buf();
-        let frame = OpenFrame::begin(out);
         let encoder = &mut self.encoder;
         let scratch = &mut self.scratch;
         let generation = encoder.generation();
-        if let Some(fields) =
-            self.templates.find(request).and_then(|template| template.fields.get(generation))
+        let template = self.templates.find(request).and_then(|template| template.fields.get(generation));
+        if let Some(fields) = template
+            && request.deadline.is_none()
+            && request.metadata.is_empty()
         {
+            return write_template(out, id, false, fields);
+        }
+        let frame = OpenFrame::begin(out);
+        if let Some(fields) = template {
             out.extend_from_slice(fields);
         } else {
             encoder.begin(out);
@@ -267,11 +286,18 @@ impl Engine {
     #[inline]
     fn write_response_frame(&mut self, id: StreamId, encoding: Option<Encoding>, metadata: &Metadata) {
         let out = self.outbox.buf();
-        let frame = OpenFrame::begin(out);
         let encoder = &mut self.encoder;
         let generation = encoder.generation();
         let plain = encoding.is_none();
-        if let (true, Some(fields)) = (plain, self.templates.response.get(generation)) {
+        let template = self.templates.response.get(generation).filter(|_| plain);
+        self.clock.data_sent();
+        if let Some(fields) = template
+            && metadata.is_empty()
+        {
+            return write_template(out, id, false, fields);
+        }
+        let frame = OpenFrame::begin(out);
+        if let Some(fields) = template {
             out.extend_from_slice(fields);
         } else {
             encoder.begin(out);
@@ -288,7 +314,6 @@ impl Engine {
             encoder.field(name, value, indexing(hint), out);
         });
         frame.finish(out, id, false, self.peer.max_frame_size as usize);
-        self.clock.data_sent();
     }
 
     /// The size of response headers as a header list (RFC 9113 §6.5.2).
@@ -323,32 +348,44 @@ impl Engine {
         status: &Status,
         metadata: &Metadata,
     ) {
+        let plain = !trailers_only && status.is_plain_ok() && metadata.is_empty();
+        let generation = self.encoder.generation();
+        match self.templates.status_ok.get(generation) {
+            Some(fields) if plain => write_template(self.outbox.buf(), id, true, fields),
+            _ => self.write_status_frame(id, trailers_only, status, metadata),
+        }
+        self.clock.data_sent();
+        self.status_sent(slot, if trailers_only { Cause::TrailersOnly } else { Cause::Trailers });
+    }
+
+    #[inline(never)]
+    fn write_status_frame(
+        &mut self,
+        id: StreamId,
+        trailers_only: bool,
+        status: &Status,
+        metadata: &Metadata,
+    ) {
         let out = self.outbox.buf();
         let frame = OpenFrame::begin(out);
         let encoder = &mut self.encoder;
         let generation = encoder.generation();
-        let plain = !trailers_only && status.is_plain_ok() && metadata.is_empty();
-        if let (true, Some(fields)) = (plain, self.templates.status_ok.get(generation)) {
-            out.extend_from_slice(fields);
+        encoder.begin(out);
+        let from = out.len();
+        let limit = self.peer.max_header_list as usize;
+        let write = |name: &[u8], value: &[u8], hint| encoder.field(name, value, indexing(hint), out);
+        // P-45: the writers shorten what is over the peer's limit; the code always goes.
+        if trailers_only {
+            let fields = response_fields(&self.config, None);
+            write_trailers_only(200, &fields, (status, metadata), limit, &mut self.scratch, write);
         } else {
-            encoder.begin(out);
-            let from = out.len();
-            let limit = self.peer.max_header_list as usize;
-            let write = |name: &[u8], value: &[u8], hint| encoder.field(name, value, indexing(hint), out);
-            // P-45: the writers shorten what is over the peer's limit; the code always goes.
-            if trailers_only {
-                let fields = response_fields(&self.config, None);
-                write_trailers_only(200, &fields, (status, metadata), limit, &mut self.scratch, write);
-            } else {
-                write_trailers(status, metadata, limit, &mut self.scratch, write);
-            }
-            if plain && generation == encoder.generation() {
-                self.templates.status_ok.put(generation, out.get(from..).unwrap_or_default());
-            }
+            write_trailers(status, metadata, limit, &mut self.scratch, write);
+        }
+        let plain = !trailers_only && status.is_plain_ok() && metadata.is_empty();
+        if plain && generation == encoder.generation() {
+            self.templates.status_ok.put(generation, out.get(from..).unwrap_or_default());
         }
         frame.finish(out, id, true, self.peer.max_frame_size as usize);
-        self.clock.data_sent();
-        self.status_sent(slot, if trailers_only { Cause::TrailersOnly } else { Cause::Trailers });
     }
 }
 

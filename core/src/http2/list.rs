@@ -66,7 +66,15 @@ impl SlotList {
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<u32> {
         let slot = self.front()?;
-        self.remove(slot);
+        let link = self.links.get_mut(slot as usize)?;
+        let next = link.next;
+        *link = UNLINKED;
+        match self.links.get_mut(next as usize) {
+            Some(after) => after.previous = NONE,
+            None => self.tail = NONE,
+        }
+        self.head = next;
+        self.len -= 1;
         Some(slot)
     }
 

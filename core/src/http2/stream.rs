@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::send_queue::SendQueue;
 use crate::call::types::{CallId, Cause, Outcome, Request, Shape};
-use crate::error::Misuse;
 use crate::grpc::encoding::Encoding;
 use crate::grpc::head::{RequestHead, ResponseHead};
 use crate::grpc::message::MessageBuffer;
@@ -211,6 +210,14 @@ impl Slots {
         self.slots.get_mut(slot as usize)?.stream.as_mut()
     }
 
+    /// The call in `slot`, with its id.
+    #[inline]
+    pub(crate) fn named_mut(&mut self, slot: u32) -> Option<(CallId, &mut Stream)> {
+        let entry = self.slots.get_mut(slot as usize)?;
+        let call = CallId { slot, generation: entry.generation };
+        entry.stream.as_mut().map(|stream| (call, stream))
+    }
+
     /// The id of the call in `slot`.
     #[inline]
     pub(crate) fn call_id(&self, slot: u32) -> CallId {
@@ -218,13 +225,18 @@ impl Slots {
         CallId { slot, generation }
     }
 
-    /// The slot of a call that the caller names, if its id is still valid.
+    /// The call that the caller names, if its id is still valid.
     #[inline]
-    pub(crate) fn check(&self, call: CallId) -> Result<u32, Misuse> {
-        match self.slots.get(call.slot as usize) {
-            Some(entry) if entry.generation == call.generation && entry.stream.is_some() => Ok(call.slot),
-            _ => Err(Misuse::UnknownCall),
-        }
+    pub(crate) fn find(&self, call: CallId) -> Option<&Stream> {
+        let entry = self.slots.get(call.slot as usize)?;
+        entry.stream.as_ref().filter(|_| entry.generation == call.generation)
+    }
+
+    /// As [`find`](Self::find), to change it.
+    #[inline]
+    pub(crate) fn find_mut(&mut self, call: CallId) -> Option<&mut Stream> {
+        let entry = self.slots.get_mut(call.slot as usize)?;
+        entry.stream.as_mut().filter(|_| entry.generation == call.generation)
     }
 
     /// The slots in use, in slot order. Walks the whole table: for rare events only.
