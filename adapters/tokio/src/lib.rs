@@ -35,6 +35,11 @@ pub use halfclose_driver::halfclose::{self, Code, Config, Metadata, Seed, Status
 pub use halfclose_driver::*;
 pub use listen::Server;
 
+/// The README's example compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 use std::io::Result;
 
 use tokio::net::{TcpStream, ToSocketAddrs};
