@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use atomic_waker::AtomicWaker;
 use halfclose::{CallId, Connection, Event, Metadata, Role, Time};
@@ -51,6 +51,9 @@ pub struct State<R: Role> {
     pub(crate) connection: Connection<R>,
     /// By slot of the call.
     waiting: Vec<Waiting>,
+    /// Tasks that wait for the driver's end, and whether it came.
+    closing: Vec<Waker>,
+    gone: bool,
 }
 
 impl<R: Role> State<R> {
@@ -115,6 +118,25 @@ impl<R: Role> State<R> {
         }
     }
 
+    /// The driver has ended: the transport is closed.
+    pub(crate) fn driver_gone(&mut self) {
+        self.gone = true;
+        for waker in self.closing.drain(..) {
+            waker.wake();
+        }
+    }
+
+    /// Ready when the driver has ended.
+    pub(crate) fn poll_gone(&mut self, waker: &Waker) -> Poll<()> {
+        if self.gone {
+            return Poll::Ready(());
+        }
+        if !self.closing.iter().any(|waiting| waiting.will_wake(waker)) {
+            self.closing.push(waker.clone());
+        }
+        Poll::Pending
+    }
+
     fn wake_all(&mut self) {
         for waiting in &mut self.waiting {
             wake(waiting.receiver.take());
@@ -153,7 +175,7 @@ pub struct Shared<R: Role> {
 
 impl<R: Role> Shared<R> {
     pub(crate) fn new(connection: Connection<R>, now: Box<dyn Fn() -> Time + Send + Sync>) -> Arc<Self> {
-        let state = Mutex::new(State { connection, waiting: Vec::new() });
+        let state = Mutex::new(State { connection, waiting: Vec::new(), closing: Vec::new(), gone: false });
         Arc::new(Self { state, signal: Arc::default(), now })
     }
 

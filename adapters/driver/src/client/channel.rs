@@ -192,6 +192,13 @@ impl Channel {
             .order(|state| state.connection.close(now, ErrorCode::NO_ERROR, "closed by the client"));
     }
 
+    /// Waits until the connection is over and its last octets are written: after [`shutdown`](Self::shutdown) or
+    /// [`close`](Self::close), so that a program does not end before its last frames have left.
+    pub async fn closed(&self) {
+        let shared = &self.handle.shared;
+        poll_fn(|cx| shared.lock().poll_gone(cx.waker())).await;
+    }
+
     /// Whether the connection is over.
     #[must_use]
     pub fn is_closed(&self) -> bool {
