@@ -1,0 +1,175 @@
+//! One end of the connection: a core, its transport's buffers, and the wire observer's eyes on both.
+
+use bytes::{Buf, BytesMut};
+use halfclose::{Connection, ConnectionError, Needed, Role, Time};
+
+use crate::link::Link;
+use crate::program::Side;
+use crate::wire::{Breach, Wire, breach};
+
+/// A core between two directions of the transport.
+pub(crate) struct End<R: Role> {
+    pub(crate) side: Side,
+    pub(crate) core: Connection<R>,
+    inbox: BytesMut,
+    /// What stands in `inbox`, kept to show what was taken from it.
+    shadow: BytesMut,
+    /// Octets that were shown to the observer and have not been taken by the transport.
+    shown: usize,
+    /// The core reads no more before its output is taken.
+    drain: bool,
+    /// Splits what arrives.
+    rng: fastrand::Rng,
+    resplit: bool,
+    /// The error that `receive` gave.
+    pub(crate) failure: Option<ConnectionError>,
+    /// `Event::Closed` was told.
+    pub(crate) closed: bool,
+    ended: bool,
+}
+
+impl<R: Role> End<R> {
+    pub(crate) fn new(side: Side, core: Connection<R>, seed: u64, resplit: bool) -> Self {
+        Self {
+            side,
+            core,
+            inbox: BytesMut::new(),
+            shadow: BytesMut::new(),
+            shown: 0,
+            drain: false,
+            rng: fastrand::Rng::with_seed(seed),
+            resplit,
+            failure: None,
+            closed: false,
+            ended: false,
+        }
+    }
+
+    /// Shows the observer what the core has cut since it last looked.
+    fn show(&mut self, now: Time, wire: &mut Wire) -> Result<(), Breach> {
+        if let Some(transmit) = self.core.poll_transmit(now) {
+            let mut skip = self.shown;
+            let mut slices = [std::io::IoSlice::new(&[]); 64];
+            let count = transmit.chunks_vectored(&mut slices);
+            let mut visible = 0;
+            for slice in &slices[..count] {
+                visible += slice.len();
+                let new = slice.get(skip..).unwrap_or_default();
+                skip = skip.saturating_sub(slice.len());
+                wire.emitted(self.side, new)?;
+            }
+            self.shown = self.shown.max(visible);
+        }
+        wire.polled(self.side);
+        Ok(())
+    }
+
+    /// Gives the transport what it takes. Whether anything moved.
+    pub(crate) fn pump(&mut self, now: Time, link: &mut Link, wire: &mut Wire) -> Result<bool, Breach> {
+        let mut moved = false;
+        loop {
+            self.show(now, wire)?;
+            let room = link.room().min(self.shown);
+            if room == 0 {
+                break;
+            }
+            let Some(mut transmit) = self.core.poll_transmit(now) else { break };
+            let octets = transmit.copy_to_bytes(room.min(transmit.remaining()));
+            self.shown -= octets.len();
+            link.send(now, octets.to_vec());
+            moved = true;
+        }
+        if self.shown == 0 {
+            if self.core.is_closed() && !self.core.wants_transmit() {
+                link.end(now);
+            }
+            if self.drain {
+                self.drain = false;
+                self.read(now, wire)?;
+                moved = true;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Whether all that the core has to say has been taken.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.shown == 0 && !self.core.wants_transmit()
+    }
+
+    /// Octets have arrived.
+    pub(crate) fn arrive(&mut self, now: Time, octets: &[u8], wire: &mut Wire) -> Result<(), Breach> {
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let most = rest.len();
+            let step = if self.resplit { self.rng.usize(1..=most.min(40_000)) } else { most };
+            let (piece, after) = rest.split_at(step);
+            self.inbox.extend_from_slice(piece);
+            self.shadow.extend_from_slice(piece);
+            rest = after;
+            if !self.drain {
+                self.read(now, wire)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The transport has ended.
+    pub(crate) fn end(&mut self, now: Time, wire: &mut Wire) -> Result<(), Breach> {
+        if self.ended {
+            return Ok(());
+        }
+        self.ended = true;
+        // Whatever waits is read first, as a transport gives its octets before its end.
+        for _ in 0..10_000 {
+            self.read(now, wire)?;
+            if !self.drain {
+                break;
+            }
+            // Nobody takes the replies any more.
+            self.show(now, wire)?;
+            if let Some(mut transmit) = self.core.poll_transmit(now) {
+                let all = transmit.remaining();
+                transmit.advance(all);
+            }
+            self.shown = 0;
+        }
+        self.core.receive_eof(now);
+        Ok(())
+    }
+
+    fn read(&mut self, now: Time, wire: &mut Wire) -> Result<(), Breach> {
+        self.drain = false;
+        loop {
+            let result = self.core.receive(now, &mut self.inbox);
+            let taken = self.shadow.split_to(self.shadow.len() - self.inbox.len());
+            match result {
+                Ok(needed) => {
+                    if !self.core.is_closed() {
+                        wire.consumed(self.side, &taken)?;
+                    }
+                    match needed {
+                        Needed::More | Needed::Closed => return Ok(()),
+                        Needed::Again if !taken.is_empty() => {}
+                        Needed::Again => return breach("a turn makes progress", format!("{:?}", self.side)),
+                        Needed::Drain => {
+                            self.drain = true;
+                            return Ok(());
+                        }
+                    }
+                }
+                Err(error) => {
+                    if self.failure.is_none() && !self.closed {
+                        let property = "an honest peer breaks no rule";
+                        if let ConnectionError::Violation(halfclose::Violation::Timeout(_)) = &error {
+                        } else if let ConnectionError::Violation(violation) = &error {
+                            return breach(property, format!("{:?} says: {violation}", self.side));
+                        }
+                    }
+                    self.failure = Some(error);
+                    return Ok(());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! One direction of the simulated transport.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use halfclose::Time;
+
+use crate::program::{Net, Side};
+
+/// What arrives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Arrival {
+    /// Octets.
+    Octets(Vec<u8>),
+    /// The end of the transport.
+    End,
+}
+
+/// Octets on their way, in order.
+pub(crate) struct Link {
+    from: Side,
+    net: Net,
+    rng: fastrand::Rng,
+    on_way: VecDeque<(Time, Arrival)>,
+    octets: usize,
+    /// When the line is free for the next octet.
+    free: Time,
+    last_arrival: Time,
+    /// What is sent is lost.
+    lost: bool,
+    ended: bool,
+}
+
+impl Link {
+    pub(crate) fn new(from: Side, net: &Net, seed: u64) -> Self {
+        Self {
+            from,
+            net: net.clone(),
+            rng: fastrand::Rng::with_seed(seed),
+            on_way: VecDeque::new(),
+            octets: 0,
+            free: Time::ZERO,
+            last_arrival: Time::ZERO,
+            lost: false,
+            ended: false,
+        }
+    }
+
+    /// How much the transport takes now.
+    pub(crate) fn room(&self) -> usize {
+        if self.ended {
+            return 0;
+        }
+        let room = (self.net.capacity as usize).saturating_sub(self.octets);
+        if self.net.piece == 0 { room } else { room.min(self.net.piece as usize) }
+    }
+
+    pub(crate) fn send(&mut self, now: Time, octets: Vec<u8>) {
+        if self.lost {
+            return;
+        }
+        self.octets += octets.len();
+        self.free = self.free.max(now);
+        if self.net.bandwidth > 0 {
+            let micros = octets.len() as u64 * 1_000 / u64::from(self.net.bandwidth);
+            self.free = self.free + Duration::from_micros(micros);
+        }
+        let arrival = self.arrival(self.free);
+        self.on_way.push_back((arrival, Arrival::Octets(octets)));
+    }
+
+    /// When what leaves at `leaves` arrives: not before what left earlier, nor during a stall.
+    fn arrival(&mut self, leaves: Time) -> Time {
+        let jitter = u64::try_from(self.net.jitter.as_nanos()).unwrap_or(0);
+        let mut at = leaves + self.net.latency + Duration::from_nanos(self.rng.u64(0..=jitter));
+        for &(side, start, span) in &self.net.stalls {
+            let (start, end) = (Time::ZERO + start, Time::ZERO + start + span);
+            if side == self.from && at >= start && at < end {
+                at = end;
+            }
+        }
+        at = at.max(self.last_arrival);
+        self.last_arrival = at;
+        at
+    }
+
+    /// The end of the transport follows what was sent.
+    pub(crate) fn end(&mut self, now: Time) {
+        if !self.ended && !self.lost {
+            let arrival = self.arrival(self.free.max(now));
+            self.on_way.push_back((arrival, Arrival::End));
+        }
+        self.ended = true;
+    }
+
+    /// What is on its way, and what follows, is lost; the receiver is told if `tell`.
+    pub(crate) fn cut(&mut self, now: Time, tell: bool) {
+        self.on_way.clear();
+        self.octets = 0;
+        self.lost = true;
+        if tell {
+            self.ended = true;
+            self.on_way.push_back((now, Arrival::End));
+        }
+    }
+
+    pub(crate) fn next_arrival(&self) -> Option<Time> {
+        self.on_way.front().map(|(at, _)| *at)
+    }
+
+    /// What has arrived by `now`, pieces of one instant joined.
+    pub(crate) fn take(&mut self, now: Time) -> Option<Arrival> {
+        let mut joined = Vec::new();
+        while let Some((at, arrival)) = self.on_way.front() {
+            if *at > now || (*arrival == Arrival::End && !joined.is_empty()) {
+                break;
+            }
+            match self.on_way.pop_front() {
+                Some((_, Arrival::Octets(octets))) => {
+                    self.octets -= octets.len();
+                    joined.extend(octets);
+                }
+                _ => return Some(Arrival::End),
+            }
+        }
+        (!joined.is_empty()).then_some(Arrival::Octets(joined))
+    }
+}

@@ -1,0 +1,60 @@
+//! Long campaigns: `cargo run --release -p halfclose-sim -- --programs 100000 [--from SEED] [--twice]`.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use halfclose_sim::{Program, run};
+
+/// Failures that are printed in full.
+const MOST_SHOWN: usize = 10;
+
+fn argument(name: &str) -> Option<u64> {
+    let mut arguments = std::env::args();
+    arguments.find(|argument| argument == name)?;
+    arguments.next()?.parse().ok()
+}
+
+fn main() -> ExitCode {
+    let programs = argument("--programs").unwrap_or(100_000);
+    let from = argument("--from").unwrap_or(0);
+    let twice = std::env::args().any(|argument| argument == "--twice");
+    let started = Instant::now();
+    let (mut calls, mut completed, mut messages, mut frames, mut octets) = (0, 0, 0, 0, 0);
+    let mut span = std::time::Duration::ZERO;
+    let mut failures: BTreeMap<&'static str, Vec<(u64, String)>> = BTreeMap::new();
+    for seed in from..from + programs {
+        let program = Program::from_seed(seed);
+        match run(&program) {
+            Ok(report) => {
+                calls += report.calls;
+                completed += report.completed;
+                messages += report.messages;
+                frames += report.frames;
+                octets += report.octets;
+                span += report.span;
+                if twice && run(&program).as_ref() != Ok(&report) {
+                    failures.entry("same seed, same octets").or_default().push((seed, String::new()));
+                }
+            }
+            Err(breach) => failures.entry(breach.property).or_default().push((seed, breach.detail)),
+        }
+    }
+    println!(
+        "{programs} programs from seed {from}: {calls} calls, {completed} completed as ordered, {messages} messages, \
+         {frames} frames, {octets} octets, {} hours of virtual time in {:.1} s",
+        span.as_secs() / 3600,
+        started.elapsed().as_secs_f64()
+    );
+    for (property, seeds) in &failures {
+        println!("FAILED {property}: {} programs", seeds.len());
+        for (seed, detail) in seeds.iter().take(MOST_SHOWN) {
+            println!("  seed {seed}: {:.600}", detail);
+        }
+    }
+    if failures.is_empty() {
+        println!("no property failed");
+        return ExitCode::SUCCESS;
+    }
+    ExitCode::FAILURE
+}

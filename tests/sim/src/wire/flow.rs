@@ -1,0 +1,148 @@
+//! Flow control, as anybody can compute it from the frames alone.
+
+use halfclose::frame::{FrameHead, MAX_WINDOW};
+
+use super::{Breach, End, Wire, ensure};
+use crate::program::Side;
+
+/// The window of RFC 9113 §6.9.2.
+const DEFAULT_WINDOW: i64 = 65_535;
+
+/// One side's view of the connection's credit.
+#[derive(Clone, Debug)]
+pub struct Credit {
+    /// What it may send.
+    pub send_window: i64,
+    /// What it has allowed its peer, beyond what came.
+    pub recv_window: i64,
+    /// The most that it ever allowed before anything came.
+    pub target: i64,
+    /// Octets of DATA that it has taken.
+    pub taken: u64,
+    /// The window of new streams, as the peer's SETTINGS have it.
+    pub peer_initial: i64,
+    /// The window of new streams, as its own SETTINGS have it.
+    pub own_initial: i64,
+}
+
+impl Default for Credit {
+    fn default() -> Self {
+        Self {
+            send_window: DEFAULT_WINDOW,
+            recv_window: DEFAULT_WINDOW,
+            target: DEFAULT_WINDOW,
+            taken: 0,
+            peer_initial: DEFAULT_WINDOW,
+            own_initial: DEFAULT_WINDOW,
+        }
+    }
+}
+
+impl End {
+    /// RFC 9113 §6.9.2: the windows of open streams change by the difference.
+    pub(super) fn change_initial_window(&mut self, value: u32) {
+        let change = i64::from(value) - self.credit.peer_initial;
+        self.credit.peer_initial = i64::from(value);
+        for half in self.halves.values_mut() {
+            half.send_window += change;
+        }
+    }
+}
+
+fn at_most_max(window: i64, whose: &str) -> Result<(), Breach> {
+    ensure(window <= i64::from(MAX_WINDOW), "windows never above 2^31-1", || format!("{whose}: {window}"))
+}
+
+impl Wire {
+    /// RFC 9113 §5.2: no DATA over the windows that the sender knows of.
+    pub(super) fn data_emitted(&mut self, from: Side, head: &FrameHead) -> Result<(), Breach> {
+        let end = &mut self.ends[from.index()];
+        let length = i64::from(head.length);
+        end.credit.send_window -= length;
+        let window = end.credit.send_window;
+        ensure(window >= 0, "no DATA over the connection window", || {
+            format!("{from:?}: {head:?}, {window}")
+        })?;
+        let Some(half) = end.halves.get_mut(&head.stream.get()) else { return Ok(()) };
+        half.send_window -= length;
+        half.sent += u64::from(head.length);
+        half.end_sent |= head.flags.contains(halfclose::frame::Flags::END_STREAM);
+        let window = half.send_window;
+        // RFC 9113 §6.9.1: without octets a frame may go whatever the window is.
+        ensure(length == 0 || window >= 0, "no DATA over the stream window", || {
+            format!("{from:?}: {head:?}, {window}")
+        })
+    }
+
+    pub(super) fn credit_emitted(&mut self, from: Side, id: u32, increment: u32) -> Result<(), Breach> {
+        let end = &mut self.ends[from.index()];
+        if id == 0 {
+            let credit = &mut end.credit;
+            credit.recv_window += i64::from(increment);
+            if credit.taken == 0 {
+                credit.target = credit.recv_window;
+            }
+            at_most_max(credit.recv_window, "the connection's, as allowed")?;
+            let (window, target) = (credit.recv_window, credit.target);
+            return ensure(window <= target, "connection credit is conserved", || {
+                format!("{from:?} allows {window}, more than what came and {target}")
+            });
+        }
+        let Some(half) = end.halves.get_mut(&id) else { return Ok(()) };
+        half.recv_window += i64::from(increment);
+        at_most_max(half.recv_window, "a stream's, as allowed")
+    }
+
+    pub(super) fn data_consumed(&mut self, by: Side, head: &FrameHead, data: &[u8]) -> Result<(), Breach> {
+        let end = &mut self.ends[by.index()];
+        end.credit.recv_window -= i64::from(head.length);
+        end.credit.taken += u64::from(head.length);
+        let Some(half) = end.halves.get_mut(&head.stream.get()) else { return Ok(()) };
+        half.recv_window -= i64::from(head.length);
+        half.taken += u64::from(head.length);
+        half.take_data(data);
+        Ok(())
+    }
+
+    pub(super) fn credit_consumed(&mut self, by: Side, id: u32, increment: u32) -> Result<(), Breach> {
+        let end = &mut self.ends[by.index()];
+        if id == 0 {
+            end.credit.send_window += i64::from(increment);
+            return at_most_max(end.credit.send_window, "the connection's, as taken");
+        }
+        let Some(half) = end.halves.get_mut(&id) else { return Ok(()) };
+        half.send_window += i64::from(increment);
+        at_most_max(half.send_window, "a stream's, as taken")
+    }
+
+    /// Once all that `side` has to say is on the wire: what it owes its peer is bounded, so nothing leaks.
+    ///
+    /// # Errors
+    /// The credit that is missing.
+    pub fn check_debts(&self, side: Side, pool: u64) -> Result<(), Breach> {
+        let end = &self.ends[side.index()];
+        let credit = &end.credit;
+        // Credit returns once half a window has gathered; less than that may be owed.
+        ensure(
+            2 * (credit.target - credit.recv_window) < credit.target.max(1),
+            "connection credit is conserved",
+            || format!("{side:?} owes {} of {}", credit.target - credit.recv_window, credit.target),
+        )?;
+        let mut buffered = 0;
+        let mut allowed = pool;
+        for (id, half) in &end.halves {
+            if half.is_closed() || half.end_taken.is_some() || half.abandoned {
+                continue;
+            }
+            let promise = half.recv_window + i64::try_from(half.unread()).unwrap_or(i64::MAX);
+            ensure(2 * promise + 1 >= half.initial, "stream credit is conserved", || {
+                format!("{side:?} stream {id} has {promise} of {}: {half:?}", half.initial)
+            })?;
+            buffered += half.unread();
+            allowed += half.initial.max(DEFAULT_WINDOW) as u64;
+        }
+        ensure(buffered <= allowed, "buffered octets are bounded", || {
+            format!("{side:?} holds {buffered}, at most {allowed} are allowed")
+        })
+    }
+}

@@ -1,0 +1,142 @@
+//! What one side knows of one stream, and the order of frames on it.
+
+use halfclose::frame::{FrameHead, Kind};
+
+use super::flow::Credit;
+use super::{Breach, End, Wire, ensure};
+use crate::program::Side;
+
+/// Counts the gRPC messages that are whole in a run of DATA.
+#[derive(Clone, Default, Debug)]
+pub struct Messages {
+    prefix: Vec<u8>,
+    left: u64,
+    /// Messages that are whole.
+    pub whole: usize,
+}
+
+impl Messages {
+    fn push(&mut self, mut octets: &[u8]) {
+        while !octets.is_empty() {
+            if self.prefix.len() < 5 {
+                let (head, rest) = octets.split_at(octets.len().min(5 - self.prefix.len()));
+                self.prefix.extend_from_slice(head);
+                octets = rest;
+                if let [_, length @ ..] = self.prefix.as_slice()
+                    && let Ok(length) = <[u8; 4]>::try_from(length)
+                {
+                    self.left = u64::from(u32::from_be_bytes(length));
+                }
+            }
+            if self.prefix.len() == 5 {
+                let step = usize::try_from(self.left).unwrap_or(usize::MAX).min(octets.len());
+                octets = &octets[step..];
+                self.left -= step as u64;
+                if self.left == 0 {
+                    self.whole += 1;
+                    self.prefix.clear();
+                }
+            }
+        }
+    }
+}
+
+/// One stream as one side knows it.
+#[derive(Clone, Default, Debug)]
+pub struct Half {
+    /// What it may send.
+    pub send_window: i64,
+    /// Octets of DATA that it has sent.
+    pub sent: u64,
+    /// What it has allowed its peer, beyond what came.
+    pub recv_window: i64,
+    /// The window that the stream began with.
+    pub initial: i64,
+    /// Octets of DATA that it has taken from the wire.
+    pub taken: u64,
+    /// Of these, octets that its caller has read.
+    pub read: u64,
+    /// Its caller reads no more.
+    pub abandoned: bool,
+    /// Messages that came whole.
+    pub messages: Messages,
+    /// It has sent END_STREAM.
+    pub end_sent: bool,
+    /// It has sent RST_STREAM.
+    pub reset_sent: bool,
+    /// When it took the peer's END_STREAM.
+    pub end_taken: Option<u64>,
+    /// When it took the peer's RST_STREAM.
+    pub reset_taken: Option<u64>,
+}
+
+impl Half {
+    pub(super) fn new(credit: &Credit) -> Self {
+        Self {
+            send_window: credit.peer_initial,
+            recv_window: credit.own_initial,
+            initial: credit.own_initial,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn take_data(&mut self, octets: &[u8]) {
+        self.messages.push(octets);
+    }
+
+    /// Whether this side has nothing more to do with the stream.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.reset_sent || self.reset_taken.is_some() || (self.end_sent && self.end_taken.is_some())
+    }
+
+    /// Octets that came and that the caller has not read.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.taken.saturating_sub(self.read)
+    }
+}
+
+impl End {
+    pub(super) fn live_streams(&self) -> u32 {
+        self.halves.values().filter(|half| !half.is_closed()).count() as u32
+    }
+}
+
+impl Wire {
+    /// RFC 9113 §5.1.1: odd, and increasing; §5.1.2: no more than the server allows.
+    pub(super) fn open_stream(&mut self, id: u32) -> Result<(), Breach> {
+        let client = &mut self.ends[Side::Client.index()];
+        ensure(id % 2 == 1 && id > client.highest_id, "stream ids increase", || {
+            format!("{id} after {}", client.highest_id)
+        })?;
+        client.highest_id = id;
+        let half = Half::new(&client.credit);
+        client.halves.insert(id, half);
+        let (live, most) = (client.live_streams(), client.max_streams);
+        ensure(most.is_none_or(|most| live <= most), "MAX_CONCURRENT_STREAMS", || {
+            format!("stream {id} is number {live} of {most:?}")
+        })
+    }
+
+    /// RFC 9113 §5.1: what a side may still send on a stream after an end or a reset.
+    pub(super) fn check_stream_order(&self, from: Side, head: &FrameHead) -> Result<(), Breach> {
+        let end = &self.ends[from.index()];
+        let id = head.stream.get();
+        let Some(half) = end.halves.get(&id) else {
+            return ensure(
+                from == Side::Client && head.kind == Kind::Headers,
+                "no frame on an idle stream",
+                || format!("{from:?} sent {head:?}"),
+            );
+        };
+        let detail = || format!("{from:?} sent {head:?} on {half:?}");
+        ensure(!half.reset_sent, "no frame after RST_STREAM", detail)?;
+        let content = matches!(head.kind, Kind::Data | Kind::Headers | Kind::Continuation);
+        ensure(!(content && half.end_sent), "no frame after END_STREAM", detail)?;
+        // HEADERS and DATA are cut when they are shown; a control frame may be older than what was taken since.
+        let known = |at: Option<u64>| at.is_some_and(|at| content || at < end.looks);
+        ensure(!known(half.reset_taken), "no frame after the peer's RST_STREAM", detail)?;
+        ensure(!(half.end_sent && known(half.end_taken)), "no frame on a closed stream", detail)
+    }
+}

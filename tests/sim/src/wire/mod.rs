@@ -1,0 +1,316 @@
+//! The wire observer: reads what both cores put on the wire and take from it, and holds it against RFC 9113 with
+//! nothing of theirs but the frame layouts. Header blocks are read by the `hpack` crate.
+//!
+//! Octets are looked at twice: when a core has cut them ([`Wire::emitted`]) and when the other has taken them
+//! ([`Wire::consumed`]). What a side may send depends on what it has taken, not on what is still on its way.
+
+mod flow;
+mod half;
+mod splitter;
+
+use std::collections::BTreeMap;
+
+use halfclose::frame::{Flags, Frame, FrameHead, Kind, SettingId};
+
+pub use flow::Credit;
+pub use half::{Half, Messages};
+use splitter::Splitter;
+
+use crate::content::CALL_KEY;
+use crate::program::Side;
+
+/// Which property does not hold, and how that showed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Breach {
+    /// The property's name.
+    pub property: &'static str,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// Shorthand for a failed property.
+pub(crate) fn breach<T>(property: &'static str, detail: impl Into<String>) -> Result<T, Breach> {
+    Err(Breach { property, detail: detail.into() })
+}
+
+pub(crate) fn ensure(
+    holds: bool,
+    property: &'static str,
+    detail: impl FnOnce() -> String,
+) -> Result<(), Breach> {
+    if holds { Ok(()) } else { Err(Breach { property, detail: detail() }) }
+}
+
+/// What one side has put on the wire and taken from it.
+#[derive(Default)]
+struct End {
+    out: Splitter,
+    taken: Splitter,
+    decoder: Option<hpack::Decoder<'static>>,
+    /// The block that CONTINUATION frames add to, its stream and whether it ends that.
+    open_block: Option<(u32, bool, Vec<u8>)>,
+    halves: BTreeMap<u32, Half>,
+    credit: Credit,
+    /// What the peer's SETTINGS, as far as taken, allow.
+    max_frame: u32,
+    max_streams: Option<u32>,
+    settings_taken: u64,
+    acks_sent: u64,
+    pings_taken: Vec<[u8; 8]>,
+    highest_id: u32,
+    goaway: Option<u32>,
+    /// Counts the looks at this side's output; see [`Wire::polled`].
+    looks: u64,
+    /// A digest of all that was sent.
+    digest: u64,
+    octets: u64,
+}
+
+/// The observer of one connection.
+pub struct Wire {
+    ends: [End; 2],
+    /// Stream ids by call number.
+    streams: BTreeMap<usize, u32>,
+    /// Frames seen.
+    pub frames: u64,
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        let end = || End { max_frame: 16_384, decoder: Some(hpack::Decoder::new()), ..End::default() };
+        let mut ends = [end(), end()];
+        ends[Side::Client.index()].out.expect_preface();
+        ends[Side::Client.index()].digest = 0xcbf2_9ce4_8422_2325;
+        ends[Side::Server.index()].digest = 0xcbf2_9ce4_8422_2325;
+        // What the server takes is what the client sends, preface included.
+        ends[Side::Server.index()].taken.expect_preface();
+        Self { ends, streams: BTreeMap::new(), frames: 0 }
+    }
+}
+
+impl Wire {
+    /// `from` has cut these octets.
+    ///
+    /// # Errors
+    /// The rule that they break.
+    pub fn emitted(&mut self, from: Side, octets: &[u8]) -> Result<(), Breach> {
+        let end = &mut self.ends[from.index()];
+        end.octets += octets.len() as u64;
+        for octet in octets {
+            // FNV-1a: enough to tell two runs apart.
+            end.digest = (end.digest ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3);
+        }
+        end.out.push(octets);
+        while let Some((head, payload)) = self.ends[from.index()].out.next()? {
+            self.frames += 1;
+            self.on_emitted(from, &head, &payload)?;
+        }
+        Ok(())
+    }
+
+    /// All that `from` has cut so far has been shown: what it cuts from now on knows all that it has taken.
+    pub fn polled(&mut self, from: Side) {
+        self.ends[from.index()].looks += 1;
+    }
+
+    /// `by` has taken these octets.
+    ///
+    /// # Errors
+    /// The rule that they break.
+    pub fn consumed(&mut self, by: Side, octets: &[u8]) -> Result<(), Breach> {
+        self.ends[by.index()].taken.push(octets);
+        while let Some((head, payload)) = self.ends[by.index()].taken.next()? {
+            self.on_consumed(by, &head, &payload)?;
+        }
+        Ok(())
+    }
+
+    /// The stream of a call, once its HEADERS have been cut.
+    #[must_use]
+    pub fn stream_of(&self, call: usize) -> Option<u32> {
+        self.streams.get(&call).copied()
+    }
+
+    /// What `side` knows of a stream.
+    #[must_use]
+    pub fn half(&self, side: Side, stream: u32) -> Option<&Half> {
+        self.ends[side.index()].halves.get(&stream)
+    }
+
+    /// The connection's credit as `side` sees it.
+    #[must_use]
+    pub fn credit(&self, side: Side) -> &Credit {
+        &self.ends[side.index()].credit
+    }
+
+    /// A digest of all that a side has sent, and how much that was.
+    #[must_use]
+    pub fn digest(&self, side: Side) -> (u64, u64) {
+        let end = &self.ends[side.index()];
+        (end.digest, end.octets)
+    }
+
+    /// Whether the client could open another stream now, for all that it knows.
+    #[must_use]
+    pub fn has_free_stream(&self) -> bool {
+        let client = &self.ends[Side::Client.index()];
+        let live = client.live_streams();
+        // Before the server's SETTINGS a client may hold back; RFC 9113 §6.5.2 sets no limit.
+        client.settings_taken > 0 && client.max_streams.is_none_or(|most| live < most)
+    }
+
+    /// `side`'s caller has taken a message of so many octets.
+    pub fn read(&mut self, side: Side, stream: u32, octets: u64) {
+        if let Some(half) = self.ends[side.index()].halves.get_mut(&stream) {
+            half.read += octets;
+        }
+    }
+
+    /// `side`'s caller reads this stream no more.
+    pub fn abandon(&mut self, side: Side, stream: u32) {
+        if let Some(half) = self.ends[side.index()].halves.get_mut(&stream) {
+            half.abandoned = true;
+        }
+    }
+
+    fn on_emitted(&mut self, from: Side, head: &FrameHead, payload: &[u8]) -> Result<(), Breach> {
+        let id = head.stream.get();
+        let end = &mut self.ends[from.index()];
+        ensure(head.length <= end.max_frame, "frame size", || {
+            format!("{from:?} sent {head:?}, the peer takes {}", end.max_frame)
+        })?;
+        // RFC 9113 §4.3: nothing comes between the frames of a header block.
+        match &end.open_block {
+            Some((stream, ..)) => {
+                ensure(head.kind == Kind::Continuation && *stream == id, "CONTINUATION contiguity", || {
+                    format!("{from:?} sent {head:?} inside the block of stream {stream}")
+                })?
+            }
+            None => ensure(head.kind != Kind::Continuation, "CONTINUATION contiguity", || {
+                format!("{from:?} sent {head:?} without a block")
+            })?,
+        }
+        let frame = match Frame::parse(head, payload) {
+            Ok(frame) => frame,
+            Err(error) => return breach("frame layout", format!("{from:?} sent {head:?}: {error}")),
+        };
+        if id != 0 {
+            self.check_stream_order(from, head)?;
+        }
+        let end = &mut self.ends[from.index()];
+        match frame {
+            Frame::Headers(headers) => {
+                end.open_block = Some((id, headers.end_stream, headers.fragment.to_vec()));
+                self.continue_block(from, headers.end_headers)
+            }
+            Frame::Continuation(continuation) => {
+                if let Some((.., block)) = &mut end.open_block {
+                    block.extend_from_slice(continuation.fragment);
+                }
+                self.continue_block(from, continuation.end_headers)
+            }
+            Frame::Data(_) => self.data_emitted(from, head),
+            Frame::WindowUpdate(update) => self.credit_emitted(from, update.stream.get(), update.increment),
+            Frame::RstStream(_) => {
+                if let Some(half) = end.halves.get_mut(&id) {
+                    half.reset_sent = true;
+                }
+                Ok(())
+            }
+            Frame::Settings(settings) if settings.is_ack() => {
+                end.acks_sent += 1;
+                ensure(end.acks_sent <= end.settings_taken, "SETTINGS are acknowledged once", || {
+                    format!("{from:?} sent ACK {} of {}", end.acks_sent, end.settings_taken)
+                })
+            }
+            Frame::Settings(settings) => {
+                for setting in settings.iter().filter(|it| it.id == SettingId::INITIAL_WINDOW_SIZE) {
+                    end.credit.own_initial = i64::from(setting.value);
+                }
+                Ok(())
+            }
+            Frame::Ping(ping) if ping.ack => {
+                // P-95: the answers echo the data, in order.
+                let asked = if end.pings_taken.is_empty() { None } else { Some(end.pings_taken.remove(0)) };
+                ensure(asked == Some(ping.data), "PING is echoed", || {
+                    format!("{from:?} answered {:?} to {asked:?}", ping.data)
+                })
+            }
+            Frame::GoAway(goaway) => {
+                let last = goaway.last_stream.get();
+                // RFC 9113 §6.8.
+                ensure(end.goaway.is_none_or(|before| last <= before), "GOAWAY never rises", || {
+                    format!("{from:?} sent last stream {last} after {:?}", end.goaway)
+                })?;
+                end.goaway = Some(last);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn continue_block(&mut self, from: Side, whole: bool) -> Result<(), Breach> {
+        if !whole {
+            return Ok(());
+        }
+        let end = &mut self.ends[from.index()];
+        let Some((id, end_stream, block)) = end.open_block.take() else { return Ok(()) };
+        let fields = match end.decoder.as_mut().map(|decoder| decoder.decode(&block)) {
+            Some(Ok(fields)) => fields,
+            other => return breach("header blocks decode", format!("{from:?} stream {id}: {other:?}")),
+        };
+        if from == Side::Client {
+            self.open_stream(id)?;
+            let call = fields.iter().find(|(name, _)| name == CALL_KEY.as_bytes());
+            let call = call.and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok());
+            let Some(call) = call else { return breach("metadata arrives", format!("{fields:?}")) };
+            ensure(self.streams.insert(call, id).is_none(), "one stream a call", || format!("call {call}"))?;
+        }
+        if end_stream && let Some(half) = self.ends[from.index()].halves.get_mut(&id) {
+            half.end_sent = true;
+        }
+        Ok(())
+    }
+
+    fn on_consumed(&mut self, by: Side, head: &FrameHead, payload: &[u8]) -> Result<(), Breach> {
+        let id = head.stream.get();
+        let Ok(frame) = Frame::parse(head, payload) else { return Ok(()) };
+        if by == Side::Server && head.kind == Kind::Headers {
+            let initial = self.ends[by.index()].credit.clone();
+            self.ends[by.index()].halves.entry(id).or_insert_with(|| Half::new(&initial));
+        }
+        let end = &mut self.ends[by.index()];
+        let looks = end.looks;
+        let ends = matches!(head.kind, Kind::Data | Kind::Headers) && head.flags.contains(Flags::END_STREAM);
+        if ends && let Some(half) = end.halves.get_mut(&id) {
+            half.end_taken.get_or_insert(looks);
+        }
+        match frame {
+            Frame::Data(data) => self.data_consumed(by, head, data.data),
+            Frame::WindowUpdate(update) => self.credit_consumed(by, update.stream.get(), update.increment),
+            Frame::RstStream(_) => {
+                if let Some(half) = end.halves.get_mut(&id) {
+                    half.reset_taken.get_or_insert(looks);
+                }
+                Ok(())
+            }
+            Frame::Settings(settings) if !settings.is_ack() => {
+                end.settings_taken += 1;
+                for setting in settings.iter() {
+                    match setting.id {
+                        SettingId::MAX_FRAME_SIZE => end.max_frame = setting.value,
+                        SettingId::MAX_CONCURRENT_STREAMS => end.max_streams = Some(setting.value),
+                        SettingId::INITIAL_WINDOW_SIZE => end.change_initial_window(setting.value),
+                        _ => {}
+                    }
+                }
+                Ok(())
+            }
+            Frame::Ping(ping) if !ping.ack => {
+                end.pings_taken.push(ping.data);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! One run: two cores, their callers and the network between them, in virtual time.
+//!
+//! Nothing sleeps. Each turn does all that is due now, then time jumps to the next arrival, caller's wish or timer of
+//! a core.
+
+use std::time::Duration;
+
+use halfclose::{
+    Client, CloseReason, Config, Connection, ConnectionError, Event, Role, Seed, Server, Time, TimerKind,
+};
+
+use crate::check;
+use crate::client::ClientCaller;
+use crate::content;
+use crate::end::End;
+use crate::ledger::{Events, Ledger};
+use crate::link::{Arrival, Link};
+use crate::program::{Fault, Program, Side, Tuning};
+use crate::server::ServerCaller;
+use crate::wire::{Breach, Wire, breach, ensure};
+
+/// Turns after which a run counts as one that never comes to rest.
+const MOST_TURNS: u64 = 4_000_000;
+/// Calls that are still open so long after the last arrival or order hang.
+const HANG: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// What a run came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// A digest of every octet that both sides sent.
+    pub digest: u64,
+    /// Calls that the client started.
+    pub calls: usize,
+    /// Calls that ended with the server's own status.
+    pub completed: usize,
+    /// Messages that callers received.
+    pub messages: usize,
+    /// Frames on the wire.
+    pub frames: u64,
+    /// Octets on the wire.
+    pub octets: u64,
+    /// Turns of the event loop.
+    pub turns: u64,
+    /// The virtual time that the run took.
+    pub span: Duration,
+}
+
+/// Runs a program and checks every property, after every step and at the end.
+///
+/// # Errors
+/// The first property that does not hold.
+pub fn run(program: &Program) -> Result<Report, Breach> {
+    World::new(program).run()
+}
+
+/// The configuration of one end.
+#[must_use]
+pub fn config(side: Side, tuning: &Tuning) -> Config {
+    let mut config = match side {
+        Side::Client => Config::client(),
+        Side::Server => Config::server(),
+    };
+    config.initial_stream_window = tuning.initial_window;
+    config.max_stream_window = tuning.max_window;
+    config.connection_window = tuning.connection_window;
+    config.limits.send_buffer = tuning.send_buffer;
+    config.limits.connection_send_buffer = tuning.connection_send_buffer;
+    config.limits.max_concurrent_streams = tuning.max_streams;
+    config.limits.max_receive_message = tuning.max_receive;
+    config.limits.window_pool = tuning.window_pool;
+    config.limits.max_frame_size = tuning.max_frame;
+    config.limits.decoder_table = tuning.table;
+    config.limits.encoder_table = tuning.table;
+    config.limits.frames_per_turn = tuning.frames_per_turn;
+    config.limits.queued_replies = tuning.queued_replies;
+    if let Some(interval) = tuning.keepalive {
+        config.keepalive.interval = Some(interval);
+        config.keepalive.without_calls = true;
+    }
+    config.codecs = if tuning.codec { content::codecs() } else { halfclose::grpc::compress::Codecs::none() };
+    config
+}
+
+/// Octets that a side's pool may lend.
+fn pool(tuning: &Tuning) -> u64 {
+    u64::from(tuning.window_pool.max(tuning.max_receive.saturating_add(5)))
+}
+
+struct World<'a> {
+    program: &'a Program,
+    now: Time,
+    client: End<Client>,
+    server: End<Server>,
+    /// By the side that sends.
+    links: [Link; 2],
+    wire: Wire,
+    client_caller: ClientCaller,
+    server_caller: ServerCaller,
+    ledgers: Vec<Ledger>,
+    events: Events,
+    /// Orders to the connection that are still to come.
+    shutdown: Option<(Side, Time)>,
+    fault: Fault,
+    turns: u64,
+    last_progress: Time,
+}
+
+impl<'a> World<'a> {
+    fn new(program: &'a Program) -> Self {
+        let now = Time::ZERO;
+        let seed = program.seed;
+        let [client, server] = Side::BOTH.map(|side| config(side, &program.tuning[side.index()]));
+        let split = program.net.resplit;
+        Self {
+            program,
+            now,
+            client: End::new(Side::Client, Connection::new(client, Seed(seed), now), seed ^ 1, split),
+            server: End::new(Side::Server, Connection::new(server, Seed(seed), now), seed ^ 2, split),
+            links: Side::BOTH.map(|side| Link::new(side, &program.net, seed ^ (3 + side.index() as u64))),
+            wire: Wire::default(),
+            client_caller: ClientCaller::new(program),
+            server_caller: ServerCaller::new(program),
+            ledgers: program.calls.iter().map(|_| Ledger::default()).collect(),
+            events: Events::default(),
+            shutdown: program.shutdown.map(|(side, at)| (side, Time::ZERO + at)),
+            fault: program.net.fault,
+            turns: 0,
+            last_progress: now,
+        }
+    }
+
+    fn run(mut self) -> Result<Report, Breach> {
+        loop {
+            self.settle()?;
+            if self.is_over() {
+                break;
+            }
+            let Some(next) = self.next_time() else { break };
+            if next - self.last_progress > HANG {
+                break;
+            }
+            self.now = self.now.max(next);
+            self.advance()?;
+        }
+        self.finish()
+    }
+
+    /// Every call has ended and nothing is on its way.
+    fn is_over(&self) -> bool {
+        self.client_caller.wake(self.program).is_none()
+            && self.client_caller.open().next().is_none()
+            && self.server_caller.open().next().is_none()
+            && self.links.iter().all(|link| link.next_arrival().is_none())
+            && self.shutdown.is_none()
+            && self.fault_time().is_none()
+    }
+
+    fn fault_time(&self) -> Option<Time> {
+        match self.fault {
+            Fault::None => None,
+            Fault::Cut(at) | Fault::HalfOpen(_, at) => Some(Time::ZERO + at),
+        }
+    }
+
+    fn next_time(&self) -> Option<Time> {
+        let timers = [self.client.core.poll_timeout(), self.server.core.poll_timeout()];
+        let callers = [self.client_caller.wake(self.program), self.server_caller.wake()];
+        let orders = [self.shutdown.map(|(_, at)| at), self.fault_time()];
+        let links = self.links.iter().filter_map(Link::next_arrival);
+        timers
+            .iter()
+            .flatten()
+            .map(|(at, _)| *at)
+            .chain(callers.into_iter().flatten())
+            .chain(orders.into_iter().flatten())
+            .chain(links)
+            .min()
+    }
+
+    /// Does what is due at the new time: timers, faults, arrivals, orders.
+    fn advance(&mut self) -> Result<(), Breach> {
+        let now = self.now;
+        fire(&mut self.client, now)?;
+        fire(&mut self.server, now)?;
+        if self.fault_time().is_some_and(|at| at <= now) {
+            self.break_transport();
+        }
+        for side in Side::BOTH {
+            while let Some(arrival) = self.links[side.index()].take(now) {
+                self.last_progress = now;
+                self.arrive(side.peer(), arrival)?;
+            }
+        }
+        if let Some((side, at)) = self.shutdown
+            && at <= now
+        {
+            self.shutdown = None;
+            self.events.going_away = true;
+            match side {
+                Side::Client => self.client.core.shutdown(now),
+                Side::Server => self.server.core.shutdown(now),
+            }
+        }
+        Ok(())
+    }
+
+    fn break_transport(&mut self) {
+        self.events.broken = true;
+        match self.fault {
+            Fault::Cut(_) => self.links.iter_mut().for_each(|link| link.cut(self.now, true)),
+            Fault::HalfOpen(side, _) => self.links[side.index()].cut(self.now, false),
+            Fault::None => {}
+        }
+        self.fault = Fault::None;
+    }
+
+    fn arrive(&mut self, to: Side, arrival: Arrival) -> Result<(), Breach> {
+        let (now, wire) = (self.now, &mut self.wire);
+        if arrival == Arrival::End {
+            self.events.broken |= !self.events.going_away;
+        }
+        match (to, arrival) {
+            (Side::Client, Arrival::Octets(octets)) => self.client.arrive(now, &octets, wire),
+            (Side::Server, Arrival::Octets(octets)) => self.server.arrive(now, &octets, wire),
+            (Side::Client, Arrival::End) => self.client.end(now, wire),
+            (Side::Server, Arrival::End) => self.server.end(now, wire),
+        }
+    }
+
+    /// Events, callers and output, until nothing moves any more at this time.
+    fn settle(&mut self) -> Result<(), Breach> {
+        loop {
+            self.turns += 1;
+            ensure(self.turns < MOST_TURNS, "the run comes to rest", || format!("{} turns", self.turns))?;
+            let told = self.tell_client()? | self.tell_server()?;
+            let (program, now) = (self.program, self.now);
+            self.client_caller.run(program, &mut self.client, &mut self.wire, &mut self.ledgers, now)?;
+            self.server_caller.run(program, &mut self.server, &mut self.wire, &mut self.ledgers, now)?;
+            let [up, down] = &mut self.links;
+            let moved =
+                self.client.pump(now, up, &mut self.wire)? | self.server.pump(now, down, &mut self.wire)?;
+            self.check_step()?;
+            if !told && !moved {
+                return Ok(());
+            }
+        }
+    }
+
+    fn tell_client(&mut self) -> Result<bool, Breach> {
+        let mut told = false;
+        while let Some(event) = self.client.core.poll_event() {
+            told = true;
+            note_closed(&mut self.client, &event, &mut self.events)?;
+            self.client_caller.event(&event, &self.client, self.program, &mut self.ledgers, self.now)?;
+        }
+        Ok(told)
+    }
+
+    fn tell_server(&mut self) -> Result<bool, Breach> {
+        let mut told = false;
+        while let Some(event) = self.server.core.poll_event() {
+            told = true;
+            note_closed(&mut self.server, &event, &mut self.events)?;
+            let (wire, ledgers) = (&mut self.wire, &mut self.ledgers);
+            self.server_caller.event(&event, &mut self.server, wire, self.program, ledgers, self.now)?;
+        }
+        Ok(told)
+    }
+
+    /// What must hold after every step.
+    fn check_step(&mut self) -> Result<(), Breach> {
+        for side in Side::BOTH {
+            let (closed, drained) = match side {
+                Side::Client => (self.client.core.is_closed(), self.client.is_drained()),
+                Side::Server => (self.server.core.is_closed(), self.server.is_drained()),
+            };
+            if closed || !drained {
+                continue;
+            }
+            self.wire.check_debts(side, pool(&self.program.tuning[side.index()]))?;
+            check::output_flows(side, &self.wire, self.open(side), &self.ledgers)?;
+        }
+        if !self.client.core.is_closed() && self.client.is_drained() && !self.events.going_away {
+            check::calls_start(&self.wire, self.open(Side::Client))?;
+        }
+        Ok(())
+    }
+
+    fn open(&self, side: Side) -> Vec<usize> {
+        match side {
+            Side::Client => self.client_caller.open().collect(),
+            Side::Server => self.server_caller.open().collect(),
+        }
+    }
+
+    /// The run is over: what must hold then, and what the end of the transport must bring.
+    fn finish(mut self) -> Result<Report, Breach> {
+        let silent = self.events.broken;
+        let left = self.open(Side::Client);
+        ensure(left.is_empty() || silent, "with a fair network every call ends", || {
+            format!("calls {left:?} hang at {:?}: {:?}", self.now, self.describe(&left))
+        })?;
+        let span = self.now.since_epoch();
+        // The transport ends: nothing may stay open, and nothing may be told twice.
+        self.events.broken = true;
+        for link in &mut self.links {
+            link.cut(self.now, true);
+        }
+        self.advance()?;
+        self.settle()?;
+        let left = [self.open(Side::Client), self.open(Side::Server)];
+        ensure(left.iter().all(Vec::is_empty), "the end of the transport ends every call", || {
+            format!("{left:?}")
+        })?;
+        for (side, closed, idle) in [
+            (Side::Client, self.client.closed, self.client.core.is_idle()),
+            (Side::Server, self.server.closed, self.server.core.is_idle()),
+        ] {
+            ensure(closed && idle, "Closed comes last, once, and nothing is kept", || format!("{side:?}"))?;
+        }
+        for (k, ledger) in self.ledgers.iter().enumerate() {
+            check::judge(k, self.program, ledger, &self.wire, silent || self.events.going_away)?;
+        }
+        let digests = Side::BOTH.map(|side| self.wire.digest(side));
+        Ok(Report {
+            digest: digests[0].0 ^ digests[1].0.rotate_left(1),
+            calls: self.ledgers.iter().filter(|ledger| ledger.started.is_some()).count(),
+            completed: self.ledgers.iter().filter(|ledger| check::is_complete(ledger)).count(),
+            messages: self.ledgers.iter().map(|it| it.client.received + it.server.received).sum(),
+            frames: self.wire.frames,
+            octets: digests[0].1 + digests[1].1,
+            turns: self.turns,
+            span,
+        })
+    }
+
+    fn describe(&self, calls: &[usize]) -> Vec<String> {
+        calls
+            .iter()
+            .map(|k| {
+                let stream = self.wire.stream_of(*k).unwrap_or(0);
+                let halves = Side::BOTH.map(|side| self.wire.half(side, stream));
+                format!("{:?} {halves:?}", self.ledgers[*k])
+            })
+            .collect()
+    }
+}
+
+/// A timer that is due fires, and moves.
+fn fire<R: Role>(end: &mut End<R>, now: Time) -> Result<(), Breach> {
+    if end.core.poll_timeout().is_none_or(|(at, _)| at > now) {
+        return Ok(());
+    }
+    end.core.handle_timeout(now);
+    let next: Option<(Time, TimerKind)> = end.core.poll_timeout();
+    ensure(next.is_none_or(|(at, _)| at > now), "a timer that fired moves", || {
+        format!("{:?}: {next:?}", end.side)
+    })
+}
+
+/// `Closed` comes last, and once.
+fn note_closed<R: Role>(end: &mut End<R>, event: &Event, events: &mut Events) -> Result<(), Breach> {
+    if end.closed {
+        return breach("Closed comes last, once", format!("{:?}: {event:?}", end.side));
+    }
+    match event {
+        Event::GoAway { .. } => events.going_away = true,
+        Event::Closed(reason) => {
+            end.closed = true;
+            if let CloseReason::Error(ConnectionError::Violation(violation)) = reason {
+                // Only silence is a reason to give up on an honest peer.
+                let timeout = matches!(violation, halfclose::Violation::Timeout(_));
+                ensure(timeout && events.broken, "an honest peer breaks no rule", || {
+                    format!("{:?} closed: {violation}", end.side)
+                })?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
