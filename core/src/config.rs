@@ -228,7 +228,8 @@ pub struct Limits {
     /// Octets queued for sending on one call, beyond which its sender waits: 64 KiB (CVE-2019-9517). One message of
     /// any size may go over it.
     pub send_buffer: u32,
-    /// Octets queued for sending on the whole connection, beyond which every sender waits: 1 MiB.
+    /// Octets queued for sending on all calls that have a stream, beyond which their senders wait, and the same on all
+    /// calls that wait for a stream: 1 MiB.
     pub connection_send_buffer: u32,
     /// Client: calls that wait for a stream (P-19): 65,536.
     pub queued_calls: u32,

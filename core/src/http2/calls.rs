@@ -194,6 +194,7 @@ impl Engine {
         });
         let mut stream =
             Stream::new(side, shape, self.peer.initial_window, self.config.initial_stream_window);
+        stream.recv_window += self.unacknowledged_window();
         stream.encoding = encoding;
         stream.deadline = deadline;
         let slot = self.slots.insert(stream);
@@ -242,21 +243,6 @@ impl Engine {
         }
     }
 
-    #[inline]
-    fn send_room(&self, stream: &Stream) -> Result<(), Misuse> {
-        let limits = &self.config.limits;
-        let (queued, limit) = (stream.queue.octets(), limits.send_buffer as usize);
-        // An empty queue always takes a message, however little the limit is.
-        if queued > 0 && queued >= limit {
-            return Err(Misuse::NotWritable { queued, limit });
-        }
-        let (queued, limit) = (self.queued_octets, limits.connection_send_buffer as usize);
-        if queued > 0 && queued >= limit {
-            return Err(Misuse::NotWritable { queued, limit });
-        }
-        Ok(())
-    }
-
     pub(crate) fn is_writable(&self, call: CallId) -> bool {
         self.look(call).is_ok_and(|stream| stream.check_message().is_ok() && self.send_room(stream).is_ok())
     }
@@ -295,10 +281,10 @@ impl Engine {
         stream.queue.push_message(compressed, payload);
         stream.step_message();
         let queued = stream.queue.octets();
-        self.queued_octets = self.queued_octets.saturating_add(queued - before);
+        let shared = if stream.id == 0 { &mut self.waiting_octets } else { &mut self.queued_octets };
+        *shared = shared.saturating_add(queued - before);
         let limits = &self.config.limits;
-        let full = queued >= limits.send_buffer as usize
-            || self.queued_octets >= limits.connection_send_buffer as usize;
+        let full = queued >= limits.send_buffer as usize || *shared >= limits.connection_send_buffer as usize;
         self.schedule(slot);
         if !full {
             return Ok(Sent::Ready);
@@ -313,48 +299,6 @@ impl Engine {
         let mut out = Vec::new();
         codec.compress(payload, &mut out).map_err(|_| Misuse::CompressionFailed)?;
         Ok(out.into())
-    }
-
-    fn wait_for_room(&mut self, slot: u32) {
-        let congested = self.queued_octets >= self.config.limits.connection_send_buffer as usize;
-        if let Some(stream) = self.slots.get_mut(slot) {
-            stream.want_write = true;
-            if congested {
-                self.congested.push_back(slot);
-            }
-        }
-    }
-
-    /// After octets left a queue: tells those who wait that there is room again, at half the limit, so that a sender
-    /// is not woken for every frame.
-    #[inline]
-    pub(super) fn relieve(&mut self, slot: u32) {
-        let limit = self.config.limits.send_buffer as usize / 2;
-        let connection_full = self.queued_octets >= self.config.limits.connection_send_buffer as usize;
-        if let Some(stream) = self.slots.get_mut(slot)
-            && stream.want_write
-            && stream.queue.octets() <= limit
-        {
-            if connection_full {
-                self.congested.push_back(slot);
-            } else {
-                stream.want_write = false;
-                self.tell(slot, Pending::WRITABLE);
-            }
-        }
-    }
-
-    #[inline]
-    pub(super) fn relieve_congestion(&mut self) {
-        if self.congested.is_empty()
-            || self.queued_octets > self.config.limits.connection_send_buffer as usize / 2
-        {
-            return;
-        }
-        for _ in 0..self.congested.len() {
-            let Some(slot) = self.congested.pop_front() else { return };
-            self.relieve(slot);
-        }
     }
 
     pub(crate) fn half_close(&mut self, call: CallId) -> Result<(), Misuse> {
@@ -384,11 +328,13 @@ impl Engine {
 
     /// Forgets a call: whatever becomes of it, nobody is told.
     pub(crate) fn release(&mut self, call: CallId) {
-        let Ok((slot, stream)) = self.find(call) else { return };
-        stream.caller_done = true;
-        stream.pending.clear();
-        self.eventful.remove(slot);
+        let Ok((slot, _)) = self.find(call) else { return };
         let _ = self.cancel(call);
+        if let Some(stream) = self.slots.get_mut(slot) {
+            stream.caller_done = true;
+            stream.pending.clear();
+        }
+        self.eventful.remove(slot);
         self.free_if_done(slot);
     }
 

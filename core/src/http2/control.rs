@@ -80,6 +80,8 @@ impl Engine {
         let Some(left) = self.unacked_settings.checked_sub(1) else { return Err(Violation::UnexpectedAck) };
         self.unacked_settings = left;
         self.clock.settings_acked();
+        self.decoder.set_max_table_size(self.config.limits.decoder_table as usize);
+        self.settle_windows();
         Ok(())
     }
 

@@ -25,13 +25,15 @@ impl Engine {
         }
         stream.wire_done = true;
         let id = std::mem::take(&mut stream.id);
-        self.queued_octets = self.queued_octets.saturating_sub(stream.queue.clear());
+        let shared = if id == 0 { &mut self.waiting_octets } else { &mut self.queued_octets };
+        *shared = shared.saturating_sub(stream.queue.clear());
         if stream.deadline.is_some() {
             self.deadlines.remove(slot);
         }
         self.ready.remove(slot);
         self.starved.remove(slot);
         self.congested.remove(slot);
+        self.congested_waiting.remove(slot);
         self.borrowers.remove(slot);
         if id == 0 {
             self.waiting.remove(slot);

@@ -23,7 +23,7 @@ use crate::frame::{DEFAULT_MAX_FRAME_SIZE, PREFACE, Setting, SettingId, WindowUp
 use crate::grpc::arena::Arena;
 use crate::grpc::message::PREFIX_LEN;
 use crate::grpc::metadata::Metadata;
-use crate::hpack::{Decoder, Encoder};
+use crate::hpack::{DEFAULT_TABLE_SIZE, Decoder, Encoder};
 use crate::machine::{Lifecycle, LifecycleInput, Step, Wire};
 use crate::time::Time;
 
@@ -139,6 +139,8 @@ pub(crate) struct Engine {
     pub(super) starved: SlotList,
     /// Calls that wait for room in the connection's send buffer.
     pub(super) congested: SlotList,
+    /// The same, of calls that wait for a stream.
+    pub(super) congested_waiting: SlotList,
     /// Calls whose large message waits for a loan of window.
     pub(super) borrowers: SlotList,
     /// Calls with events to tell.
@@ -149,7 +151,11 @@ pub(crate) struct Engine {
     pub(super) recv_window: i64,
     pub(super) recv_owed: u32,
     pub(super) pool_free: u32,
+    /// Octets queued on calls that have a stream.
     pub(super) queued_octets: usize,
+    /// Octets queued on calls that wait for one. Counted apart: they move only when a call with a stream ends, so they
+    /// must never keep one from sending.
+    pub(super) waiting_octets: usize,
 
     // The connection itself.
     pub(super) peer: PeerSettings,
@@ -179,7 +185,8 @@ impl Engine {
             wire: Wire::AwaitSettings,
             preface_met: 0,
             open_block: None,
-            decoder: Decoder::new(limits.decoder_table as usize),
+            // RFC 9113 §6.5.3: what SETTINGS take away is the peer's until it has acknowledged them.
+            decoder: Decoder::new(DEFAULT_TABLE_SIZE.max(limits.decoder_table as usize)),
             heads: HeadReader::new(&limits),
             arena: Arena::new(),
             guards: Guards::new(&config),
@@ -199,6 +206,7 @@ impl Engine {
             waiting: SlotList::new(),
             starved: SlotList::new(),
             congested: SlotList::new(),
+            congested_waiting: SlotList::new(),
             borrowers: SlotList::new(),
             eventful: SlotList::new(),
             send_window: i64::from(DEFAULT_WINDOW),
@@ -206,6 +214,7 @@ impl Engine {
             recv_owed: 0,
             pool_free: limits.window_pool.max(limits.max_receive_message.saturating_add(PREFIX_LEN as u32)),
             queued_octets: 0,
+            waiting_octets: 0,
             peer: PeerSettings {
                 initial_window: DEFAULT_WINDOW,
                 max_frame_size: DEFAULT_MAX_FRAME_SIZE,
@@ -304,6 +313,7 @@ impl Engine {
             &mut self.waiting,
             &mut self.starved,
             &mut self.congested,
+            &mut self.congested_waiting,
             &mut self.borrowers,
             &mut self.eventful,
         ] {

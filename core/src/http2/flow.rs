@@ -6,7 +6,7 @@
 //! larger than the window (P-103), and for the window of a reader that keeps up. Every loan is large enough for the
 //! rest of its message, so a granted stream can always finish, and the others wait in line: no deadlock.
 
-use super::engine::{Engine, RoleKind};
+use super::engine::{DEFAULT_WINDOW, Engine, RoleKind};
 use super::stream::{Side, Stream};
 use crate::error::Violation;
 use crate::frame::{FrameHead, MAX_WINDOW, StreamId, WindowUpdate};
@@ -32,7 +32,7 @@ impl Engine {
         }
         self.recv_window = window - i64::from(length);
         self.recv_owed = self.recv_owed.saturating_add(length);
-        if self.recv_owed >= self.config.connection_window.max(super::engine::DEFAULT_WINDOW) / 2 {
+        if self.recv_owed >= self.config.connection_window.max(DEFAULT_WINDOW) / 2 {
             self.credit_connection();
         }
         Ok(())
@@ -96,6 +96,30 @@ impl Engine {
         stream.recv_window += i64::from(increment);
         let id = StreamId::new(stream.id);
         WindowUpdate { stream: id, increment }.write(self.outbox.buf());
+    }
+
+    /// RFC 9113 §6.9.3: until the peer acknowledges our SETTINGS it may send as if there were none, so a new stream's
+    /// window is the default at least. This is what it has above ours.
+    pub(super) fn unacknowledged_window(&self) -> i64 {
+        let unknown = self.unacked_settings > 0;
+        let ours = self.config.initial_stream_window;
+        if unknown { i64::from(DEFAULT_WINDOW.saturating_sub(ours)) } else { 0 }
+    }
+
+    /// The peer has acknowledged our SETTINGS: what its streams had above our window is gone, and windows may be below
+    /// zero now (RFC 9113 §6.9.2). A message that was allowed before may need a loan for its rest.
+    pub(super) fn settle_windows(&mut self) {
+        let above = i64::from(DEFAULT_WINDOW.saturating_sub(self.config.initial_stream_window));
+        if above == 0 {
+            return;
+        }
+        let open: Vec<u32> = self.slots.occupied().collect();
+        for slot in open {
+            if let Some(stream) = self.slots.get_mut(slot) {
+                stream.recv_window -= above;
+            }
+            self.consider_loan(slot);
+        }
     }
 
     /// P-103: a message larger than the window would stall its sender for ever. Once the caller has nothing else to

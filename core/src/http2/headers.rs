@@ -202,6 +202,7 @@ impl Engine {
         });
         let windows = (self.peer.initial_window, self.config.initial_stream_window);
         let mut stream = Stream::new(side, Shape::BIDI, windows.0, windows.1);
+        stream.recv_window += self.unacknowledged_window();
         stream.id = id;
         let slot = self.slots.insert(stream);
         self.ids.insert(id, slot);

@@ -209,6 +209,7 @@ impl Engine {
         self.ids.insert(id, slot);
         self.open_streams = self.open_streams.saturating_add(1);
         self.write_request_frame(StreamId::new(id), &request, fields_size);
+        self.move_to_stream(slot);
         self.leave_queue();
         self.clock.data_sent();
         true

@@ -17,5 +17,6 @@ pub(crate) mod outbox;
 pub(crate) mod receive;
 mod scheduler;
 mod send_queue;
+mod send_room;
 mod stream;
 pub(crate) mod timers;

@@ -229,14 +229,17 @@ impl Slots {
     #[inline]
     pub(crate) fn find(&self, call: CallId) -> Option<&Stream> {
         let entry = self.slots.get(call.slot as usize)?;
-        entry.stream.as_ref().filter(|_| entry.generation == call.generation)
+        // A caller that has been told of the end has no business with what is left of the call.
+        let named = |stream: &&Stream| entry.generation == call.generation && !stream.caller_done;
+        entry.stream.as_ref().filter(named)
     }
 
     /// As [`find`](Self::find), to change it.
     #[inline]
     pub(crate) fn find_mut(&mut self, call: CallId) -> Option<&mut Stream> {
         let entry = self.slots.get_mut(call.slot as usize)?;
-        entry.stream.as_mut().filter(|_| entry.generation == call.generation)
+        let generation = entry.generation;
+        entry.stream.as_mut().filter(|stream| generation == call.generation && !stream.caller_done)
     }
 
     /// The slots in use, in slot order. Walks the whole table: for rare events only.

@@ -372,8 +372,8 @@ impl MessageBuffer {
         self.buffered
     }
 
-    /// The octets that the message in progress lacks, once its length is known: what the stream's window must admit
-    /// for it to complete (P-103).
+    /// The octets that the message in progress lacks, or its prefix while that is incomplete: what the stream's window
+    /// must admit for it to go on (P-103).
     #[must_use]
     pub fn missing(&self) -> Option<u32> {
         self.partial.as_ref().and_then(|partial| partial.missing())

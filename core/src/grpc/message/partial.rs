@@ -119,9 +119,13 @@ impl Partial {
         self.received.saturating_add(usize::from(self.prefix_len))
     }
 
-    /// Octets that lack, once the prefix is complete.
+    /// Octets that lack as far as is known: those of the prefix, then those of the payload.
     pub(super) fn missing(&self) -> Option<u32> {
-        let prefix = self.prefix?;
+        let Some(prefix) = self.prefix else {
+            let lacking = PREFIX_LEN.saturating_sub(usize::from(self.prefix_len));
+            let begun = self.prefix_len > 0 && lacking > 0;
+            return begun.then(|| u32::try_from(lacking).unwrap_or(0));
+        };
         Some(prefix.length.saturating_sub(u32::try_from(self.received).unwrap_or(u32::MAX)))
     }
 

@@ -91,10 +91,10 @@ fn progress_is_visible() {
     let mut buffer = MessageBuffer::new();
     assert_eq!((buffer.missing(), buffer.is_mid_message(), buffer.buffered()), (None, false, 0));
     let states = [
-        (0_u8, None, true, 0, 1),
-        (0, None, true, 0, 2),
-        (0, None, true, 0, 3),
-        (0, None, true, 0, 4),
+        (0_u8, Some(4), true, 0, 1),
+        (0, Some(3), true, 0, 2),
+        (0, Some(2), true, 0, 3),
+        (0, Some(1), true, 0, 4),
         (2, Some(2), true, 0, 5),
         (9, Some(1), true, 0, 6),
         (9, None, false, 1, 7),

@@ -1,0 +1,98 @@
+//! Room for what is queued: how much a call and the connection hold for sending, who waits for room, and who is told.
+//!
+//! Calls that have a stream share one bound, calls that wait for one share another: what waits moves only when a call
+//! with a stream ends, so if both counted together, what waits could keep that call from ever ending.
+
+use super::engine::Engine;
+use super::stream::{Pending, Stream};
+use crate::error::Misuse;
+
+impl Engine {
+    /// The octets that share the connection's send buffer with those of `stream`: of all calls that have a stream, or
+    /// of all that wait for one.
+    fn shared_octets(&self, stream: &Stream) -> usize {
+        if stream.id == 0 { self.waiting_octets } else { self.queued_octets }
+    }
+
+    fn is_congested(&self, slot: u32) -> bool {
+        let queued = self.slots.get(slot).map_or(0, |stream| self.shared_octets(stream));
+        queued > 0 && queued >= self.config.limits.connection_send_buffer as usize
+    }
+
+    #[inline]
+    pub(super) fn send_room(&self, stream: &Stream) -> Result<(), Misuse> {
+        let limits = &self.config.limits;
+        let (queued, limit) = (stream.queue.octets(), limits.send_buffer as usize);
+        // An empty queue always takes a message, however little the limit is.
+        if queued > 0 && queued >= limit {
+            return Err(Misuse::NotWritable { queued, limit });
+        }
+        let (queued, limit) = (self.shared_octets(stream), limits.connection_send_buffer as usize);
+        if queued > 0 && queued >= limit {
+            return Err(Misuse::NotWritable { queued, limit });
+        }
+        Ok(())
+    }
+
+    pub(super) fn wait_for_room(&mut self, slot: u32) {
+        let congested = self.is_congested(slot);
+        if let Some(stream) = self.slots.get_mut(slot) {
+            stream.want_write = true;
+        }
+        if congested {
+            self.await_others(slot);
+        }
+    }
+
+    fn await_others(&mut self, slot: u32) {
+        let has_stream = self.slots.get(slot).is_some_and(|stream| stream.id != 0);
+        let line = if has_stream { &mut self.congested } else { &mut self.congested_waiting };
+        line.push_back(slot);
+    }
+
+    /// After octets left a queue: tells those who wait that there is room again, at half the limit, so that a sender
+    /// is not woken for every frame.
+    #[inline]
+    pub(super) fn relieve(&mut self, slot: u32) {
+        let limit = self.config.limits.send_buffer as usize / 2;
+        let waits = |stream: &Stream| stream.want_write && stream.queue.octets() <= limit;
+        if !self.slots.get(slot).is_some_and(waits) {
+            return;
+        }
+        if self.is_congested(slot) {
+            return self.await_others(slot);
+        }
+        if let Some(stream) = self.slots.get_mut(slot) {
+            stream.want_write = false;
+        }
+        self.tell(slot, Pending::WRITABLE);
+    }
+
+    #[inline]
+    pub(super) fn relieve_congestion(&mut self) {
+        let half = self.config.limits.connection_send_buffer as usize / 2;
+        if !self.congested.is_empty() && self.queued_octets <= half {
+            for _ in 0..self.congested.len() {
+                let Some(slot) = self.congested.pop_front() else { break };
+                self.relieve(slot);
+            }
+        }
+        if !self.congested_waiting.is_empty() && self.waiting_octets <= half {
+            for _ in 0..self.congested_waiting.len() {
+                let Some(slot) = self.congested_waiting.pop_front() else { break };
+                self.relieve(slot);
+            }
+        }
+    }
+
+    /// A call has its stream: what it has queued counts with that of the others that have one.
+    pub(super) fn move_to_stream(&mut self, slot: u32) {
+        let queued = self.slots.get(slot).map_or(0, |stream| stream.queue.octets());
+        self.waiting_octets = self.waiting_octets.saturating_sub(queued);
+        self.queued_octets = self.queued_octets.saturating_add(queued);
+        if self.congested_waiting.remove(slot) {
+            self.congested.push_back(slot);
+        }
+        self.relieve_congestion();
+    }
+}
