@@ -2,7 +2,7 @@
 //! ([`Wire`]), and nothing of the cores.
 
 use halfclose::frame::ErrorCode;
-use halfclose::{Cardinality, Cause, Code, Initiator, Status};
+use halfclose::{Cardinality, Cause, Code, Initiator, Status, Time};
 
 use crate::client::compresses;
 use crate::ledger::{Account, Ledger, SentMessage};
@@ -42,12 +42,19 @@ pub(crate) fn output_flows(
 }
 
 /// Liveness: a call that waits and a stream that is free mean output.
-pub(crate) fn calls_start(wire: &Wire, open: Vec<usize>) -> Result<(), Breach> {
+pub(crate) fn calls_start(
+    wire: &Wire,
+    open: Vec<usize>,
+    ledgers: &[Ledger],
+    now: Time,
+) -> Result<(), Breach> {
     if !wire.has_free_stream() {
         return Ok(());
     }
     for k in open {
-        ensure(wire.stream_of(k).is_some(), "a free stream is used", || format!("call {k} waits"))?;
+        // Its end is known, and its caller has not come to hear it.
+        let over = ledgers[k].client.cancelled || ledgers[k].deadline.is_some_and(|at| at <= now);
+        ensure(over || wire.stream_of(k).is_some(), "a free stream is used", || format!("call {k} waits"))?;
     }
     Ok(())
 }

@@ -145,9 +145,7 @@ impl<R: Role> End<R> {
             let taken = self.shadow.split_to(self.shadow.len() - self.inbox.len());
             match result {
                 Ok(needed) => {
-                    if !self.core.is_closed() {
-                        wire.consumed(self.side, &taken)?;
-                    }
+                    wire.consumed(self.side, &taken)?;
                     match needed {
                         Needed::More | Needed::Closed => return Ok(()),
                         Needed::Again if !taken.is_empty() => {}

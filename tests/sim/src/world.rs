@@ -130,19 +130,24 @@ impl<'a> World<'a> {
     }
 
     fn run(mut self) -> Result<Report, Breach> {
+        self.play()?;
+        self.finish()
+    }
+
+    /// Goes on until every call has ended, or nothing will ever happen any more.
+    fn play(&mut self) -> Result<(), Breach> {
         loop {
             self.settle()?;
             if self.is_over() {
-                break;
+                return Ok(());
             }
-            let Some(next) = self.next_time() else { break };
+            let Some(next) = self.next_time() else { return Ok(()) };
             if next - self.last_progress > HANG {
-                break;
+                return Ok(());
             }
             self.now = self.now.max(next);
             self.advance()?;
         }
-        self.finish()
     }
 
     /// Every call has ended and nothing is on its way.
@@ -187,7 +192,6 @@ impl<'a> World<'a> {
         }
         for side in Side::BOTH {
             while let Some(arrival) = self.links[side.index()].take(now) {
-                self.last_progress = now;
                 self.arrive(side.peer(), arrival)?;
             }
         }
@@ -240,6 +244,9 @@ impl<'a> World<'a> {
             let moved =
                 self.client.pump(now, up, &mut self.wire)? | self.server.pump(now, down, &mut self.wire)?;
             self.check_step()?;
+            if told {
+                self.last_progress = now;
+            }
             if !told && !moved {
                 return Ok(());
             }
@@ -281,7 +288,7 @@ impl<'a> World<'a> {
             check::output_flows(side, &self.wire, self.open(side), &self.ledgers)?;
         }
         if !self.client.core.is_closed() && self.client.is_drained() && !self.events.going_away {
-            check::calls_start(&self.wire, self.open(Side::Client))?;
+            check::calls_start(&self.wire, self.open(Side::Client), &self.ledgers, self.now)?;
         }
         Ok(())
     }
@@ -306,8 +313,9 @@ impl<'a> World<'a> {
         for link in &mut self.links {
             link.cut(self.now, true);
         }
+        self.last_progress = self.now;
         self.advance()?;
-        self.settle()?;
+        self.play()?;
         let left = [self.open(Side::Client), self.open(Side::Server)];
         ensure(left.iter().all(Vec::is_empty), "the end of the transport ends every call", || {
             format!("{left:?}")

@@ -1,0 +1,103 @@
+//! What random programs once found, each as the smallest program that shows it.
+
+use std::time::Duration;
+
+use halfclose::Shape;
+use halfclose_sim::{Call, Program, Send, Side, run};
+
+const CLIENT: usize = Side::Client as usize;
+const SERVER: usize = Side::Server as usize;
+
+fn send(size: u32) -> Send {
+    Send { delay: Duration::ZERO, size, compress: false }
+}
+
+/// One call over a network that takes `latency` and is otherwise perfect.
+fn calm(latency: Duration) -> Program {
+    let mut program = Program::from_bytes(&[]);
+    program.net.latency = latency;
+    program
+}
+
+fn call(program: &Program, shape: Shape, requests: &[u32], responses: &[u32]) -> Call {
+    let mut call = program.calls[0].clone();
+    call.shape = shape;
+    call.requests = requests.iter().copied().map(send).collect();
+    call.answer.accept = Some(shape);
+    call.answer.responses = responses.iter().copied().map(send).collect();
+    call.answer.wait = true;
+    call
+}
+
+fn passes(program: &Program) {
+    let report = run(program).unwrap_or_else(|breach| panic!("{breach:?}\n{program:#?}"));
+    assert_eq!(report.completed, program.calls.len(), "every call completes: {report:?}");
+}
+
+/// RFC 9113 §6.9.3: what is sent before SETTINGS arrive is within the default window.
+#[test]
+fn a_smaller_window_holds_from_the_acknowledgement_on() {
+    for window in [1, 4, 5, 1_000, 40_000, 65_534] {
+        let mut program = calm(Duration::from_millis(10));
+        program.tuning[SERVER].initial_window = window;
+        program.calls = vec![call(&program, Shape::CLIENT_STREAMING, &[10, 60_000, 70_000, 3], &[1])];
+        passes(&program);
+    }
+}
+
+/// RFC 9113 §4.3.1: until it acknowledges SETTINGS the peer's encoder uses the table of 4,096 octets.
+#[test]
+fn a_smaller_table_holds_from_the_acknowledgement_on() {
+    for table in [0, 100, 16_384] {
+        let mut program = calm(Duration::from_millis(10));
+        program.tuning[SERVER].table = table;
+        program.tuning[CLIENT].table = 4_096;
+        let mut one = call(&program, Shape::UNARY, &[10], &[10]);
+        one.metadata = 9;
+        let mut late = one.clone();
+        late.start = Duration::from_millis(100);
+        program.calls = vec![one.clone(), one, late];
+        passes(&program);
+    }
+}
+
+/// P-103: a window that does not even hold a message's prefix.
+#[test]
+fn a_window_smaller_than_a_prefix_stalls_nobody() {
+    for window in 1..6 {
+        let mut program = calm(Duration::ZERO);
+        for tuning in &mut program.tuning {
+            tuning.initial_window = window;
+            tuning.max_window = 0;
+        }
+        program.calls = vec![call(&program, Shape::BIDI, &[0, 3, 100_000], &[100_000, 0, 1])];
+        passes(&program);
+    }
+}
+
+/// The server's own answer is still on its way when the caller is told of the end: the id is stale all the same.
+#[test]
+fn an_id_is_stale_once_the_end_was_told() {
+    let mut program = calm(Duration::from_millis(1));
+    program.tuning[SERVER].max_receive = 100;
+    let mut one = call(&program, Shape::CLIENT_STREAMING, &[10, 101, 7], &[1]);
+    one.requests[1].delay = Duration::from_millis(50);
+    program.calls = vec![one];
+    let report = run(&program).unwrap_or_else(|breach| panic!("{breach:?}"));
+    assert_eq!(report.completed, 0, "the library answers in the handler's place: {report:?}");
+}
+
+/// Messages of calls that wait for a stream must not keep those that have one from sending, or both wait for ever.
+#[test]
+fn calls_that_wait_for_a_stream_do_not_fill_the_buffer_of_those_that_have_one() {
+    let mut program = calm(Duration::from_millis(1));
+    program.tuning[SERVER].max_streams = 1;
+    program.tuning[CLIENT].connection_send_buffer = 1;
+    let mut slow = call(&program, Shape::UNARY, &[94], &[1]);
+    slow.requests[0].delay = Duration::from_millis(50);
+    slow.start = Duration::from_millis(10);
+    let mut eager = call(&program, Shape::UNARY, &[10], &[1]);
+    eager.start = Duration::from_millis(20);
+    program.calls = vec![slow, eager];
+    passes(&program);
+}
