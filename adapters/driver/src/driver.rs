@@ -10,9 +10,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use halfclose::{CloseReason, Connection, ConnectionError, Event, Needed, Role, Time};
 
-use crate::client::ClientSide;
 use crate::io::{Clock, Io, Timer};
-use crate::server::ServerSide;
 use crate::shared::{Shared, State};
 use crate::shutdown::{Shutdown, Watch};
 
@@ -44,11 +42,6 @@ pub trait Side {
     /// Whether `run` has something to do.
     fn has_work(&self) -> bool;
 }
-
-/// The driver of a client's connection: a future that must be polled, in a task of its own as a rule, until it ends.
-pub type ClientDriver<I, K> = Driver<I, K, ClientSide>;
-/// The driver of a server's connection; its handlers run inside.
-pub type ServerDriver<I, K> = Driver<I, K, ServerSide>;
 
 /// Where a driver stands with its transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -32,18 +32,17 @@ mod shared;
 pub mod shutdown;
 
 pub use client::{
-    BidiStreaming, CallError, CallOptions, Channel, ClientReceiver, ClientSender, ClientStreaming,
-    ServerStreaming,
+    BidiStreaming, CallError, CallOptions, Channel, ClientDriver, ClientReceiver, ClientSender,
+    ClientStreaming, ServerStreaming,
 };
 #[cfg(feature = "prost")]
 pub use codec::Prost;
 pub use codec::{Codec, Raw};
-pub use driver::{ClientDriver, ServerDriver};
 pub use halfclose;
 pub use io::{Clock, Io, Timer};
 pub use method::{Method, Response, SendError};
 pub use server::{
-    BidiStreamingServer, ClientStreamingServer, Context, Request, Router, ServerReceiver, ServerSender,
-    ServerStreamingServer,
+    BidiStreamingServer, ClientStreamingServer, Context, Request, Router, ServerDriver, ServerReceiver,
+    ServerSender, ServerStreamingServer,
 };
 pub use shutdown::Shutdown;

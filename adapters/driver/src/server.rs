@@ -16,12 +16,16 @@ use std::sync::Arc;
 
 use halfclose::{Config, Connection, Event, Seed, Server};
 
-use crate::driver::{Driver, ServerDriver, Side};
+use crate::driver::{Driver, Side};
 use crate::io::{Clock, Io};
 use crate::shared::{Shared, State};
 use crate::shutdown::Shutdown;
-use call::Incoming;
 use handlers::Handlers;
+use router::Incoming;
+
+/// The driver of a server's connection; its handlers run inside. A future that must be polled, in a task of its own as
+/// a rule, until it ends.
+pub type ServerDriver<I, K> = Driver<I, K, ServerSide>;
 
 /// What a server's driver keeps: the router, the handlers that are running, and what events ask for.
 #[derive(Debug)]

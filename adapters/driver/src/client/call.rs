@@ -1,6 +1,7 @@
 //! One call as its client holds it: the half that sends, the half that receives, and how the call ended.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -9,7 +10,8 @@ use halfclose::grpc::head::ResponseHead;
 use halfclose::machine::ClientRecv;
 use halfclose::{CallId, Cause, Client, Code, HalfStates, Message, Metadata, Misuse, Outcome, Recv, Status};
 
-use crate::method::{SendError, misuse_status};
+use crate::codec::Codec;
+use crate::method::{Response, SendError, misuse_status};
 use crate::shared::Shared;
 
 /// How a call failed: its status, its trailers, and what exactly ended it.
@@ -200,7 +202,7 @@ impl ReceiveHalf {
     }
 
     /// The one response of a unary or client streaming call, and how the call ended.
-    pub(super) fn poll_only(
+    fn poll_only(
         &mut self,
         cx: &mut Context<'_>,
         message: &mut Option<Message>,
@@ -217,6 +219,23 @@ impl ReceiveHalf {
         Poll::Ready(message.take().ok_or_else(|| {
             CallError::local(Status::internal("status OK without a response message"), outcome.cause)
         }))
+    }
+
+    /// Waits for the one response of a unary or client streaming call.
+    pub(super) async fn only_response<Res, C: Codec<Res>>(&mut self) -> Result<Response<Res>, CallError> {
+        let mut first = None;
+        let message = poll_fn(|cx| self.poll_only(cx, &mut first)).await?;
+        let outcome = self.outcome();
+        let compressed = message.compressed;
+        match C::decode(message.payload) {
+            Ok(message) => Ok(Response {
+                message,
+                header: self.header().cloned().unwrap_or_default(),
+                trailer: outcome.trailers,
+                compressed,
+            }),
+            Err(status) => Err(CallError::local(status, outcome.cause)),
+        }
     }
 
     pub(super) fn header(&self) -> Option<&Metadata> {

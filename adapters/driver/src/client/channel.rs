@@ -7,12 +7,12 @@ use bytes::Bytes;
 use halfclose::frame::ErrorCode;
 use halfclose::{Cause, Client, Config, Connection, Misuse, Request, Seed, Shape, Status, Time};
 
-use super::ClientSide;
 use super::call::{CallError, ReceiveHalf, SendHalf};
 use super::options::CallOptions;
+use super::side::{ClientDriver, ClientSide};
 use super::stream::{BidiStreaming, ClientStreaming, ServerStreaming};
 use crate::codec::Codec;
-use crate::driver::{ClientDriver, Driver};
+use crate::driver::Driver;
 use crate::io::{Clock, Io};
 use crate::method::{Method, Response};
 use crate::shared::Shared;
@@ -127,7 +127,7 @@ impl Channel {
     {
         let payload = C::encode(request);
         let mut receiving = self.start_with(method.path(), Shape::UNARY, payload, options).await?;
-        only_response::<Res, C>(&mut receiving).await
+        receiving.only_response::<Res, C>().await
     }
 
     /// One request, any number of responses. Returns before the server has said anything; it waits only while the
@@ -209,24 +209,5 @@ impl Channel {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.handle.shared.lock().connection.takes_calls()
-    }
-}
-
-/// Waits for the one response of a call.
-pub(super) async fn only_response<Res, C: Codec<Res>>(
-    receiving: &mut ReceiveHalf,
-) -> Result<Response<Res>, CallError> {
-    let mut first = None;
-    let message = poll_fn(|cx| receiving.poll_only(cx, &mut first)).await?;
-    let outcome = receiving.outcome();
-    let compressed = message.compressed;
-    match C::decode(message.payload) {
-        Ok(message) => Ok(Response {
-            message,
-            header: receiving.header().cloned().unwrap_or_default(),
-            trailer: outcome.trailers,
-            compressed,
-        }),
-        Err(status) => Err(CallError::local(status, outcome.cause)),
     }
 }

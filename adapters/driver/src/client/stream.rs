@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 use halfclose::{Cause, HalfStates, Metadata, Outcome};
 
 use super::call::{CallError, ReceiveHalf, SendHalf};
-use super::channel::only_response;
 use crate::codec::Codec;
 use crate::method::{Response, SendError};
 
@@ -75,7 +74,7 @@ impl<Req, Res, C> ClientStreaming<Req, Res, C> {
     {
         // A call that the server has ended cannot be half-closed; its status follows.
         let _ = self.sender.half.close_send();
-        only_response::<Res, C>(&mut self.half).await
+        self.half.only_response::<Res, C>().await
     }
 
     /// Ends the call at once.
@@ -89,7 +88,7 @@ impl<Req, Res, C> ClientStreaming<Req, Res, C> {
         C: Codec<Res>,
     {
         self.half.cancel();
-        match only_response::<Res, C>(&mut self.half).await {
+        match self.half.only_response::<Res, C>().await {
             Err(error) => error,
             // The response was faster than the cancel.
             Ok(_) => CallError::new(self.half.outcome()),

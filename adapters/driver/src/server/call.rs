@@ -7,33 +7,8 @@ use bytes::Bytes;
 use halfclose::grpc::head::RequestHead;
 use halfclose::{CallId, Message, Metadata, Misuse, Recv, Server, Status};
 
-use super::handlers::HandlerFuture;
-use super::router::MethodHandler;
 use crate::method::{SendError, misuse_status};
 use crate::shared::Shared;
-
-/// A call that has arrived.
-#[derive(Debug)]
-pub(super) struct Incoming {
-    pub(super) call: CallId,
-    pub(super) head: Arc<RequestHead>,
-    pub(super) method: Option<Arc<dyn MethodHandler>>,
-}
-
-impl Incoming {
-    /// The handler's future, or the answer at once where there is no such method.
-    pub(super) fn into_future(self, shared: &Arc<Shared<Server>>) -> Option<HandlerFuture> {
-        let call = ServerCall { shared: Arc::clone(shared), call: self.call, head: self.head, open: true };
-        match self.method {
-            Some(method) => Some(method.start(call)),
-            None => {
-                let status = Status::unimplemented(format!("no method {}", call.head.path()));
-                call.finish(status);
-                None
-            }
-        }
-    }
-}
 
 /// One call. Whoever drops it without a status ends it with UNKNOWN: a handler that panicked, as a rule.
 pub(super) struct ServerCall {
@@ -44,6 +19,10 @@ pub(super) struct ServerCall {
 }
 
 impl ServerCall {
+    pub(super) fn new(shared: &Arc<Shared<Server>>, call: CallId, head: Arc<RequestHead>) -> Self {
+        Self { shared: Arc::clone(shared), call, head, open: true }
+    }
+
     /// Ends the call with a status, behind what was sent.
     pub(super) fn finish(mut self, status: Status) {
         self.open = false;

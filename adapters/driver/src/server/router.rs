@@ -5,7 +5,8 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
-use halfclose::{Shape, Status};
+use halfclose::grpc::head::RequestHead;
+use halfclose::{CallId, Server, Shape, Status};
 
 use super::call::ServerCall;
 use super::context::{Context, Request};
@@ -13,6 +14,7 @@ use super::handlers::HandlerFuture;
 use super::stream::{BidiStreamingServer, ClientStreamingServer, ServerStreamingServer};
 use crate::codec::Codec;
 use crate::method::{Method, Response};
+use crate::shared::Shared;
 
 /// Serves one method: makes the future of one call.
 pub(super) trait MethodHandler: Send + Sync {
@@ -23,6 +25,29 @@ pub(super) trait MethodHandler: Send + Sync {
 impl fmt::Debug for dyn MethodHandler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MethodHandler").field("shape", &self.shape()).finish()
+    }
+}
+
+/// A call that has arrived.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) call: CallId,
+    pub(super) head: Arc<RequestHead>,
+    pub(super) method: Option<Arc<dyn MethodHandler>>,
+}
+
+impl Incoming {
+    /// The handler's future, or the answer at once where there is no such method.
+    pub(super) fn into_future(self, shared: &Arc<Shared<Server>>) -> Option<HandlerFuture> {
+        let call = ServerCall::new(shared, self.call, self.head);
+        match self.method {
+            Some(method) => Some(method.start(call)),
+            None => {
+                let status = Status::unimplemented(format!("no method {}", call.head.path()));
+                call.finish(status);
+                None
+            }
+        }
     }
 }
 

@@ -1,0 +1,27 @@
+//! What a client's driver does with events.
+
+use std::sync::Arc;
+
+use halfclose::{Client, Event};
+
+use crate::driver::{Driver, Side};
+use crate::shared::{Shared, State};
+
+/// The driver of a client's connection: a future that must be polled, in a task of its own as a rule, until it ends.
+pub type ClientDriver<I, K> = Driver<I, K, ClientSide>;
+
+/// A client's driver has nothing to do but to wake the calls, and that needs no knowledge of the role.
+#[derive(Debug)]
+pub struct ClientSide;
+
+impl Side for ClientSide {
+    type Role = Client;
+
+    fn on_event(&mut self, _: &mut State<Client>, _: Event) {}
+
+    fn run(&mut self, _: &Arc<Shared<Client>>) {}
+
+    fn has_work(&self) -> bool {
+        false
+    }
+}
