@@ -142,8 +142,10 @@ impl Case<'_> {
                     "the library had no reason",
                 )
             }
-            Cause::GoAway { processed: false, .. } => {
-                require(self.unfair && !ledger.seen && status.code == Code::Unavailable, "nobody went away")
+            Cause::GoAway { processed, .. } => {
+                require(self.unfair && status.code == Code::Unavailable, "nobody went away")?;
+                require(*processed || !ledger.seen, "the server saw a call that it did not process")?;
+                self.whole_messages_arrived()
             }
             Cause::NeverSent => {
                 require(self.unfair && self.stream().is_none(), "it was sent, or nothing failed")
