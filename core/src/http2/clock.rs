@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::control::{DRAIN_PING, KEEPALIVE_PING};
 use super::engine::{Engine, RoleKind};
-use super::stream::Side;
+use super::stream::{ServerHead, Side};
 use crate::call::types::Cause;
 use crate::config::{Config, Keepalive, Limits, Seed};
 use crate::error::{CloseReason, ConnectionError, Flood, Timeout, Violation};
@@ -281,6 +281,7 @@ impl Engine {
                 let status = Status::deadline_exceeded("the deadline passed");
                 self.cut_client(slot, status, Cause::Deadline, Some(ErrorCode::CANCEL));
             }
+            Side::Server(call) if matches!(call.head, ServerHead::RefusalSent) => self.stop_listening(slot),
             Side::Server(_) => self.end_server(slot, Cause::Deadline, Some(ErrorCode::CANCEL)),
         }
     }

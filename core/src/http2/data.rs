@@ -3,7 +3,7 @@
 use bytes::Buf;
 
 use super::engine::{Engine, guard};
-use super::stream::{Side, Stream};
+use super::stream::{ServerHead, Side, Stream};
 use crate::call::types::Cause;
 use crate::error::{Flood, Violation};
 use crate::frame::{Flags, FrameHead, data_range};
@@ -90,6 +90,10 @@ impl Engine {
         // Padding is nobody's to read: it is credited as it comes (RFC 9113 §6.9.1).
         let padding = head.length.saturating_sub(u32::try_from(range.len()).unwrap_or(u32::MAX));
         match used {
+            Use::Drop if is_refused(self.slots.get(slot)) => {
+                self.on_refused_data(slot, end);
+                self.guard_useless_data(head)
+            }
             Use::Drop => {
                 self.credit_stream(slot, head.length);
                 self.guard_useless_data(head)
@@ -178,6 +182,14 @@ impl Engine {
             _ => Code::Internal,
         };
         self.reject(slot, Status::new(code, error.to_string()));
+    }
+}
+
+/// Whether the stream is a request's that was answered with an HTTP status: it gets no more credit.
+fn is_refused(stream: Option<&Stream>) -> bool {
+    match stream.map(|stream| &stream.side) {
+        Some(Side::Server(call)) => matches!(call.head, ServerHead::RefusalSent),
+        _ => false,
     }
 }
 

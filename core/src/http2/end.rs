@@ -2,10 +2,11 @@
 //! drop what was queued and give back what was held, so that nothing can be forgotten on one path and not on another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::engine::{Engine, RoleKind};
 use super::ids::HowClosed;
-use super::stream::{ClientStage, Pending, Side};
+use super::stream::{ClientStage, Pending, ServerHead, Side};
 use crate::call::types::{Cause, Initiator, Outcome};
 use crate::error::{CloseReason, ConnectionError, Violation};
 use crate::frame::{ErrorCode, RstStream, StreamId};
@@ -15,6 +16,9 @@ use crate::machine::{
     ClientRecvInput, ClientSendInput, Lifecycle, LifecycleInput, ServerRecv, ServerRecvInput,
     ServerSendInput, Step,
 };
+
+/// How long the rest of a refused request is listened to.
+const REFUSED_LISTEN: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// Takes a call off the wire: its id is retired, its queue dropped, its place in every line given up.
@@ -310,12 +314,44 @@ impl Engine {
         }
     }
 
+    /// A request that is not gRPC's has its answer. Its sender may know nothing of P-31, so the rest of the request is
+    /// heard to its end, and what is wrong with it answered as RFC 9113 says; for a while, and within its window.
+    #[cold]
+    fn listen_on(&mut self, slot: u32) {
+        let until = self.now + REFUSED_LISTEN;
+        if let Some(stream) = self.slots.get_mut(slot) {
+            stream.deadline = Some(until);
+            self.deadlines.insert(slot, until);
+        }
+    }
+
+    /// More of a refused request came: its end retires the stream, and a full window resets it.
+    #[cold]
+    pub(super) fn on_refused_data(&mut self, slot: u32, end: bool) {
+        let full = self.slots.get(slot).is_some_and(|stream| stream.recv_window <= 0);
+        if end {
+            self.reset_and_retire(slot, None, HowClosed::Ended);
+            self.free_if_done(slot);
+        } else if full {
+            self.stop_listening(slot);
+        }
+    }
+
+    /// P-31: the client is told to stop sending what nobody will read.
+    pub(super) fn stop_listening(&mut self, slot: u32) {
+        self.reset_and_retire(slot, Some(ErrorCode::NO_ERROR), HowClosed::Ended);
+        self.free_if_done(slot);
+    }
+
     /// The last frame of a server's call went out: its status is on its way.
     pub(super) fn status_sent(&mut self, slot: u32, cause: Cause) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let Side::Server(call) = &mut stream.side else { return };
         if let Step::To(next) = call.send.step(ServerSendInput::EndSent) {
             call.send = next;
+        }
+        if matches!(call.head, ServerHead::RefusalSent) && call.recv == ServerRecv::Abandoned {
+            return self.listen_on(slot);
         }
         // P-31: the client is told to stop sending what nobody will read.
         let unfinished = call.recv != ServerRecv::Ended;

@@ -134,8 +134,11 @@ impl Engine {
                 Ok(())
             }
             Err(RequestError::Malformed(reason)) => Err(Violation::Malformed(reason)),
-            Err(RequestError::Refused { http_status, status }) => {
-                self.refuse_request(id, end_stream, http_status, status);
+            Err(RequestError::Refused { http_status, status, content_length }) => {
+                let slot = self.refuse_request(id, end_stream, http_status, status);
+                if let Some(stream) = self.slots.get_mut(slot) {
+                    stream.content_length = content_length.map(|expected| ContentLength { expected, met: 0 });
+                }
                 Ok(())
             }
         }
@@ -215,7 +218,8 @@ impl Engine {
     fn open_request(&mut self, id: u32, end_stream: bool, head: Arc<RequestHead>) {
         if self.config.require_te && !head.te_trailers {
             let status = Status::internal("the request lacks te: trailers");
-            return self.refuse_request(id, end_stream, 400, status);
+            self.refuse_request(id, end_stream, 400, status);
+            return;
         }
         let encoding = match head.encoding_name().filter(|name| *name != b"identity") {
             None => None,
@@ -225,7 +229,8 @@ impl Engine {
                     // P-10, P-52: the answer lists what is understood.
                     let name = String::from_utf8_lossy(name);
                     let status = Status::unimplemented(format!("grpc-encoding {name:?} is not supported"));
-                    return self.refuse_request(id, end_stream, 200, status);
+                    self.refuse_request(id, end_stream, 200, status);
+                    return;
                 }
             },
         };
@@ -254,11 +259,11 @@ impl Engine {
     /// Answers a request that no handler will hear of: Trailers-Only, or an HTTP status with a short body for clients
     /// that may not speak gRPC (P-2, P-8).
     #[cold]
-    fn refuse_request(&mut self, id: u32, end_stream: bool, http_status: u16, status: Status) {
+    fn refuse_request(&mut self, id: u32, end_stream: bool, http_status: u16, status: Status) -> u32 {
         let slot = self.insert_server(id, end_stream);
-        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let Some(stream) = self.slots.get_mut(slot) else { return slot };
         stream.caller_done = true;
-        let Side::Server(call) = &mut stream.side else { return };
+        let Side::Server(call) = &mut stream.side else { return slot };
         if http_status != 200 {
             call.head = ServerHead::Refused(http_status);
             stream.queue.push_raw(Bytes::copy_from_slice(status.message().as_bytes()));
@@ -272,6 +277,7 @@ impl Engine {
         }
         call.status = Some((status, Metadata::new()));
         self.schedule(slot);
+        slot
     }
 
     #[inline]

@@ -277,9 +277,13 @@ impl Engine {
         let Side::Server(call) = &mut stream.side else { return false };
         match std::mem::replace(&mut call.head, ServerHead::Sent) {
             ServerHead::Sent => {}
+            ServerHead::RefusalSent => call.head = ServerHead::RefusalSent,
             ServerHead::Unset => call.head = ServerHead::Unset,
             ServerHead::Ready(metadata) => self.write_response_frame(id, encoding, &metadata),
-            ServerHead::Refused(http_status) => self.write_refusal_frame(id, http_status),
+            ServerHead::Refused(http_status) => {
+                call.head = ServerHead::RefusalSent;
+                self.write_refusal_frame(id, http_status);
+            }
         }
         true
     }

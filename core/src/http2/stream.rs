@@ -99,6 +99,8 @@ pub(crate) enum ServerHead {
     Ready(Metadata),
     /// An HTTP answer that is not gRPC's: the request was refused before any handler could hear of it.
     Refused(u16),
+    /// The same, on its way: the rest of the request is still listened to.
+    RefusalSent,
     /// On their way.
     Sent,
 }

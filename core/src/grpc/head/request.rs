@@ -24,6 +24,8 @@ pub enum RequestError {
         http_status: u16,
         /// The `grpc-status` and `grpc-message` of the answer.
         status: Status,
+        /// What the DATA of the request must add up to, all the same (RFC 9113 §8.1.1).
+        content_length: Option<u64>,
     },
 }
 
@@ -40,7 +42,7 @@ enum Refusal {
 impl Refusal {
     #[cold]
     #[inline(never)]
-    fn into_error(self) -> RequestError {
+    fn into_error(self, content_length: Option<u64>) -> RequestError {
         let (http_status, status) = match self {
             // P-45, P-30: a Trailers-Only answer.
             Self::Metadata(status) => (200, status),
@@ -53,7 +55,7 @@ impl Refusal {
             // P-7.
             Self::Timeout(error) => (400, Status::internal(error.to_string())),
         };
-        RequestError::Refused { http_status, status }
+        RequestError::Refused { http_status, status, content_length }
     }
 }
 
@@ -238,7 +240,7 @@ impl RequestHeadBuilder {
     fn finish_checked(&self, seen: &Seen, end_stream: bool) -> Result<RequestHead, RequestError> {
         check_whole(seen, self.gather.text(), end_stream).map_err(RequestError::Malformed)?;
         if let Some(refusal) = self.refusal(seen) {
-            return Err(refusal.into_error());
+            return Err(refusal.into_error(seen.content_length));
         }
         let (text, metadata) = self.gather.store();
         Ok(RequestHead {

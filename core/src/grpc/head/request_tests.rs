@@ -49,7 +49,7 @@ fn malformed(result: Result<RequestHead, RequestError>) -> MalformedReason {
 
 fn refused(result: Result<RequestHead, RequestError>) -> (u16, Code) {
     match result {
-        Err(RequestError::Refused { http_status, status }) => (http_status, status.code),
+        Err(RequestError::Refused { http_status, status, .. }) => (http_status, status.code),
         other => panic!("not refused: {other:?}"),
     }
 }
