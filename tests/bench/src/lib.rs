@@ -4,4 +4,12 @@
 //! them and keeps the last full table.
 #![forbid(unsafe_code)]
 
+pub mod cpu;
+pub mod flood;
+pub mod load;
 pub mod memory;
+pub mod options;
+pub mod service;
+
+#[cfg(feature = "peers")]
+pub mod peers;

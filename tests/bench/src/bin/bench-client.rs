@@ -1,0 +1,163 @@
+//! Loads a server of `grpc.testing.BenchmarkService` through halfclose's channels, as an application would.
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use halfclose_bench::load::{Budget, Clocked, percentiles};
+use halfclose_bench::options::{ClientOptions, Mode, Runtime};
+use halfclose_bench::service::{
+    STREAMING_CALL, STREAMING_FROM_SERVER, SimpleRequest, SimpleResponse, UNARY_CALL, request,
+    response_octets,
+};
+use halfclose_tokio::{CallOptions, Channel, Config, Method, Prost};
+use tokio::sync::mpsc;
+
+type Failure = Box<dyn Error + Send + Sync>;
+type Simple = Method<SimpleRequest, SimpleResponse, Prost>;
+
+const UNARY: Simple = Simple::new(UNARY_CALL);
+const SERVER: Simple = Simple::new(STREAMING_FROM_SERVER);
+const BIDI: Simple = Simple::new(STREAMING_CALL);
+
+fn main() -> Result<(), Failure> {
+    let options = ClientOptions::parse();
+    match options.runtime {
+        Runtime::Tokio => {
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(options))
+        }
+        Runtime::Smol => smol::block_on(run(options)),
+    }
+}
+
+/// Runs a task; what it gives goes to `done`.
+fn spawn<T: Send + 'static>(
+    runtime: Runtime,
+    done: &mpsc::UnboundedSender<Result<T, Failure>>,
+    task: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) {
+    let done = done.clone();
+    let task = async move {
+        // Nobody who waits for tasks goes away before they are done.
+        let _ = done.send(task.await);
+    };
+    match runtime {
+        Runtime::Tokio => drop(tokio::spawn(task)),
+        Runtime::Smol => smol::spawn(task).detach(),
+    }
+}
+
+async fn run(options: ClientOptions) -> Result<(), Failure> {
+    let mut channels = Vec::new();
+    for _ in 0..options.conns.max(1) {
+        channels.push(match options.runtime {
+            Runtime::Tokio => halfclose_tokio::connect(options.addr, Config::client()).await?,
+            Runtime::Smol => halfclose_smol::connect(options.addr, Config::client()).await?,
+        });
+    }
+    for channel in &channels {
+        // A first call, so that connecting and the first header blocks are no part of what is measured.
+        channel.unary(&UNARY, &request(options.size, options.rsize), CallOptions::new()).await?;
+    }
+    if options.mode == Mode::Pingpong {
+        return pingpong(&options, channels).await;
+    }
+    let clocked = Clocked::start();
+    let (done, mut results) = mpsc::unbounded_channel();
+    match options.mode {
+        Mode::Unary => spawn_unary(&options, &channels, &done),
+        _ => spawn_streams(&options, &channels, &done),
+    }
+    drop(done);
+    let (mut messages, mut octets) = (0, 0);
+    while let Some(result) = results.recv().await {
+        let (count, size) = result?;
+        messages += count;
+        octets += size;
+    }
+    println!("{}", clocked.line(messages, octets));
+    Ok(())
+}
+
+type Done = mpsc::UnboundedSender<Result<(u64, u64), Failure>>;
+
+fn spawn_unary(options: &ClientOptions, channels: &[Channel], done: &Done) {
+    let budget = Arc::new(Budget::new(options.requests));
+    for channel in channels {
+        for _ in 0..options.streams {
+            let (channel, budget) = (channel.clone(), Arc::clone(&budget));
+            let request = request(options.size, options.rsize);
+            spawn(options.runtime, done, async move {
+                let (mut calls, mut octets) = (0, 0);
+                while budget.take() {
+                    let response = channel.unary(&UNARY, &request, CallOptions::new()).await?;
+                    octets += response_octets(&response.message) as u64;
+                    calls += 1;
+                }
+                Ok((calls, octets))
+            });
+        }
+    }
+}
+
+fn spawn_streams(options: &ClientOptions, channels: &[Channel], done: &Done) {
+    for (stream, channel) in (0..options.streams).zip(channels.iter().cycle()) {
+        let (options, channel) = (options.clone(), channel.clone());
+        let _ = stream;
+        spawn(options.runtime, done, async move {
+            match options.mode {
+                Mode::Sstream => download(&options, &channel).await,
+                _ => chat(&options, &channel).await,
+            }
+        });
+    }
+}
+
+/// Takes this stream's share of messages, and cancels.
+async fn download(options: &ClientOptions, channel: &Channel) -> Result<(u64, u64), Failure> {
+    let request = request(options.size, options.rsize);
+    let mut call = channel.server_streaming(&SERVER, &request, CallOptions::new()).await?;
+    let mut octets = 0;
+    for _ in 0..options.per_stream() {
+        let message = call.recv().await?.ok_or("the server ended the stream")?;
+        octets += response_octets(&message) as u64;
+    }
+    Ok((options.per_stream(), octets))
+}
+
+/// Sends this stream's share of messages, with at most a window of them unanswered.
+async fn chat(options: &ClientOptions, channel: &Channel) -> Result<(u64, u64), Failure> {
+    let request = request(options.size, options.rsize);
+    let mut call = channel.bidi_streaming(&BIDI, CallOptions::new())?;
+    let (mut sent, mut octets) = (0, 0);
+    for received in 0..options.per_stream() {
+        while sent < options.per_stream() && sent - received < options.window {
+            call.send(&request).await?;
+            sent += 1;
+        }
+        let message = call.recv().await?.ok_or("the server ended the stream")?;
+        octets += response_octets(&message) as u64;
+    }
+    call.close_send()?;
+    while call.recv().await?.is_some() {}
+    Ok((options.per_stream(), octets))
+}
+
+async fn pingpong(options: &ClientOptions, channels: Vec<Channel>) -> Result<(), Failure> {
+    let channel = channels.into_iter().next().ok_or("no connection")?;
+    let request = request(options.size, options.rsize);
+    let clocked = Clocked::start();
+    let mut latencies: Vec<Duration> = Vec::with_capacity(usize::try_from(options.requests)?);
+    let mut octets = 0;
+    for _ in 0..options.requests {
+        let start = Instant::now();
+        let response = channel.unary(&UNARY, &request, CallOptions::new()).await?;
+        latencies.push(start.elapsed());
+        octets += response_octets(&response.message) as u64;
+    }
+    println!("{} {}", clocked.line(options.requests, octets), percentiles(&mut latencies));
+    Ok(())
+}

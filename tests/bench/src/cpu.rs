@@ -1,0 +1,35 @@
+//! CPU time of a process, from the scheduler's own count.
+
+use std::fs;
+use std::time::Duration;
+
+/// The CPU time of all threads of a process that are alive, user and system together; `None` where the process or the
+/// count is not there.
+#[must_use]
+pub fn of_process(process: u32) -> Option<Duration> {
+    threads_of(&format!("/proc/{process}/task"))
+}
+
+/// The CPU time of this process.
+#[must_use]
+pub fn of_self() -> Duration {
+    threads_of("/proc/self/task").unwrap_or_default()
+}
+
+fn threads_of(directory: &str) -> Option<Duration> {
+    let mut total = 0;
+    for thread in fs::read_dir(directory).ok()? {
+        // A thread that ended meanwhile has no count any more.
+        let Ok(counts) = fs::read_to_string(thread.ok()?.path().join("schedstat")) else { continue };
+        total += counts.split_whitespace().next()?.parse::<u64>().ok()?;
+    }
+    Some(Duration::from_nanos(total))
+}
+
+/// The resident memory of a process, in octets.
+#[must_use]
+pub fn resident(process: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}

@@ -1,0 +1,275 @@
+//! A light client: requests encoded beforehand, answers read by their frame heads only. It keeps to the protocol where
+//! that matters to the server (SETTINGS, PING, windows, the limit on streams) and costs a fraction of a microsecond a
+//! call, so that what is measured is the server.
+
+use std::io::{Error, Read, Result, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use halfclose::frame::{Flags, FrameHead, HEAD_LEN, Kind, PREFACE, StreamId};
+use halfclose::hpack::{Encoder, Indexing};
+use prost::Message;
+
+use crate::load::Budget;
+use crate::service::{UNARY_CALL, request};
+
+/// The window that is given to the server, far more than it needs between two updates.
+const WINDOW: u32 = 1 << 30;
+const READ: usize = 256 * 1024;
+
+/// One connection with so many calls open at a time.
+#[derive(Debug)]
+pub struct Flood {
+    socket: TcpStream,
+    /// HEADERS and DATA of one call; the stream ids are put in.
+    call: Vec<u8>,
+    /// Where in `call` the DATA frame begins.
+    data_at: usize,
+    /// Octets of a call's DATA, as windows count them.
+    data_len: u32,
+    input: Vec<u8>,
+    filled: usize,
+    output: Vec<u8>,
+    next_id: u32,
+    open: usize,
+    max_open: usize,
+    send_window: i64,
+    received: u32,
+    answers: Answers,
+}
+
+/// What came of the calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Answers {
+    /// Calls that ended with trailers.
+    pub calls: u64,
+    /// Calls that were reset.
+    pub resets: u64,
+    /// Octets of DATA.
+    pub octets: u64,
+}
+
+fn head(kind: Kind, flags: Flags, stream: u32, length: usize) -> [u8; HEAD_LEN] {
+    FrameHead { length: u32::try_from(length).unwrap_or(0), kind, flags, stream: StreamId::new(stream) }
+        .encode()
+}
+
+fn block(encoder: &mut Encoder) -> Vec<u8> {
+    let mut out = Vec::new();
+    encoder.begin(&mut out);
+    for (name, value) in [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", UNARY_CALL),
+        (":authority", "localhost"),
+        ("te", "trailers"),
+        ("content-type", "application/grpc"),
+        ("user-agent", "flood/1"),
+    ] {
+        encoder.field(name.as_bytes(), value.as_bytes(), Indexing::Incremental, &mut out);
+    }
+    out
+}
+
+/// HEADERS and DATA of a call, with the DATA frame's place.
+fn call_frames(block: &[u8], message: &[u8]) -> (Vec<u8>, usize) {
+    let mut call = head(Kind::Headers, Flags::END_HEADERS, 0, block.len()).to_vec();
+    call.extend_from_slice(block);
+    let data_at = call.len();
+    call.extend_from_slice(&head(Kind::Data, Flags::END_STREAM, 0, message.len() + 5));
+    call.push(0);
+    call.extend_from_slice(&u32::try_from(message.len()).unwrap_or(0).to_be_bytes());
+    call.extend_from_slice(message);
+    (call, data_at)
+}
+
+impl Flood {
+    /// Connects, and makes one call, with which the header fields enter the server's table.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says, and a server that does not answer the call with a message and trailers.
+    pub fn connect(address: SocketAddr, size: usize, rsize: usize) -> Result<Self> {
+        let socket = TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        let message = request(size, rsize).encode_to_vec();
+        let mut encoder = Encoder::new(4096);
+        let (first, first_data) = call_frames(&block(&mut encoder), &message);
+        let (call, data_at) = call_frames(&block(&mut encoder), &message);
+        let mut flood = Self {
+            socket,
+            call: first,
+            data_at: first_data,
+            data_len: u32::try_from(message.len() + 5).unwrap_or(0),
+            input: vec![0; READ],
+            filled: 0,
+            output: PREFACE.to_vec(),
+            next_id: 1,
+            open: 0,
+            max_open: 100,
+            send_window: 65_535,
+            received: 0,
+            answers: Answers::default(),
+        };
+        flood.output.extend_from_slice(&head(Kind::Settings, Flags::NONE, 0, 0));
+        flood.update_window(WINDOW);
+        flood.start();
+        flood.exchange()?;
+        (flood.call, flood.data_at) = (call, data_at);
+        if flood.answers.calls != 1 || flood.answers.octets == 0 {
+            return Err(Error::other(format!("the server does not answer: {:?}", flood.answers)));
+        }
+        Ok(flood)
+    }
+
+    /// Makes calls out of the budget, `streams` of them open at once.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says.
+    pub fn run(&mut self, streams: usize, budget: &Budget) -> Result<Answers> {
+        let before = self.answers;
+        let mut more = true;
+        loop {
+            while more
+                && self.open < streams.min(self.max_open)
+                && self.send_window >= i64::from(self.data_len)
+            {
+                more = budget.take();
+                if more {
+                    self.start();
+                }
+            }
+            if self.open == 0 && !more {
+                break;
+            }
+            self.turn()?;
+        }
+        Ok(Answers {
+            calls: self.answers.calls - before.calls,
+            resets: self.answers.resets - before.resets,
+            octets: self.answers.octets - before.octets,
+        })
+    }
+
+    /// One call at a time; how long each took.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says.
+    pub fn pingpong(&mut self, calls: u64) -> Result<Vec<Duration>> {
+        let mut latencies = Vec::with_capacity(usize::try_from(calls).unwrap_or(0));
+        for _ in 0..calls {
+            let start = Instant::now();
+            self.start();
+            self.exchange()?;
+            latencies.push(start.elapsed());
+        }
+        Ok(latencies)
+    }
+
+    fn start(&mut self) {
+        let at = self.output.len();
+        self.output.extend_from_slice(&self.call);
+        let id = self.next_id.to_be_bytes();
+        for frame in [at, at + self.data_at] {
+            if let Some(place) = self.output.get_mut(frame + 5..frame + 9) {
+                place.copy_from_slice(&id);
+            }
+        }
+        self.next_id += 2;
+        self.open += 1;
+        self.send_window -= i64::from(self.data_len);
+    }
+
+    fn exchange(&mut self) -> Result<()> {
+        while self.open > 0 {
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything, then reads once.
+    fn turn(&mut self) -> Result<()> {
+        if !self.output.is_empty() {
+            self.socket.write_all(&self.output)?;
+            self.output.clear();
+        }
+        let count = self.socket.read(self.input.get_mut(self.filled..).unwrap_or_default())?;
+        if count == 0 {
+            return Err(Error::other("the server closed the connection"));
+        }
+        self.filled += count;
+        self.frames();
+        Ok(())
+    }
+
+    fn frames(&mut self) {
+        let mut at = 0;
+        while let Some(octets) = self.input.get(at..self.filled).and_then(|rest| rest.first_chunk()) {
+            let head = FrameHead::parse(octets);
+            let end = at + HEAD_LEN + head.length as usize;
+            if end > self.filled {
+                break;
+            }
+            self.frame(&head, at + HEAD_LEN);
+            at = end;
+        }
+        self.input.copy_within(at..self.filled, 0);
+        self.filled -= at;
+    }
+
+    fn frame(&mut self, head: &FrameHead, at: usize) {
+        let ended = head.flags.contains(Flags::END_STREAM);
+        match head.kind {
+            Kind::Data => {
+                self.answers.octets += u64::from(head.length);
+                self.received += head.length;
+                if self.received > WINDOW / 2 {
+                    let received = std::mem::take(&mut self.received);
+                    self.update_window(received);
+                }
+            }
+            Kind::Headers if ended => {
+                self.answers.calls += 1;
+                self.open -= 1;
+            }
+            Kind::RstStream => {
+                // A server may reset a stream with NO_ERROR after its answer: that is no call of ours any more.
+                self.answers.resets += 1;
+            }
+            Kind::WindowUpdate if head.stream.is_connection() => {
+                let increment = self.octets(at);
+                self.send_window += i64::from(u32::from_be_bytes(increment));
+            }
+            Kind::Settings if !head.flags.contains(Flags::ACK) => self.settings(at, head.length as usize),
+            Kind::Ping if !head.flags.contains(Flags::ACK) => {
+                let data: [u8; 8] = self.octets(at);
+                self.output.extend_from_slice(&self::head(Kind::Ping, Flags::ACK, 0, 8));
+                self.output.extend_from_slice(&data);
+            }
+            _ => {}
+        }
+    }
+
+    fn settings(&mut self, at: usize, length: usize) {
+        let entries = self.input.get(at..at + length).unwrap_or_default();
+        for entry in entries.chunks_exact(6) {
+            if let [0, 3, value @ ..] = entry
+                && let Ok(value) = <[u8; 4]>::try_from(value)
+            {
+                self.max_open = usize::try_from(u32::from_be_bytes(value)).unwrap_or(usize::MAX);
+            }
+        }
+        self.output.extend_from_slice(&head(Kind::Settings, Flags::ACK, 0, 0));
+    }
+
+    fn octets<const N: usize>(&self, at: usize) -> [u8; N] {
+        self.input.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+    }
+
+    fn update_window(&mut self, increment: u32) {
+        self.output.extend_from_slice(&head(Kind::WindowUpdate, Flags::NONE, 0, 4));
+        self.output.extend_from_slice(&increment.to_be_bytes());
+    }
+}

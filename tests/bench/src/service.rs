@@ -1,0 +1,42 @@
+//! `grpc.testing.BenchmarkService`: its messages, and what its methods answer.
+
+use bytes::Bytes;
+pub use halfclose_interop::messages::{Payload, SimpleRequest, SimpleResponse};
+
+/// One request, one response.
+pub const UNARY_CALL: &str = "/grpc.testing.BenchmarkService/UnaryCall";
+/// A response to every request.
+pub const STREAMING_CALL: &str = "/grpc.testing.BenchmarkService/StreamingCall";
+/// Many requests, one response at their end.
+pub const STREAMING_FROM_CLIENT: &str = "/grpc.testing.BenchmarkService/StreamingFromClient";
+/// One request, responses until the client cancels.
+pub const STREAMING_FROM_SERVER: &str = "/grpc.testing.BenchmarkService/StreamingFromServer";
+
+/// A payload of so many octets.
+#[must_use]
+pub fn payload(octets: usize) -> Option<Payload> {
+    Some(Payload { r#type: 0, body: Bytes::from(vec![0; octets]) })
+}
+
+/// A request that carries `octets` and asks for `response`.
+#[must_use]
+pub fn request(octets: usize, response: usize) -> SimpleRequest {
+    SimpleRequest {
+        response_size: i32::try_from(response).unwrap_or(i32::MAX),
+        payload: payload(octets),
+        ..SimpleRequest::default()
+    }
+}
+
+/// What a request asks for.
+#[must_use]
+pub fn response(request: &SimpleRequest) -> SimpleResponse {
+    let octets = usize::try_from(request.response_size).unwrap_or(0);
+    SimpleResponse { payload: payload(octets), ..SimpleResponse::default() }
+}
+
+/// Octets in a response's payload.
+#[must_use]
+pub fn response_octets(response: &SimpleResponse) -> usize {
+    response.payload.as_ref().map_or(0, |payload| payload.body.len())
+}
