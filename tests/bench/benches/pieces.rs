@@ -1,6 +1,6 @@
 //! The hot pieces by themselves, on the wall clock: for looking at, not for gates.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
 use halfclose::Shape;
 use halfclose_bench::memory::{OPEN, Pair};
 
@@ -19,5 +19,8 @@ fn calls(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, calls);
-criterion_main!(benches);
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    calls(&mut criterion);
+    criterion.final_summary();
+}
