@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::MalformedReason;
 use crate::grpc::field;
 use crate::grpc::metadata::ReceivedError;
-use crate::grpc::metadata::{FIELD_OVERHEAD, Metadata, push_field};
+use crate::grpc::metadata::{FIELD_OVERHEAD, Metadata, is_bin, push_field};
 use crate::grpc::status::Status;
 
 /// A piece of a head's text.
@@ -32,6 +32,8 @@ pub(super) struct Gather {
     limit: usize,
     size: usize,
     text: String,
+    /// The members of a list that may come in several fields.
+    list: Vec<u8>,
     records: Vec<u8>,
     count: u32,
     /// A regular field has been seen.
@@ -50,6 +52,7 @@ impl Gather {
     /// Empties it for the next block; the memory stays.
     pub(super) fn reset(&mut self) {
         self.text.clear();
+        self.list.clear();
         self.records.clear();
         self.size = 0;
         self.count = 0;
@@ -77,24 +80,39 @@ impl Gather {
         self.regular = true;
     }
 
-    /// Keeps a value as text. Octets that are no UTF-8 are replaced: no value that is kept here means anything with
-    /// them.
+    /// Keeps a value as text. In one that is no UTF-8, octets that are not ASCII are replaced, each by one: no value that
+    /// is kept here means anything with them, and none grows.
     pub(super) fn keep(&mut self, value: &[u8]) -> Span {
         let start = self.text.len();
-        self.text.push_str(&String::from_utf8_lossy(value));
+        match str::from_utf8(value) {
+            Ok(text) => self.text.push_str(text),
+            Err(_) => {
+                let ascii = |&octet: &u8| if octet.is_ascii() { char::from(octet) } else { '?' };
+                self.text.extend(value.iter().map(ascii));
+            }
+        }
         let len = self.text.len().saturating_sub(start);
         Span { start: u32::try_from(start).unwrap_or(u32::MAX), len: u32::try_from(len).unwrap_or(u32::MAX) }
     }
 
-    /// Keeps a member of a list: `earlier`, a comma and `value`.
-    pub(super) fn keep_joined(&mut self, earlier: Option<Span>, value: &[u8]) -> Span {
-        match earlier {
-            None => self.keep(value),
-            Some(earlier) => {
-                let joined = [earlier.of(&self.text).as_bytes(), b",", value].concat();
-                self.keep(&joined)
-            }
+    /// Adds a member to the list of names that a field gives in one line or in several (RFC 9110 §5.3). It is kept
+    /// apart from the text until the block is complete: a copy for each line would cost the square of their number.
+    pub(super) fn join_list(&mut self, value: &[u8]) {
+        if !self.list.is_empty() {
+            self.list.push(b',');
         }
+        self.list.extend_from_slice(value);
+    }
+
+    /// Moves the list of names to the text; `None` where there is none.
+    pub(super) fn keep_list(&mut self) -> Option<Span> {
+        if self.list.is_empty() {
+            return None;
+        }
+        let list = std::mem::take(&mut self.list);
+        let span = self.keep(&list);
+        self.list = list;
+        Some(span)
     }
 
     pub(super) fn text(&self) -> &str {
@@ -107,7 +125,7 @@ impl Gather {
         if field::is_connection_specific(name) {
             return Err(MalformedReason::ConnectionSpecific);
         }
-        if keep {
+        if keep && self.admit_parts(name, value) {
             match push_field(&mut self.records, &mut self.count, name, value) {
                 Ok(()) => {}
                 Err(ReceivedError::Base64(_)) => self.bad_binary = true,
@@ -115,6 +133,17 @@ impl Gather {
             }
         }
         Ok(())
+    }
+
+    /// P-43: a comma in a `-bin` value begins an entry of its own, which is counted as one. Otherwise a value of commas
+    /// under a long name would cost the product of both lengths.
+    fn admit_parts(&mut self, name: &[u8], value: &[u8]) -> bool {
+        if is_bin(name) {
+            let more = value.iter().filter(|octet| **octet == b',').count();
+            let each = name.len().saturating_add(FIELD_OVERHEAD);
+            self.size = self.size.saturating_add(more.saturating_mul(each));
+        }
+        self.size <= self.limit
     }
 
     pub(super) fn mark_bad_binary(&mut self) {

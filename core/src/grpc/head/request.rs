@@ -83,7 +83,6 @@ struct Seen {
     other_type: bool,
     subtype: Option<Span>,
     encoding: Option<Span>,
-    accept: Option<Span>,
     accept_set: EncodingSet,
     timeout: Option<Duration>,
     timeout_error: Option<TimeoutError>,
@@ -197,7 +196,7 @@ impl RequestHeadBuilder {
             b"grpc-encoding" if keep => seen.encoding = Some(self.gather.keep(value)),
             b"grpc-accept-encoding" if keep => {
                 seen.accept_set = seen.accept_set.union(EncodingSet::parse(value));
-                seen.accept = Some(self.gather.keep_joined(seen.accept, value));
+                self.gather.join_list(value);
             }
             // P-9, P-41: not for the application.
             b"grpc-encoding"
@@ -237,11 +236,12 @@ impl RequestHeadBuilder {
         result
     }
 
-    fn finish_checked(&self, seen: &Seen, end_stream: bool) -> Result<RequestHead, RequestError> {
+    fn finish_checked(&mut self, seen: &Seen, end_stream: bool) -> Result<RequestHead, RequestError> {
         check_whole(seen, self.gather.text(), end_stream).map_err(RequestError::Malformed)?;
         if let Some(refusal) = self.refusal(seen) {
             return Err(refusal.into_error(seen.content_length));
         }
+        let accept_names = self.gather.keep_list();
         let (text, metadata) = self.gather.store();
         Ok(RequestHead {
             path: seen.path.unwrap_or_default(),
@@ -250,7 +250,7 @@ impl RequestHeadBuilder {
             authority: seen.authority.or(seen.host),
             subtype: seen.subtype,
             encoding_name: seen.encoding,
-            accept_names: seen.accept,
+            accept_names,
             accept: seen.accept_set,
             timeout: seen.timeout,
             content_length: seen.content_length,

@@ -302,6 +302,47 @@ fn arbitrary_name_lengths_do_not_break_metadata() {
     assert_eq!(refused(builder.finish(false)), (200, Code::ResourceExhausted));
 }
 
+/// A value of commas under a long name would otherwise be kept as one entry a comma, each with the whole name.
+#[test]
+fn each_part_of_a_bin_value_counts_as_an_entry() {
+    let limit = 16 * 1024;
+    let name = format!("{}-bin", "n".repeat(2000));
+    for (commas, fits) in [(0, true), (6, true), (7, false), (8000, false)] {
+        let mut builder = RequestHeadBuilder::new(limit);
+        BASE.iter().for_each(|(name, value)| builder.field(name.as_bytes(), value.as_bytes()));
+        builder.field(name.as_bytes(), ",".repeat(commas).as_bytes());
+        match builder.finish(false) {
+            Ok(head) => {
+                assert!(fits, "{commas}");
+                let entries = head.metadata.iter().filter(|(met, _)| *met == name).count();
+                assert_eq!(entries, commas + 1);
+            }
+            Err(RequestError::Refused { status, .. }) => {
+                assert!(!fits, "{commas}");
+                assert_eq!(status.code, Code::ResourceExhausted);
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The list is kept once, however many lines give it and whatever stands between them.
+#[test]
+fn accepted_encodings_in_many_lines_cost_what_they_have() {
+    let mut builder = RequestHeadBuilder::new(16 * 1024);
+    BASE.iter().for_each(|(name, value)| builder.field(name.as_bytes(), value.as_bytes()));
+    let mut fields = 0;
+    for _ in 0..100 {
+        builder.field(b"grpc-accept-encoding", b"x-some-encoding");
+        builder.field(b"grpc-encoding", b"gzip");
+        fields += 1;
+    }
+    let head = builder.finish(false).unwrap();
+    assert_eq!(head.accept_names().map(<[u8]>::len), Some(fields * 16 - 1));
+    // Its text is private; what it prints has every octet of it.
+    assert!(format!("{head:?}").len() < 4_000);
+}
+
 fn names() -> impl Strategy<Value = Vec<u8>> {
     let known = proptest::sample::select(vec![
         ":method",

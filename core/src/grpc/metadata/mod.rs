@@ -354,7 +354,7 @@ impl std::fmt::Debug for Metadata {
 
 /// Whether a name's values are binary (P-43).
 #[inline]
-pub(super) fn is_bin(name: &[u8]) -> bool {
+pub(in crate::grpc) fn is_bin(name: &[u8]) -> bool {
     name.ends_with(b"-bin")
 }
 
