@@ -144,7 +144,8 @@ pub struct Keepalive {
     pub max_pings_without_data: u32,
     /// Server: a PING sooner than this after the last one is a strike: 5 minutes (P-98).
     pub min_ping_interval: Duration,
-    /// Server: the same while no call is open: 2 hours.
+    /// Server: the same while no call is open: 2 hours. The same value as `min_ping_interval` permits PINGs without
+    /// calls.
     pub min_ping_interval_idle: Duration,
     /// Server: more strikes than this and the connection ends with `too_many_pings`: 2. Strikes are forgiven
     /// whenever the server sends HEADERS or DATA. `None` never counts.
@@ -212,11 +213,12 @@ pub struct Limits {
     pub internal_resets: Rate,
     /// DATA frames without any octet and without END_STREAM (CVE-2019-9518): 100 and 10 a second.
     pub empty_data: Rate,
-    /// DATA frames under 256 octets, padding included, that complete no message. Server: 10,000 and 1,000 a second;
+    /// DATA frames under 256 octets, padding included, that complete no message, less one for each message that is
+    /// complete, and under 16 octets where nobody reads them (CVE-2019-9518). Server: 10,000 and 1,000 a second;
     /// client: 100,000 and 10,000 a second, since servers exist that send a large answer in tiny frames.
     pub small_data: Rate,
-    /// Frames without use: PRIORITY, unknown types, 1xx answers, updates for closed streams: 10,000 and 1,000 a second
-    /// (CVE-2019-9513).
+    /// Frames without use: unknown types, 1xx answers, GOAWAY, refused streams, HEADERS, RST_STREAM and WINDOW_UPDATE
+    /// for closed streams: 10,000 and 1,000 a second, and 4 more for every stream that ends.
     pub glitches: Rate,
     /// Octets of one received message, after decompression too: 4 MiB (P-54).
     pub max_receive_message: u32,
@@ -225,8 +227,8 @@ pub struct Limits {
     /// Octets that all streams together may receive over their initial windows, for messages larger than a window
     /// and for readers that keep up: 16 MiB. Never less than one largest message.
     pub window_pool: u32,
-    /// Octets queued for sending on one call, beyond which its sender waits: 64 KiB (CVE-2019-9517). One message of
-    /// any size may go over it.
+    /// Octets queued for sending on one call, 48 for each message included, beyond which its sender waits: 64 KiB
+    /// (CVE-2019-9517). One message of any size may go over it.
     pub send_buffer: u32,
     /// Octets queued for sending on all calls that have a stream, beyond which their senders wait, and the same on all
     /// calls that wait for a stream: 1 MiB.

@@ -205,7 +205,7 @@ pub enum Flood {
     /// Entries of one SETTINGS frame (CVE-2020-11080).
     #[error("too_many_settings")]
     SettingsEntries,
-    /// Other frames without use: unknown types, PRIORITY, updates for closed streams.
+    /// Other frames without use: unknown types, refused streams, frames for closed streams.
     #[error("too_many_useless_frames")]
     Glitches,
 }

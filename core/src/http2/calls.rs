@@ -277,10 +277,10 @@ impl Engine {
     #[inline]
     fn queue_message(&mut self, slot: u32, compressed: bool, payload: Bytes) -> Result<Sent, Misuse> {
         let Some(stream) = self.slots.get_mut(slot) else { return Err(Misuse::UnknownCall) };
-        let before = stream.queue.octets();
+        let before = stream.queue.weight();
         stream.queue.push_message(compressed, payload);
         stream.step_message();
-        let queued = stream.queue.octets();
+        let queued = stream.queue.weight();
         let shared = if stream.id == 0 { &mut self.waiting_octets } else { &mut self.queued_octets };
         *shared = shared.saturating_add(queued - before);
         let limits = &self.config.limits;

@@ -8,7 +8,7 @@ use super::stream::{ServerHead, Side};
 use crate::call::types::Cause;
 use crate::config::{Config, Keepalive, Limits, Seed};
 use crate::error::{CloseReason, ConnectionError, Flood, Timeout, Violation};
-use crate::frame::{ErrorCode, Ping, StreamId};
+use crate::frame::{ErrorCode, Ping};
 use crate::grpc::status::Status;
 use crate::machine::{Lifecycle, LifecycleInput};
 use crate::time::Time;
@@ -219,11 +219,7 @@ impl Clock {
         idle: bool,
     ) -> Result<(), Violation> {
         let Some(limit) = keepalive.max_strikes else { return Ok(()) };
-        let least = if idle && !keepalive.without_calls {
-            keepalive.min_ping_interval_idle
-        } else {
-            keepalive.min_ping_interval
-        };
+        let least = if idle { keepalive.min_ping_interval_idle } else { keepalive.min_ping_interval };
         let early = self.last_ping.is_some_and(|last| now - last < least);
         self.last_ping = Some(now);
         if !early {
@@ -333,7 +329,7 @@ impl Engine {
         }
         let code = ErrorCode::NO_ERROR;
         let debug = "drain_timeout";
-        self.write_goaway(StreamId::new(self.last_remote_id), code, debug.as_bytes());
+        self.write_goaway(self.last_accepted(), code, debug.as_bytes());
         let error = ConnectionError::Closed { code, debug: debug.into() };
         self.lifecycle(LifecycleInput::Fatal);
         self.clock.stop();

@@ -67,7 +67,17 @@ impl Engine {
                 self.peer.max_concurrent_streams = value;
                 self.start_waiting();
             }
-            SettingId::INITIAL_WINDOW_SIZE => self.change_initial_window(value)?,
+            SettingId::INITIAL_WINDOW_SIZE if value != self.peer.initial_window => {
+                // Each change walks over the open streams: 32 in one frame are no more than 32 frames may be.
+                let limits = &self.config.limits;
+                guard(
+                    &mut self.guards.control_frames,
+                    self.now,
+                    Flood::ControlFrames,
+                    limits.control_frames,
+                )?;
+                self.change_initial_window(value)?;
+            }
             SettingId::MAX_FRAME_SIZE => self.peer.max_frame_size = value,
             SettingId::MAX_HEADER_LIST_SIZE => self.peer.max_header_list = value,
             // RFC 9113 §6.5.2: unknown settings are ignored.
@@ -85,10 +95,21 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes a reply that the peer called for, and counts it until the outbox is empty.
+    /// Writes a reply that the peer called for, and counts it until the transport has taken it.
     pub(super) fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.forget_written_replies();
         self.replies = self.replies.saturating_add(1);
         write(self.outbox.buf());
+        self.replies_end = self.outbox.appended();
+    }
+
+    /// The replies are forgotten when the last of them has been written, whatever stands behind it: with calls that
+    /// always have something to send the outbox may never be empty.
+    #[inline]
+    pub(super) fn forget_written_replies(&mut self) {
+        if self.replies > 0 && self.outbox.written() >= self.replies_end {
+            self.replies = 0;
+        }
     }
 
     pub(super) fn on_ping(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
@@ -249,7 +270,7 @@ impl Engine {
         self.accept_limit = self.last_remote_id;
         // Servers exist that close an idle connection at a client's GOAWAY: it waits until every request is out.
         if self.queued_calls == 0 {
-            self.write_goaway(StreamId::new(self.last_remote_id), ErrorCode::NO_ERROR, b"");
+            self.write_goaway(self.last_accepted(), ErrorCode::NO_ERROR, b"");
         }
         self.check_drained();
     }
@@ -263,6 +284,12 @@ impl Engine {
         }
     }
 
+    /// The highest stream that was looked at. RFC 9113 §6.8: no GOAWAY may name a higher one than the one before it,
+    /// and ids go on growing after the first.
+    pub(super) fn last_accepted(&self) -> StreamId {
+        StreamId::new(self.last_remote_id.min(self.accept_limit))
+    }
+
     pub(super) fn write_goaway(&mut self, last_stream: StreamId, code: ErrorCode, debug: &[u8]) {
         GoAway { last_stream, code, debug }.write(self.outbox.buf());
     }
@@ -273,7 +300,7 @@ impl Engine {
         if self.is_closed() {
             return;
         }
-        self.write_goaway(StreamId::new(self.last_remote_id), code, debug.as_bytes());
+        self.write_goaway(self.last_accepted(), code, debug.as_bytes());
         let error = ConnectionError::Closed { code, debug: debug.into() };
         self.lifecycle(LifecycleInput::Fatal);
         self.clock.stop();

@@ -14,6 +14,9 @@ use crate::machine::{Breach, ClientRecvInput, ClosedStreamInput, ServerRecvInput
 /// DATA frames shorter than this that complete no message are counted.
 const SMALL_DATA: u32 = 256;
 
+/// Dropped DATA frames shorter than this are counted.
+const TINY_DATA: u32 = 16;
+
 /// What becomes of a DATA frame on an open stream.
 enum Use {
     Keep,
@@ -73,7 +76,7 @@ impl Engine {
         let end = head.flags.contains(Flags::END_STREAM);
         self.take_connection_window(head.length)?;
         let Some(slot) = self.ids.get(id) else {
-            self.guard_useless_data(head)?;
+            self.guard_dropped_data(head)?;
             return self.on_closed_stream(id, ClosedStreamInput::Data);
         };
         let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
@@ -96,7 +99,7 @@ impl Engine {
             }
             Use::Drop => {
                 self.credit_stream(slot, head.length);
-                self.guard_useless_data(head)
+                self.guard_dropped_data(head)
             }
             Use::Keep => {
                 if padding > 0 {
@@ -131,7 +134,10 @@ impl Engine {
             return Ok(());
         }
         let (told, partial) = (!stream.want_read, stream.inbound.is_mid_message());
-        if !completed && head.length < SMALL_DATA {
+        if completed {
+            // A sender that puts prefixes into frames of their own sends one small frame a message.
+            self.guards.small_data.give(1);
+        } else if head.length < SMALL_DATA {
             self.guard_useless_data(head)?;
         }
         if completed && !told {
@@ -153,6 +159,12 @@ impl Engine {
             return guard(&mut self.guards.small_data, self.now, Flood::DataFrames, limits.small_data);
         }
         Ok(())
+    }
+
+    /// DATA that nobody reads any more may have been under way, small messages too; what is smaller than any message
+    /// that says something is not.
+    fn guard_dropped_data(&mut self, head: &FrameHead) -> Result<(), Violation> {
+        if head.length < TINY_DATA { self.guard_useless_data(head) } else { Ok(()) }
     }
 
     /// END_STREAM came on DATA: a server's request is complete, a client's response lacks its trailers.

@@ -19,6 +19,9 @@ use crate::machine::{
 
 /// How long the rest of a refused request is listened to.
 const REFUSED_LISTEN: Duration = Duration::from_secs(5);
+/// Frames that a peer may honestly send on a stream after its end here: two header blocks, an update of its window and
+/// a reset.
+const LATE_FRAMES: u32 = 4;
 
 impl Engine {
     /// Takes a call off the wire: its id is retired, its queue dropped, its place in every line given up.
@@ -46,6 +49,8 @@ impl Engine {
             self.ids.remove(id);
             self.closed_ids.insert(id, how);
             self.open_streams = self.open_streams.saturating_sub(1);
+            // What the peer sent before it knew is no abuse, however many calls end.
+            self.guards.glitches.give(LATE_FRAMES);
         }
         self.start_waiting();
         self.relieve_congestion();
@@ -265,16 +270,12 @@ impl Engine {
     /// The peer broke a rule of the connection: GOAWAY, every call ends, nothing more is read.
     #[cold]
     pub(super) fn fail(&mut self, violation: Violation) -> ConnectionError {
-        let last = match self.role {
-            RoleKind::Server => self.last_remote_id,
-            RoleKind::Client => 0,
-        };
         let debug = match &violation {
             Violation::Flood { flood, .. } => flood.to_string(),
             Violation::Timeout(timeout) => timeout.to_string(),
             other => format!("{}: {other}", other.section()),
         };
-        self.write_goaway(StreamId::new(last), violation.code(), debug.as_bytes());
+        self.write_goaway(self.last_accepted(), violation.code(), debug.as_bytes());
         let error = ConnectionError::Violation(violation);
         self.lifecycle(LifecycleInput::Fatal);
         self.clock.stop();

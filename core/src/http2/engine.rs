@@ -118,8 +118,10 @@ pub(crate) struct Engine {
     pub(super) encoder: Encoder,
     pub(super) templates: Templates,
     pub(super) scratch: Vec<u8>,
-    /// Replies written since the outbox was last empty.
+    /// Replies of which at least the last waits for the transport.
     pub(super) replies: u32,
+    /// Where the last of them ends, in octets ever appended to the outbox.
+    pub(super) replies_end: u64,
 
     // The calls.
     pub(super) slots: Slots,
@@ -195,6 +197,7 @@ impl Engine {
             templates: Templates::default(),
             scratch: Vec::new(),
             replies: 0,
+            replies_end: 0,
             slots: Slots::new(),
             ids: IdTable::default(),
             closed_ids: ClosedIds::default(),

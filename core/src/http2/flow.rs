@@ -231,15 +231,16 @@ impl Engine {
         if change == 0 {
             return Ok(());
         }
-        let open: Vec<u32> = self.slots.occupied().collect();
+        // Calls that wait for a stream take the value that is in force when they get one.
+        let open: Vec<u32> = self.ids.slots().collect();
         for slot in open {
             let Some(stream) = self.slots.get_mut(slot) else { continue };
             let window = stream.send_window + change;
-            if window > i64::from(MAX_WINDOW) && stream.id != 0 {
+            if window > i64::from(MAX_WINDOW) {
                 return Err(Violation::WindowOverflow { connection: true, window });
             }
             stream.send_window = window;
-            if window > 0 && stream.queue.octets() > 0 && stream.id != 0 {
+            if window > 0 && stream.queue.octets() > 0 {
                 self.schedule(slot);
             }
         }

@@ -42,6 +42,12 @@ impl TokenBucket {
         }
     }
 
+    /// Puts `n` tokens back, as far as they fit.
+    #[inline]
+    pub(crate) fn give(&mut self, n: u32) {
+        self.level = self.level.saturating_add(u64::from(n).saturating_mul(PARTS)).min(self.full);
+    }
+
     #[inline]
     fn refill(&mut self, now: Time) {
         if now <= self.last {
@@ -136,6 +142,20 @@ mod tests {
         assert!(bucket.take(Time::MAX, 10));
         assert!(!bucket.take(Time::MAX, 1));
         assert!(bucket.take(Time::MAX, 0));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_once() {
+        let mut bucket = TokenBucket::new(5, 0);
+        bucket.give(1);
+        assert!(!bucket.take(Time::ZERO, 6), "it holds no more than the burst");
+        assert!(bucket.take(Time::ZERO, 5));
+        bucket.give(2);
+        assert!(!bucket.take(Time::ZERO, 3));
+        assert!(bucket.take(Time::ZERO, 2));
+        bucket.give(u32::MAX);
+        assert!(!bucket.take(Time::ZERO, 6));
+        assert!(bucket.take(Time::ZERO, 5));
     }
 
     #[test]

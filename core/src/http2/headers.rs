@@ -149,6 +149,7 @@ impl Engine {
     fn on_late_block(&mut self, id: u32, end_stream: bool, block: &[u8]) -> Result<(), Violation> {
         self.discard_block(block)?;
         let Some(slot) = self.ids.get(id) else {
+            self.glitch()?;
             return self.on_closed_stream(id, ClosedStreamInput::Headers);
         };
         let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
@@ -267,7 +268,7 @@ impl Engine {
         if http_status != 200 {
             call.head = ServerHead::Refused(http_status);
             stream.queue.push_raw(Bytes::copy_from_slice(status.message().as_bytes()));
-            self.queued_octets = self.queued_octets.saturating_add(stream.queue.octets());
+            self.queued_octets = self.queued_octets.saturating_add(stream.queue.weight());
         }
         if let Step::To(next) = call.send.step(ServerSendInput::Status) {
             call.send = next;
@@ -289,6 +290,7 @@ impl Engine {
         fault: Option<Violation>,
     ) -> Result<(), Violation> {
         let Some(slot) = self.ids.get(id) else {
+            self.glitch()?;
             self.discard_block(block)?;
             return self.on_closed_stream(id, ClosedStreamInput::Headers);
         };

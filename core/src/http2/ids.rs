@@ -75,6 +75,11 @@ impl IdTable {
         slot
     }
 
+    /// The slots of all streams. Walks the whole table.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+        self.cells.iter().filter(|cell| cell.0 != 0).map(|cell| cell.1)
+    }
+
     /// Frees the memory where there is no stream.
     pub(crate) fn shrink(&mut self) {
         if self.is_empty() {

@@ -32,6 +32,8 @@ pub(crate) struct Outbox {
     chained: VecDeque<Chained>,
     /// Octets in `chained`.
     chained_len: usize,
+    /// Octets ever written or taken.
+    written: u64,
 }
 
 /// A payload that stands between two inline octets. Never empty.
@@ -72,6 +74,18 @@ impl Outbox {
         self.unread().len().saturating_add(self.chained_len)
     }
 
+    /// Octets ever written or taken.
+    #[inline]
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Octets ever appended: the ones that were written and the ones that are to be.
+    #[inline]
+    pub(crate) fn appended(&self) -> u64 {
+        self.written.wrapping_add(self.len() as u64)
+    }
+
     /// Whether nothing is to be written.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
@@ -86,6 +100,7 @@ impl Outbox {
 
     /// Takes everything that is to be written; large payloads are not copied.
     pub(crate) fn take(&mut self) -> OwnedTransmit {
+        self.written = self.appended();
         let start = self.index(self.read);
         let mut position = self.read;
         let mut inline = Bytes::from(mem::take(&mut self.inline));
@@ -115,6 +130,7 @@ impl Outbox {
 
     /// Takes the first `count` octets as written.
     fn advance(&mut self, mut count: usize) {
+        self.written = self.written.wrapping_add(count.min(self.len()) as u64);
         while count > 0 {
             let run = self.run();
             if run > 0 {

@@ -15,6 +15,10 @@ use crate::time::Time;
 /// they came in.
 const OWN_THRESHOLD: usize = 4 * 1024;
 
+/// Octets that wait for the transport, above which nothing more is read. What calls send stops far below it, so the
+/// rest is replies and credit.
+const MOST_OUTPUT: usize = 256 * 1024;
+
 /// What a connection wants from its caller after [`receive`](crate::Connection::receive).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Needed {
@@ -56,9 +60,9 @@ impl Engine {
         if !self.read_preface(input)? {
             return Ok(Needed::More);
         }
-        let frames_limit = self.config.limits.frames_per_turn;
-        let octets_limit = self.config.limits.octets_per_turn as usize;
-        let replies_limit = self.config.limits.queued_replies;
+        // A turn that may do nothing would never end.
+        let frames_limit = self.config.limits.frames_per_turn.max(1);
+        let octets_limit = self.config.limits.octets_per_turn.max(1) as usize;
         let mut frames = 0;
         let mut octets = 0;
         // Octets of `input` that are taken but still stand at its front.
@@ -73,7 +77,7 @@ impl Engine {
             }
             let length = head.length as usize;
             let Some(payload) = rest.get(HEAD_LEN..HEAD_LEN + length) else { break Needed::More };
-            if self.replies >= replies_limit {
+            if self.is_backed_up() {
                 break Needed::Drain;
             }
             if frames >= frames_limit || octets >= octets_limit {
@@ -153,7 +157,9 @@ impl Engine {
             Kind::Settings => self.on_settings(head, octets, first),
             Kind::Continuation => self.on_continuation(head, octets),
             Kind::GoAway => self.on_goaway(head, octets),
-            Kind::Priority => self.on_priority(head, octets),
+            // RFC 9113 §5.3.2: deprecated; checked for its form, and nothing is kept. It is not counted either: clients
+            // send one with every request (CVE-2019-9513 needs a tree that the frames change).
+            Kind::Priority => PriorityFrame::parse(head, octets).map(drop).map_err(Violation::from),
             // The table has refused it already; its size is checked so that no frame goes by unread.
             Kind::PushPromise => PushPromise::parse(head, octets).map(drop).map_err(Violation::from),
             Kind::Unknown(_) => self.glitch(),
@@ -187,16 +193,16 @@ impl Engine {
         }
     }
 
+    /// Whether too much waits for the transport to read what would add to it: replies, or any octets. A peer that
+    /// keeps to its windows cannot bring the second about, since credit that it has not seen is not spent.
+    fn is_backed_up(&mut self) -> bool {
+        self.forget_written_replies();
+        self.replies >= self.config.limits.queued_replies.max(1) || self.outbox.len() >= MOST_OUTPUT
+    }
+
     /// A frame without use: read, counted, dropped.
     pub(super) fn glitch(&mut self) -> Result<(), Violation> {
         guard(&mut self.guards.glitches, self.now, Flood::Glitches, self.config.limits.glitches)
-    }
-
-    fn on_priority(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
-        self.glitch()?;
-        // RFC 9113 §5.3.2: deprecated; checked for its form, and nothing is kept.
-        PriorityFrame::parse(head, payload)?;
-        Ok(())
     }
 
     #[inline]

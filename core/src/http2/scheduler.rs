@@ -52,9 +52,6 @@ impl Engine {
 
     fn fill(&mut self, now: Time) {
         self.advance_clock(now);
-        if self.outbox.is_empty() {
-            self.replies = 0;
-        }
         while self.outbox.len() < BATCH {
             let Some(slot) = self.ready.pop_front() else { return };
             self.emit(slot);
@@ -101,11 +98,13 @@ impl Engine {
         };
         self.outbox.reserve(HEAD_LEN + count);
         head.write(self.outbox.buf());
+        let weight = stream.queue.weight();
         stream.queue.take(count, &mut self.outbox);
+        let left = stream.queue.weight();
         let spent = i64::from(head.length);
         stream.send_window -= spent;
         self.send_window -= spent;
-        self.queued_octets = self.queued_octets.saturating_sub(count);
+        self.queued_octets = self.queued_octets.saturating_sub(weight.saturating_sub(left));
         self.clock.data_sent();
         if last && let Side::Client(call) = &mut stream.side {
             call.end_sent();

@@ -38,11 +38,22 @@ pub(crate) struct SendQueue {
     octets: usize,
 }
 
+/// What a message counts for in the send buffers besides its octets: its place in the queue. Without it a buffer of
+/// empty messages would take ten times its size.
+const ITEM_OVERHEAD: usize = 48;
+
 impl SendQueue {
     /// Octets that wait, prefixes included.
     #[inline]
     pub(crate) const fn octets(&self) -> usize {
         self.octets
+    }
+
+    /// What it counts for in the send buffers.
+    #[inline]
+    pub(crate) fn weight(&self) -> usize {
+        let behind = self.rest.as_ref().map_or(0, |rest| rest.len());
+        self.octets + (behind + usize::from(self.front.is_some())) * ITEM_OVERHEAD
     }
 
     #[inline]
@@ -92,12 +103,14 @@ impl SendQueue {
         }
     }
 
-    /// Drops everything and tells how many octets that were.
+    /// Drops everything and tells what it counted for.
     pub(crate) fn clear(&mut self) -> usize {
+        let weight = self.weight();
         self.front = None;
         self.rest = None;
         self.offset = 0;
-        std::mem::take(&mut self.octets)
+        self.octets = 0;
+        weight
     }
 }
 

@@ -22,7 +22,7 @@ impl Engine {
     #[inline]
     pub(super) fn send_room(&self, stream: &Stream) -> Result<(), Misuse> {
         let limits = &self.config.limits;
-        let (queued, limit) = (stream.queue.octets(), limits.send_buffer as usize);
+        let (queued, limit) = (stream.queue.weight(), limits.send_buffer as usize);
         // An empty queue always takes a message, however little the limit is.
         if queued > 0 && queued >= limit {
             return Err(Misuse::NotWritable { queued, limit });
@@ -55,7 +55,7 @@ impl Engine {
     #[inline]
     pub(super) fn relieve(&mut self, slot: u32) {
         let limit = self.config.limits.send_buffer as usize / 2;
-        let waits = |stream: &Stream| stream.want_write && stream.queue.octets() <= limit;
+        let waits = |stream: &Stream| stream.want_write && stream.queue.weight() <= limit;
         if !self.slots.get(slot).is_some_and(waits) {
             return;
         }
@@ -87,7 +87,7 @@ impl Engine {
 
     /// A call has its stream: what it has queued counts with that of the others that have one.
     pub(super) fn move_to_stream(&mut self, slot: u32) {
-        let queued = self.slots.get(slot).map_or(0, |stream| stream.queue.octets());
+        let queued = self.slots.get(slot).map_or(0, |stream| stream.queue.weight());
         self.waiting_octets = self.waiting_octets.saturating_sub(queued);
         self.queued_octets = self.queued_octets.saturating_add(queued);
         if self.congested_waiting.remove(slot) {
