@@ -124,9 +124,10 @@ impl Engine {
         }
         if self.open_streams >= self.config.limits.max_concurrent_streams {
             // P-19: refused, and so certainly not processed.
+            self.glitch()?;
             self.closed_ids.insert(id, HowClosed::ResetByUs);
             self.write_reset(id, ErrorCode::REFUSED_STREAM);
-            return self.glitch();
+            return Ok(());
         }
         match decoded {
             Ok(head) => {

@@ -1,0 +1,80 @@
+//! Attacks on a halfclose connection, in memory and in virtual time.
+//!
+//! [`wire`] writes frames without the code under attack, [`Target`] is a connection with the reader of its output,
+//! [`server`] and [`client`] hold one function for each attack class, with the outcome that it must meet. The tests run
+//! them for their outcome (`tests/outcomes.rs`) and for their memory (`tests/memory.rs`); the program `report` prints
+//! a table of outcome, memory, work and of how long another connection waits in the meantime.
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod server;
+pub mod target;
+pub mod wire;
+
+pub use target::{Met, Side, Target};
+
+use halfclose::frame::ErrorCode;
+
+/// What an attack must come to.
+#[derive(Clone, Copy, Debug)]
+pub enum Expect {
+    /// GOAWAY with this code and debug data that begin with this text, then nothing more is read.
+    Closed(ErrorCode, &'static str),
+    /// The connection lives and serves, after so many RST_STREAM frames with this code.
+    Resets(ErrorCode, usize),
+    /// The connection lives and serves.
+    Serves,
+    /// Nothing more is read until the attacker reads what waits for it.
+    BackedUp,
+}
+
+/// One way to attack a connection.
+#[derive(Clone, Copy)]
+pub struct Attack<R: Side> {
+    /// Its name.
+    pub name: &'static str,
+    /// The CVE numbers or the rule.
+    pub class: &'static str,
+    /// What it must come to.
+    pub expect: Expect,
+    /// The most octets on the heap while it runs, the connection itself included.
+    pub memory: usize,
+    /// Drives it, for a bounded number of octets.
+    pub run: fn(&mut Target<R>),
+}
+
+impl<R: Side> Attack<R> {
+    /// Drives it against a new target.
+    #[must_use]
+    pub fn target(&self) -> Target<R> {
+        let mut target = R::target(R::config());
+        (self.run)(&mut target);
+        target
+    }
+
+    /// Whether the target came to what was expected; why not, if not.
+    ///
+    /// # Errors
+    ///
+    /// What was met instead.
+    pub fn check(&self, target: &mut Target<R>) -> Result<(), String> {
+        let met = target.met();
+        let as_expected = match (&self.expect, &met) {
+            (Expect::Closed(code, text), Met::Closed(met, debug)) => code == met && debug.starts_with(text),
+            (Expect::Serves, Met::Alive) => true,
+            (Expect::Resets(code, count), Met::Alive) => target.resets.get(&code.0) == Some(count),
+            (Expect::BackedUp, Met::BackedUp) => true,
+            _ => false,
+        };
+        if !as_expected {
+            return Err(format!(
+                "{}: {:?} expected, {met:?} met, resets {:?}",
+                self.name, self.expect, target.resets
+            ));
+        }
+        if matches!(met, Met::Alive) && !target.serves() {
+            return Err(format!("{}: the next call is not served", self.name));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,409 @@
+//! A connection under attack, and what reads its output.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use halfclose::frame::ErrorCode;
+use halfclose::hpack::{BlockLimits, Decoder};
+use halfclose::{
+    CallId, Client, CloseReason, Config, Connection, ConnectionError, Event, Metadata, Needed, Outcome, Recv,
+    Request, Role, Seed, Server, Shape, Status, Time,
+};
+
+use crate::wire::{self, Block, Frame, kind};
+
+/// What has become of the connection.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Met {
+    /// It reads on.
+    Alive,
+    /// It reads nothing until its output is taken.
+    BackedUp,
+    /// It is closed by a GOAWAY with this code and debug data.
+    Closed(ErrorCode, String),
+}
+
+/// A block of fields that the connection sent.
+#[derive(Clone, Debug)]
+pub struct Fields {
+    /// Its stream.
+    pub stream: u32,
+    /// Whether it ended the stream.
+    pub end: bool,
+    /// The fields.
+    pub list: Vec<(String, String)>,
+}
+
+impl Fields {
+    /// The value of a field.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.list.iter().find(|(met, _)| met == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A connection under attack.
+pub struct Target<R: Role> {
+    /// The connection.
+    pub conn: Connection<R>,
+    /// The time that it is told.
+    pub now: Time,
+    /// Whether the attacker reads what the connection sends.
+    pub reads: bool,
+    /// Whether events are answered by [`Target::on_event`]; else they are only counted.
+    pub answers: bool,
+    /// Octets sent to the connection.
+    pub sent: usize,
+    /// Octets taken from it.
+    pub taken: usize,
+    /// RST_STREAM frames by code.
+    pub resets: BTreeMap<u32, usize>,
+    /// DATA frames and their octets, by stream.
+    pub data: BTreeMap<u32, (usize, Vec<u8>)>,
+    /// The last blocks of fields, at most 64.
+    pub fields: Vec<Fields>,
+    /// PING and SETTINGS acknowledgements.
+    pub acks: usize,
+    /// Octets of window that the connection gave back, by stream.
+    pub credit: BTreeMap<u32, u64>,
+    /// Calls that the caller knows of and that are not over.
+    pub running: Vec<CallId>,
+    /// The most of them at a time.
+    pub most_running: usize,
+    /// How the calls of a client ended.
+    pub outcomes: Vec<Outcome>,
+    /// Why the connection closed.
+    pub closed: Option<CloseReason>,
+    goaway: Option<(ErrorCode, String)>,
+    backed_up: bool,
+    input: BytesMut,
+    output: Vec<u8>,
+    decoder: Decoder,
+    /// The next stream id that a client would use.
+    pub next_id: u32,
+}
+
+impl<R: Side> Target<R> {
+    /// A connection to which nothing has been sent.
+    #[must_use]
+    pub fn fresh(config: Config) -> Self {
+        Self {
+            conn: Connection::new(config, Seed(7), Time::ZERO),
+            now: Time::ZERO,
+            reads: true,
+            answers: true,
+            sent: 0,
+            taken: 0,
+            resets: BTreeMap::new(),
+            data: BTreeMap::new(),
+            fields: Vec::new(),
+            acks: 0,
+            credit: BTreeMap::new(),
+            running: Vec::new(),
+            most_running: 0,
+            outcomes: Vec::new(),
+            closed: None,
+            goaway: None,
+            backed_up: false,
+            input: BytesMut::new(),
+            output: Vec::new(),
+            decoder: Decoder::new(4096),
+            next_id: 1,
+        }
+    }
+
+    /// Lets the time pass, timers and all.
+    pub fn wait(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.conn.handle_timeout(self.now);
+        self.settle();
+    }
+
+    /// What has become of the connection.
+    #[must_use]
+    pub fn met(&mut self) -> Met {
+        if let Some((code, debug)) = &self.goaway
+            && self.conn.is_closed()
+        {
+            return Met::Closed(*code, debug.clone());
+        }
+        if self.backed_up { Met::BackedUp } else { Met::Alive }
+    }
+
+    /// Whether the connection still reads.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.backed_up && !self.conn.is_closed()
+    }
+
+    /// Sends octets; whether more may follow.
+    pub fn send(&mut self, octets: &[u8]) -> bool {
+        self.sent += octets.len();
+        for chunk in octets.chunks(16 * 1024) {
+            self.input.extend_from_slice(chunk);
+            if !self.turns() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Sends the same octets over and over, at most `times`; how often they were taken.
+    pub fn flood(&mut self, octets: &[u8], times: usize) -> usize {
+        (0..times).take_while(|_| self.send(octets)).count()
+    }
+
+    fn turns(&mut self) -> bool {
+        loop {
+            match self.conn.receive(self.now, &mut self.input) {
+                Ok(Needed::Again) => self.settle(),
+                Ok(Needed::Drain) if self.reads => self.settle(),
+                Ok(Needed::Drain) => {
+                    self.backed_up = true;
+                    self.settle();
+                    return false;
+                }
+                Ok(Needed::More) => {
+                    self.settle();
+                    return !self.conn.is_closed();
+                }
+                Ok(Needed::Closed) | Err(_) => {
+                    // What waits is read after all, to see the GOAWAY.
+                    self.reads = true;
+                    self.settle();
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Takes events and output.
+    pub fn settle(&mut self) {
+        while let Some(event) = self.conn.poll_event() {
+            self.note(&event);
+            if self.answers {
+                R::on_event(self, &event);
+            }
+        }
+        if self.reads {
+            self.read();
+        }
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Request(call) => self.running.push(*call),
+            Event::Ended(call, _) => self.running.retain(|other| other != call),
+            Event::Closed(reason) => self.closed = Some(reason.clone()),
+            _ => {}
+        }
+        self.most_running = self.most_running.max(self.running.len());
+    }
+
+    /// Reads everything that the connection has to say.
+    pub fn read(&mut self) {
+        while let Some(mut out) = self.conn.poll_transmit(self.now) {
+            while out.has_remaining() {
+                let n = out.chunk().len();
+                self.output.extend_from_slice(out.chunk());
+                out.advance(n);
+                self.taken += n;
+            }
+            self.parse();
+        }
+    }
+
+    fn parse(&mut self) {
+        if self.output.starts_with(wire::PREFACE) {
+            self.output.drain(..wire::PREFACE.len());
+        }
+        while let Some(frame) = wire::take_frame(&mut self.output) {
+            self.on_frame(&frame);
+        }
+    }
+
+    fn on_frame(&mut self, frame: &Frame) {
+        let word = |at: usize| u32::from_be_bytes(frame.payload[at..at + 4].try_into().expect("four octets"));
+        match frame.kind {
+            kind::RST_STREAM => *self.resets.entry(word(0)).or_default() += 1,
+            kind::GOAWAY => {
+                let debug = String::from_utf8_lossy(&frame.payload[8..]).into_owned();
+                self.goaway = Some((ErrorCode(word(4)), debug));
+            }
+            kind::WINDOW_UPDATE => *self.credit.entry(frame.stream).or_default() += u64::from(word(0)),
+            kind::SETTINGS | kind::PING if frame.flags & wire::ACK != 0 => self.acks += 1,
+            kind::DATA => {
+                let (count, octets) = self.data.entry(frame.stream).or_default();
+                *count += 1;
+                octets.extend_from_slice(&frame.payload);
+            }
+            kind::HEADERS => {
+                let mut list = Vec::new();
+                let limits = BlockLimits { max_string: 1 << 20, max_list_size: 1 << 20 };
+                self.decoder
+                    .decode(&frame.payload, &limits, |field| {
+                        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+                        list.push((text(field.name), text(field.value)));
+                    })
+                    .expect("a block that can be decoded");
+                if self.fields.len() == 64 {
+                    self.fields.remove(0);
+                }
+                self.fields.push(Fields {
+                    stream: frame.stream,
+                    end: frame.flags & wire::END_STREAM != 0,
+                    list,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// The block that ended a stream.
+    #[must_use]
+    pub fn end_of(&self, stream: u32) -> Option<&Fields> {
+        self.fields.iter().find(|fields| fields.stream == stream && fields.end)
+    }
+
+    /// Takes a stream id for the attacker.
+    pub fn id(&mut self) -> u32 {
+        let id = self.next_id;
+        self.next_id += 2;
+        id
+    }
+
+    /// Whether an honest call is served.
+    pub fn serves(&mut self) -> bool {
+        R::serves(self)
+    }
+}
+
+/// What differs between the ends.
+pub trait Side: Role + Sized {
+    /// A target after the exchange of SETTINGS.
+    fn target(config: Config) -> Target<Self>;
+    /// What the caller does about an event.
+    fn on_event(target: &mut Target<Self>, event: &Event);
+    /// Whether an honest call is served.
+    fn serves(target: &mut Target<Self>) -> bool;
+    /// The default configuration.
+    fn config() -> Config;
+}
+
+impl Side for Server {
+    fn config() -> Config {
+        Config::server()
+    }
+
+    fn target(config: Config) -> Target<Self> {
+        let mut target = Target::fresh(config);
+        target.send(wire::PREFACE);
+        target.send(&wire::settings(&[]));
+        target.send(&wire::frame(kind::SETTINGS, wire::ACK, 0, b""));
+        target
+    }
+
+    /// An echo: every message goes back, the half-close is answered by OK.
+    fn on_event(target: &mut Target<Self>, event: &Event) {
+        let (Event::Request(call) | Event::Readable(call) | Event::Writable(call)) = event else { return };
+        loop {
+            match target.conn.recv(*call) {
+                Ok(Recv::Message(message)) => {
+                    let _ = target.conn.send_message(*call, message.payload, false);
+                }
+                Ok(Recv::HalfClosed) => {
+                    let _ = target.conn.finish(*call, Status::ok(), Metadata::new());
+                    return;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn serves(target: &mut Target<Self>) -> bool {
+        (target.answers, target.reads) = (true, true);
+        target.read();
+        let id = target.id();
+        let mut octets = wire::headers(id, 0, &Block::request().0);
+        octets.extend(wire::data(id, wire::END_STREAM, &wire::message(b"ping")));
+        // An attack may have shut the windows.
+        octets.extend(wire::update(0, 100));
+        octets.extend(wire::update(id, 100));
+        target.send(&octets)
+            && target.end_of(id).and_then(|fields| fields.get("grpc-status")) == Some("0")
+            && target.data.get(&id).is_some_and(|(_, octets)| *octets == wire::message(b"ping"))
+    }
+}
+
+impl Side for Client {
+    fn config() -> Config {
+        Config::client()
+    }
+
+    fn target(config: Config) -> Target<Self> {
+        let mut target = Target::fresh(config);
+        target.send(&wire::settings(&[]));
+        target.send(&wire::frame(kind::SETTINGS, wire::ACK, 0, b""));
+        target
+    }
+
+    fn on_event(target: &mut Target<Self>, event: &Event) {
+        let (Event::Response(call) | Event::Readable(call)) = event else { return };
+        target.drain(*call);
+    }
+
+    fn serves(target: &mut Target<Self>) -> bool {
+        (target.answers, target.reads) = (true, true);
+        let before = target.outcomes.len();
+        let id = target.start();
+        let mut octets = wire::headers(id, 0, &Block::response().0);
+        octets.extend(wire::data(id, 0, &wire::message(b"pong")));
+        octets.extend(wire::headers(id, wire::END_STREAM, &Block::status("0").0));
+        target.send(&octets);
+        target.outcomes.get(before..).is_some_and(|new| new.iter().any(|outcome| outcome.status.is_ok()))
+    }
+}
+
+impl Target<Client> {
+    /// Starts a unary call and gives its stream id.
+    pub fn start(&mut self) -> u32 {
+        let call = self.conn.start(self.now, Request::new("/sec.Test/Call", Shape::UNARY)).expect("a call");
+        self.conn.send_message(call, "ping".into(), false).expect("room");
+        self.conn.half_close(call).expect("an open call");
+        self.drain(call);
+        self.running.push(call);
+        self.read();
+        self.id()
+    }
+
+    /// Takes what a call has received; its end goes to `outcomes`.
+    pub fn drain(&mut self, call: CallId) {
+        loop {
+            match self.conn.recv(call) {
+                Ok(Recv::Message(_)) => {}
+                Ok(Recv::End(outcome)) => {
+                    self.running.retain(|other| *other != call);
+                    self.outcomes.push(outcome);
+                    return;
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+impl<R: Role> std::fmt::Debug for Target<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target").field("sent", &self.sent).field("taken", &self.taken).finish_non_exhaustive()
+    }
+}
+
+/// The error of a connection that failed.
+#[must_use]
+pub fn error_of<R: Role>(target: &Target<R>) -> Option<ConnectionError> {
+    match &target.closed {
+        Some(CloseReason::Error(error)) => Some(error.clone()),
+        _ => None,
+    }
+}

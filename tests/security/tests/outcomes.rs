@@ -1,0 +1,27 @@
+//! Every attack comes to its outcome: code, scope, debug text; and where the connection lives, the next call is served.
+
+use std::panic::catch_unwind;
+
+use halfclose_security::{Attack, Side, client, server};
+
+fn check<R: Side>(attacks: &[Attack<R>]) {
+    let mut failures = Vec::new();
+    for attack in attacks {
+        match catch_unwind(|| attack.check(&mut attack.target())) {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => failures.push(failure),
+            Err(panic) => failures.push(format!("{}: {:?}", attack.name, panic.downcast_ref::<String>())),
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn a_server_under_attack() {
+    check(server::ATTACKS);
+}
+
+#[test]
+fn a_client_under_attack() {
+    check(client::ATTACKS);
+}
