@@ -202,6 +202,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
             for call in t.running.clone() {
                 t.conn.cancel(call).expect("open");
             }
+            t.send(&settings(&[(4, 65_535)]));
         },
     },
     Attack {

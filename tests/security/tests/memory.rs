@@ -1,1 +1,3 @@
+//! Memory under attack.
+
 fn main() {}
