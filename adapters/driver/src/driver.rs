@@ -39,6 +39,9 @@ pub trait Side {
     /// Does what was noted, without the lock: runs handlers.
     fn run(&mut self, shared: &Arc<Shared<Self::Role>>);
 
+    /// Gives memory back that only serves speed: there has been no call for a while.
+    fn shrink(&mut self);
+
     /// Whether `run` has something to do.
     fn has_work(&self) -> bool;
 }
@@ -256,6 +259,7 @@ impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
                 wake_at = wake_at.min(rest_at);
             } else {
                 state.shrink();
+                self.side.shrink();
                 self.busy = None;
             }
         }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use halfclose::{Metadata, Misuse, Status};
 
@@ -58,7 +57,7 @@ pub struct Response<T> {
     /// Initial metadata.
     pub header: Metadata,
     /// Trailing metadata.
-    pub trailer: Arc<Metadata>,
+    pub trailer: Metadata,
     /// Server: whether the message is sent compressed, where the call has an encoding; client: whether it came so.
     pub compressed: bool,
 }
@@ -67,7 +66,7 @@ impl<T> Response<T> {
     /// A response without metadata, compressed where the call has an encoding.
     #[must_use]
     pub fn new(message: T) -> Self {
-        Self { message, header: Metadata::new(), trailer: Arc::default(), compressed: true }
+        Self { message, header: Metadata::new(), trailer: Metadata::new(), compressed: true }
     }
 }
 

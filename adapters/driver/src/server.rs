@@ -22,6 +22,7 @@ use crate::shared::{Shared, State};
 use crate::shutdown::Shutdown;
 use handlers::Handlers;
 use router::Incoming;
+use router::Recent;
 
 /// The driver of a server's connection; its handlers run inside. A future that must be polled, in a task of its own as
 /// a rule, until it ends.
@@ -31,6 +32,7 @@ pub type ServerDriver<I, K> = Driver<I, K, ServerSide>;
 #[derive(Debug)]
 pub struct ServerSide {
     router: Arc<Router>,
+    recent: Recent,
     handlers: Handlers,
     requests: Vec<Incoming>,
 }
@@ -44,12 +46,12 @@ impl Side for ServerSide {
             Event::Request(call) => {
                 if let Ok(head) = state.connection.request(call) {
                     let head = Arc::clone(head);
-                    let method = self.router.find(head.path());
-                    if let Some(method) = method {
+                    let method = self.recent.find(&self.router, head.path());
+                    if let Some(method) = &method {
                         // The id is valid: the event has just been told.
                         let _ = state.connection.accept(call, method.shape());
                     }
-                    self.requests.push(Incoming { call, head, method: method.cloned() });
+                    self.requests.push(Incoming { call, head, method });
                 }
             }
             Event::Ended(call, _) => self.handlers.end(call),
@@ -63,6 +65,10 @@ impl Side for ServerSide {
             self.handlers.start(incoming.call, || incoming.into_future(shared));
         }
         self.handlers.run();
+    }
+
+    fn shrink(&mut self) {
+        self.handlers.shrink();
     }
 
     fn has_work(&self) -> bool {
@@ -85,8 +91,12 @@ impl Router {
         shutdown: &Shutdown,
     ) -> ServerDriver<I, K> {
         let connection = Connection::<Server>::new(config, seed, clock.now());
-        let side =
-            ServerSide { router: Arc::clone(self), handlers: Handlers::default(), requests: Vec::new() };
+        let side = ServerSide {
+            router: Arc::clone(self),
+            recent: Recent::default(),
+            handlers: Handlers::default(),
+            requests: Vec::new(),
+        };
         let mut driver = Driver::new(io, clock, connection, side);
         driver.watch(shutdown);
         driver

@@ -208,6 +208,22 @@ impl<R: Role> Connection<R> {
         self.engine.send_message(call, &mut payload, compress)
     }
 
+    /// As [`send_message`](Self::send_message), but `payload` is taken only if it is queued: a caller that has to wait
+    /// for room keeps it without sharing it.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_message`](Self::send_message); `payload` is as it was then.
+    #[inline]
+    pub fn send_message_from(
+        &mut self,
+        call: CallId,
+        payload: &mut Bytes,
+        compress: bool,
+    ) -> Result<Sent, Misuse> {
+        self.engine.send_message(call, payload, compress)
+    }
+
     /// Whether [`send_message`](Self::send_message) would take a message now.
     #[must_use]
     pub fn is_writable(&self, call: CallId) -> bool {

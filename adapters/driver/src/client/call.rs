@@ -99,9 +99,13 @@ impl SendHalf {
         Self { shared: Arc::clone(shared), call, closed: false, compress: true }
     }
 
-    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, payload: &Bytes) -> Poll<Result<(), SendError>> {
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        payload: &mut Bytes,
+    ) -> Poll<Result<(), SendError>> {
         let (call, compress) = (self.call, self.compress);
-        self.shared.order(|state| match state.connection.send_message(call, payload.clone(), compress) {
+        self.shared.order(|state| match state.connection.send_message_from(call, payload, compress) {
             Ok(_) => Poll::Ready(Ok(())),
             Err(Misuse::NotWritable { .. }) => {
                 state.wait_to_send(call, cx.waker());
@@ -231,7 +235,7 @@ impl ReceiveHalf {
             Ok(message) => Ok(Response {
                 message,
                 header: self.header().cloned().unwrap_or_default(),
-                trailer: outcome.trailers,
+                trailer: Arc::unwrap_or_clone(outcome.trailers),
                 compressed,
             }),
             Err(status) => Err(CallError::local(status, outcome.cause)),

@@ -87,13 +87,13 @@ impl Channel {
         payload: Result<Bytes, Status>,
         options: CallOptions,
     ) -> Result<ReceiveHalf, CallError> {
-        let payload = payload.map_err(|status| CallError::local(status, Cause::NeverSent))?;
+        let mut payload = payload.map_err(|status| CallError::local(status, Cause::NeverSent))?;
         let shared = &self.handle.shared;
         let (now, request) = self.request(path, shape, options);
         let started = shared.order(|state| {
             let connection = &mut state.connection;
             let call = connection.start(now, request)?;
-            let sent = connection.send_message(call, payload.clone(), true);
+            let sent = connection.send_message_from(call, &mut payload, true);
             Ok((call, sent.and_then(|_| connection.half_close(call))))
         });
         let (call, sent) = started.map_err(CallError::misuse)?;
@@ -103,7 +103,7 @@ impl Channel {
             Err(Misuse::NotWritable { .. }) => {
                 let mut sending = SendHalf::new(shared, call);
                 // A call that ended meanwhile says so on its receiving half.
-                let _ = poll_fn(|cx| sending.poll_send(cx, &payload)).await;
+                let _ = poll_fn(|cx| sending.poll_send(cx, &mut payload)).await;
                 let _ = sending.close_send();
             }
             Err(misuse) => return Err(CallError::misuse(misuse)),

@@ -179,8 +179,8 @@ impl<Req, C> ClientSender<Req, C> {
     where
         C: Codec<Req>,
     {
-        let payload = C::encode(message).map_err(SendError::Encode)?;
-        poll_fn(|cx| self.half.poll_send(cx, &payload)).await
+        let mut payload = C::encode(message).map_err(SendError::Encode)?;
+        poll_fn(|cx| self.half.poll_send(cx, &mut payload)).await
     }
 
     /// Whether the messages that follow are compressed, where the call has an encoding.

@@ -40,7 +40,7 @@ impl ServerCall {
         cx: &mut Context<'_>,
         header: &mut Option<Metadata>,
         trailer: &Metadata,
-        payload: &Bytes,
+        payload: &mut Bytes,
         compress: bool,
     ) -> Poll<()> {
         let call = self.call;
@@ -49,7 +49,7 @@ impl ServerCall {
                 // Refused only when they have gone already, by the handler's own order.
                 let _ = state.connection.send_headers(call, header);
             }
-            let status = match state.connection.send_message(call, payload.clone(), compress) {
+            let status = match state.connection.send_message_from(call, payload, compress) {
                 Ok(_) => Status::ok(),
                 Err(Misuse::NotWritable { .. }) => {
                     state.wait_to_send(call, cx.waker());
@@ -133,10 +133,10 @@ pub(super) fn poll_send(
     shared: &Shared<Server>,
     call: CallId,
     cx: &mut Context<'_>,
-    payload: &Bytes,
+    payload: &mut Bytes,
     compress: bool,
 ) -> Poll<Result<(), SendError>> {
-    shared.order(|state| match state.connection.send_message(call, payload.clone(), compress) {
+    shared.order(|state| match state.connection.send_message_from(call, payload, compress) {
         Ok(_) => Poll::Ready(Ok(())),
         Err(Misuse::NotWritable { .. }) => {
             state.wait_to_send(call, cx.waker());

@@ -138,8 +138,14 @@ impl Handlers {
             self.poll(slot);
         }
         self.scratch = slots;
-        if self.running == 0 && self.places.len() > SPARE_PLACES {
-            self.places.truncate(SPARE_PLACES);
+    }
+
+    /// Gives the places back, if no handler runs.
+    pub(super) fn shrink(&mut self) {
+        if self.running == 0 {
+            self.places = Vec::new();
+            self.scratch = Vec::new();
+            self.ended = Vec::new();
         }
     }
 
@@ -156,6 +162,3 @@ impl Handlers {
         }
     }
 }
-
-/// Places kept while no handler runs.
-const SPARE_PLACES: usize = 4;

@@ -88,10 +88,6 @@ impl Router {
         Self::default()
     }
 
-    pub(super) fn find(&self, path: &str) -> Option<&Arc<dyn MethodHandler>> {
-        self.methods.get(path)
-    }
-
     fn add<S>(mut self, path: &'static str, shape: Shape, start: S) -> Self
     where
         S: Fn(ServerCall) -> HandlerFuture + Send + Sync + 'static,
@@ -190,6 +186,29 @@ impl Router {
     }
 }
 
+/// The methods that a connection called last: most call a few, and comparing a path is cheaper than hashing it.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    methods: [Option<(&'static str, Arc<dyn MethodHandler>)>; 4],
+    next: usize,
+}
+
+impl Recent {
+    /// The method at `path`, if the router has one.
+    pub(super) fn find(&mut self, router: &Router, path: &str) -> Option<Arc<dyn MethodHandler>> {
+        let known = self.methods.iter().flatten().find(|(known, _)| *known == path);
+        if let Some((_, method)) = known {
+            return Some(Arc::clone(method));
+        }
+        let (path, method) = router.methods.get_key_value(path)?;
+        if let Some(place) = self.methods.get_mut(self.next) {
+            *place = Some((path, Arc::clone(method)));
+        }
+        self.next = (self.next + 1) % self.methods.len();
+        Some(Arc::clone(method))
+    }
+}
+
 struct Started<S> {
     shape: Shape,
     start: S,
@@ -219,10 +238,10 @@ async fn only_request<Req, C: Codec<Req>>(call: &ServerCall) -> Result<Request<R
 /// Sends the one response and the status OK behind it.
 async fn respond<Res, C: Codec<Res>>(mut call: ServerCall, response: Response<Res>) {
     match C::encode(&response.message) {
-        Ok(payload) => {
+        Ok(mut payload) => {
             let mut header = Some(response.header);
             let (trailer, compress) = (&response.trailer, response.compressed);
-            poll_fn(|cx| call.poll_respond(cx, &mut header, trailer, &payload, compress)).await;
+            poll_fn(|cx| call.poll_respond(cx, &mut header, trailer, &mut payload, compress)).await;
         }
         Err(status) => call.finish(status),
     }

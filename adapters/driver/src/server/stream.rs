@@ -33,8 +33,8 @@ impl<Res, C: Codec<Res>> ServerSender<Res, C> {
     ///
     /// [`SendError::Ended`] when the call is over.
     pub async fn send(&mut self, message: &Res) -> Result<(), SendError> {
-        let payload = C::encode(message).map_err(SendError::Encode)?;
-        poll_fn(|cx| poll_send(&self.shared, self.call, cx, &payload, self.compress)).await
+        let mut payload = C::encode(message).map_err(SendError::Encode)?;
+        poll_fn(|cx| poll_send(&self.shared, self.call, cx, &mut payload, self.compress)).await
     }
 
     /// Whether the messages that follow are compressed, where the call has an encoding.
