@@ -202,6 +202,8 @@ pub const ATTACKS: &[Attack<Server>] = &[
             for call in t.running.clone() {
                 t.conn.cancel(call).expect("open");
             }
+            t.reads = true;
+            t.settle();
             t.send(&settings(&[(4, 65_535)]));
         },
     },
