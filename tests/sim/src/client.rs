@@ -60,12 +60,12 @@ impl ClientCaller {
         ledgers: &mut [Ledger],
         now: Time,
     ) -> Result<(), Breach> {
-        for k in 0..program.calls.len() {
+        for (k, ledger) in ledgers.iter_mut().enumerate() {
             if self.not_started[k] && Time::ZERO + program.calls[k].start <= now {
                 self.not_started[k] = false;
-                self.start(k, program, end, &mut ledgers[k], now)?;
+                self.start(k, program, end, ledger, now)?;
             }
-            self.run_call(k, program, end, wire, &mut ledgers[k], now)?;
+            self.run_call(k, program, end, wire, ledger, now)?;
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl ClientCaller {
 }
 
 fn path(number: u8) -> Bytes {
-    format!("/sim.Service{}/Method", number).into()
+    format!("/sim.Service{number}/Method").into()
 }
 
 /// Whether the client's messages may go compressed.

@@ -47,9 +47,10 @@ fn main() -> ExitCode {
         started.elapsed().as_secs_f64()
     );
     for (property, seeds) in &failures {
-        println!("FAILED {property}: {} programs", seeds.len());
+        let first = seeds.first().map_or(0, |(seed, _)| seed - from + 1);
+        println!("FAILED {property}: {} programs, the first is number {first}", seeds.len());
         for (seed, detail) in seeds.iter().take(MOST_SHOWN) {
-            println!("  seed {seed}: {:.600}", detail);
+            println!("  seed {seed}: {detail:.600}");
         }
     }
     if failures.is_empty() {

@@ -56,8 +56,8 @@ impl ServerCaller {
         ledgers: &mut [Ledger],
         now: Time,
     ) -> Result<(), Breach> {
-        for k in 0..program.calls.len() {
-            self.run_call(k, program, end, wire, &mut ledgers[k], now)?;
+        for (k, ledger) in ledgers.iter_mut().enumerate() {
+            self.run_call(k, program, end, wire, ledger, now)?;
         }
         Ok(())
     }

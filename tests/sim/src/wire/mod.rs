@@ -184,7 +184,7 @@ impl Wire {
             Some((stream, ..)) => {
                 ensure(head.kind == Kind::Continuation && *stream == id, "CONTINUATION contiguity", || {
                     format!("{from:?} sent {head:?} inside the block of stream {stream}")
-                })?
+                })?;
             }
             None => ensure(head.kind != Kind::Continuation, "CONTINUATION contiguity", || {
                 format!("{from:?} sent {head:?} without a block")
