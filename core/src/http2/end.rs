@@ -205,8 +205,10 @@ impl Engine {
         let Side::Server(call) = &mut stream.side else { return };
         if call.cause.is_none() {
             call.cause = Some(cause);
-            // Nothing that was pending matters any more.
+            // Nothing that was pending, or waited for, matters any more; the status may still be on its way.
             stream.pending.clear();
+            stream.want_read = false;
+            stream.want_write = false;
             self.tell(slot, Pending::ENDED);
         }
     }

@@ -156,6 +156,7 @@ impl ClientCaller {
         &mut self,
         event: &Event,
         end: &End<Client>,
+        wire: &Wire,
         program: &Program,
         ledgers: &mut [Ledger],
         now: Time,
@@ -180,7 +181,16 @@ impl ClientCaller {
                     format!("call {k}: {met:?}")
                 })
             }
-            Event::Readable(_) => task.reader.readable(now),
+            Event::Readable(_) => {
+                let half = wire.stream_of(k).and_then(|stream| wire.half(Side::Client, stream));
+                let head = half.is_some_and(|half| half.head_taken);
+                ensure(
+                    ledgers[k].response || !head,
+                    "events come in the order in which they happened",
+                    || format!("call {k}: Readable before Response"),
+                )?;
+                task.reader.readable(now)
+            }
             _ => task.sender.writable(),
         }
     }

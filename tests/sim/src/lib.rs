@@ -25,6 +25,7 @@ mod check;
 mod client;
 mod content;
 mod end;
+pub mod exhaust;
 mod ledger;
 mod link;
 mod program;

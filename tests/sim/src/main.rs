@@ -1,9 +1,13 @@
-//! Long campaigns: `cargo run --release -p halfclose-sim -- --programs 100000 [--from SEED] [--twice]`.
+//! Long campaigns:
+//!
+//! * `cargo run --release -p halfclose-sim -- --programs 100000 [--from SEED] [--twice]`: random programs,
+//! * `cargo run --release -p halfclose-sim -- --exhaustive DEPTH [--messages N]`: every order of inputs.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use halfclose_sim::exhaust::{SHAPES, pair};
 use halfclose_sim::{Program, run};
 
 /// Failures that are printed in full.
@@ -15,7 +19,33 @@ fn argument(name: &str) -> Option<u64> {
     arguments.next()?.parse().ok()
 }
 
+fn exhaustive(depth: usize) -> ExitCode {
+    let messages = argument("--messages").and_then(|it| usize::try_from(it).ok()).unwrap_or(1);
+    for shape in SHAPES {
+        let started = Instant::now();
+        match pair::enumerate(shape, messages, depth) {
+            Ok(count) => println!(
+                "client x server x network, {shape:?}, {messages} messages: {} sequences, {} states, depth {}, \
+                 complete: {}, {:.1} s",
+                count.sequences,
+                count.states,
+                count.depth,
+                count.complete,
+                started.elapsed().as_secs_f64()
+            ),
+            Err((breach, sequence)) => {
+                println!("FAILED {shape:?}: {breach:?}\n{sequence:?}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
 fn main() -> ExitCode {
+    if let Some(depth) = argument("--exhaustive") {
+        return exhaustive(usize::try_from(depth).unwrap_or(usize::MAX));
+    }
     let programs = argument("--programs").unwrap_or(100_000);
     let from = argument("--from").unwrap_or(0);
     let twice = std::env::args().any(|argument| argument == "--twice");

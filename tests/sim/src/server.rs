@@ -88,6 +88,12 @@ impl ServerCaller {
         }
         let call = (k, task.id);
         task.sender.run(&mut end.core, call, Side::Server, task.compresses, &mut ledger.server, now)?;
+        if program.misuse && !ledger.server.sent.is_empty() && ledger.finished.is_none() {
+            // P-32: they went with the first message.
+            let late = end.core.send_headers(task.id, Metadata::new());
+            let refused = matches!(late, Err(Misuse::HeadersTwice | Misuse::AfterStatus | Misuse::CallEnded));
+            ensure(refused, "misuse is refused", || format!("call {k}: headers after a message: {late:?}"))?;
+        }
         let Ledger { client, server, .. } = ledger;
         let found = task.reader.run(&mut end.core, task.id, now, |message| {
             ensure(!server.half_closed, "no message after the half-close", || format!("call {k}"))?;

@@ -258,7 +258,14 @@ impl<'a> World<'a> {
         while let Some(event) = self.client.core.poll_event() {
             told = true;
             note_closed(&mut self.client, &event, &mut self.events)?;
-            self.client_caller.event(&event, &self.client, self.program, &mut self.ledgers, self.now)?;
+            self.client_caller.event(
+                &event,
+                &self.client,
+                &self.wire,
+                self.program,
+                &mut self.ledgers,
+                self.now,
+            )?;
         }
         Ok(told)
     }

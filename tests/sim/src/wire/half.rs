@@ -60,6 +60,8 @@ pub struct Half {
     pub abandoned: bool,
     /// Messages that came whole.
     pub messages: Messages,
+    /// HEADERS without END_STREAM came: a request, or response headers.
+    pub head_taken: bool,
     /// It has sent END_STREAM.
     pub end_sent: bool,
     /// It has sent RST_STREAM.

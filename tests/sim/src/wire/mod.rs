@@ -66,6 +66,20 @@ struct End {
     octets: u64,
 }
 
+impl End {
+    /// Decodes a header block; the number of the call that a request names.
+    fn call_of(&mut self, from: Side, block: &[u8]) -> Result<Option<usize>, Breach> {
+        let Some(decoder) = &mut self.decoder else { return Ok(Some(0)) };
+        match decoder.decode(block) {
+            Ok(fields) => {
+                let call = fields.iter().find(|(name, _)| name == CALL_KEY.as_bytes());
+                Ok(call.and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok()))
+            }
+            Err(error) => breach("header blocks decode", format!("{from:?}: {error:?}")),
+        }
+    }
+}
+
 /// The observer of one connection.
 pub struct Wire {
     ends: [End; 2],
@@ -77,7 +91,13 @@ pub struct Wire {
 
 impl Default for Wire {
     fn default() -> Self {
-        let end = || End { max_frame: 16_384, decoder: Some(hpack::Decoder::new()), ..End::default() };
+        Self::with(|| Some(hpack::Decoder::new()))
+    }
+}
+
+impl Wire {
+    fn with(decoder: fn() -> Option<hpack::Decoder<'static>>) -> Self {
+        let end = || End { max_frame: 16_384, decoder: decoder(), ..End::default() };
         let mut ends = [end(), end()];
         ends[Side::Client.index()].out.expect_preface();
         ends[Side::Client.index()].digest = 0xcbf2_9ce4_8422_2325;
@@ -89,6 +109,13 @@ impl Default for Wire {
 }
 
 impl Wire {
+    /// An observer of a connection with one call, which reads no header blocks: building their decoder takes longer
+    /// than the whole of a short run.
+    #[must_use]
+    pub fn of_one_call() -> Self {
+        Self::with(|| None)
+    }
+
     /// `from` has cut these octets.
     ///
     /// # Errors
@@ -255,15 +282,10 @@ impl Wire {
         }
         let end = &mut self.ends[from.index()];
         let Some((id, end_stream, block)) = end.open_block.take() else { return Ok(()) };
-        let fields = match end.decoder.as_mut().map(|decoder| decoder.decode(&block)) {
-            Some(Ok(fields)) => fields,
-            other => return breach("header blocks decode", format!("{from:?} stream {id}: {other:?}")),
-        };
+        let call = end.call_of(from, &block)?;
         if from == Side::Client {
             self.open_stream(id)?;
-            let call = fields.iter().find(|(name, _)| name == CALL_KEY.as_bytes());
-            let call = call.and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok());
-            let Some(call) = call else { return breach("metadata arrives", format!("{fields:?}")) };
+            let Some(call) = call else { return breach("metadata arrives", format!("stream {id}")) };
             ensure(self.streams.insert(call, id).is_none(), "one stream a call", || format!("call {call}"))?;
         }
         if end_stream && let Some(half) = self.ends[from.index()].halves.get_mut(&id) {
@@ -282,6 +304,12 @@ impl Wire {
         let end = &mut self.ends[by.index()];
         let looks = end.looks;
         let ends = matches!(head.kind, Kind::Data | Kind::Headers) && head.flags.contains(Flags::END_STREAM);
+        if head.kind == Kind::Headers
+            && !ends
+            && let Some(half) = end.halves.get_mut(&id)
+        {
+            half.head_taken = true;
+        }
         if ends && let Some(half) = end.halves.get_mut(&id) {
             half.end_taken.get_or_insert(looks);
         }
