@@ -20,7 +20,7 @@ pub enum Met {
     Alive,
     /// It reads nothing until its output is taken.
     BackedUp,
-    /// It is closed by a GOAWAY with this code and debug data.
+    /// It is closed, by a GOAWAY with this code and debug data if it said any.
     Closed(ErrorCode, String),
 }
 
@@ -122,11 +122,10 @@ impl<R: Side> Target<R> {
 
     /// What has become of the connection.
     #[must_use]
-    pub fn met(&mut self) -> Met {
-        if let Some((code, debug)) = &self.goaway
-            && self.conn.is_closed()
-        {
-            return Met::Closed(*code, debug.clone());
+    pub fn met(&self) -> Met {
+        if self.conn.is_closed() {
+            let (code, debug) = self.goaway.clone().unwrap_or((ErrorCode::NO_ERROR, String::new()));
+            return Met::Closed(code, debug);
         }
         if self.backed_up { Met::BackedUp } else { Met::Alive }
     }

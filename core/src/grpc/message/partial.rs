@@ -4,8 +4,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::{MessageError, PREFIX_LEN, Payload, Prefix};
 
-/// How far ahead of the octets received memory is reserved.
+/// How far ahead of the octets received memory is reserved: as far as they are many, but no further than this.
 const AHEAD: usize = 16 * 1024;
+/// And no less far than this, so that a small message in two pieces takes one allocation.
+const LEAST_AHEAD: usize = 512;
 
 /// A message in progress.
 ///
@@ -88,9 +90,10 @@ impl Partial {
         self.open.extend_from_slice(fits);
         if !over.is_empty() {
             self.close_segment();
-            // What lies behind `fits` and no more, and not far ahead of what has come.
+            // What lies behind `fits` and no more, and not far ahead of what has come: no promise reserves anything.
             let lacking = missing.saturating_sub(fits.len());
-            self.open = BytesMut::with_capacity(lacking.min(over.len().saturating_add(AHEAD)));
+            let ahead = self.received.clamp(LEAST_AHEAD, AHEAD);
+            self.open = BytesMut::with_capacity(lacking.min(over.len().saturating_add(ahead)));
             self.open.extend_from_slice(over);
         }
     }
