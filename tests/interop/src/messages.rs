@@ -37,6 +37,14 @@ pub struct Payload {
     pub body: ::prost::bytes::Bytes,
 }
 
+impl Payload {
+    /// So many zeros.
+    #[must_use]
+    pub fn zeros(size: usize) -> Self {
+        Self { r#type: PayloadType::Compressable.into(), body: vec![0; size].into() }
+    }
+}
+
 /// The status with which the server is asked to end the call.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EchoStatus {

@@ -1,0 +1,41 @@
+//! `grpc.testing.TestService`, written once for every runtime: of a runtime it needs a way to sleep.
+
+mod streaming;
+mod unary;
+mod wishes;
+
+use std::time::Duration;
+
+use halfclose_driver::Router;
+use halfclose_driver::halfclose::Config;
+use halfclose_driver::halfclose::grpc::compress::Codecs;
+
+use crate::methods::{
+    CACHEABLE_UNARY_CALL, EMPTY_CALL, FULL_DUPLEX_CALL, HALF_DUPLEX_CALL, STREAMING_INPUT_CALL,
+    STREAMING_OUTPUT_CALL, UNARY_CALL,
+};
+use crate::runtime::Sleep;
+
+/// How long the calls that are open at SIGTERM may go on.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The whole service. UnimplementedCall and every other path are the router's to refuse.
+#[must_use]
+pub fn router(sleep: Sleep) -> Router {
+    Router::new()
+        .unary(&EMPTY_CALL, unary::empty_call)
+        .unary(&UNARY_CALL, unary::unary_call)
+        .unary(&CACHEABLE_UNARY_CALL, unary::cacheable_unary_call)
+        .client_streaming(&STREAMING_INPUT_CALL, streaming::streaming_input_call)
+        .server_streaming(&STREAMING_OUTPUT_CALL, move |request, call| {
+            streaming::streaming_output_call(sleep, request, call)
+        })
+        .bidi_streaming(&FULL_DUPLEX_CALL, move |call| streaming::full_duplex_call(sleep, call))
+        .bidi_streaming(&HALF_DUPLEX_CALL, move |call| streaming::half_duplex_call(sleep, call))
+}
+
+/// A server's defaults, among them the receive limit of 4 MiB and the stream limit that the service announces.
+#[must_use]
+pub fn config() -> Config {
+    Config { codecs: Codecs::builtin(), drain_timeout: Some(DRAIN), ..Config::server() }
+}
