@@ -33,9 +33,11 @@ impl<T: AsFd> SmolIo<T> {
     /// Reads into the spare room of `input`.
     ///
     /// rustix reads into the spare room of a vector without filling it first; turning the buffer into a vector and
-    /// back copies nothing while nobody else looks into it.
-    fn read(&self, input: &mut BytesMut) -> io::Result<usize> {
+    /// back copies nothing while nobody else looks into it. While a message does, the vector is a copy of the rest,
+    /// and must be given the same room: a read into none would look like the end of the stream.
+    fn read(&self, input: &mut BytesMut, room: usize) -> io::Result<usize> {
         let mut octets = Vec::from(mem::take(input));
+        octets.reserve(room);
         let before = octets.len();
         let result = rustix::io::read(&self.socket, spare_capacity(&mut octets));
         let count = octets.len().saturating_sub(before);
@@ -52,7 +54,7 @@ impl<T: AsFd> Io for SmolIo<T> {
                 self.drained = false;
             }
             let room = input.capacity().saturating_sub(input.len());
-            match self.read(input) {
+            match self.read(input, room) {
                 Ok(count) => {
                     self.drained = count < room && count > 0;
                     return Poll::Ready(Ok(count));
