@@ -249,7 +249,8 @@ impl<R: Role> Connection<R> {
         self.engine.states(call)
     }
 
-    /// When the call ends by itself, if it has a deadline.
+    /// The deadline of a call, if it has one. A server cuts the call two milliseconds later, so that the client hears of
+    /// it first from its own clock.
     #[must_use]
     pub fn deadline(&self, call: CallId) -> Option<Time> {
         self.engine.deadline(call)

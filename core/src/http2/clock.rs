@@ -17,6 +17,10 @@ use std::time::Duration;
 /// How long a server waits for the client to have heard of its shutdown (P-94).
 const DRAIN_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long after its deadline a server cuts a call (P-86). The client's own timer comes first: a client that counts in
+/// milliseconds (C-core) takes a reset within the last one for a cancel, not for a deadline that passed.
+pub(super) const DEADLINE_GRACE: Duration = Duration::from_millis(2);
+
 /// What a timer is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TimerKind {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::clock::DEADLINE_GRACE;
 use super::engine::{Engine, RoleKind};
 use super::ids::HowClosed;
 use super::memo::Memo;
@@ -247,7 +248,7 @@ impl Engine {
             call.request = Some(head);
         }
         if let Some(deadline) = deadline {
-            self.deadlines.insert(slot, deadline);
+            self.deadlines.insert(slot, deadline + DEADLINE_GRACE);
         }
         self.tell(slot, Pending::REQUEST);
     }

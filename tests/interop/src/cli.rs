@@ -54,6 +54,9 @@ mod tests {
     fn what_is_missing_is_said_in_one_line_without_the_usage() {
         let message = "error: the following required arguments were not provided:\n  --port <P>\n\n\
                        Usage: x --port <P>\n\nFor more information, try '--help'.\n";
-        assert_eq!(one_line(message), "error: the following required arguments were not provided: --port <P>");
+        assert_eq!(
+            one_line(message),
+            "error: the following required arguments were not provided: --port <P>"
+        );
     }
 }

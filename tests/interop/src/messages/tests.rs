@@ -20,7 +20,7 @@ fn check<M: Message + Default + PartialEq + std::fmt::Debug>(value: &M, want: &s
 fn payload() -> Option<Payload> {
     Some(Payload {
         r#type: PayloadType::Compressable.into(),
-        body: prost::bytes::Bytes::from_static(b"\x00\x01\xfe\xff"),
+        body: bytes::Bytes::from_static(b"\x00\x01\xfe\xff"),
     })
 }
 

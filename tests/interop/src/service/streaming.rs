@@ -90,8 +90,7 @@ async fn answer(
         if compress && !gzip {
             return Err(gzip_not_accepted());
         }
-        let response =
-            StreamingOutputCallResponse { payload: payload(request.response_type, wanted.size)? };
+        let response = StreamingOutputCallResponse { payload: payload(request.response_type, wanted.size)? };
         if let Ok(micros @ 1..) = u64::try_from(wanted.interval_us) {
             sleep(Duration::from_micros(micros)).await;
         }
