@@ -1,0 +1,92 @@
+//! A connection and the peer that provokes it.
+
+use bytes::{Buf, BytesMut};
+use halfclose::{
+    CallId, Client, Config, Connection, ConnectionError, Event, Needed, Request, Role, Seed, Server, Shape,
+    Time,
+};
+
+use crate::block::{REQUEST, block};
+use crate::wire::{PREFACE, Sent, frames, headers, settings, settings_ack};
+
+/// A connection under test. What is sent to it comes from the other end, octet by octet as it is given.
+#[derive(Debug)]
+pub struct Peer<R: Role> {
+    /// The connection.
+    pub connection: Connection<R>,
+    /// The time of every order, until it is moved.
+    pub now: Time,
+}
+
+impl<R: Role> Peer<R> {
+    /// A connection that has heard nothing.
+    #[must_use]
+    pub fn silent(config: Config) -> Self {
+        Self { connection: Connection::new(config, Seed(7), Time::ZERO), now: Time::ZERO }
+    }
+
+    /// Feeds octets until they are taken.
+    ///
+    /// # Errors
+    ///
+    /// The error that the connection answers them with.
+    pub fn feed(&mut self, octets: &[u8]) -> Result<(), ConnectionError> {
+        let mut input = BytesMut::from(octets);
+        while self.connection.receive(self.now, &mut input)? == Needed::Again {}
+        Ok(())
+    }
+
+    /// What the connection sends now.
+    pub fn sent(&mut self) -> Vec<Sent> {
+        let mut octets = Vec::new();
+        while let Some(mut out) = self.connection.poll_transmit(self.now) {
+            let mut chunk = vec![0; out.remaining()];
+            out.copy_to_slice(&mut chunk);
+            octets.extend(chunk);
+        }
+        frames(&octets)
+    }
+
+    /// What it tells now.
+    pub fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.connection.poll_event()).collect()
+    }
+}
+
+impl Peer<Server> {
+    /// A server whose client has sent its preface and SETTINGS, and not acknowledged the server's.
+    #[must_use]
+    pub fn server(config: Config) -> Self {
+        let mut peer = Self::silent(config);
+        peer.feed(&[PREFACE, &settings(&[])].concat()).expect("a good preface");
+        peer.sent();
+        peer.events();
+        peer
+    }
+
+    /// Opens a call on `stream` and gives its id.
+    pub fn open(&mut self, stream: u32, flags: u8) -> CallId {
+        self.feed(&headers(stream, flags, &block(&REQUEST))).expect("a good request");
+        match self.events().as_slice() {
+            [Event::Request(call)] => *call,
+            other => panic!("not one request: {other:?}"),
+        }
+    }
+}
+
+impl Peer<Client> {
+    /// A client whose server has sent its SETTINGS and acknowledged the client's.
+    #[must_use]
+    pub fn client(config: Config) -> Self {
+        let mut peer = Self::silent(config);
+        peer.feed(&[settings(&[]), settings_ack()].concat()).expect("good SETTINGS");
+        peer.sent();
+        peer.events();
+        peer
+    }
+
+    /// Starts a call; nothing is sent yet.
+    pub fn start(&mut self, shape: Shape) -> CallId {
+        self.connection.start(self.now, Request::new("/demo.Echo/Call", shape)).expect("a good request")
+    }
+}

@@ -1,0 +1,141 @@
+//! How many messages a method carries.
+
+use bytes::Bytes;
+use halfclose::frame::ErrorCode;
+use halfclose::machine::Row;
+use halfclose::{CallId, Client, Code, Config, Recv, Server, Shape};
+use halfclose_conformance::Peer;
+use halfclose_conformance::block::{RESPONSE, TRAILERS, block};
+use halfclose_conformance::wire::{END_STREAM, data, headers, message};
+
+use crate::met::{self, Met};
+
+const STREAM: u32 = 1;
+
+/// A unary call at its server, after these inputs, each taken by the handler.
+fn server(inputs: &[&str]) -> (Peer<Server>, CallId, Vec<Recv>) {
+    let mut peer = Peer::server(Config::server());
+    let call = peer.open(STREAM, 0);
+    peer.connection.accept(call, Shape::UNARY).expect("an open call");
+    let mut taken = Vec::new();
+    for input in inputs {
+        let octets = match *input {
+            "Message" => data(STREAM, 0, &message(0, b"m")),
+            "End" => data(STREAM, END_STREAM, &[]),
+            other => panic!("no input {other}"),
+        };
+        peer.feed(&octets).expect("legal frames");
+        while let Ok(recv) = peer.connection.recv(call) {
+            if matches!(recv, Recv::Pending) {
+                break;
+            }
+            let half_closed = matches!(recv, Recv::HalfClosed);
+            taken.push(recv);
+            if half_closed {
+                break;
+            }
+        }
+    }
+    (peer, call, taken)
+}
+
+pub(crate) fn requests(row: &Row) -> Met {
+    let before: &[&str] = match row.state {
+        "Missing" => &[],
+        "One" => &["Message"],
+        "Complete" => &["Message", "End"],
+        other => panic!("no state {other}"),
+    };
+    if (row.state, row.input) == ("Complete", "Message") {
+        let (mut peer, _, _) = server(before);
+        peer.feed(&data(STREAM, 0, &message(0, b"m"))).expect("it costs the stream only");
+        assert_eq!(met::reset(&peer.sent(), STREAM), Some(ErrorCode::STREAM_CLOSED));
+        return Met::Unreachable("DATA after END_STREAM is refused by ServerRecv first");
+    }
+    if (row.state, row.input) == ("Complete", "End") {
+        // The handler asks again: the same answer, each time.
+        let (mut peer, call, _) = server(before);
+        assert!(matches!(peer.connection.recv(call), Ok(Recv::HalfClosed)));
+        return Met::State("Complete".to_owned());
+    }
+    let inputs = [before, &[row.input]].concat();
+    let (mut peer, _, taken) = server(&inputs);
+    if let Some(text) = status_text(&mut peer) {
+        return Met::Cardinality(text);
+    }
+    let messages = taken.iter().filter(|recv| matches!(recv, Recv::Message(_))).count();
+    let ended = taken.iter().any(|recv| matches!(recv, Recv::HalfClosed));
+    Met::State(if ended { "Complete" } else { ["Missing", "One", "Many"][messages] }.to_owned())
+}
+
+/// The message of the UNIMPLEMENTED status that the server sent by itself, if it did.
+fn status_text(peer: &mut Peer<Server>) -> Option<String> {
+    let sent = peer.sent();
+    let trailers = sent.iter().find(|frame| frame.ends_stream())?;
+    let mut decoder = halfclose::hpack::Decoder::new(4096);
+    let limits = halfclose::hpack::BlockLimits { max_string: 4096, max_list_size: 4096 };
+    let mut fields = Vec::new();
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    decoder
+        .decode(&trailers.payload, &limits, |field| fields.push((text(field.name), text(field.value))))
+        .expect("a good block");
+    let value = |name: &str| fields.iter().find(|field| field.0 == name).map(|field| field.1.clone());
+    assert_eq!(value("grpc-status").as_deref(), Some("12"));
+    value("grpc-message")
+}
+
+/// A unary call at its client, after these inputs; and what the caller took.
+fn client(inputs: &[&str]) -> (Peer<Client>, CallId, Vec<Recv>) {
+    let mut peer = Peer::client(Config::client());
+    let call = peer.start(Shape::UNARY);
+    peer.connection.send_message(call, Bytes::new(), false).expect("the one request");
+    peer.connection.half_close(call).expect("the first half-close");
+    peer.sent();
+    peer.feed(&headers(STREAM, 0, &block(&RESPONSE))).expect("response headers");
+    let mut taken = Vec::new();
+    for input in inputs {
+        let octets = match *input {
+            "Message" => data(STREAM, 0, &message(0, b"m")),
+            "EndOk" => headers(STREAM, END_STREAM, &block(&TRAILERS)),
+            "EndError" => headers(STREAM, END_STREAM, &block(&[("grpc-status", "5")])),
+            other => panic!("no input {other}"),
+        };
+        peer.feed(&octets).expect("legal frames");
+        while let Ok(recv) = peer.connection.recv(call) {
+            if matches!(recv, Recv::Pending) {
+                break;
+            }
+            taken.push(recv);
+        }
+    }
+    (peer, call, taken)
+}
+
+pub(crate) fn responses(row: &Row) -> Met {
+    let before: &[&str] = match row.state {
+        "Missing" => &[],
+        "One" => &["Message"],
+        "Complete" => &["Message", "EndOk"],
+        other => panic!("no state {other}"),
+    };
+    if row.state == "Complete" {
+        let (mut peer, call, _) = client(before);
+        assert!(peer.connection.recv(call).is_err(), "the outcome was taken: the id is stale");
+        return Met::Unreachable("the outcome was taken, and with it the call");
+    }
+    let inputs = [before, &[row.input]].concat();
+    let (_, _, taken) = client(&inputs);
+    let outcome = taken.iter().find_map(|recv| match recv {
+        Recv::End(outcome) => Some(outcome),
+        _ => None,
+    });
+    let Some(outcome) = outcome else {
+        let messages = taken.iter().filter(|recv| matches!(recv, Recv::Message(_))).count();
+        return Met::State(["Missing", "One", "Many"][messages].to_owned());
+    };
+    match outcome.status.code {
+        Code::Unimplemented => Met::Cardinality(outcome.status.message().to_owned()),
+        Code::Ok | Code::NotFound => Met::State("Complete".to_owned()),
+        other => panic!("status {other:?}"),
+    }
+}

@@ -1,0 +1,95 @@
+//! What came of an input, and whether that is what a row says.
+
+use halfclose::frame::ErrorCode;
+use halfclose::machine::{Breach, Row, Table};
+use halfclose::{Cause, ConnectionError, Event, Misuse, Role, Violation};
+use halfclose_conformance::Peer;
+use halfclose_conformance::wire::{GOAWAY, RST_STREAM, Sent};
+
+/// What came of an input.
+#[derive(Debug)]
+pub(crate) enum Met {
+    /// It was taken, and this is the state now.
+    State(String),
+    /// RST_STREAM with this code, and the broken rule, where the connection tells of it.
+    Stream(ErrorCode, Option<Breach>),
+    /// GOAWAY with this code, for this broken rule.
+    Connection(ErrorCode, Option<Breach>),
+    /// The caller was told so, and nothing changed.
+    Misuse(String),
+    /// The call ended with the cardinality policy's status and this text.
+    Cardinality(String),
+    /// The scheduler did not give the input.
+    Never,
+    /// No peer and no caller can give the input in this state, because of that.
+    Unreachable(&'static str),
+}
+
+impl Met {
+    /// A misuse by its name.
+    pub(crate) fn misuse(misuse: &Misuse) -> Self {
+        let text = format!("{misuse:?}");
+        Self::Misuse(text.split([' ', '{', '(']).next().unwrap_or_default().to_owned())
+    }
+
+    /// What is wrong, if this is not what the row says.
+    pub(crate) fn check(&self, table: &Table, row: &Row) -> Option<String> {
+        let (kind, argument) = match row.outcome.split_once('(') {
+            Some((kind, argument)) => (kind, argument.trim_end_matches(')')),
+            None => (row.outcome, ""),
+        };
+        let holds = match self {
+            Self::State(state) if kind == "ignore" || kind == "never" => state == row.state,
+            Self::State(state) => state == row.outcome,
+            Self::Stream(code, breach) => {
+                kind == "stream" && code.to_string() == argument && is_of(*breach, table, row)
+            }
+            Self::Connection(code, breach) => {
+                kind == "connection" && code.to_string() == argument && is_of(*breach, table, row)
+            }
+            Self::Misuse(name) => kind == "misuse" && name == argument,
+            Self::Cardinality(text) => kind == "cardinality" && argument.trim_matches('"') == text,
+            Self::Never => kind == "never",
+            Self::Unreachable(reason) => !reason.is_empty(),
+        };
+        let (name, state, input) = (table.name, row.state, row.input);
+        (!holds).then(|| format!("{name} {state} x {input}: {self:?}, the row says {}", row.outcome))
+    }
+}
+
+/// A breach that is told of is the row's own.
+fn is_of(breach: Option<Breach>, table: &Table, row: &Row) -> bool {
+    breach.is_none_or(|breach| {
+        (breach.machine, breach.state, breach.input, breach.section)
+            == (table.name, row.state, row.input, row.section)
+    })
+}
+
+/// The broken rule of an error, which its GOAWAY must name by code.
+pub(crate) fn connection<R: Role>(error: &ConnectionError, peer: &mut Peer<R>) -> Met {
+    let ConnectionError::Violation(violation) = error else { panic!("not a violation: {error:?}") };
+    let goaway: Vec<Sent> = peer.sent().into_iter().filter(|frame| frame.kind == GOAWAY).collect();
+    assert_eq!(goaway.last().and_then(Sent::code), Some(violation.code()), "GOAWAY tells the violation");
+    assert!(matches!(peer.events().last(), Some(Event::Closed(_))), "Closed comes last");
+    Met::Connection(violation.code(), breach(violation))
+}
+
+pub(crate) fn breach(violation: &Violation) -> Option<Breach> {
+    match violation {
+        Violation::Order(breach) => Some(**breach),
+        _ => None,
+    }
+}
+
+/// The code of the RST_STREAM on `stream` among these frames.
+pub(crate) fn reset(frames: &[Sent], stream: u32) -> Option<ErrorCode> {
+    frames.iter().find(|frame| frame.kind == RST_STREAM && frame.stream == stream).and_then(Sent::code)
+}
+
+/// The broken rule of a call's end.
+pub(crate) fn cause_breach(cause: &Cause) -> Option<Breach> {
+    match cause {
+        Cause::Violation(violation) => breach(violation),
+        _ => None,
+    }
+}
