@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use halfclose_sim::exhaust::{SHAPES, pair};
-use halfclose_sim::{Program, run};
+use halfclose_sim::exhaust::{SHAPES, one, pair};
+use halfclose_sim::{Program, Side, run};
 
 /// Failures that are printed in full.
 const MOST_SHOWN: usize = 10;
+
+/// The longest sequences to one core.
+const DEEPEST: usize = 6;
 
 fn argument(name: &str) -> Option<u64> {
     let mut arguments = std::env::args();
@@ -21,6 +24,25 @@ fn argument(name: &str) -> Option<u64> {
 
 fn exhaustive(depth: usize) -> ExitCode {
     let messages = argument("--messages").and_then(|it| usize::try_from(it).ok()).unwrap_or(1);
+    for side in Side::BOTH {
+        for shape in SHAPES {
+            let started = Instant::now();
+            // Every sequence is played: a depth that the product takes in its stride would take days here.
+            match one::enumerate(side, shape, depth.min(DEEPEST)) {
+                Ok(count) => println!(
+                    "one {side:?}, {shape:?}: {} sequences played, {} of them extended, depth {}, {:.1} s",
+                    count.sequences,
+                    count.states,
+                    count.depth,
+                    started.elapsed().as_secs_f64()
+                ),
+                Err((breach, sequence)) => {
+                    println!("FAILED {side:?} {shape:?}: {breach:?}\n{sequence:?}");
+                    return ExitCode::FAILURE;
+                }
+            }
+        }
+    }
     for shape in SHAPES {
         let started = Instant::now();
         match pair::enumerate(shape, messages, depth) {

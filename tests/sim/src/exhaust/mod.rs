@@ -4,6 +4,7 @@
 //! joins a client and a server and gives them every order of the callers' orders and of the network's deliveries.
 //! Cores cannot be copied, so each sequence is played from its start; what plays the same is not extended twice.
 
+pub mod one;
 pub mod pair;
 
 use halfclose::Shape;

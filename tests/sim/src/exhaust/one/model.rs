@@ -1,0 +1,267 @@
+//! A stream as RFC 9113 has it, seen from the wire, and the frames that a peer may send on it.
+
+use halfclose::frame::{ErrorCode, Flags, Frame, FrameHead, Kind, PREFACE, StreamId, WindowUpdate};
+use halfclose::hpack::{Encoder, Indexing};
+
+use crate::content;
+use crate::program::Side;
+use crate::wire::{Breach, ensure};
+
+/// What happens next: a frame from the peer, or an order of the caller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// HEADERS: a request, or response headers.
+    Head,
+    /// The same with END_STREAM: an empty request, or Trailers-Only.
+    HeadEnd,
+    /// To a client: trailers.
+    Trailers,
+    /// To a client: HEADERS with `:status` 100.
+    Informational,
+    /// DATA with one message.
+    Data,
+    /// The same with END_STREAM.
+    DataEnd,
+    /// DATA with the first part of a message, or the rest of it.
+    Part,
+    /// Empty DATA with END_STREAM.
+    End,
+    /// RST_STREAM.
+    Reset,
+    /// WINDOW_UPDATE of the stream.
+    Update,
+    /// The caller receives.
+    Recv,
+    /// The caller sends a message.
+    Send,
+    /// Server: the caller sends response headers.
+    Headers,
+    /// The caller half-closes, or ends the call with OK.
+    Close,
+    /// The caller cancels.
+    Cancel,
+    /// Client: the caller forgets the call.
+    Release,
+}
+
+impl Input {
+    /// The inputs of one side.
+    pub(super) fn all(side: Side) -> &'static [Self] {
+        use Input::*;
+        match side {
+            Side::Server => {
+                &[Head, HeadEnd, Data, DataEnd, Part, End, Reset, Update, Recv, Send, Headers, Close, Cancel]
+            }
+            Side::Client => &[
+                Head,
+                HeadEnd,
+                Trailers,
+                Informational,
+                Data,
+                DataEnd,
+                Part,
+                End,
+                Reset,
+                Update,
+                Recv,
+                Send,
+                Close,
+                Cancel,
+                Release,
+            ],
+        }
+    }
+
+    pub(super) const fn is_frame(self) -> bool {
+        !matches!(self, Self::Recv | Self::Send | Self::Headers | Self::Close | Self::Cancel | Self::Release)
+    }
+
+    const fn ends(self) -> bool {
+        matches!(self, Self::HeadEnd | Self::Trailers | Self::DataEnd | Self::End)
+    }
+}
+
+/// What a frame is, where it comes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// It may come.
+    Legal,
+    /// It costs the stream, or more.
+    Stream,
+    /// It costs the connection.
+    Connection,
+}
+
+/// The stream.
+#[derive(Debug)]
+pub(super) struct Model {
+    side: Side,
+    started: bool,
+    opened: bool,
+    /// The peer has sent response headers.
+    head: bool,
+    /// The peer has ended its half.
+    ended: bool,
+    /// The peer has reset the stream.
+    reset: bool,
+    /// This side has ended its half.
+    we_ended: bool,
+    /// This side has reset the stream, or must have.
+    we_reset: bool,
+    /// A message is half sent.
+    part: bool,
+    /// Messages that the peer has sent whole and legally.
+    pub(super) whole: usize,
+}
+
+const STREAM: StreamId = StreamId::new(1);
+
+impl Model {
+    pub(super) fn new(side: Side) -> Self {
+        Self {
+            side,
+            started: false,
+            opened: side == Side::Client,
+            head: side == Side::Server,
+            ended: false,
+            reset: false,
+            we_ended: false,
+            we_reset: false,
+            part: false,
+            whole: 0,
+        }
+    }
+
+    /// The octets of a frame; `None` where it would make no sense.
+    pub(super) fn octets(&mut self, input: Input) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        if !self.started {
+            self.started = true;
+            if self.side == Side::Server {
+                out.extend_from_slice(PREFACE);
+            }
+            write(Kind::Settings, Flags::NONE, StreamId::ZERO, &[], &mut out);
+        }
+        let mut message = vec![0, 0, 0, 0, 3];
+        message.extend_from_slice(&content::payload(0, self.side.peer(), self.whole, 3));
+        let end = Flags::NONE.with(Flags::END_STREAM, input.ends());
+        let headers = end.with(Flags::END_HEADERS, true);
+        match input {
+            // A message in the middle of another would be no message.
+            Input::Data | Input::DataEnd if self.part => return None,
+            Input::Head | Input::HeadEnd => {
+                write(Kind::Headers, headers, STREAM, &self.block(input == Input::HeadEnd), &mut out);
+            }
+            Input::Trailers => {
+                write(Kind::Headers, headers, STREAM, &block(&[(b"grpc-status", b"0")]), &mut out);
+            }
+            Input::Informational => {
+                write(Kind::Headers, headers, STREAM, &block(&[(b":status", b"100")]), &mut out);
+            }
+            Input::Data | Input::DataEnd => write(Kind::Data, end, STREAM, &message, &mut out),
+            Input::Part if self.part => write(Kind::Data, end, STREAM, &message[6..], &mut out),
+            Input::Part => write(Kind::Data, end, STREAM, &message[..6], &mut out),
+            Input::End => write(Kind::Data, end, STREAM, &[], &mut out),
+            Input::Reset => {
+                let code = ErrorCode::CANCEL.0.to_be_bytes();
+                write(Kind::RstStream, Flags::NONE, STREAM, &code, &mut out);
+            }
+            _ => WindowUpdate { stream: STREAM, increment: 10 }.write(&mut out),
+        }
+        Some(out)
+    }
+
+    fn block(&self, end: bool) -> Vec<u8> {
+        match (self.side, end) {
+            (Side::Server, _) => block(&[
+                (b":method", b"POST"),
+                (b":scheme", b"http"),
+                (b":path", b"/sim.Service/Method"),
+                (b":authority", b"localhost"),
+                (b"te", b"trailers"),
+                (b"content-type", b"application/grpc"),
+            ]),
+            (Side::Client, false) => block(&[(b":status", b"200"), (b"content-type", b"application/grpc")]),
+            (Side::Client, true) => {
+                block(&[(b":status", b"200"), (b"content-type", b"application/grpc"), (b"grpc-status", b"0")])
+            }
+        }
+    }
+
+    /// RFC 9113 §5.1 and §8.1: what a frame is, where it comes now.
+    pub(super) fn verdict(&self, input: Input) -> Verdict {
+        let control = matches!(input, Input::Reset | Input::Update);
+        let header = matches!(input, Input::Head | Input::HeadEnd | Input::Trailers | Input::Informational);
+        if !self.opened {
+            return if header { Verdict::Legal } else { Verdict::Connection };
+        }
+        // What was under way when we reset the stream is no fault of the peer's.
+        if self.we_reset || control {
+            return Verdict::Legal;
+        }
+        if self.reset || self.ended {
+            return Verdict::Stream;
+        }
+        let legal = match input {
+            // A request has no trailers and no second head.
+            Input::Head | Input::HeadEnd => !self.head,
+            Input::Informational => !self.head,
+            Input::Trailers => self.head,
+            _ => self.head,
+        };
+        if legal { Verdict::Legal } else { Verdict::Stream }
+    }
+
+    /// The frame came.
+    pub(super) fn apply(&mut self, input: Input, verdict: Verdict) {
+        if verdict != Verdict::Legal {
+            self.we_reset |= !self.reset;
+            return;
+        }
+        let over = self.we_reset || self.reset || self.ended;
+        match input {
+            Input::Reset => self.reset = true,
+            Input::Part => {
+                self.whole += usize::from(self.part && !over);
+                self.part = !self.part;
+            }
+            Input::Data | Input::DataEnd => self.whole += usize::from(!over),
+            Input::Head | Input::HeadEnd => {
+                self.opened = true;
+                self.head = true;
+            }
+            _ => {}
+        }
+        self.ended |= input.ends();
+    }
+
+    /// This side sent a frame.
+    pub(super) fn sent(&mut self, head: &FrameHead, frame: &Frame<'_>) -> Result<Option<u32>, Breach> {
+        if head.stream != STREAM {
+            return Ok(None);
+        }
+        let content = matches!(head.kind, Kind::Data | Kind::Headers);
+        ensure(!(content && self.we_ended), "no frame after END_STREAM", || format!("{head:?}, {self:?}"))?;
+        self.we_ended |= content && head.flags.contains(Flags::END_STREAM);
+        let Frame::RstStream(reset) = frame else { return Ok(None) };
+        self.we_reset = true;
+        Ok(Some(reset.code.0))
+    }
+}
+
+fn write(kind: Kind, flags: Flags, stream: StreamId, payload: &[u8], out: &mut Vec<u8>) {
+    let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    FrameHead { length, kind, flags, stream }.write(out);
+    out.extend_from_slice(payload);
+}
+
+/// A header block that leaves the tables alone.
+fn block(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let mut encoder = Encoder::new(0);
+    let mut out = Vec::new();
+    encoder.begin(&mut out);
+    for (name, value) in fields {
+        encoder.field(name, value, Indexing::Without, &mut out);
+    }
+    out
+}
