@@ -10,6 +10,7 @@ pub mod client;
 pub mod server;
 pub mod target;
 pub mod wire;
+pub mod worst;
 
 pub use target::{Met, Side, Target};
 

@@ -680,7 +680,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         name: "200 promises of 4 MB",
         class: "message length",
         expect: Expect::Serves,
-        memory: 256 * KIB,
+        memory: 512 * KIB,
         run: |t| {
             for _ in 0..199 {
                 let id = open(t);

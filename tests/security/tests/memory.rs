@@ -5,6 +5,8 @@
 
 use std::process::ExitCode;
 
+use halfclose::Server;
+use halfclose_security::worst::{self, Term};
 use halfclose_security::{Attack, Side, client, server};
 use peak_alloc::PeakAlloc;
 
@@ -52,8 +54,26 @@ fn all<R: Side>(attacks: &[Attack<R>], failures: &mut Vec<String>) {
     failures.extend(attacks.iter().filter_map(|attack| measure(attack).err()));
 }
 
+/// A term of the formula: the worst connection stays under it, and comes near it.
+fn term(term: &Term) -> Result<(), String> {
+    let before = HEAP.current_usage();
+    HEAP.reset_peak_usage();
+    let target = (term.build)();
+    let (held, peak) = (HEAP.current_usage() - before, HEAP.peak_usage() - before);
+    let bound = (term.bound)(&Server::config());
+    drop(target);
+    println!("{:60} held {held:>10}  peak {peak:>9}  bound {bound:>9}", term.name);
+    if peak > bound {
+        return Err(format!("{}: {peak} octets, over the formula's {bound}", term.name));
+    }
+    if peak * 100 < bound * term.near {
+        return Err(format!("{}: {peak} octets, far from the formula's {bound}", term.name));
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
-    let mut failures = Vec::new();
+    let mut failures: Vec<String> = worst::TERMS.iter().filter_map(|each| term(each).err()).collect();
     all(server::ATTACKS, &mut failures);
     all(client::ATTACKS, &mut failures);
     if failures.is_empty() {
