@@ -183,7 +183,9 @@ impl ClientCaller {
             }
             Event::Readable(_) => {
                 let half = wire.stream_of(k).and_then(|stream| wire.half(Side::Client, stream));
-                let head = half.is_some_and(|half| half.head_taken);
+                // What comes after a call's end is nobody's.
+                let over = ledgers[k].client.cancelled || ledgers[k].deadline.is_some_and(|at| at <= now);
+                let head = half.is_some_and(|half| half.head_taken) && !over;
                 ensure(
                     ledgers[k].response || !head,
                     "events come in the order in which they happened",

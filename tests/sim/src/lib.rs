@@ -24,6 +24,7 @@
 mod check;
 mod client;
 mod content;
+mod duet;
 mod end;
 pub mod exhaust;
 mod ledger;
@@ -34,6 +35,7 @@ mod task;
 pub mod wire;
 mod world;
 
+pub use duet::Duet;
 pub use program::{Answer, Call, Fault, Net, Pace, Program, Send, Side, Tuning};
 pub use wire::Breach;
 pub use world::{Report, config, run};

@@ -3,7 +3,7 @@
 use halfclose_sim::{Program, run};
 
 /// Seeds of the ordinary test run; a campaign goes on from there.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 
 fn check(seed: u64) {
     let program = Program::from_seed(seed);
