@@ -5,6 +5,7 @@ mod context;
 mod handlers;
 mod router;
 mod stream;
+mod unary;
 
 pub use context::{Context, Request};
 pub use router::Router;

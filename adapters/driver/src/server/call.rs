@@ -25,6 +25,11 @@ impl ServerCall {
 
     /// Ends the call with a status, behind what was sent.
     pub(super) fn finish(mut self, status: Status) {
+        self.end(status);
+    }
+
+    /// As [`finish`](Self::finish); nothing more can be done with the call.
+    pub(super) fn end(&mut self, status: Status) {
         self.open = false;
         finish(&self.shared, self.call, status);
     }

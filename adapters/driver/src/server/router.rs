@@ -12,6 +12,7 @@ use super::call::ServerCall;
 use super::context::{Context, Request};
 use super::handlers::HandlerFuture;
 use super::stream::{BidiStreamingServer, ClientStreamingServer, ServerStreamingServer};
+use super::unary::Unary;
 use crate::codec::Codec;
 use crate::method::{Method, Response};
 use crate::shared::Shared;
@@ -108,17 +109,7 @@ impl Router {
     {
         let handler = Arc::new(handler);
         self.add(method.path(), Shape::UNARY, move |call| {
-            let handler = Arc::clone(&handler);
-            Box::pin(async move {
-                let result = match only_request::<Req, C>(&call).await {
-                    Ok(request) => handler(request).await,
-                    Err(status) => Err(status),
-                };
-                match result {
-                    Ok(response) => respond::<Res, C>(call, response).await,
-                    Err(status) => call.finish(status),
-                }
-            })
+            Box::pin(Unary::<F, Fut, Req, Res, C>::new(call, Arc::clone(&handler)))
         })
     }
 
@@ -233,16 +224,4 @@ async fn only_request<Req, C: Codec<Req>>(call: &ServerCall) -> Result<Request<R
     let message = poll_fn(|cx| call.poll_only(cx, &mut first)).await?;
     let compressed = message.compressed;
     Ok(Request { message: C::decode(message.payload)?, compressed, context: Context::new(call) })
-}
-
-/// Sends the one response and the status OK behind it.
-async fn respond<Res, C: Codec<Res>>(mut call: ServerCall, response: Response<Res>) {
-    match C::encode(&response.message) {
-        Ok(mut payload) => {
-            let mut header = Some(response.header);
-            let (trailer, compress) = (&response.trailer, response.compressed);
-            poll_fn(|cx| call.poll_respond(cx, &mut header, trailer, &mut payload, compress)).await;
-        }
-        Err(status) => call.finish(status),
-    }
 }
