@@ -6,10 +6,13 @@
 
 pub mod cpu;
 pub mod flood;
+pub mod idle;
 pub mod load;
 pub mod memory;
 pub mod options;
+pub mod processes;
 pub mod service;
+pub mod table;
 
 #[cfg(feature = "peers")]
 pub mod peers;

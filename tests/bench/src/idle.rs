@@ -1,0 +1,74 @@
+//! Connections and streams that do nothing, to see what a server keeps for them.
+
+use std::io::{Error, Read, Result, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use halfclose::frame::{Flags, FrameHead, HEAD_LEN, Kind, PREFACE, StreamId};
+use halfclose::hpack::{Encoder, Indexing};
+
+use crate::service::STREAMING_CALL;
+
+/// One connection, settled; with so many calls of `StreamingCall` that have sent their headers and nothing more.
+#[derive(Debug)]
+pub struct Idle {
+    socket: TcpStream,
+}
+
+fn frame(out: &mut Vec<u8>, kind: Kind, flags: Flags, stream: u32, payload: &[u8]) {
+    let length = u32::try_from(payload.len()).unwrap_or(0);
+    FrameHead { length, kind, flags, stream: StreamId::new(stream) }.write(out);
+    out.extend_from_slice(payload);
+}
+
+impl Idle {
+    /// Connects, opens the streams, and waits until the server has seen them.
+    ///
+    /// # Errors
+    ///
+    /// What the socket says, or a server that does not answer.
+    pub fn connect(address: SocketAddr, streams: u32) -> Result<Self> {
+        let mut socket = TcpStream::connect(address)?;
+        let mut out = PREFACE.to_vec();
+        frame(&mut out, Kind::Settings, Flags::NONE, 0, &[]);
+        let mut encoder = Encoder::new(4096);
+        for nth in 0..streams {
+            let mut block = Vec::new();
+            encoder.begin(&mut block);
+            for (name, value) in [
+                (":method", "POST"),
+                (":scheme", "http"),
+                (":path", STREAMING_CALL),
+                (":authority", "localhost"),
+                ("te", "trailers"),
+                ("content-type", "application/grpc"),
+            ] {
+                encoder.field(name.as_bytes(), value.as_bytes(), Indexing::Incremental, &mut block);
+            }
+            frame(&mut out, Kind::Headers, Flags::END_HEADERS, 2 * nth + 1, &block);
+        }
+        frame(&mut out, Kind::Settings, Flags::ACK, 0, &[]);
+        // The answer to this comes after everything before it has been read.
+        frame(&mut out, Kind::Ping, Flags::NONE, 0, b"settled?");
+        socket.write_all(&out)?;
+        let mut idle = Self { socket };
+        idle.await_pong()?;
+        Ok(idle)
+    }
+
+    fn await_pong(&mut self) -> Result<()> {
+        loop {
+            let mut head = [0; HEAD_LEN];
+            self.socket.read_exact(&mut head)?;
+            let head = FrameHead::parse(&head);
+            let mut payload = vec![0; head.length as usize];
+            self.socket.read_exact(&mut payload)?;
+            match head.kind {
+                Kind::Ping if head.flags.contains(Flags::ACK) && payload == b"settled?" => return Ok(()),
+                Kind::GoAway | Kind::RstStream => {
+                    return Err(Error::other(format!("the server refuses: {head:?} {payload:?}")));
+                }
+                _ => {}
+            }
+        }
+    }
+}
