@@ -1,0 +1,113 @@
+//! The gRPC interoperability client: runs test cases against a server, and exits 0 when all of them held.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{ArgAction, Parser};
+use halfclose_interop::cli;
+use halfclose_interop::client::{Case, Soak, Target};
+use halfclose_interop::runtime::{Runtime, RuntimeName};
+
+/// The gRPC interoperability client on halfclose. Prints `PASS name` or `FAIL name: why` for each case.
+#[derive(Parser)]
+#[command(name = "interop-client")]
+struct Options {
+    /// The server's host.
+    #[arg(long = "server_host", default_value = "localhost")]
+    server_host: String,
+    /// The server's port.
+    #[arg(long = "server_port")]
+    server_port: u16,
+    /// The `:authority` of requests; host and port by default.
+    #[arg(long = "server_host_override")]
+    server_host_override: Option<String>,
+    /// The case to run, or several with commas between them.
+    #[arg(long = "test_case", value_enum, value_delimiter = ',', default_value = "large_unary")]
+    test_case: Vec<Case>,
+    /// The runtime.
+    #[arg(long, value_enum, default_value_t = RuntimeName::Tokio)]
+    runtime: RuntimeName,
+    /// Only `false`: there is no TLS here.
+    #[arg(long = "use_tls", action = ArgAction::Set, default_value_t = false, default_missing_value = "true", num_args = 0..=1)]
+    use_tls: bool,
+    #[command(flatten)]
+    soak: SoakOptions,
+}
+
+/// The numbers of rpc_soak and channel_soak.
+#[derive(clap::Args)]
+struct SoakOptions {
+    /// Soak: how many calls.
+    #[arg(long = "soak_iterations", default_value_t = 10)]
+    iterations: usize,
+    /// Soak: how many calls may fail.
+    #[arg(long = "soak_max_failures", default_value_t = 0)]
+    max_failures: usize,
+    /// Soak: a call that takes longer has failed.
+    #[arg(long = "soak_per_iteration_max_acceptable_latency_ms", default_value_t = 1000)]
+    max_latency_ms: u64,
+    /// Soak: calls that were not made by then have failed; iterations times latency by default.
+    #[arg(long = "soak_overall_timeout_seconds")]
+    overall_seconds: Option<u64>,
+    /// Soak: from the start of one call to the start of the next, at least.
+    #[arg(long = "soak_min_time_ms_between_rpcs", default_value_t = 0)]
+    min_interval_ms: u64,
+    /// Soak: octets of a request's payload.
+    #[arg(long = "soak_request_size", default_value_t = 271_828)]
+    request_size: usize,
+    /// Soak: octets of a response's payload.
+    #[arg(long = "soak_response_size", default_value_t = 314_159)]
+    response_size: usize,
+}
+
+impl From<SoakOptions> for Soak {
+    fn from(options: SoakOptions) -> Self {
+        let max_latency = Duration::from_millis(options.max_latency_ms);
+        let all = max_latency.saturating_mul(u32::try_from(options.iterations).unwrap_or(u32::MAX));
+        Self {
+            iterations: options.iterations,
+            max_failures: options.max_failures,
+            max_latency,
+            overall: options.overall_seconds.map_or(all, Duration::from_secs),
+            min_interval: Duration::from_millis(options.min_interval_ms),
+            request_size: options.request_size,
+            response_size: options.response_size,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let options: Options = match cli::parse() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    if options.use_tls {
+        return cli::refuse("--use_tls=true: there is no TLS here");
+    }
+    match options.runtime.run(|runtime| run(runtime, options)) {
+        Ok(code) => code,
+        Err(error) => cli::fail(&error),
+    }
+}
+
+async fn run(runtime: Runtime, options: Options) -> ExitCode {
+    let target = Target {
+        host: options.server_host,
+        port: options.server_port,
+        authority: options.server_host_override,
+        runtime,
+        soak: options.soak.into(),
+    };
+    let mut code = ExitCode::SUCCESS;
+    for case in options.test_case {
+        match case.run(&target).await {
+            Ok(()) => println!("PASS {}", case.name()),
+            Err(failure) => {
+                eprintln!("FAIL {}: {failure}", case.name());
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}

@@ -1,0 +1,75 @@
+//! What can go wrong in a case, and the checks that say so.
+
+use std::fmt::Debug;
+use std::io;
+use std::time::Duration;
+
+use halfclose_driver::halfclose::{Cause, Code, ConnectionError, Status};
+use halfclose_driver::{CallError, SendError};
+
+/// Why a case did not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// There is no server.
+    #[error("no connection to {address}: {error}")]
+    Connect {
+        /// Where it was looked for.
+        address: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A call ended with another status than the case describes.
+    #[error("a call ended with {}, message {:?}, cause {cause:?}; {wanted}", status.code, status.message())]
+    Call {
+        /// Its status.
+        status: Status,
+        /// What ended it.
+        cause: Cause,
+        /// What the case describes.
+        wanted: String,
+    },
+    /// A message did not leave.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// Something that the case describes did not hold.
+    #[error("{0}")]
+    Check(String),
+    /// The connection ended otherwise than by our leave.
+    #[error("the connection ended badly: {0}")]
+    Connection(#[from] ConnectionError),
+    /// The connection did not end.
+    #[error("the connection was not over {limit:?} after the last call")]
+    NotClosed {
+        /// How long it was waited for.
+        limit: Duration,
+    },
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::call(error, "want OK".to_owned())
+    }
+}
+
+impl Failure {
+    fn call(error: CallError, wanted: String) -> Self {
+        Self::Call { cause: error.cause().clone(), status: error.into(), wanted }
+    }
+}
+
+pub(super) fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(Failure::Check(otherwise())) }
+}
+
+pub(super) fn equal<T: PartialEq + Debug>(what: &str, got: T, want: T) -> Result<(), Failure> {
+    check(got == want, || format!("{what}: got {got:?}, want {want:?}"))
+}
+
+/// The call must have failed with this code; gives what is known of its end.
+pub(super) fn fails_with<T>(result: Result<T, CallError>, want: Code) -> Result<CallError, Failure> {
+    match result {
+        Err(error) if error.code() == want => Ok(error),
+        Err(error) => Err(Failure::call(error, format!("want {want}"))),
+        Ok(_) => Err(Failure::Check(format!("the call succeeded, want {want}"))),
+    }
+}

@@ -1,0 +1,70 @@
+//! The server that the client was pointed at.
+
+use std::io;
+use std::time::Duration;
+
+use halfclose_driver::halfclose::Config;
+use halfclose_driver::halfclose::grpc::compress::Codecs;
+use halfclose_driver::{CallOptions, Channel};
+
+use super::failure::Failure;
+use super::soak::Soak;
+use crate::runtime::{Connection, Runtime};
+
+/// Every call's, unless its case says otherwise.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long our last frames may take to leave, once nobody needs the connection any more.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The options of a call: the deadline.
+pub(super) fn options() -> CallOptions {
+    CallOptions::new().timeout(DEADLINE)
+}
+
+/// Where the server is, and how to get there.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What requests say as `:authority`; host and port otherwise.
+    pub authority: Option<String>,
+    /// The runtime to connect with.
+    pub runtime: Runtime,
+    /// The numbers of the soak cases.
+    pub soak: Soak,
+}
+
+impl Target {
+    /// Runs `body` on a connection of its own, and sees the connection to its end: the case is not over before the last
+    /// frame is out.
+    pub(super) async fn session<T>(
+        &self,
+        body: impl AsyncFnOnce(&Channel) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let Connection { channel, driven } = self.connect().await?;
+        let result = body(&channel).await;
+        drop(channel);
+        let ended = self.runtime.within(CLOSE_LIMIT, driven).await;
+        let value = result?;
+        ended.ok_or(Failure::NotClosed { limit: CLOSE_LIMIT })??;
+        Ok(value)
+    }
+
+    async fn connect(&self) -> Result<Connection, Failure> {
+        let address = format!("{}:{}", self.host, self.port);
+        let authority = self.authority.clone().unwrap_or_else(|| address.clone());
+        let config = Config { authority: authority.into(), codecs: Codecs::builtin(), ..Config::client() };
+        let connecting = (self.runtime.connect)(self.host.clone(), self.port, config);
+        match self.runtime.within(DEADLINE, connecting).await {
+            Some(Ok(connection)) => Ok(connection),
+            Some(Err(error)) => Err(Failure::Connect { address, error }),
+            None => {
+                let error = io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {DEADLINE:?}"));
+                Err(Failure::Connect { address, error })
+            }
+        }
+    }
+}
