@@ -90,7 +90,7 @@ impl Engine {
             Err(breach) => return Err(Violation::Order(breach)),
         };
         stream.count_content(range.len(), end)?;
-        // Padding is nobody's to read: it is credited as it comes (RFC 9113 §6.9.1).
+        // Padding is nobody's to read: it is owed as it comes (RFC 9113 §6.9.1).
         let padding = head.length.saturating_sub(u32::try_from(range.len()).unwrap_or(u32::MAX));
         match used {
             Use::Drop if is_refused(self.slots.get(slot)) => {
@@ -103,7 +103,7 @@ impl Engine {
             }
             Use::Keep => {
                 if padding > 0 {
-                    self.credit_stream(slot, padding);
+                    self.owe_stream(slot, padding);
                 }
                 self.keep_data(slot, head, trim(payload, range), end)
             }

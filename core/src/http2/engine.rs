@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::flow::MOST_PADDING;
 use super::guard::TokenBucket;
 use super::headers::HeadReader;
 use super::heads::Templates;
@@ -215,7 +216,9 @@ impl Engine {
             send_window: i64::from(DEFAULT_WINDOW),
             recv_window: i64::from(DEFAULT_WINDOW),
             recv_owed: 0,
-            pool_free: limits.window_pool.max(limits.max_receive_message.saturating_add(PREFIX_LEN as u32)),
+            pool_free: limits
+                .window_pool
+                .max(limits.max_receive_message.saturating_add(PREFIX_LEN as u32 + MOST_PADDING)),
             queued_octets: 0,
             waiting_octets: 0,
             peer: PeerSettings {

@@ -12,7 +12,20 @@ use crate::error::Violation;
 use crate::frame::{FrameHead, MAX_WINDOW, StreamId, WindowUpdate};
 use crate::machine::{ClientRecv, ClosedStreamInput, ServerRecv};
 
+/// What the next frame may carry beside octets of its message: all the padding there can be, and its length.
+pub(super) const MOST_PADDING: u32 = 256;
+
+/// What a loan is larger than its message, for senders that pad: their padding then comes back in one update for many
+/// frames.
+const LOAN_MARGIN: u32 = 16 * 1024;
+
 impl Stream {
+    /// The window that lets the message in progress go on to its end, in frames that may be padded. `None` between
+    /// messages.
+    fn window_needed(&self) -> Option<i64> {
+        self.inbound.missing().map(|missing| i64::from(missing) + i64::from(MOST_PADDING))
+    }
+
     /// Whether the peer may still send DATA that anybody wants: only then is credit worth a frame.
     fn receiving(&self) -> bool {
         match &self.side {
@@ -52,16 +65,23 @@ impl Engine {
         // A loan is paid back before new credit is given.
         let repaid = count.min(stream.loan);
         stream.loan -= repaid;
-        stream.recv_owed = stream.recv_owed.saturating_add(count - repaid);
-        let due = stream.recv_owed >= stream.recv_target / 2;
         if repaid > 0 {
             self.pool_free = self.pool_free.saturating_add(repaid);
         }
-        if due {
-            self.update_stream_window(slot);
-        }
+        self.owe_stream(slot, count - repaid);
         if repaid > 0 {
             self.serve_borrowers();
+        }
+    }
+
+    /// As [`credit_stream`](Self::credit_stream), and pays no loan back: for padding, which must not eat up what was
+    /// lent for the rest of a message.
+    #[inline]
+    pub(super) fn owe_stream(&mut self, slot: u32, count: u32) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        stream.recv_owed = stream.recv_owed.saturating_add(count);
+        if stream.recv_owed >= stream.recv_target / 2 {
+            self.update_stream_window(slot);
         }
     }
 
@@ -123,13 +143,18 @@ impl Engine {
     }
 
     /// P-103: a message larger than the window would stall its sender for ever. Once the caller has nothing else to
-    /// take, the rest of it is allowed at once, on loan from the pool; or the stream waits in line for that.
+    /// take, the rest of it is allowed at once: with what the stream is owed, or on loan from the pool; or the stream
+    /// waits in line for that.
     #[inline]
     pub(super) fn consider_loan(&mut self, slot: u32) {
-        let Some(stream) = self.slots.get(slot) else { return };
-        let Some(missing) = stream.inbound.missing() else { return };
-        if i64::from(missing) <= stream.recv_window || stream.inbound.complete() > 0 || !stream.receiving() {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let Some(needed) = stream.window_needed() else { return };
+        if needed <= stream.recv_window || stream.inbound.complete() > 0 || !stream.receiving() {
             return;
+        }
+        if needed <= stream.recv_window.saturating_add(i64::from(stream.recv_owed)) {
+            let owed = std::mem::take(&mut stream.recv_owed);
+            return self.write_stream_credit(slot, owed);
         }
         self.borrowers.push_back(slot);
         self.serve_borrowers();
@@ -150,12 +175,14 @@ impl Engine {
         let Some(stream) = self.slots.get_mut(slot) else { return true };
         let owed = std::mem::take(&mut stream.recv_owed);
         let window = stream.recv_window.saturating_add(i64::from(owed));
-        let missing = i64::from(stream.inbound.missing().unwrap_or(0));
-        let loan = u32::try_from(missing.saturating_sub(window)).unwrap_or(0);
-        if loan > self.pool_free {
+        let needed = stream.window_needed().unwrap_or(0);
+        let least = u32::try_from(needed.saturating_sub(window)).unwrap_or(0);
+        if least > self.pool_free {
             stream.recv_owed = owed;
             return false;
         }
+        let margin = if least > 0 { LOAN_MARGIN } else { 0 };
+        let loan = least.saturating_add(margin).min(self.pool_free);
         stream.loan = stream.loan.saturating_add(loan);
         self.pool_free -= loan;
         self.write_stream_credit(slot, owed.saturating_add(loan));
