@@ -97,19 +97,8 @@ impl Engine {
 
     /// Writes a reply that the peer called for, and counts it until the transport has taken it.
     pub(super) fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.forget_written_replies();
-        self.replies = self.replies.saturating_add(1);
         write(self.outbox.buf());
-        self.replies_end = self.outbox.appended();
-    }
-
-    /// The replies are forgotten when the last of them has been written, whatever stands behind it: with calls that
-    /// always have something to send the outbox may never be empty.
-    #[inline]
-    pub(super) fn forget_written_replies(&mut self) {
-        if self.replies > 0 && self.outbox.written() >= self.replies_end {
-            self.replies = 0;
-        }
+        self.replies.add(self.outbox.appended());
     }
 
     pub(super) fn on_ping(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {

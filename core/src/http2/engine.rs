@@ -15,6 +15,7 @@ use super::heads::Templates;
 use super::ids::{ClosedIds, IdTable};
 use super::list::SlotList;
 use super::outbox::Outbox;
+use super::replies::Replies;
 use super::stream::{Pending, Side, Slots};
 use super::timers::DeadlineHeap;
 use crate::call::types::{CallId, Cause, Event};
@@ -119,10 +120,7 @@ pub(crate) struct Engine {
     pub(super) encoder: Encoder,
     pub(super) templates: Templates,
     pub(super) scratch: Vec<u8>,
-    /// Replies of which at least the last waits for the transport.
-    pub(super) replies: u32,
-    /// Where the last of them ends, in octets ever appended to the outbox.
-    pub(super) replies_end: u64,
+    pub(super) replies: Replies,
 
     // The calls.
     pub(super) slots: Slots,
@@ -197,8 +195,7 @@ impl Engine {
             encoder: Encoder::new(limits.encoder_table as usize),
             templates: Templates::default(),
             scratch: Vec::new(),
-            replies: 0,
-            replies_end: 0,
+            replies: Replies::default(),
             slots: Slots::new(),
             ids: IdTable::default(),
             closed_ids: ClosedIds::default(),

@@ -15,6 +15,7 @@ mod list;
 mod memo;
 pub(crate) mod outbox;
 pub(crate) mod receive;
+mod replies;
 mod scheduler;
 mod send_queue;
 mod send_room;

@@ -196,8 +196,8 @@ impl Engine {
     /// Whether too much waits for the transport to read what would add to it: replies, or any octets. A peer that
     /// keeps to its windows cannot bring the second about, since credit that it has not seen is not spent.
     fn is_backed_up(&mut self) -> bool {
-        self.forget_written_replies();
-        self.replies >= self.config.limits.queued_replies.max(1) || self.outbox.len() >= MOST_OUTPUT
+        let replies = self.replies.waiting(self.outbox.written());
+        replies >= self.config.limits.queued_replies.max(1) || self.outbox.len() >= MOST_OUTPUT
     }
 
     /// A frame without use: read, counted, dropped.

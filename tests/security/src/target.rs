@@ -75,6 +75,8 @@ pub struct Target<R: Role> {
     pub outcomes: Vec<Outcome>,
     /// Why the connection closed.
     pub closed: Option<CloseReason>,
+    /// The last stream of its last GOAWAY.
+    pub last_goaway: Option<u32>,
     goaway: Option<(ErrorCode, String)>,
     backed_up: bool,
     input: BytesMut,
@@ -104,6 +106,7 @@ impl<R: Side> Target<R> {
             most_running: 0,
             outcomes: Vec::new(),
             closed: None,
+            last_goaway: None,
             goaway: None,
             backed_up: false,
             input: BytesMut::new(),
@@ -179,14 +182,20 @@ impl<R: Side> Target<R> {
 
     /// Takes events and output.
     pub fn settle(&mut self) {
+        self.events();
+        if self.reads {
+            self.read();
+            // What has been sent may have ended a call.
+            self.events();
+        }
+    }
+
+    fn events(&mut self) {
         while let Some(event) = self.conn.poll_event() {
             self.note(&event);
             if self.answers {
                 R::on_event(self, &event);
             }
-        }
-        if self.reads {
-            self.read();
         }
     }
 
@@ -227,6 +236,7 @@ impl<R: Side> Target<R> {
         match frame.kind {
             kind::RST_STREAM => *self.resets.entry(word(0)).or_default() += 1,
             kind::GOAWAY => {
+                self.last_goaway = Some(word(0));
                 let debug = String::from_utf8_lossy(&frame.payload[8..]).into_owned();
                 self.goaway = Some((ErrorCode(word(4)), debug));
             }

@@ -1,0 +1,440 @@
+//! Every limit just below, at and just above its value, and its rate in virtual time.
+
+use std::time::Duration;
+
+use halfclose::frame::ErrorCode;
+use halfclose::{
+    Client, CloseReason, Config, ConnectionError, Flood, Misuse, Needed, Request, Role, Server, Shape,
+    Violation,
+};
+use halfclose_security::target::error_of;
+use halfclose_security::wire::{
+    Block, END_HEADERS, END_STREAM, data, frame, headers, kind, message, prefixed, reset, settings, update,
+};
+use halfclose_security::{Met, Side, Target};
+
+type Send = fn(&mut Target<Server>);
+
+fn server(limit: impl FnOnce(&mut Config)) -> Target<Server> {
+    let mut config = Server::config();
+    limit(&mut config);
+    Server::target(config)
+}
+
+fn flood_of<R: Role>(target: &Target<R>) -> Option<Flood> {
+    match &target.closed {
+        Some(CloseReason::Error(ConnectionError::Violation(Violation::Flood { flood, .. }))) => Some(*flood),
+        _ => None,
+    }
+}
+
+fn send(t: &mut Target<Server>, octets: &[u8]) {
+    t.send(octets);
+}
+
+fn open(t: &mut Target<Server>) -> u32 {
+    let id = t.id();
+    t.send(&headers(id, 0, &Block::request().0));
+    id
+}
+
+fn cancelled(t: &mut Target<Server>) {
+    let id = open(t);
+    t.send(&reset(id, ErrorCode::CANCEL));
+}
+
+fn malformed(t: &mut Target<Server>) {
+    let id = t.id();
+    t.send(&headers(id, END_STREAM, &Block::request().field(b"Upper", b"case").0));
+}
+
+/// A class with a token bucket: how it is provoked, and what it is called.
+struct Class {
+    flood: Flood,
+    burst: u32,
+    per_second: u32,
+    once: Send,
+}
+
+const CLASSES: [Class; 5] = [
+    // The first SETTINGS have taken a token.
+    Class { flood: Flood::ControlFrames, burst: 999, per_second: 1000, once: |t| send(t, &settings(&[])) },
+    Class { flood: Flood::Resets, burst: 500, per_second: 50, once: cancelled },
+    Class { flood: Flood::InternalResets, burst: 100, per_second: 10, once: malformed },
+    Class { flood: Flood::DataFrames, burst: 100, per_second: 10, once: |t| send(t, &data(1, 0, b"")) },
+    Class {
+        flood: Flood::Glitches,
+        burst: 10_000,
+        per_second: 1000,
+        once: |t| send(t, &frame(0x77, 0, 0, b"")),
+    },
+];
+
+fn class_target(class: &Class) -> Target<Server> {
+    let mut target = server(|_| {});
+    if class.flood == Flood::DataFrames {
+        open(&mut target);
+    }
+    target
+}
+
+#[test]
+fn a_rate_grants_its_burst_and_no_more() {
+    for class in &CLASSES {
+        let mut target = class_target(class);
+        for n in 0..class.burst {
+            (class.once)(&mut target);
+            assert_eq!(target.met(), Met::Alive, "{:?} {n}", class.flood);
+        }
+        (class.once)(&mut target);
+        let expected = Met::Closed(ErrorCode::ENHANCE_YOUR_CALM, class.flood.to_string());
+        assert_eq!(target.met(), expected);
+        assert_eq!(flood_of(&target), Some(class.flood), "the event says so too");
+    }
+}
+
+#[test]
+fn a_rate_refills_by_the_callers_clock() {
+    for class in &CLASSES {
+        let mut target = class_target(class);
+        (0..class.burst).for_each(|_| (class.once)(&mut target));
+        let period = Duration::from_secs(1) / class.per_second;
+        for n in 0..20 {
+            target.wait(period);
+            (class.once)(&mut target);
+            assert_eq!(target.met(), Met::Alive, "{:?} {n}", class.flood);
+        }
+        target.wait(period - Duration::from_nanos(1));
+        (class.once)(&mut target);
+        assert_eq!(flood_of(&target), Some(class.flood), "a nanosecond early");
+    }
+}
+
+#[test]
+fn small_data_counts_what_completes_no_message() {
+    let mut target = server(|config| config.limits.small_data.burst = 10);
+    let id = open(&mut target);
+    // Each message in two frames: what the prefix takes, the message gives back.
+    for _ in 0..100 {
+        target.send(&data(id, 0, &prefixed(0, 4, b"")));
+        target.send(&data(id, 0, b"abcd"));
+    }
+    assert_eq!(target.met(), Met::Alive);
+    target.send(&data(id, 0, &prefixed(0, 5_000, b"")));
+    for n in 0..9 {
+        target.send(&data(id, 0, &[b'x'; 255]));
+        assert_eq!(target.met(), Met::Alive, "{n}");
+    }
+    target.send(&data(id, 0, &[b'x'; 256]));
+    assert_eq!(target.met(), Met::Alive, "256 octets are not small");
+    target.send(&data(id, 0, &[b'x'; 255]));
+    assert_eq!(flood_of(&target), Some(Flood::DataFrames));
+}
+
+#[test]
+fn pending_resets() {
+    for (count, flood) in [(99, None), (100, None), (101, Some(Flood::PendingResets))] {
+        let mut target = server(|config| config.limits.frames_per_turn = 10_000);
+        let mut octets = Vec::new();
+        for _ in 0..count {
+            let id = target.id();
+            octets.extend(headers(id, 0, &Block::request().0));
+            octets.extend(reset(id, ErrorCode::CANCEL));
+        }
+        target.send(&octets);
+        assert_eq!(flood_of(&target), flood, "{count}");
+        assert_eq!(target.most_running, 0, "nobody heard of them");
+    }
+}
+
+#[test]
+fn streams_at_once() {
+    let mut target = server(|config| config.limits.max_concurrent_streams = 3);
+    target.answers = false;
+    let ids: Vec<u32> = (0..3).map(|_| open(&mut target)).collect();
+    assert_eq!(target.running.len(), 3);
+    let refused = open(&mut target);
+    assert_eq!((target.running.len(), target.resets.get(&ErrorCode::REFUSED_STREAM.0)), (3, Some(&1)));
+    // What belongs to the refused call is dropped, and one that ends makes room.
+    target.send(&data(refused, END_STREAM, &message(b"x")));
+    target.send(&reset(ids[1], ErrorCode::CANCEL));
+    open(&mut target);
+    assert_eq!(target.running.len(), 3);
+    assert_eq!(target.resets.get(&ErrorCode::REFUSED_STREAM.0), Some(&1));
+}
+
+#[test]
+fn frame_size() {
+    for (length, alive) in [(16_383, true), (16_384, true), (16_385, false)] {
+        let mut target = server(|_| {});
+        target.send(&frame(0x77, 0, 0, &vec![0; length]));
+        match target.met() {
+            Met::Alive => assert!(alive),
+            met => {
+                assert_eq!((met, alive), (Met::Closed(ErrorCode::FRAME_SIZE_ERROR, debug(&target)), false));
+            }
+        }
+    }
+}
+
+fn debug<R: Side>(target: &Target<R>) -> String {
+    match target.met() {
+        Met::Closed(_, debug) => debug,
+        _ => String::new(),
+    }
+}
+
+/// A block split over `continuations` frames behind HEADERS.
+fn split_block(target: &mut Target<Server>, block: &[u8], continuations: usize) -> u32 {
+    let id = target.id();
+    let size = block.len().div_ceil(continuations + 1);
+    let mut pieces: Vec<&[u8]> = block.chunks(size.max(1)).collect();
+    pieces.resize(continuations + 1, b"");
+    for (i, piece) in pieces.iter().enumerate() {
+        let end = if i == continuations { END_HEADERS } else { 0 };
+        let first = i == 0;
+        let flags = end | if first { END_STREAM } else { 0 };
+        target.send(&frame(if first { kind::HEADERS } else { kind::CONTINUATION }, flags, id, piece));
+    }
+    id
+}
+
+#[test]
+fn continuations_of_one_block() {
+    for (count, flood) in [(7, None), (8, None), (9, Some(Flood::Continuations))] {
+        let mut target = server(|_| {});
+        let id = split_block(&mut target, &Block::request().0, count);
+        assert_eq!(flood_of(&target), flood, "{count}");
+        assert_eq!(target.end_of(id).is_some(), flood.is_none());
+    }
+}
+
+#[test]
+fn octets_of_one_header_block() {
+    for (size, flood) in [(65_535, None), (65_536, None), (65_537, Some(Flood::HeaderBlock))] {
+        let mut target = server(|config| config.limits.max_header_list = 32 * 1024);
+        let start = Block::request().field(b"x", b"").0.len() + 3;
+        let block = Block::request().field(b"x", &vec![b'x'; size - start]).0;
+        assert_eq!(block.len(), size);
+        split_block(&mut target, &block, 4);
+        assert_eq!(flood_of(&target), flood, "{size}");
+    }
+}
+
+#[test]
+fn octets_of_one_header_list() {
+    let limit = 16_384;
+    // RFC 9113 §6.5.2: name, value and 32 for each field.
+    let fields = [7 + 4, 7 + 4, 5 + 14, 10 + 9, 2 + 8, 12 + 16, 1];
+    let taken: usize = fields.iter().map(|octets| octets + 32).sum();
+    for (size, status) in
+        [(limit - 1, "0"), (limit, "0"), (limit + 1, "8"), (4 * limit, "8"), (4 * limit + 1, "")]
+    {
+        let mut target = server(|config| config.limits.max_header_block = 1 << 20);
+        let block = Block::request().field(b"x", &vec![b'x'; size - taken]).0;
+        let id = split_block(&mut target, &block, 5);
+        let met = target.end_of(id).and_then(|fields| fields.get("grpc-status"));
+        assert_eq!(met.unwrap_or_default(), status, "{size}");
+        assert_eq!(flood_of(&target).is_some(), status.is_empty());
+        if status.is_empty() {
+            assert_eq!(flood_of(&target), Some(Flood::HeaderList));
+        }
+    }
+}
+
+#[test]
+fn entries_of_one_settings_frame() {
+    for (count, flood) in [(31, None), (32, None), (33, Some(Flood::SettingsEntries))] {
+        let mut target = server(|_| {});
+        target.send(&settings(&vec![(0x99, 1); count]));
+        assert_eq!(flood_of(&target), flood, "{count}");
+    }
+}
+
+#[test]
+fn replies_that_wait() {
+    let mut target = Client::target(Client::config());
+    target.reads = false;
+    let taken = target.flood(&frame(kind::PING, 0, 0, b"pingpong"), 63);
+    assert_eq!((taken, target.met()), (63, Met::Alive));
+    // The 64th reply is the last: the next frame waits.
+    assert!(target.send(&frame(kind::PING, 0, 0, b"pingpong")));
+    assert!(!target.send(&frame(kind::PING, 0, 0, b"pingpong")));
+    assert_eq!(target.met(), Met::BackedUp);
+}
+
+#[test]
+fn octets_of_one_message() {
+    for (length, status) in [(999, "0"), (1000, "0"), (1001, "8")] {
+        let mut target = server(|config| config.limits.max_receive_message = 1000);
+        let id = open(&mut target);
+        target.send(&data(id, END_STREAM, &message(&vec![1; length])));
+        let met = target.end_of(id).and_then(|fields| fields.get("grpc-status"));
+        assert_eq!(met, Some(status), "{length}");
+    }
+}
+
+#[test]
+fn octets_of_one_message_after_decompression() {
+    use std::io::Write;
+    for (length, status) in [(999, "0"), (1000, "0"), (1001, "8")] {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(&vec![0; length]).unwrap();
+        let packed = encoder.finish().unwrap();
+        let mut target = server(|config| config.limits.max_receive_message = 1000);
+        let id = target.id();
+        target.send(&headers(id, 0, &Block::request().field(b"grpc-encoding", b"gzip").0));
+        target.send(&data(id, END_STREAM, &prefixed(1, u32::try_from(packed.len()).unwrap(), &packed)));
+        let met = target.end_of(id).and_then(|fields| fields.get("grpc-status"));
+        assert_eq!(met, Some(status), "{length}");
+    }
+}
+
+#[test]
+fn send_buffers() {
+    let mut target = server(|config| {
+        (config.limits.send_buffer, config.limits.connection_send_buffer) = (1_000, 2_500);
+    });
+    (target.answers, target.reads) = (false, false);
+    for _ in 0..4 {
+        open(&mut target);
+    }
+    let calls = target.running.clone();
+    let send = |target: &mut Target<Server>, call: usize, octets: usize| {
+        target.conn.send_message(calls[call], vec![0; octets].into(), false)
+    };
+    // A message counts its prefix and 48 octets more.
+    assert!(matches!(send(&mut target, 0, 999 - 53), Ok(halfclose::Sent::Ready)));
+    assert!(matches!(send(&mut target, 0, 0), Ok(halfclose::Sent::Full)));
+    let refused = Misuse::NotWritable { queued: 999 + 53, limit: 1_000 };
+    assert_eq!(send(&mut target, 0, 0).unwrap_err(), refused);
+    assert!(matches!(send(&mut target, 1, 1_000), Ok(halfclose::Sent::Full)));
+    // 2,105 octets on the connection: one more message, then everybody waits.
+    assert!(matches!(send(&mut target, 2, 394 - 53), Ok(halfclose::Sent::Ready)));
+    assert!(matches!(send(&mut target, 3, 0), Ok(halfclose::Sent::Full)));
+    assert!(matches!(send(&mut target, 2, 0), Err(Misuse::NotWritable { limit: 2_500, .. })));
+}
+
+#[test]
+fn calls_that_wait_for_a_stream() {
+    let mut config = Client::config();
+    config.limits.queued_calls = 5;
+    let mut target = Client::target(config);
+    target.send(&settings(&[(3, 0)]));
+    let start = |target: &mut Target<Client>| {
+        target.conn.start(target.now, Request::new("/sec.Test/Call", Shape::UNARY)).map(drop)
+    };
+    (0..5).for_each(|_| assert_eq!(start(&mut target), Ok(())));
+    assert_eq!(start(&mut target), Err(Misuse::TooManyQueuedCalls { queued: 5, limit: 5 }));
+}
+
+#[test]
+fn work_of_one_turn() {
+    let ping = frame(0x77, 0, 0, b"pingpong");
+    for (frames, needed) in [(63, Needed::More), (64, Needed::More), (65, Needed::Again)] {
+        let mut target = server(|_| {});
+        let mut input = bytes::BytesMut::from(ping.repeat(frames).as_slice());
+        assert_eq!(target.conn.receive(target.now, &mut input), Ok(needed), "{frames}");
+        assert_eq!(input.len(), if needed == Needed::Again { ping.len() } else { 0 });
+    }
+    for (octets, left) in [(65_535_usize, 0), (65_536, 17), (65_537, 17)] {
+        let mut target = server(|_| {});
+        // Five frames with so many octets in all, then one more.
+        let mut rest = octets - 5 * 9;
+        let mut input = bytes::BytesMut::new();
+        for _ in 0..5 {
+            let length = rest.min(16_384);
+            rest -= length;
+            input.extend_from_slice(&frame(0x77, 0, 0, &vec![0; length]));
+        }
+        assert_eq!(input.len(), octets);
+        input.extend_from_slice(&ping);
+        let needed = if left == 0 { Needed::More } else { Needed::Again };
+        assert_eq!(target.conn.receive(target.now, &mut input), Ok(needed), "{octets}");
+        assert_eq!(input.len(), left, "{octets}");
+    }
+}
+
+#[test]
+fn zero_limits_do_not_spin() {
+    let mut target = server(|config| {
+        (config.limits.frames_per_turn, config.limits.octets_per_turn) = (0, 0);
+        config.limits.queued_replies = 0;
+    });
+    assert!(target.serves());
+}
+
+#[test]
+fn timers_just_before_and_at_their_end() {
+    let early = Duration::from_nanos(1);
+    let ten = Duration::from_secs(10);
+    let cases: [(&str, ErrorCode, Send); 3] = [
+        ("preface_timeout", ErrorCode::PROTOCOL_ERROR, |t| *t = Target::silent()),
+        ("settings_timeout", ErrorCode::SETTINGS_TIMEOUT, |t| {
+            *t = Target::silent();
+            t.send(halfclose_security::wire::PREFACE);
+            t.send(&settings(&[]));
+        }),
+        ("header_block_timeout", ErrorCode::PROTOCOL_ERROR, |t| {
+            t.send(&frame(kind::HEADERS, 0, 1, b""));
+        }),
+    ];
+    for (debug, code, start) in cases {
+        let mut target = server(|_| {});
+        start(&mut target);
+        target.wait(ten - early);
+        assert_eq!(target.met(), Met::Alive, "{debug}");
+        target.wait(early);
+        assert_eq!(target.met(), Met::Closed(code, debug.to_owned()));
+        assert!(matches!(error_of(&target), Some(ConnectionError::Violation(Violation::Timeout(_)))));
+    }
+}
+
+#[test]
+fn ping_strikes() {
+    let ping = frame(kind::PING, 0, 0, b"pingpong");
+    let idle = Duration::from_secs(2 * 60 * 60);
+    // At the legal rate, with no call: for ever.
+    let mut target = server(|_| {});
+    for _ in 0..100 {
+        target.send(&ping);
+        target.wait(idle);
+        // The server's own keepalive goes on.
+        target.send(&frame(kind::PING, 1, 0, b"hc-alive"));
+    }
+    assert_eq!(target.met(), Met::Alive);
+    // Sooner: two strikes are forgiven, the third is not.
+    let mut target = server(|_| {});
+    for _ in 0..3 {
+        target.send(&ping);
+        target.wait(Duration::from_secs(5 * 60));
+        assert_eq!(target.met(), Met::Alive);
+    }
+    target.send(&ping);
+    assert_eq!(target.met(), Met::Closed(ErrorCode::ENHANCE_YOUR_CALM, "too_many_pings".to_owned()));
+    // With a call five minutes are enough.
+    let mut target = server(|_| {});
+    open(&mut target);
+    for _ in 0..20 {
+        target.send(&ping);
+        target.wait(Duration::from_secs(5 * 60));
+    }
+    assert_eq!(target.met(), Met::Alive);
+}
+
+#[test]
+fn goaway_never_names_a_higher_stream_than_before() {
+    let mut target = server(|_| {});
+    target.answers = false;
+    open(&mut target);
+    target.conn.shutdown(target.now);
+    target.settle();
+    target.send(&frame(kind::PING, 1, 0, b"hc-drain"));
+    assert_eq!(target.last_goaway, Some(1));
+    // Too late: not looked at, and not promised by the GOAWAY that ends the connection.
+    open(&mut target);
+    assert_eq!(target.running.len(), 1);
+    target.send(&update(0, 0));
+    assert!(matches!(target.met(), Met::Closed(ErrorCode::PROTOCOL_ERROR, _)));
+    assert_eq!(target.last_goaway, Some(1));
+}
