@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod block;
+pub mod case;
 pub mod wire;
 
 mod peer;

@@ -1,0 +1,9 @@
+//! One case for each rule that a peer can break or rely on; `docs/conformance.md` is generated from the same tables.
+
+mod connection;
+mod grpc_client;
+mod grpc_server;
+mod http2;
+mod malformed;
+mod page;
+mod registry;
