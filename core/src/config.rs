@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::frame::{DEFAULT_MAX_FRAME_SIZE, DEFAULT_WINDOW, MAX_MAX_FRAME_SIZE, MAX_WINDOW};
 use crate::grpc::compress::Codecs;
+use crate::grpc::field;
 use crate::grpc::status::Code;
 use crate::grpc::user_agent;
 
@@ -14,6 +16,9 @@ use crate::grpc::user_agent;
 pub struct Seed(pub u64);
 
 /// The settings of one connection.
+///
+/// A value out of its range is taken for the nearest value in it, so that no setting can break the protocol or stop
+/// the connection's work; the ranges stand with the fields. What concerns the other role is ignored.
 ///
 /// ```
 /// use halfclose::Config;
@@ -25,11 +30,12 @@ pub struct Seed(pub u64);
 pub struct Config {
     /// Every limit on what the peer may make this side hold or do.
     pub limits: Limits,
-    /// The receive window of a new stream, in octets: 65,535, the value of RFC 9113 §6.9.2, by default.
+    /// The receive window of a new stream, in octets: 65,535, the value of RFC 9113 §6.9.2, by default; 1 to 2^31-1.
     pub initial_stream_window: u32,
-    /// How far the window of a stream grows while its reader keeps up, in octets: 1 MiB by default.
+    /// How far the window of a stream grows while its reader keeps up, in octets: 1 MiB by default; from the initial
+    /// window to 2^31-1.
     pub max_stream_window: u32,
-    /// The receive window of the connection, in octets: 1 MiB by default. Its credit returns on receipt, so that one
+    /// The receive window of the connection, in octets: 1 MiB by default; 65,535 to 2^31-1. Its credit returns on receipt, so that one
     /// unread stream does not starve the others (P-102).
     pub connection_window: u32,
     /// The status of a call with too few or too many messages (P-70 to P-73).
@@ -40,11 +46,11 @@ pub struct Config {
     pub codecs: Codecs,
     /// Server: whether a request without `te: trailers` is refused (P-6). Lenient by default, as C-core is.
     pub require_te: bool,
-    /// Client: the `:authority` of requests that name none.
+    /// Client: the `:authority` of requests that name none; none is sent where it is empty.
     pub authority: Bytes,
     /// Client: the `:scheme` of requests.
     pub scheme: Scheme,
-    /// Client: the `user-agent` of requests (P-12).
+    /// Client: the `user-agent` of requests (P-12). The default one stands in for one that is no field value.
     pub user_agent: Bytes,
     /// Server: a connection without calls for this long is shut down gracefully (P-100). Never, by default.
     pub max_idle: Option<Duration>,
@@ -84,6 +90,36 @@ impl Config {
     #[must_use]
     pub fn server() -> Self {
         Self::common(Keepalive::server(), Limits::server())
+    }
+}
+
+/// PINGs more often than this would be all that the connection does.
+const LEAST_KEEPALIVE: Duration = Duration::from_millis(1);
+
+impl Config {
+    /// The same settings with every value in its range.
+    pub(crate) fn in_range(mut self, is_client: bool) -> Self {
+        self.initial_stream_window = self.initial_stream_window.clamp(1, MAX_WINDOW);
+        self.max_stream_window = self.max_stream_window.clamp(self.initial_stream_window, MAX_WINDOW);
+        self.connection_window = self.connection_window.clamp(DEFAULT_WINDOW, MAX_WINDOW);
+        self.keepalive.interval = self.keepalive.interval.map(|interval| interval.max(LEAST_KEEPALIVE));
+        if !self.user_agent.is_ascii() || field::check_value(&self.user_agent).is_err() {
+            self.user_agent = Bytes::from_static(user_agent::DEFAULT.as_bytes());
+        }
+        if is_client {
+            (self.max_idle, self.max_age) = (None, None);
+        }
+        let limits = &mut self.limits;
+        limits.max_frame_size = limits.max_frame_size.clamp(DEFAULT_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE);
+        for least_one in [
+            &mut limits.queued_replies,
+            &mut limits.connection_send_buffer,
+            &mut limits.frames_per_turn,
+            &mut limits.octets_per_turn,
+        ] {
+            *least_one = (*least_one).max(1);
+        }
+        self
     }
 }
 
@@ -133,7 +169,9 @@ impl CardinalityPolicy {
 /// The keepalive policy of one side (P-96 to P-99).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Keepalive {
-    /// A PING goes out after this long without a frame from the peer. Client: never by default; server: 2 hours.
+    /// A PING goes out after this long without a frame from the peer, at least a millisecond. Client: never by default,
+    /// and servers that follow gRPC's defaults close connections that ask more often than every 5 minutes; server:
+    /// 2 hours.
     pub interval: Option<Duration>,
     /// The connection is dead when its answer takes longer than this: 20 seconds.
     pub timeout: Duration,
@@ -201,7 +239,7 @@ pub struct Limits {
     pub encoder_table: u32,
     /// Entries of one SETTINGS frame: 32 (CVE-2020-11080).
     pub settings_entries: u32,
-    /// Replies (ACKs, RST_STREAM) that may wait for the transport; then nothing more is read: 64.
+    /// Replies (ACKs, RST_STREAM) that may wait for the transport; then nothing more is read: 64; at least 1.
     pub queued_replies: u32,
     /// Frames that call for a reply: PING and SETTINGS (CVE-2019-9512, CVE-2019-9515): 1,000 and 1,000 a second.
     pub control_frames: Rate,
@@ -231,14 +269,14 @@ pub struct Limits {
     /// (CVE-2019-9517). One message of any size may go over it.
     pub send_buffer: u32,
     /// Octets queued for sending on all calls that have a stream, beyond which their senders wait, and the same on all
-    /// calls that wait for a stream: 1 MiB.
+    /// calls that wait for a stream: 1 MiB; at least 1.
     pub connection_send_buffer: u32,
     /// Client: calls that wait for a stream (P-19): 65,536.
     pub queued_calls: u32,
     /// Frames handled by one [`receive`](crate::Connection::receive): 64, so that a flood on one connection does not
-    /// delay the others.
+    /// delay the others; at least 1.
     pub frames_per_turn: u32,
-    /// Octets handled by one `receive`: 64 KiB; the frame that goes over is finished.
+    /// Octets handled by one `receive`: 64 KiB, at least 1; the frame that goes over is finished.
     pub octets_per_turn: u32,
     /// How long the peer may take for its preface and first SETTINGS: 10 seconds.
     pub preface_timeout: Duration,

@@ -55,6 +55,10 @@ pub const DEFAULT_MAX_FRAME_SIZE: u32 = 16_384;
 /// (RFC 9113 §4.2).
 pub const MAX_MAX_FRAME_SIZE: u32 = (1 << 24) - 1;
 
+/// The flow-control window of a connection and of a stream until it is changed (RFC 9113 §6.9.2): a stream's by
+/// SETTINGS_INITIAL_WINDOW_SIZE, a connection's by WINDOW_UPDATE only.
+pub const DEFAULT_WINDOW: u32 = 65_535;
+
 /// The largest flow-control window, in octets (RFC 9113 §6.9.1).
 pub const MAX_WINDOW: u32 = (1 << 31) - 1;
 

@@ -14,7 +14,7 @@ use crate::error::Misuse;
 use crate::frame::ErrorCode;
 use crate::grpc::compress::{DecompressError, MessageCodec};
 use crate::grpc::encoding::Encoding;
-use crate::grpc::head::{RequestHead, ResponseHead};
+use crate::grpc::head::{RequestHead, ResponseHead, check_authority};
 use crate::grpc::message::{MessageBuffer, RawMessage};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::{Code, Status};
@@ -167,7 +167,7 @@ impl Engine {
         if !is_path(&request.path) {
             return Err(Misuse::InvalidPath);
         }
-        if !request.authority.as_deref().is_none_or(is_visible) {
+        if !request.authority.as_ref().map_or(self.authority_is_valid, |own| check_authority(own).is_ok()) {
             return Err(Misuse::InvalidAuthority);
         }
         let encoding = codec_name(request.encoding);

@@ -19,18 +19,18 @@ use super::replies::Replies;
 use super::stream::{Pending, Side, Slots};
 use super::timers::DeadlineHeap;
 use crate::call::types::{CallId, Cause, Event};
-use crate::config::{Config, Rate, Seed};
+use crate::config::{Config, Limits, Rate, Seed};
 use crate::error::{CloseReason, ConnectionError, Flood, Violation};
-use crate::frame::{DEFAULT_MAX_FRAME_SIZE, PREFACE, Setting, SettingId, WindowUpdate, write_settings};
+use crate::frame::{
+    DEFAULT_MAX_FRAME_SIZE, DEFAULT_WINDOW, PREFACE, Setting, SettingId, WindowUpdate, write_settings,
+};
 use crate::grpc::arena::Arena;
+use crate::grpc::head::check_authority;
 use crate::grpc::message::PREFIX_LEN;
 use crate::grpc::metadata::Metadata;
 use crate::hpack::{DEFAULT_TABLE_SIZE, Decoder, Encoder};
 use crate::machine::{Lifecycle, LifecycleInput, Step, Wire};
 use crate::time::Time;
-
-/// The window of RFC 9113 §6.9.2, in force until SETTINGS change it. The connection's changes by WINDOW_UPDATE only.
-pub(super) const DEFAULT_WINDOW: u32 = 65_535;
 
 /// How many calls a client opens before the server's SETTINGS say how many it takes: few servers allow less.
 const ASSUMED_STREAMS: u32 = 100;
@@ -100,10 +100,20 @@ fn flooded(flood: Flood, rate: Rate) -> Violation {
     Violation::Flood { flood, met: limit.saturating_add(1), limit }
 }
 
+/// RFC 9113 §4.3.1: the peer's encoder uses a table of 4,096 octets until it has our SETTINGS. It may use a larger one as
+/// soon as it has them; a smaller one is in force once it has acknowledged them.
+fn first_decoder(limits: &Limits) -> Decoder {
+    let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
+    decoder.set_max_table_size((limits.decoder_table as usize).max(DEFAULT_TABLE_SIZE));
+    decoder
+}
+
 /// One HTTP/2 connection, client or server.
 pub(crate) struct Engine {
     pub(super) role: RoleKind,
     pub(super) config: Config,
+    /// Whether the `:authority` in `config` may be sent.
+    pub(super) authority_is_valid: bool,
     pub(super) now: Time,
 
     // What arrives.
@@ -179,15 +189,16 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(role: RoleKind, config: Config, seed: Seed, now: Time) -> Self {
+        let config = config.in_range(role == RoleKind::Client);
         let limits = config.limits;
         let mut engine = Self {
             role,
+            authority_is_valid: check_authority(&config.authority).is_ok(),
             now,
             wire: Wire::AwaitSettings,
             preface_met: 0,
             open_block: None,
-            // RFC 9113 §6.5.3: what SETTINGS take away is the peer's until it has acknowledged them.
-            decoder: Decoder::new(DEFAULT_TABLE_SIZE.max(limits.decoder_table as usize)),
+            decoder: first_decoder(&limits),
             heads: HeadReader::new(&limits),
             arena: Arena::new(),
             guards: Guards::new(&config),
@@ -264,9 +275,7 @@ impl Engine {
         if self.role == RoleKind::Client {
             out.extend_from_slice(PREFACE);
         }
-        // Only values that Config documents as legal are set; an illegal one is left out rather than sent.
-        let legal: Vec<Setting> = settings.into_iter().filter(|setting| setting.check().is_ok()).collect();
-        if write_settings(&legal, out).is_ok() {
+        if write_settings(&settings, out).is_ok() {
             self.unacked_settings = 1;
         }
         let more = self.config.connection_window.saturating_sub(DEFAULT_WINDOW);

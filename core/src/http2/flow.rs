@@ -6,10 +6,10 @@
 //! larger than the window (P-103), and for the window of a reader that keeps up. Every loan is large enough for the
 //! rest of its message, so a granted stream can always finish, and the others wait in line: no deadlock.
 
-use super::engine::{DEFAULT_WINDOW, Engine, RoleKind};
+use super::engine::{Engine, RoleKind};
 use super::stream::{Side, Stream};
 use crate::error::Violation;
-use crate::frame::{FrameHead, MAX_WINDOW, StreamId, WindowUpdate};
+use crate::frame::{DEFAULT_WINDOW, FrameHead, MAX_WINDOW, StreamId, WindowUpdate};
 use crate::machine::{ClientRecv, ClosedStreamInput, ServerRecv};
 
 /// What the next frame may carry beside octets of its message: all the padding there can be, and its length.
@@ -45,7 +45,7 @@ impl Engine {
         }
         self.recv_window = window - i64::from(length);
         self.recv_owed = self.recv_owed.saturating_add(length);
-        if self.recv_owed >= self.config.connection_window.max(DEFAULT_WINDOW) / 2 {
+        if self.recv_owed >= self.config.connection_window / 2 {
             self.credit_connection();
         }
         Ok(())

@@ -418,7 +418,8 @@ fn write_own_fields(config: &Config, request: &Request, f: impl FnMut(&[u8], &[u
     let fields = RequestFields {
         scheme: text(config.scheme.as_bytes()),
         path: text(&request.path),
-        authority: Some(text(request.authority.as_ref().unwrap_or(&config.authority))),
+        authority: Some(text(request.authority.as_ref().unwrap_or(&config.authority)))
+            .filter(|authority| !authority.is_empty()),
         content_subtype: None,
         user_agent: text(&config.user_agent),
         timeout: None,

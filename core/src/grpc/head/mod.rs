@@ -19,6 +19,7 @@ mod response_tests;
 mod write_tests;
 
 pub use malformed::MalformedReason;
+pub(crate) use request::check_authority;
 pub use request::{RequestError, RequestHead, RequestHeadBuilder};
 pub use response::{ResponseBlock, ResponseHead, ResponseHeadBuilder, TrailersOnly};
 pub use trailers::{Trailers, TrailersBuilder};

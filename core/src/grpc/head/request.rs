@@ -301,7 +301,7 @@ fn check_path(value: &[u8]) -> Result<(), MalformedReason> {
 }
 
 /// RFC 9113 §8.3.1: no user information. Nothing that would begin another part of a URI either (RFC 3986 §3.2).
-fn check_authority(value: &[u8]) -> Result<(), MalformedReason> {
+pub(crate) fn check_authority(value: &[u8]) -> Result<(), MalformedReason> {
     let allowed =
         |&octet: &u8| octet.is_ascii_graphic() && !matches!(octet, b'@' | b'/' | b'?' | b'#' | b'\\');
     if value.iter().all(allowed) { Ok(()) } else { Err(MalformedReason::InvalidPseudo(":authority")) }
