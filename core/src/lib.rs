@@ -1,4 +1,19 @@
-//! A sans-IO core for gRPC over HTTP/2.
+//! A sans-IO core for gRPC over HTTP/2: a pure function of octets, time and orders.
+//!
+//! [`Connection`] is the whole of it: octets and time go in, octets and events come out, and the four call types are
+//! driven by typed handles ([`ClientHandle`], [`ServerHandle`]) or by [`CallId`]. It opens no socket, reads no clock,
+//! starts no thread and panics on no input. `docs/embedding.md` shows how to drive it; runtimes are bound by the crates
+//! `halfclose-tokio` and `halfclose-smol`.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`call`] | the connection, its calls, and the handles that make illegal orders compile errors |
+//! | [`config`] | every setting and every limit, with its default and the attack that it stops |
+//! | [`error`] | [`Misuse`] is the caller's fault, [`Violation`] the peer's |
+//! | [`machine`] | the state tables: what each frame and each order means in each state |
+//! | [`grpc`] | gRPC's values: status, metadata, timeout, heads, messages, codecs |
+//! | [`frame`], [`hpack`] | HTTP/2's frames and header compression, usable on their own |
+//! | [`time`] | [`Time`], which the caller passes |
 #![forbid(unsafe_code)]
 #![deny(
     clippy::unwrap_used,
@@ -39,3 +54,8 @@ pub use http2::clock::TimerKind;
 pub use http2::outbox::{OwnedTransmit, Transmit};
 pub use http2::receive::Needed;
 pub use time::Time;
+
+/// The code of docs/embedding.md.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+mod embedding {}
