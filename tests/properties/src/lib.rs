@@ -1,7 +1,38 @@
-//! Properties of the core, each a function of bytes.
+//! Properties of the core, each a function of octets.
+//!
+//! The fuzz targets in `fuzz/` are calls of these functions and nothing else; `tests/replay.rs` calls them on the
+//! committed corpora with stable Rust, and `tests/random.rs` on random octets. A property panics where it does not hold.
 #![forbid(unsafe_code)]
 
-/// Frames.
-pub fn frame_decode(data: &[u8]) {
-    let _ = data;
-}
+mod codecs;
+mod connection;
+mod frame;
+mod hpack;
+mod message;
+mod metadata;
+
+pub use codecs::text_codecs;
+pub use connection::{chunking, client_connection, client_dialogue, server_connection, server_dialogue};
+pub use frame::frame_decode;
+pub use hpack::{hpack_decode, hpack_differential, hpack_round_trip};
+pub use message::message_decode;
+pub use metadata::metadata_and_heads;
+
+/// A property and its name, which is that of its fuzz target and of its corpus.
+pub type Property = (&'static str, fn(&[u8]));
+
+/// Every property that has a fuzz target.
+pub const PROPERTIES: &[Property] = &[
+    ("frame_decode", frame_decode),
+    ("hpack_decode", hpack_decode),
+    ("hpack_round_trip", hpack_round_trip),
+    ("hpack_differential", hpack_differential),
+    ("message_decode", message_decode),
+    ("text_codecs", text_codecs),
+    ("metadata_and_heads", metadata_and_heads),
+    ("server_connection", server_connection),
+    ("client_connection", client_connection),
+    ("server_dialogue", server_dialogue),
+    ("client_dialogue", client_dialogue),
+    ("chunking", chunking),
+];

@@ -86,7 +86,9 @@ fn sent(fields: &[(&[u8], &[u8])]) {
 fn received_map(fields: &[(&[u8], &[u8])]) {
     let mut map = HeaderMap::new();
     for (name, value) in fields {
-        if let (Ok(name), Ok(value)) = (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value)) {
+        if let (Ok(name), Ok(value)) =
+            (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value))
+        {
             map.append(name, value);
         }
     }

@@ -32,7 +32,10 @@ pub fn hpack_differential(data: &[u8]) {
             }
             return;
         };
-        assert_eq!(stats.fields, walk.kinds.iter().filter(|kind| !matches!(kind, Kind::SizeUpdate(_))).count());
+        assert_eq!(
+            stats.fields,
+            walk.kinds.iter().filter(|kind| !matches!(kind, Kind::SizeUpdate(_))).count()
+        );
         // Both read no integer of more than five octets in all, though ours says less than 2^32 in six.
         if walk.longest_integer > 4 {
             return;

@@ -95,7 +95,11 @@ impl Pair {
         assert_eq!(fields, said);
         assert_eq!(self.decoder.table_size(), self.encoder.table_size());
         if self.encoder.generation() == self.generation {
-            assert_eq!(collect(&mut self.decoder, &block, &WIDE).0, said, "may be sent again octet for octet");
+            assert_eq!(
+                collect(&mut self.decoder, &block, &WIDE).0,
+                said,
+                "may be sent again octet for octet"
+            );
         }
     }
 }

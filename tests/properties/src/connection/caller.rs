@@ -1,0 +1,182 @@
+//! Callers that do what an octet tells them, so that every path of the API meets every input.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use halfclose::grpc::encoding::Encoding;
+use halfclose::grpc::status::Code;
+use halfclose::{CallId, Client, Config, Event, Metadata, Recv, Request, Server, Shape, Status};
+
+use super::endpoint::Endpoint;
+
+const SHAPES: [Shape; 4] = [Shape::UNARY, Shape::CLIENT_STREAMING, Shape::SERVER_STREAMING, Shape::BIDI];
+
+/// A configuration: the defaults, or small limits that a short input can reach.
+pub(super) fn config(base: Config, profile: u8) -> Config {
+    let mut config = base;
+    if profile & 1 != 0 {
+        let limits = &mut config.limits;
+        limits.max_concurrent_streams = 2;
+        limits.max_header_list = 512;
+        limits.max_header_block = 400;
+        limits.max_continuations = 2;
+        limits.settings_entries = 3;
+        limits.queued_replies = 2;
+        limits.max_receive_message = 300;
+        limits.send_buffer = 100;
+        limits.connection_send_buffer = 250;
+        limits.queued_calls = 2;
+        limits.frames_per_turn = 3;
+        limits.octets_per_turn = 100;
+        limits.window_pool = 400;
+        config.initial_stream_window = 200;
+        config.max_stream_window = 800;
+        config.drain_timeout = Some(Duration::from_secs(3));
+        config.max_idle = Some(Duration::from_secs(5));
+        config.max_age = Some(Duration::from_secs(60));
+    }
+    if profile & 2 != 0 {
+        for rate in [
+            &mut config.limits.control_frames,
+            &mut config.limits.resets,
+            &mut config.limits.internal_resets,
+            &mut config.limits.empty_data,
+            &mut config.limits.small_data,
+            &mut config.limits.glitches,
+        ] {
+            (rate.burst, rate.per_second) = (4, 1);
+        }
+        config.limits.pending_resets = 2;
+        config.keepalive.interval = Some(Duration::from_secs(10));
+        config.require_te = true;
+    }
+    config
+}
+
+/// A payload of a few octets, or of many.
+pub(super) fn payload(seed: u8, many: bool) -> Bytes {
+    let count = if many { 3000 + usize::from(seed) * 300 } else { usize::from(seed) % 40 };
+    (0..count).map(|i| (i % 251) as u8 ^ seed).collect::<Vec<_>>().into()
+}
+
+pub(super) fn shape(octet: u8) -> Shape {
+    SHAPES[usize::from(octet) % 4]
+}
+
+pub(super) fn metadata(octet: u8) -> Metadata {
+    let mut metadata = Metadata::new();
+    for number in 0..octet % 4 {
+        metadata.append("x-number", &number.to_string()).expect("legal");
+        metadata.append_bin("x-octets-bin", &[number; 3]).expect("legal");
+    }
+    metadata
+}
+
+pub(super) fn status(octet: u8) -> Status {
+    let code = Code::from_u32(u32::from(octet % 18));
+    let text = if octet & 0x20 == 0 { String::new() } else { "50 %\n☺".to_owned() };
+    let details = if octet & 0x40 == 0 { Bytes::new() } else { payload(octet, false) };
+    Status::new(code, text).with_details(details)
+}
+
+pub(super) fn request(octet: u8, now: halfclose::Time) -> Request {
+    let mut request = Request::new("/demo.Echo/Call", shape(octet));
+    request.metadata = metadata(octet >> 2);
+    request.deadline = (octet & 0x10 != 0).then(|| now + Duration::from_secs(u64::from(octet % 4)));
+    request.encoding = (octet & 0x20 != 0).then(|| Encoding::ALL[usize::from(octet % 4)]);
+    request
+}
+
+/// A server's handler, the same for every call: what it does is in the octet.
+///
+/// Bits 0 and 1 the shape, 2 to 4 what it does at once, 5 whether it reads, 6 whether it writes large messages.
+pub(super) fn serve(server: &mut Endpoint<Server>, habit: u8) {
+    while let Some(event) = server.event() {
+        match event {
+            Event::Request(id) => answer(server, id, habit),
+            Event::Readable(id) if habit & 0x20 != 0 => echo(server, id, habit),
+            Event::Writable(id) => {
+                server.send(id, payload(habit, false), false);
+            }
+            _ => {}
+        }
+    }
+    server.check();
+}
+
+fn answer(server: &mut Endpoint<Server>, id: CallId, habit: u8) {
+    server.accept(id, shape(habit));
+    match (habit >> 2) & 7 {
+        0 => {}
+        1 => server.finish(id, status(habit), metadata(habit)),
+        2 => server.cancel(id),
+        3 => server.send_headers(id, metadata(habit)),
+        4 => {
+            server.send(id, payload(habit, habit & 0x40 != 0), false);
+            server.finish(id, Status::ok(), metadata(1));
+        }
+        5 => {
+            server.set_encoding(id, Encoding::Gzip);
+            server.send_headers(id, metadata(habit));
+            while server.send(id, payload(habit, habit & 0x40 != 0), true) && habit & 2 != 0 {}
+        }
+        6 => {
+            server.core.shutdown(server.now);
+            server.core.shrink();
+        }
+        _ => server.core.close(server.now, halfclose::frame::ErrorCode::NO_ERROR, "enough"),
+    }
+    if habit & 0x20 != 0 && server.call(id).is_some() && server.core.states(id).is_ok() {
+        echo(server, id, habit);
+    }
+}
+
+/// Sends back what came, and ends with the peer's half-close.
+fn echo(server: &mut Endpoint<Server>, id: CallId, habit: u8) {
+    loop {
+        match server.recv(id) {
+            Recv::Message(message) => {
+                server.send(id, message.payload, message.compressed);
+            }
+            Recv::HalfClosed => return server.finish(id, status(habit), metadata(habit)),
+            Recv::Pending | Recv::End(_) => return,
+        }
+    }
+}
+
+/// A client's caller: starts some calls, then reads what it is told of.
+///
+/// Bits 0 and 1 the shape, 2 and 3 how many calls more than one, 4 a deadline, 5 whether it reads, 6 large messages,
+/// 7 whether it half-closes.
+pub(super) fn ask(client: &mut Endpoint<Client>, habit: u8) {
+    for number in 0..=(habit >> 2) & 3 {
+        let Some(id) = client.start(request(habit ^ number, client.now)) else { return };
+        client.send(id, payload(habit, habit & 0x40 != 0), habit & 1 != 0);
+        if habit & 0x80 != 0 {
+            client.half_close(id);
+        }
+        if habit & 0x20 != 0 {
+            client.recv(id);
+        }
+    }
+}
+
+pub(super) fn listen(client: &mut Endpoint<Client>, habit: u8) {
+    while let Some(event) = client.event() {
+        match event {
+            Event::Readable(id) => while matches!(client.recv(id), Recv::Message(_)) {},
+            Event::Response(id) => {
+                assert!(client.core.response(id).is_some());
+                if habit & 0x60 == 0x60 {
+                    client.cancel(id);
+                }
+            }
+            Event::Writable(id) => {
+                client.send(id, payload(habit, false), false);
+            }
+            Event::GoAway { .. } if habit & 0x60 == 0x40 => ask(client, habit & 3),
+            _ => {}
+        }
+    }
+    client.check();
+}

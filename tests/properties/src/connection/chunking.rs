@@ -1,0 +1,109 @@
+//! How the octets are cut must not matter: neither those that come nor those that go.
+
+use bytes::{Buf, BytesMut};
+use halfclose::{
+    CallId, Client, Config, Connection, ConnectionError, Event, Needed, Recv, Request, Role, Seed, Server,
+    Shape, Time,
+};
+
+use super::caller::config;
+
+const NOW: Time = Time::ZERO;
+
+/// What a connection made of its input.
+#[derive(PartialEq, Debug)]
+struct Transcript {
+    events: Vec<Event>,
+    received: Vec<String>,
+    written: Vec<u8>,
+    error: Option<ConnectionError>,
+}
+
+/// The first three octets are the role and limits, and how both directions are cut; the rest comes from the peer.
+///
+/// Whole, octet by octet and cut as the input says: the same events, the same messages, the same octets.
+pub fn chunking(data: &[u8]) {
+    let Some((&[profile, input, output], wire)) = data.split_first_chunk() else { return };
+    let run = |input: usize, output: usize| {
+        if profile & 0x80 == 0 {
+            transcript::<Server>(config(Config::server(), profile), wire, input, output)
+        } else {
+            transcript::<Client>(config(Config::client(), profile), wire, input, output)
+        }
+    };
+    let whole = run(usize::MAX, usize::MAX);
+    assert_eq!(run(1, 1), whole, "octet by octet");
+    assert_eq!(run(usize::from(input) + 1, usize::from(output) + 1), whole, "cut");
+}
+
+/// The caller's part, which is the same however the octets are cut: nothing until all of them are there.
+trait Caller: Role + Sized {
+    fn begin(core: &mut Connection<Self>) -> Vec<CallId>;
+}
+
+impl Caller for Server {
+    fn begin(_: &mut Connection<Self>) -> Vec<CallId> {
+        Vec::new()
+    }
+}
+
+impl Caller for Client {
+    fn begin(core: &mut Connection<Self>) -> Vec<CallId> {
+        let mut calls = Vec::new();
+        for shape in [Shape::BIDI, Shape::UNARY] {
+            let call = core.start(NOW, Request::new("/demo.Echo/Call", shape)).expect("a legal request");
+            core.send_message(call, vec![7; 5000].into(), false).expect("a legal message");
+            core.half_close(call).expect("the first half-close");
+            calls.push(call);
+        }
+        calls
+    }
+}
+
+fn transcript<R: Caller>(config: Config, wire: &[u8], input: usize, output: usize) -> Transcript {
+    let mut core = Connection::<R>::new(config, Seed(1), NOW);
+    let mut calls = R::begin(&mut core);
+    let mut transcript =
+        Transcript { events: Vec::new(), received: Vec::new(), written: Vec::new(), error: None };
+    flush(&mut core, output, &mut transcript.written);
+    let mut unread = BytesMut::new();
+    for piece in wire.chunks(input) {
+        unread.extend_from_slice(piece);
+        loop {
+            match core.receive(NOW, &mut unread) {
+                Ok(Needed::More | Needed::Closed) => break,
+                Ok(Needed::Again) => {}
+                Ok(Needed::Drain) => flush(&mut core, output, &mut transcript.written),
+                Err(error) => {
+                    transcript.error = Some(error);
+                    break;
+                }
+            }
+        }
+    }
+    while let Some(event) = core.poll_event() {
+        if let Event::Request(call) = &event {
+            calls.push(*call);
+        }
+        transcript.events.push(event);
+    }
+    flush(&mut core, output, &mut transcript.written);
+    for call in calls {
+        while let Ok(received) = core.recv(call) {
+            transcript.received.push(format!("{call:?} {received:?}"));
+            if !matches!(received, Recv::Message(_)) {
+                break;
+            }
+        }
+    }
+    flush(&mut core, output, &mut transcript.written);
+    transcript
+}
+
+fn flush<R: Role>(core: &mut Connection<R>, most: usize, written: &mut Vec<u8>) {
+    while let Some(mut out) = core.poll_transmit(NOW) {
+        let count = out.chunk().len().min(most);
+        written.extend_from_slice(&out.chunk()[..count]);
+        out.advance(count);
+    }
+}

@@ -1,0 +1,106 @@
+//! What a peer's octets allow at most, whatever a core makes of them: an upper bound read from the frames alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use halfclose::frame::{DEFAULT_MAX_FRAME_SIZE, Frame, FrameHead, HEAD_LEN, Kind, PREFACE, SettingId};
+
+/// RFC 9113 §6.9.2.
+const DEFAULT_WINDOW: u64 = 65_535;
+
+/// Reads what is fed to a core.
+pub(super) struct Granted {
+    unread: Vec<u8>,
+    preface_left: usize,
+    /// Octets of DATA that the connection's window allows in all.
+    pub(super) connection: u64,
+    /// The most that one stream's window was set to.
+    initial: u64,
+    streams: BTreeMap<u32, u64>,
+    opened: BTreeSet<u32>,
+    max_frame: u32,
+    /// SETTINGS without ACK that came.
+    pub(super) settings: u64,
+    /// PINGs without ACK that came.
+    pub(super) pings: u64,
+    /// Octets that came.
+    pub(super) total: u64,
+}
+
+impl Granted {
+    pub(super) fn new(from_client: bool) -> Self {
+        Self {
+            unread: Vec::new(),
+            preface_left: if from_client { PREFACE.len() } else { 0 },
+            connection: DEFAULT_WINDOW,
+            initial: DEFAULT_WINDOW,
+            streams: BTreeMap::new(),
+            opened: BTreeSet::new(),
+            max_frame: DEFAULT_MAX_FRAME_SIZE,
+            settings: 0,
+            pings: 0,
+            total: 0,
+        }
+    }
+
+    pub(super) fn max_frame_size(&self) -> u32 {
+        self.max_frame
+    }
+
+    /// Octets of DATA that a stream's window allows in all.
+    pub(super) fn stream(&self, stream: u32) -> u64 {
+        self.initial + self.streams.get(&stream).copied().unwrap_or(0)
+    }
+
+    /// Whether a frame came that names the stream and may open it, or be answered on it.
+    pub(super) fn opened(&self, stream: u32) -> bool {
+        self.opened.contains(&stream)
+    }
+
+    /// Takes the next octets that are fed.
+    pub(super) fn read(&mut self, octets: &[u8]) {
+        self.total += octets.len() as u64;
+        let skipped = self.preface_left.min(octets.len());
+        self.preface_left -= skipped;
+        self.unread.extend_from_slice(&octets[skipped..]);
+        let unread = std::mem::take(&mut self.unread);
+        let mut rest = &unread[..];
+        while let Some((head, after)) = rest.split_first_chunk::<HEAD_LEN>() {
+            let head = FrameHead::parse(head);
+            let Some((payload, next)) = after.split_at_checked(head.length as usize) else { break };
+            if let Ok(frame) = Frame::parse(&head, payload) {
+                self.frame(&frame);
+            }
+            // A frame with a fault may be answered by RST_STREAM on its stream.
+            if head.kind != Kind::GoAway {
+                self.opened.insert(head.stream.get());
+            }
+            rest = next;
+        }
+        self.unread = rest.to_vec();
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) {
+        match frame {
+            Frame::WindowUpdate(update) if update.stream.is_connection() => {
+                self.connection += u64::from(update.increment);
+            }
+            Frame::WindowUpdate(update) => {
+                *self.streams.entry(update.stream.get()).or_default() += u64::from(update.increment);
+            }
+            Frame::Settings(settings) if !settings.is_ack() => {
+                self.settings += 1;
+                for setting in settings.iter() {
+                    match setting.id {
+                        // A window that shrinks and grows again grants no more than its largest value, but for what
+                        // was sent in between: the sum is an upper bound.
+                        SettingId::INITIAL_WINDOW_SIZE => self.initial += u64::from(setting.value),
+                        SettingId::MAX_FRAME_SIZE => self.max_frame = self.max_frame.max(setting.value),
+                        _ => {}
+                    }
+                }
+            }
+            Frame::Ping(ping) if !ping.ack => self.pings += 1,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Whole connections: any octets from the peer, any orders from the caller, any passing of time.
+//!
+//! Every step is checked (`endpoint`): events in a legal order, timers that make progress, halves that move along their
+//! tables, orders answered as the tables say. What the core writes is read by the letter of RFC 9113 (`output`), against
+//! the credit that its input gave it (`credit`).
+
+mod caller;
+mod chunking;
+mod credit;
+mod dialogue;
+mod endpoint;
+mod orders;
+mod output;
+mod script;
+mod tables;
+mod wire;
+
+pub use chunking::chunking;
+pub use dialogue::{client_dialogue, server_dialogue};
+pub use wire::{client_connection, server_connection};

@@ -1,0 +1,143 @@
+//! What a caller orders, each order first put to the state tables: they say whether it is legal, and the core must
+//! say the same. An order that is refused changes nothing.
+
+use bytes::Bytes;
+use halfclose::grpc::encoding::Encoding;
+use halfclose::machine::{ClientSend, ClientSendInput, ServerSend, ServerSendInput, Step};
+use halfclose::{CallId, Client, HalfStates, Metadata, Misuse, Request, Role, Sent, Server, Shape, Status};
+
+use super::endpoint::Endpoint;
+
+/// What the tables say to an order: the misuse, or the state that it leads to.
+fn verdict<S: Copy>(step: Step<S>, state: S) -> Result<S, Misuse> {
+    match step {
+        Step::To(next) => Ok(next),
+        Step::Misuse(misuse) => Err(misuse),
+        Step::Ignore => Ok(state),
+        other => panic!("a caller's order is no peer's breach: {}", matches!(other, Step::Stream(_))),
+    }
+}
+
+impl<R: Role> Endpoint<R> {
+    /// Sends a message; whether it was taken.
+    pub(super) fn send(&mut self, id: CallId, payload: Bytes, compress: bool) -> bool {
+        let before = self.core.states(id).expect("an open call has states");
+        let allowed = match before {
+            HalfStates::Client { send, .. } => verdict(send.step(ClientSendInput::Message), send).map(drop),
+            HalfStates::Server { send, .. } => verdict(send.step(ServerSendInput::Message), send).map(drop),
+        };
+        let writable = self.core.is_writable(id);
+        let sent = self.core.send_message(id, payload, compress);
+        match (sent, allowed) {
+            (Ok(sent), Ok(())) => {
+                assert!(writable, "taken, though it was said not to be writable");
+                if sent == Sent::Full {
+                    self.call(id).expect("open").wants_write = true;
+                }
+            }
+            (Err(Misuse::NotWritable { queued, limit }), Ok(())) => {
+                assert!(!writable && queued >= limit);
+                self.call(id).expect("open").wants_write = true;
+            }
+            (Err(Misuse::SecondMessage), Ok(())) => assert!(!writable),
+            (Err(met), Err(expected)) => assert_eq!(met, expected),
+            (met, expected) => panic!("{met:?} in {before}, the table says {expected:?}"),
+        }
+        if sent.is_err() {
+            assert_eq!(self.core.states(id), Ok(before), "misuse changed the state");
+        }
+        self.check_states();
+        sent.is_ok()
+    }
+
+    /// Cancels a call.
+    pub(super) fn cancel(&mut self, id: CallId) {
+        assert_eq!(self.core.cancel(id), Ok(()), "an open call can be cancelled");
+        self.check_states();
+    }
+}
+
+impl Endpoint<Client> {
+    /// Starts a call, where the connection takes one.
+    pub(super) fn start(&mut self, request: Request) -> Option<CallId> {
+        match self.core.start(self.now, request) {
+            Ok(id) => {
+                self.begin(id);
+                Some(id)
+            }
+            Err(Misuse::Closed) => {
+                assert!(self.core.is_closed());
+                None
+            }
+            Err(Misuse::GoingAway | Misuse::TooManyQueuedCalls { .. } | Misuse::UnsupportedEncoding) => None,
+            Err(misuse) => panic!("a request without fault: {misuse}"),
+        }
+    }
+
+    /// Half-closes.
+    pub(super) fn half_close(&mut self, id: CallId) {
+        let before = self.core.states(id).expect("open");
+        let HalfStates::Client { send, recv } = before else { panic!("a client's call") };
+        let expected = verdict(send.step(ClientSendInput::HalfClose), send);
+        assert_eq!(self.core.half_close(id), expected.map(drop), "in {before}");
+        let send = expected.unwrap_or(send);
+        assert_eq!(self.core.states(id), Ok(HalfStates::Client { send, recv }));
+        if send == ClientSend::Ended {
+            assert_eq!(self.core.half_close(id), Err(Misuse::CallEnded));
+        }
+        self.check_states();
+    }
+
+    /// Forgets a call.
+    pub(super) fn release(&mut self, id: CallId) {
+        self.core.release(id);
+        self.end(id);
+    }
+}
+
+impl Endpoint<Server> {
+    /// Says what the method takes and gives.
+    pub(super) fn accept(&mut self, id: CallId, shape: Shape) {
+        assert_eq!(self.core.accept(id, shape), Ok(()));
+        assert!(self.core.request(id).is_ok(), "an open call has a request");
+    }
+
+    /// Picks the encoding of what is sent.
+    pub(super) fn set_encoding(&mut self, id: CallId, encoding: Encoding) {
+        let HalfStates::Server { send, .. } = self.core.states(id).expect("open") else {
+            panic!("a server's")
+        };
+        let result = self.core.set_encoding(id, Some(encoding));
+        if matches!(send, ServerSend::Body) {
+            assert_eq!(result, Err(Misuse::HeadersTwice));
+        }
+    }
+
+    /// Sends the response headers.
+    pub(super) fn send_headers(&mut self, id: CallId, metadata: Metadata) {
+        self.order(id, ServerSendInput::Headers, |core| core.send_headers(id, metadata));
+    }
+
+    /// Ends a call with its status.
+    pub(super) fn finish(&mut self, id: CallId, status: Status, trailers: Metadata) {
+        self.order(id, ServerSendInput::Status, |core| core.finish(id, status, trailers));
+    }
+
+    fn order(
+        &mut self,
+        id: CallId,
+        input: ServerSendInput,
+        order: impl FnOnce(&mut halfclose::Connection<Server>) -> Result<(), Misuse>,
+    ) {
+        let before = self.core.states(id).expect("open");
+        let HalfStates::Server { send, .. } = before else { panic!("a server's call") };
+        let expected = verdict(send.step(input), send);
+        assert_eq!(order(&mut self.core), expected.map(drop), "{input:?} in {before}");
+        match (expected, self.core.states(id)) {
+            (Ok(next), Ok(HalfStates::Server { send, .. })) => assert_eq!(send, next),
+            (Err(_), after) => assert_eq!(after, Ok(before), "misuse changed the state"),
+            (Ok(next), after) => panic!("{next:?} was due, {after:?} came"),
+        }
+        self.check_states();
+    }
+}
