@@ -217,7 +217,7 @@ impl Engine {
         }
     }
 
-    fn closed_state(&self, id: u32) -> ClosedStream {
+    pub(super) fn closed_state(&self, id: u32) -> ClosedStream {
         use super::ids::HowClosed;
         match self.closed_ids.get(id) {
             Some(HowClosed::Ended) => ClosedStream::Ended,

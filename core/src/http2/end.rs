@@ -13,7 +13,7 @@ use crate::frame::{ErrorCode, RstStream, StreamId};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::{Code, Status};
 use crate::machine::{
-    ClientRecvInput, ClientSendInput, Lifecycle, LifecycleInput, ServerRecv, ServerRecvInput,
+    ClientRecvInput, ClientSendInput, ClosedStream, Lifecycle, LifecycleInput, ServerRecv, ServerRecvInput,
     ServerSendInput, Step,
 };
 
@@ -255,6 +255,10 @@ impl Engine {
         )?;
         let code = violation.code();
         let Some(slot) = self.ids.get(id) else {
+            // RFC 9113 §6.4: an idle stream cannot be reset, so the fault costs the connection (§5.4).
+            if self.closed_state(id) == ClosedStream::Idle {
+                return Err(violation);
+            }
             self.write_reset(id, code);
             self.closed_ids.insert(id, HowClosed::ResetByUs);
             return Ok(());

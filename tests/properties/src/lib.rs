@@ -10,6 +10,7 @@ mod frame;
 mod hpack;
 mod message;
 mod metadata;
+mod pair;
 
 pub use codecs::text_codecs;
 pub use connection::{chunking, client_connection, client_dialogue, server_connection, server_dialogue};
@@ -17,6 +18,7 @@ pub use frame::frame_decode;
 pub use hpack::{hpack_decode, hpack_differential, hpack_round_trip};
 pub use message::message_decode;
 pub use metadata::metadata_and_heads;
+pub use pair::client_server;
 
 /// A property and its name, which is that of its fuzz target and of its corpus.
 pub type Property = (&'static str, fn(&[u8]));
@@ -35,4 +37,5 @@ pub const PROPERTIES: &[Property] = &[
     ("server_dialogue", server_dialogue),
     ("client_dialogue", client_dialogue),
     ("chunking", chunking),
+    ("client_server", client_server),
 ];

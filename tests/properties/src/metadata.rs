@@ -113,7 +113,7 @@ fn heads(fields: &[(&[u8], &[u8])], limit: usize) {
                 assert_eq!(head.service().is_some(), head.method().is_some());
                 assert!(head.path().starts_with('/'), "RFC 9113 §8.3.1: {:?}", head.path());
             }
-            Err(RequestError::Refused { http_status, status }) => {
+            Err(RequestError::Refused { http_status, status, .. }) => {
                 assert!((200..500).contains(&http_status) && !status.is_ok());
             }
             Err(RequestError::Malformed(reason)) => assert!(reason.section().starts_with('8')),

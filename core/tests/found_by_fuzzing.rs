@@ -1,0 +1,118 @@
+//! What the fuzz targets found, each as the shortest exchange that shows it.
+
+use bytes::{Buf, BytesMut};
+use halfclose::frame::{ErrorCode, Flags, Frame, FrameHead, HEAD_LEN, Kind, PREFACE, StreamId};
+use halfclose::hpack::{Encoder, Indexing};
+use halfclose::{
+    Client, Config, Connection, Event, Misuse, Needed, Request, Role, Seed, Server, Shape, Time,
+};
+
+const NOW: Time = Time::ZERO;
+
+fn frame(kind: Kind, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap();
+    let mut wire = Vec::new();
+    FrameHead { length, kind, flags: Flags(flags), stream: StreamId::new(stream) }.write(&mut wire);
+    wire.extend_from_slice(payload);
+    wire
+}
+
+/// The head of a call, with fields of the test's own behind it.
+fn request(flags: u8, stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
+    let head = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/demo.Echo/Call"),
+        ("te", "trailers"),
+        ("content-type", "application/grpc"),
+    ];
+    let mut block = Vec::new();
+    let mut encoder = Encoder::new(4096);
+    encoder.begin(&mut block);
+    for (name, value) in head.iter().chain(more) {
+        encoder.field(name.as_bytes(), value.as_bytes(), Indexing::Without, &mut block);
+    }
+    frame(Kind::Headers, flags | Flags::END_HEADERS.0, stream, &block)
+}
+
+fn server() -> Connection<Server> {
+    let mut server = Connection::new(Config::server(), Seed(1), NOW);
+    feed(&mut server, PREFACE);
+    feed(&mut server, &frame(Kind::Settings, 0, 0, &[]));
+    feed(&mut server, &frame(Kind::Settings, Flags::ACK.0, 0, &[]));
+    written(&mut server);
+    while server.poll_event().is_some() {}
+    server
+}
+
+fn client() -> Connection<Client> {
+    let mut client = Connection::new(Config::client(), Seed(1), NOW);
+    feed(&mut client, &frame(Kind::Settings, 0, 0, &[]));
+    written(&mut client);
+    while client.poll_event().is_some() {}
+    client
+}
+
+fn feed<R: Role>(core: &mut Connection<R>, octets: &[u8]) {
+    let mut input = BytesMut::from(octets);
+    while let Ok(Needed::Again | Needed::Drain) = core.receive(NOW, &mut input) {}
+}
+
+/// The frames that a core writes: kind, stream and error code, if the kind has one.
+fn written<R: Role>(core: &mut Connection<R>) -> Vec<(Kind, u32, Option<ErrorCode>)> {
+    let mut wire = Vec::new();
+    while let Some(mut out) = core.poll_transmit(NOW) {
+        let count = out.chunk().len();
+        wire.extend_from_slice(out.chunk());
+        out.advance(count);
+    }
+    let mut rest = wire.strip_prefix(PREFACE).unwrap_or(&wire);
+    let mut frames = Vec::new();
+    while let Some((head, after)) = rest.split_first_chunk::<HEAD_LEN>() {
+        let head = FrameHead::parse(head);
+        let (payload, next) = after.split_at(head.length as usize);
+        let code = match Frame::parse(&head, payload).unwrap() {
+            Frame::RstStream(reset) => Some(reset.code),
+            Frame::GoAway(goaway) => Some(goaway.code),
+            _ => None,
+        };
+        frames.push((head.kind, head.stream.get(), code));
+        rest = next;
+    }
+    frames
+}
+
+/// `Event::Ended`: "its id is invalid from here on", also while the library's own answer waits to be written.
+#[test]
+fn an_ended_calls_id_is_stale_before_its_answer_is_written() {
+    let mut server = server();
+    feed(&mut server, &request(0, 1, &[]));
+    let Some(Event::Request(call)) = server.poll_event() else { panic!("no request") };
+    // P-50: a flag that is neither 0 nor 1; the library answers with INTERNAL.
+    feed(&mut server, &frame(Kind::Data, 0, 1, &[2, 0, 0, 0, 0]));
+    assert!(matches!(server.poll_event(), Some(Event::Ended(ended, _)) if ended == call));
+    assert_eq!(server.states(call), Err(Misuse::UnknownCall));
+    assert_eq!(server.cancel(call), Err(Misuse::UnknownCall));
+    let frames = written(&mut server);
+    assert_eq!(frames[0], (Kind::Headers, 1, None), "the answer goes out all the same: {frames:?}");
+    assert!(server.is_idle());
+}
+
+/// RFC 9113 §6.4: RST_STREAM must not be sent for an idle stream. The fault costs the connection instead (§5.4).
+#[test]
+fn a_fault_on_an_idle_stream_is_not_answered_by_rst_stream() {
+    // RFC 9113 §6.3: a PRIORITY of another length than 5. §6.9: an increment of 0.
+    let faults = [
+        (Kind::Priority, &[0_u8; 4][..], ErrorCode::FRAME_SIZE_ERROR),
+        (Kind::WindowUpdate, &[0; 4], ErrorCode::PROTOCOL_ERROR),
+    ];
+    for (kind, payload, code) in faults {
+        let mut server = server();
+        feed(&mut server, &frame(kind, 0, 7, payload));
+        assert_eq!(written(&mut server), [(Kind::GoAway, 0, Some(code))], "{kind}");
+        let mut client = client();
+        feed(&mut client, &frame(kind, 0, 7, payload));
+        assert_eq!(written(&mut client), [(Kind::GoAway, 0, Some(code))], "{kind}");
+        assert_eq!(client.start(NOW, Request::new("/a/b", Shape::UNARY)), Err(Misuse::Closed));
+    }
+}
