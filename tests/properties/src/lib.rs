@@ -11,6 +11,7 @@ mod hpack;
 mod message;
 mod metadata;
 mod pair;
+pub mod seeds;
 
 pub use codecs::text_codecs;
 pub use connection::{chunking, client_connection, client_dialogue, server_connection, server_dialogue};

@@ -124,6 +124,9 @@ fn reference(content: &[u8], limit: u32) -> Expected<'_> {
         rest = next;
     }
     expected.rest = rest.len();
+    if (1..PREFIX_LEN).contains(&rest.len()) {
+        expected.missing = u32::try_from(PREFIX_LEN - rest.len()).ok();
+    }
     expected
 }
 

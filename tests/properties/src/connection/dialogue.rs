@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use halfclose::frame::ErrorCode;
 use halfclose::grpc::encoding::Encoding;
 use halfclose::{Client, Config, Event, Role, Server};
 
@@ -73,7 +74,8 @@ impl<R: Role> Dialogue<R> {
             0x2c => end.core.shrink(),
             0x2d => end.core.shutdown(end.now),
             0x2e => {
-                end.core.close(end.now, halfclose::frame::ErrorCode(u32::from(octets::<1>(step).0[0])), "end")
+                let ([code], _) = octets(step);
+                end.core.close(end.now, ErrorCode(u32::from(code)), "end");
             }
             0x2f => end.core.receive_eof(end.now),
             _ => return false,
