@@ -11,6 +11,9 @@ use halfclose::Shape;
 /// Octets that a seed is stretched to: enough for the largest program.
 const SEED_OCTETS: usize = 4096;
 
+/// Pairs of metadata whose block is longer than the smallest SETTINGS_MAX_FRAME_SIZE.
+const MANY: u8 = 38;
+
 /// Which end of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Side {
@@ -205,6 +208,14 @@ pub struct Program {
     pub calls: Vec<Call>,
     /// A graceful shutdown by this side.
     pub shutdown: Option<(Side, Duration)>,
+    /// `close` by this side.
+    pub close: Option<(Side, Duration)>,
+    /// `Config::max_age` of the server.
+    pub max_age: Option<Duration>,
+    /// `Config::drain_timeout` of both.
+    pub drain_timeout: Option<Duration>,
+    /// Whether both cores are told to give back memory whenever nothing moves.
+    pub shrink: bool,
     /// Whether illegal orders are tried between the legal ones.
     pub misuse: bool,
 }
@@ -227,7 +238,8 @@ impl Program {
     /// Whether nothing but the callers' own orders can end a call early.
     #[must_use]
     pub fn is_fair(&self) -> bool {
-        self.net.fault == Fault::None && self.shutdown.is_none()
+        let orders = [self.shutdown, self.close].iter().any(Option::is_some);
+        self.net.fault == Fault::None && !orders && self.max_age.is_none()
     }
 }
 
@@ -268,9 +280,28 @@ impl Reader<'_> {
         let misuse = self.chance(30);
         let most = self.one_of(&[1, 3, 8, 20]);
         let count = self.range(1, most);
-        let calls: Vec<Call> = (0..count).map(|_| self.call()).collect();
+        let mut calls: Vec<Call> = (0..count).map(|_| self.call()).collect();
         net.keep_up(calls.iter().flat_map(|it| it.requests.iter().chain(&it.answer.responses)));
-        Program { seed, tuning, net, calls, shutdown, misuse }
+        let close = self.chance(4).then(|| (self.side(), self.micros(500_000)));
+        let max_age = self.maybe(8, 400_000);
+        let drain_timeout = self.maybe(8, 300_000);
+        let shrink = self.chance(15);
+        if self.chance(15) {
+            self.grow_metadata(&mut calls);
+        }
+        Program { seed, tuning, net, calls, shutdown, close, max_age, drain_timeout, shrink, misuse }
+    }
+
+    /// More metadata than one frame holds: CONTINUATION follows.
+    fn grow_metadata(&mut self, calls: &mut [Call]) {
+        for call in calls {
+            match self.range(0, 5) {
+                0 => call.metadata = MANY,
+                1 => call.answer.trailers = MANY,
+                2 => call.answer.headers = Some(MANY),
+                _ => {}
+            }
+        }
     }
 
     fn tuning(&mut self) -> Tuning {

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use halfclose::frame::ErrorCode;
 use halfclose::{
     Client, CloseReason, Config, Connection, ConnectionError, Event, Role, Seed, Server, Time, TimerKind,
 };
@@ -55,7 +56,8 @@ pub fn run(program: &Program) -> Result<Report, Breach> {
 
 /// The configuration of one end.
 #[must_use]
-pub fn config(side: Side, tuning: &Tuning) -> Config {
+pub fn config(side: Side, program: &Program) -> Config {
+    let tuning = &program.tuning[side.index()];
     let mut config = match side {
         Side::Client => Config::client(),
         Side::Server => Config::server(),
@@ -71,6 +73,10 @@ pub fn config(side: Side, tuning: &Tuning) -> Config {
     config.limits.max_frame_size = tuning.max_frame;
     config.limits.decoder_table = tuning.table;
     config.limits.encoder_table = tuning.table;
+    // Room for blocks of several frames.
+    config.limits.max_header_list = 1 << 16;
+    config.drain_timeout = program.drain_timeout;
+    config.max_age = program.max_age;
     config.limits.frames_per_turn = tuning.frames_per_turn;
     config.limits.queued_replies = tuning.queued_replies;
     if let Some(interval) = tuning.keepalive {
@@ -100,6 +106,7 @@ struct World<'a> {
     events: Events,
     /// Orders to the connection that are still to come.
     shutdown: Option<(Side, Time)>,
+    close: Option<(Side, Time)>,
     fault: Fault,
     turns: u64,
     last_progress: Time,
@@ -109,7 +116,7 @@ impl<'a> World<'a> {
     fn new(program: &'a Program) -> Self {
         let now = Time::ZERO;
         let seed = program.seed;
-        let [client, server] = Side::BOTH.map(|side| config(side, &program.tuning[side.index()]));
+        let [client, server] = Side::BOTH.map(|side| config(side, program));
         let split = program.net.resplit;
         Self {
             program,
@@ -123,6 +130,7 @@ impl<'a> World<'a> {
             ledgers: program.calls.iter().map(|_| Ledger::default()).collect(),
             events: Events::default(),
             shutdown: program.shutdown.map(|(side, at)| (side, Time::ZERO + at)),
+            close: program.close.map(|(side, at)| (side, Time::ZERO + at)),
             fault: program.net.fault,
             turns: 0,
             last_progress: now,
@@ -157,6 +165,7 @@ impl<'a> World<'a> {
             && self.server_caller.open().next().is_none()
             && self.links.iter().all(|link| link.next_arrival().is_none())
             && self.shutdown.is_none()
+            && self.close.is_none()
             && self.fault_time().is_none()
     }
 
@@ -170,7 +179,7 @@ impl<'a> World<'a> {
     fn next_time(&self) -> Option<Time> {
         let timers = [self.client.core.poll_timeout(), self.server.core.poll_timeout()];
         let callers = [self.client_caller.wake(self.program), self.server_caller.wake()];
-        let orders = [self.shutdown.map(|(_, at)| at), self.fault_time()];
+        let orders = [self.shutdown.map(|(_, at)| at), self.close.map(|(_, at)| at), self.fault_time()];
         let links = self.links.iter().filter_map(Link::next_arrival);
         timers
             .iter()
@@ -203,6 +212,17 @@ impl<'a> World<'a> {
             match side {
                 Side::Client => self.client.core.shutdown(now),
                 Side::Server => self.server.core.shutdown(now),
+            }
+        }
+        if let Some((side, at)) = self.close
+            && at <= now
+        {
+            self.close = None;
+            self.events.broken = true;
+            let code = ErrorCode::NO_ERROR;
+            match side {
+                Side::Client => self.client.core.close(now, code, "the caller closes"),
+                Side::Server => self.server.core.close(now, code, "the caller closes"),
             }
         }
         Ok(())
@@ -248,6 +268,10 @@ impl<'a> World<'a> {
                 self.last_progress = now;
             }
             if !told && !moved {
+                if self.program.shrink {
+                    self.client.core.shrink();
+                    self.server.core.shrink();
+                }
                 return Ok(());
             }
         }

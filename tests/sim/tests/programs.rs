@@ -1,5 +1,7 @@
 //! Random programs from fixed seeds.
 
+use std::time::Duration;
+
 use halfclose_sim::{Program, run};
 
 /// Seeds of the ordinary test run; a campaign goes on from there.
@@ -29,5 +31,24 @@ fn the_same_seed_gives_the_same_octets() {
     for seed in 0..SEEDS / 10 {
         let program = Program::from_seed(seed);
         assert_eq!(run(&program), run(&program), "seed {seed}");
+    }
+}
+
+/// Any split of what arrives and of what is taken gives the same octets and the same events.
+#[test]
+fn chunking_does_not_matter() {
+    for seed in 0..SEEDS / 2 {
+        let mut program = Program::from_seed(seed);
+        // Pieces must not change when octets arrive.
+        program.net.jitter = Duration::ZERO;
+        program.net.bandwidth = 0;
+        program.net.capacity = 1 << 30;
+        let played = [(false, 0), (true, 0), (false, 100), (true, 1_000)].map(|(resplit, piece)| {
+            program.net.resplit = resplit;
+            program.net.piece = piece;
+            run(&program).map(|report| (report.digest, report.messages, report.completed))
+        });
+        assert!(played[0].is_ok(), "seed {seed}: {played:?}");
+        assert!(played.iter().all(|it| *it == played[0]), "seed {seed}: {played:?}");
     }
 }

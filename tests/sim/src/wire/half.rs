@@ -125,6 +125,10 @@ impl Wire {
     pub(super) fn check_stream_order(&self, from: Side, head: &FrameHead) -> Result<(), Breach> {
         let end = &self.ends[from.index()];
         let id = head.stream.get();
+        // The rest of a block that HEADERS began.
+        if head.kind == Kind::Continuation {
+            return Ok(());
+        }
         let Some(half) = end.halves.get(&id) else {
             return ensure(
                 from == Side::Client && head.kind == Kind::Headers,

@@ -49,6 +49,8 @@ struct End {
     decoder: Option<hpack::Decoder<'static>>,
     /// The block that CONTINUATION frames add to, its stream and whether it ends that.
     open_block: Option<(u32, bool, Vec<u8>)>,
+    /// The HEADERS whose block is not complete had END_STREAM.
+    ends_with_block: bool,
     halves: BTreeMap<u32, Half>,
     credit: Credit,
     /// What the peer's SETTINGS, as far as taken, allow.
@@ -303,8 +305,17 @@ impl Wire {
         }
         let end = &mut self.ends[by.index()];
         let looks = end.looks;
-        let ends = matches!(head.kind, Kind::Data | Kind::Headers) && head.flags.contains(Flags::END_STREAM);
-        if head.kind == Kind::Headers
+        // The end of a block of several frames is known with its last one.
+        let mut ends =
+            matches!(head.kind, Kind::Data | Kind::Headers) && head.flags.contains(Flags::END_STREAM);
+        if head.kind == Kind::Headers && !head.flags.contains(Flags::END_HEADERS) {
+            end.ends_with_block = std::mem::take(&mut ends);
+        } else if head.kind == Kind::Continuation && head.flags.contains(Flags::END_HEADERS) {
+            ends = std::mem::take(&mut end.ends_with_block);
+        }
+        let ends_block = matches!(head.kind, Kind::Headers | Kind::Continuation);
+        if ends_block
+            && head.flags.contains(Flags::END_HEADERS)
             && !ends
             && let Some(half) = end.halves.get_mut(&id)
         {
