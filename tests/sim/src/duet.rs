@@ -42,6 +42,11 @@ impl Duet {
         }
     }
 
+    /// What the client has to say leaves it, and does not arrive yet.
+    pub fn depart(&mut self) {
+        collect(&mut self.client, &mut self.on_way[0], self.now);
+    }
+
     /// Goes to `until`, firing timers on the way and delivering what they send.
     pub fn wait_until(&mut self, until: Time) {
         loop {
@@ -99,6 +104,14 @@ fn carry<A: Role, B: Role>(
     on_way: &mut BytesMut,
     now: Time,
 ) -> bool {
+    collect(from, on_way, now);
+    let before = on_way.len();
+    // What a turn leaves is read in the next one.
+    let _ = to.receive(now, on_way);
+    before != on_way.len()
+}
+
+fn collect<A: Role>(from: &mut Connection<A>, on_way: &mut BytesMut, now: Time) {
     while let Some(mut transmit) = from.poll_transmit(now) {
         while transmit.has_remaining() {
             let chunk = transmit.chunk();
@@ -107,8 +120,4 @@ fn carry<A: Role, B: Role>(
             transmit.advance(taken);
         }
     }
-    let before = on_way.len();
-    // What a turn leaves is read in the next one.
-    let _ = to.receive(now, on_way);
-    before != on_way.len()
 }

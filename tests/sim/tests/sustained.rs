@@ -99,7 +99,7 @@ fn bursts_of_calls_cancelled_at_once_are_taken() {
             let call = duet.start(Shape::UNARY);
             // The request leaves, the server's caller does not come to hear of it.
             duet.client.send_message(call, Bytes::from_static(b"hi"), false).expect("the call is open");
-            let _ = duet.client.wants_transmit();
+            duet.depart();
             duet.client.cancel(call).expect("the call is open");
             assert!(matches!(duet.client.recv(call), Ok(Recv::End(_))));
         }
