@@ -4,6 +4,7 @@
 //! them and keeps the last full table.
 #![forbid(unsafe_code)]
 
+pub mod blocks;
 pub mod cpu;
 pub mod flood;
 pub mod idle;
