@@ -62,6 +62,9 @@ impl Engine {
     /// P-19: a stream is free, or more are allowed: the calls that wait for one are put in line, as many as there are
     /// streams that no call in line will take.
     pub(super) fn start_waiting(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
         let in_line = self.queued_calls.saturating_sub(self.waiting.len());
         let taken = self.open_streams.saturating_add(in_line);
         let free = self.peer.max_concurrent_streams.saturating_sub(taken);

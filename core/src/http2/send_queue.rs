@@ -36,6 +36,8 @@ pub(crate) struct SendQueue {
     /// Octets of `front` that are already gone.
     offset: usize,
     octets: usize,
+    /// `front` and `rest` together.
+    items: usize,
 }
 
 /// What a message counts for in the send buffers besides its octets: its place in the queue. Without it a buffer of
@@ -51,9 +53,8 @@ impl SendQueue {
 
     /// What it counts for in the send buffers.
     #[inline]
-    pub(crate) fn weight(&self) -> usize {
-        let behind = self.rest.as_ref().map_or(0, |rest| rest.len());
-        self.octets + (behind + usize::from(self.front.is_some())) * ITEM_OVERHEAD
+    pub(crate) const fn weight(&self) -> usize {
+        self.octets + self.items * ITEM_OVERHEAD
     }
 
     #[inline]
@@ -70,6 +71,7 @@ impl SendQueue {
     #[inline]
     fn push(&mut self, item: Item) {
         self.octets += item.len();
+        self.items += 1;
         if self.front.is_none() {
             self.front = Some(item);
         } else {
@@ -78,16 +80,23 @@ impl SendQueue {
     }
 
     /// Moves the next `count` octets into `out`: small ones copied, large ones by reference.
-    pub(crate) fn take(&mut self, mut count: usize, out: &mut Outbox) {
-        count = count.min(self.octets);
+    #[inline]
+    pub(crate) fn take(&mut self, count: usize, out: &mut Outbox) {
+        let count = count.min(self.octets);
         self.octets -= count;
-        if self.octets == 0 && self.offset == 0 && self.rest.as_ref().is_none_or(|rest| rest.is_empty()) {
+        if self.octets == 0 && self.offset == 0 && self.items == 1 {
             // All of one message, which a small call's only message is: it moves, and is not shared.
+            self.items = 0;
             if let Some(item) = self.front.take() {
                 write_whole(item, out);
             }
             return;
         }
+        self.take_pieces(count, out);
+    }
+
+    #[inline(never)]
+    fn take_pieces(&mut self, mut count: usize, out: &mut Outbox) {
         while count > 0 {
             let Some(item) = &self.front else { return };
             let left = item.len() - self.offset;
@@ -95,6 +104,7 @@ impl SendQueue {
             write(item, self.offset, n, out);
             count -= n;
             if n == left {
+                self.items -= 1;
                 self.front = self.rest.as_mut().and_then(|rest| rest.pop_front());
                 self.offset = 0;
             } else {
@@ -104,16 +114,17 @@ impl SendQueue {
     }
 
     /// Drops everything and tells what it counted for.
+    #[inline]
     pub(crate) fn clear(&mut self) -> usize {
         let weight = self.weight();
-        self.front = None;
-        self.rest = None;
-        self.offset = 0;
-        self.octets = 0;
+        if self.items > 0 {
+            *self = Self::default();
+        }
         weight
     }
 }
 
+#[inline]
 fn write_whole(item: Item, out: &mut Outbox) {
     if let Some(prefix) = item.prefix {
         out.buf().extend_from_slice(&prefix.to_bytes());

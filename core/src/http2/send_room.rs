@@ -70,6 +70,14 @@ impl Engine {
 
     #[inline]
     pub(super) fn relieve_congestion(&mut self) {
+        if self.congested.is_empty() && self.congested_waiting.is_empty() {
+            return;
+        }
+        self.relieve_lines();
+    }
+
+    #[inline(never)]
+    fn relieve_lines(&mut self) {
         let half = self.config.limits.connection_send_buffer as usize / 2;
         if !self.congested.is_empty() && self.queued_octets <= half {
             for _ in 0..self.congested.len() {

@@ -386,8 +386,12 @@ impl MessageBuffer {
     }
 
     /// Drops everything, an error included.
+    #[inline]
     pub fn clear(&mut self) {
-        *self = Self::new();
+        if self.buffered > 0 || self.front.is_some() || self.partial.is_some() || self.backlog.is_some() {
+            *self = Self::new();
+        }
+        self.failed = None;
     }
 }
 
