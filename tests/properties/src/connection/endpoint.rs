@@ -13,10 +13,10 @@ use super::tables::{self, Halves};
 /// A call that the caller knows of and that is not over.
 pub(super) struct Call {
     pub(super) id: CallId,
-    /// `recv` said Pending, and no Readable came since.
-    pub(super) wants_read: bool,
-    /// `send_message` said Full, and no Writable came since.
-    pub(super) wants_write: bool,
+    /// How often `recv` said Pending, less the Readables that came: one may stand for several.
+    pub(super) wants_read: u32,
+    /// How often `send_message` found no more room, less the Writables that came: one may stand for several.
+    pub(super) wants_write: u32,
     /// Response headers were told of.
     pub(super) responded: bool,
     halves: Halves,
@@ -135,11 +135,11 @@ impl<R: Role> Endpoint<R> {
             }
             Event::Readable(id) => {
                 let call = self.call(*id).expect("readable, and not open");
-                assert!(std::mem::take(&mut call.wants_read), "readable, and nobody asked");
+                call.wants_read = call.wants_read.checked_sub(1).expect("readable, and nobody asked");
             }
             Event::Writable(id) => {
                 let call = self.call(*id).expect("writable, and not open");
-                assert!(std::mem::take(&mut call.wants_write), "writable, and nobody asked");
+                call.wants_write = call.wants_write.checked_sub(1).expect("writable, and nobody asked");
             }
             Event::Ended(id, cause) => {
                 assert!(!self.is_client, "a client takes its end by recv");
@@ -161,7 +161,7 @@ impl<R: Role> Endpoint<R> {
     /// A call begins: an event told of it, or the caller started it.
     pub(super) fn begin(&mut self, id: CallId) {
         let halves = tables::halves(&self.core.states(id).expect("a new call has states"));
-        self.calls.push(Call { id, wants_read: false, wants_write: false, responded: false, halves });
+        self.calls.push(Call { id, wants_read: 0, wants_write: 0, responded: false, halves });
     }
 
     /// A call is over: its id is stale from here on, whatever is ordered.
@@ -198,7 +198,7 @@ impl<R: Role> Endpoint<R> {
     pub(super) fn recv(&mut self, id: CallId) -> Recv {
         let taken = self.core.recv(id).expect("an open call can be asked");
         match &taken {
-            Recv::Pending => self.call(id).expect("open").wants_read = true,
+            Recv::Pending => self.call(id).expect("open").wants_read += 1,
             Recv::End(outcome) => {
                 assert!(self.is_client);
                 assert!(!outcome.status.to_string().is_empty());

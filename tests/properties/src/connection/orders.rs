@@ -32,12 +32,12 @@ impl<R: Role> Endpoint<R> {
             (Ok(sent), Ok(())) => {
                 assert!(writable, "taken, though it was said not to be writable");
                 if sent == Sent::Full {
-                    self.call(id).expect("open").wants_write = true;
+                    self.call(id).expect("open").wants_write += 1;
                 }
             }
             (Err(Misuse::NotWritable { queued, limit }), Ok(())) => {
                 assert!(!writable && queued >= limit);
-                self.call(id).expect("open").wants_write = true;
+                self.call(id).expect("open").wants_write += 1;
             }
             (Err(Misuse::SecondMessage), Ok(())) => assert!(!writable),
             (Err(met), Err(expected)) => assert_eq!(met, expected),
