@@ -4,7 +4,7 @@ use bytes::{Buf, BytesMut};
 use halfclose::frame::{ErrorCode, Flags, Frame, FrameHead, HEAD_LEN, Kind, PREFACE, StreamId};
 use halfclose::hpack::{Encoder, Indexing};
 use halfclose::{
-    Client, Config, Connection, Event, Misuse, Needed, Request, Role, Seed, Server, Shape, Time,
+    Client, Config, Connection, Event, Misuse, Needed, Recv, Request, Role, Seed, Server, Shape, Time,
 };
 
 const NOW: Time = Time::ZERO;
@@ -115,4 +115,18 @@ fn a_fault_on_an_idle_stream_is_not_answered_by_rst_stream() {
         assert_eq!(written(&mut client), [(Kind::GoAway, 0, Some(code))], "{kind}");
         assert_eq!(client.start(NOW, Request::new("/a/b", Shape::UNARY)), Err(Misuse::Closed));
     }
+}
+
+/// P-72 on a call that is over already: `recv` says that there is nothing, and `Event::Ended` says why. It went round
+/// for ever, refusing a call that could not be refused any more.
+#[test]
+fn recv_on_a_reset_call_without_its_message_returns() {
+    let mut server = server();
+    feed(&mut server, &request(Flags::END_STREAM.0, 1, &[]));
+    let Some(Event::Request(call)) = server.poll_event() else { panic!("no request") };
+    server.accept(call, Shape::UNARY).unwrap();
+    feed(&mut server, &frame(Kind::RstStream, 0, 1, &ErrorCode::CANCEL.0.to_be_bytes()));
+    assert!(matches!(server.recv(call), Ok(Recv::Pending)));
+    assert!(matches!(server.poll_event(), Some(Event::Ended(ended, _)) if ended == call));
+    assert!(server.is_idle());
 }

@@ -428,6 +428,10 @@ impl Engine {
                 if stream.shape.requests == Cardinality::One
                     && let Step::Cardinality(text) = call.requests.step(OneRequestInput::End)
                 {
+                    if !matches!(call.send.step(ServerSendInput::Status), Step::To(_)) {
+                        // The call is over: there is nobody to refuse it to, and `Event::Ended` says why.
+                        return Recv::Pending;
+                    }
                     return self.refuse_count(slot, text);
                 }
                 call.requests = OneRequest::Complete;
