@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use halfclose::grpc::head::ResponseHead;
-use halfclose::machine::ClientRecv;
 use halfclose::{CallId, Cause, Client, Code, HalfStates, Message, Metadata, Misuse, Outcome, Recv, Status};
 
 use crate::codec::Codec;
@@ -162,6 +161,11 @@ impl ReceiveHalf {
             }
             received
         });
+        self.settle(received)
+    }
+
+    /// Keeps the outcome, if that is what was received.
+    fn settle(&mut self, received: Result<Recv, Misuse>) -> Poll<Option<Message>> {
         match received {
             Ok(Recv::Message(message)) => Poll::Ready(Some(message)),
             Ok(Recv::Pending | Recv::HalfClosed) => Poll::Pending,
@@ -187,22 +191,20 @@ impl ReceiveHalf {
         }
         let call = self.call;
         let head = &mut self.head;
-        let ended = self.shared.order(|state| {
+        let received = self.shared.order(|state| {
             *head = state.connection.response(call).cloned();
-            let ended = is_ended(state.connection.states(call));
-            if head.is_none() && !ended {
+            if head.is_some() {
+                return None;
+            }
+            // Without headers there are no messages. To ask for one is what makes the core tell of an end that comes
+            // without headers (P-22).
+            let received = state.connection.recv(call);
+            if matches!(received, Ok(Recv::Pending)) {
                 state.wait_to_receive(call, cx.waker());
             }
-            ended
+            Some(received)
         });
-        if self.head.is_some() {
-            return Poll::Ready(());
-        }
-        if ended {
-            // Without headers there are no messages: what is left is the outcome.
-            return self.poll_receive(cx).map(drop);
-        }
-        Poll::Pending
+        received.map_or(Poll::Ready(()), |received| self.settle(received).map(drop))
     }
 
     /// The one response of a unary or client streaming call, and how the call ended.
@@ -271,16 +273,6 @@ impl ReceiveHalf {
         let call = self.call;
         // A call that is over needs no cancelling.
         let _ = self.shared.order(|state| state.connection.cancel(call));
-    }
-}
-
-/// Whether nothing more can arrive on a call.
-fn is_ended(states: Result<HalfStates, Misuse>) -> bool {
-    match states {
-        Ok(HalfStates::Client { recv, .. }) => {
-            matches!(recv, ClientRecv::Ended | ClientRecv::Reset | ClientRecv::Abandoned)
-        }
-        Ok(HalfStates::Server { .. }) | Err(_) => true,
     }
 }
 
