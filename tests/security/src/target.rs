@@ -82,6 +82,12 @@ pub struct Target<R: Role> {
     input: BytesMut,
     output: Vec<u8>,
     decoder: Decoder,
+    /// What the thread does between two turns of this connection, and how long that takes.
+    pub between: Option<Box<dyn FnMut() -> Duration>>,
+    /// The longest time that one turn took, `receive` and events; measured when there is something between turns.
+    pub longest_turn: Duration,
+    /// The longest time that the work between turns took.
+    pub longest_between: Duration,
     /// The next stream id that a client would use.
     pub next_id: u32,
 }
@@ -112,6 +118,9 @@ impl<R: Side> Target<R> {
             input: BytesMut::new(),
             output: Vec::new(),
             decoder: Decoder::new(4096),
+            between: None,
+            longest_turn: Duration::ZERO,
+            longest_between: Duration::ZERO,
             next_id: 1,
         }
     }
@@ -158,7 +167,15 @@ impl<R: Side> Target<R> {
 
     fn turns(&mut self) -> bool {
         loop {
-            match self.conn.receive(self.now, &mut self.input) {
+            let begun = self.between.is_some().then(std::time::Instant::now);
+            let read = self.conn.receive(self.now, &mut self.input);
+            if let Some(begun) = begun {
+                self.settle();
+                self.longest_turn = self.longest_turn.max(begun.elapsed());
+                let others = self.between.as_mut().map_or(Duration::ZERO, |between| between());
+                self.longest_between = self.longest_between.max(others);
+            }
+            match read {
                 Ok(Needed::Again) => self.settle(),
                 Ok(Needed::Drain) if self.reads => self.settle(),
                 Ok(Needed::Drain) => {
