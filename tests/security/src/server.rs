@@ -577,8 +577,8 @@ pub const ATTACKS: &[Attack<Server>] = &[
         name: "DATA over the window of a stream",
         class: "window overflow",
         expect: Expect::Resets(ErrorCode::FLOW_CONTROL_ERROR, 1),
-        // The message in its pieces and, once they are joined, as a whole.
-        memory: 9 * 1024 * KIB,
+        // The message in its pieces, with the read buffers that they keep, and once they are joined as a whole.
+        memory: 13 * 1024 * KIB,
         run: |t| {
             t.answers = false;
             let id = open(t);
