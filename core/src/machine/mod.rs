@@ -1,6 +1,6 @@
 //! The state tables: every order that a peer or a caller may give, and what it means.
 //!
-//! Each table is written once, with [`machine!`], and is at the same time the code (`step` is the only transition
+//! Each table is written once, with `machine!`, and is at the same time the code (`step` is the only transition
 //! function), the documentation (`docs/machines.md` is generated from [`TABLES`]) and the list that the exhaustive
 //! test walks. A missing row does not compile: `step` expands to one exhaustive `match` per state.
 //!
