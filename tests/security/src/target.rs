@@ -51,7 +51,7 @@ pub struct Target<R: Role> {
     pub now: Time,
     /// Whether the attacker reads what the connection sends.
     pub reads: bool,
-    /// Whether events are answered by [`Target::on_event`]; else they are only counted.
+    /// Whether events are answered by [`Side::on_event`]; else they are only counted.
     pub answers: bool,
     /// Octets sent to the connection.
     pub sent: usize,
