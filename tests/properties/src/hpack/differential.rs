@@ -12,7 +12,7 @@ const WIDE: BlockLimits = BlockLimits { max_string: usize::MAX, max_list_size: u
 ///
 /// A block that ends within a representation is told so by us and never shown to the others, which panic on it.
 /// What we accept they accept, and read the same fields. What we refuse they refuse too, but for what is listed at
-/// [`only_we_refuse`].
+/// `only_we_refuse`.
 pub fn hpack_differential(data: &[u8]) {
     let mut ours = Decoder::new(TABLE as usize);
     let mut others = Others { old: hpack::Decoder::new(), httlib: httlib_hpack::Decoder::default() };
