@@ -161,3 +161,36 @@ fn a_sender_that_waits_for_room_is_told_of_the_end() {
     assert_eq!(pair.client.send_message(call, Bytes::new(), false), Err(Misuse::CallEnded));
     assert_eq!(pair.outcome(call).status.code, Code::ResourceExhausted);
 }
+
+#[test]
+fn trailers_that_lack_a_status_or_a_part_of_the_content_are_not_ok() {
+    // P-26, and RFC 9113 §8.1.1: what is cut must not pass for complete.
+    let table: [(Option<(&str, &str)>, &[(&str, &str)], Code); 3] = [
+        (None, &[("x-other", "1")], Code::Unknown),
+        (Some(("content-length", "8")), &[("grpc-status", "0")], Code::Internal),
+        (Some(("content-length", "7")), &[("grpc-status", "0")], Code::Ok),
+    ];
+    for (extra, trailers, code) in table {
+        let mut peer = Scripted::new(Config::client());
+        let call = peer.start(None);
+        let head: Vec<_> = HEAD.into_iter().chain(extra).collect();
+        peer.headers(false, &head);
+        peer.receive(&frame(0, 0, 1, &MESSAGE));
+        peer.headers(true, trailers);
+        assert!(matches!(peer.client.recv(call), Ok(Recv::Message(_))));
+        assert_eq!(peer.end(call).0, code, "{extra:?} {trailers:?}");
+    }
+}
+
+#[test]
+fn a_shutdown_goes_on_when_the_client_does_not_answer_its_ping() {
+    // P-94: five seconds, then the second GOAWAY.
+    let mut pair = Pair::new();
+    pair.server.shutdown(pair.now);
+    common::written(&mut pair.server, pair.now);
+    assert!(!pair.server.is_closed());
+    let (at, kind) = pair.server.poll_timeout().unwrap();
+    assert_eq!((at, kind), (pair.now + Duration::from_secs(5), halfclose::TimerKind::DrainPing));
+    pair.server.handle_timeout(at);
+    assert!(pair.server.is_closed());
+}

@@ -439,3 +439,30 @@ fn fields_size(config: &Config, request: &Request) -> usize {
     });
     size
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::call::types::{Cause, Recv, Request, Shape};
+    use crate::config::{Config, Seed};
+    use crate::error::Misuse;
+    use crate::grpc::status::Code;
+    use crate::http2::engine::{Engine, RoleKind};
+    use crate::time::Time;
+
+    /// P-18: the last id is used, the next call fails as one that may be tried elsewhere, and no more are taken.
+    #[test]
+    fn stream_ids_run_out() {
+        let mut engine = Engine::new(RoleKind::Client, Config::client(), Seed(1), Time::ZERO);
+        engine.next_local_id = (1 << 31) - 1;
+        let request = || Request::new("/a/b", Shape::UNARY);
+        let last = engine.start(Time::ZERO, request()).unwrap();
+        let over = engine.start(Time::ZERO, request()).unwrap();
+        drop(engine.take_transmit(Time::ZERO));
+        assert!(matches!(engine.recv(last), Ok(Recv::Pending)));
+        let Ok(Recv::End(outcome)) = engine.recv(over) else { panic!("no end") };
+        assert_eq!((outcome.status.code, &outcome.cause), (Code::Unavailable, &Cause::NeverSent));
+        assert!(outcome.not_processed());
+        assert_eq!(engine.start(Time::ZERO, request()), Err(Misuse::GoingAway));
+        assert!(!engine.is_closed(), "the last call goes on");
+    }
+}
