@@ -54,9 +54,12 @@ const SMOL: Server =
     Server { name: "halfclose on smol", program: "bench-server", arguments: &["--runtime", "smol"] };
 const H2: Server = Server { name: "h2, bare", program: "peer-server", arguments: &["--kind", "h2"] };
 
+/// What measures and prints one part of the table.
+type Run = fn(&Options) -> Result<()>;
+
 fn main() -> Result<()> {
     let options = Options::parse();
-    let parts: [(Part, fn(&Options) -> Result<()>); 6] = [
+    let parts: [(Part, Run); 6] = [
         (Part::Unary, unary),
         (Part::Client, client),
         (Part::Large, large),
