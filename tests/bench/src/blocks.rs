@@ -164,7 +164,7 @@ mod tests {
                     let mut list = List::new();
                     decoder
                         .decode(&block.wire, &limits, |field| {
-                            list.push((field.name.into(), field.value.into()))
+                            list.push((field.name.into(), field.value.into()));
                         })
                         .unwrap();
                     assert_eq!(list, block.list);
