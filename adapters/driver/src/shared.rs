@@ -29,7 +29,8 @@ impl Signal {
     /// The driver is about to sleep: from now on `tell` wakes it. What was told before must be looked at after this.
     pub(crate) fn sleep(&self, waker: &Waker) {
         self.driver.register(waker);
-        self.told.store(false, Ordering::Release);
+        // An exchange, as in `tell`: of the two one comes first, and the other sees all that came before it.
+        self.told.swap(false, Ordering::AcqRel);
     }
 
     /// The driver is awake: nobody needs to wake it.

@@ -151,7 +151,8 @@ impl Handlers {
 
     fn poll(&mut self, slot: usize) {
         let Some(place) = self.places.get_mut(slot) else { return };
-        place.slot.told.store(false, Ordering::Release);
+        // An exchange, as in `wake_by_ref`: a wake that comes first is seen by the poll, a later one adds the slot again.
+        place.slot.told.swap(false, Ordering::AcqRel);
         let Some((_, future)) = &mut place.running else { return };
         let mut cx = Context::from_waker(&place.waker);
         // A handler that panics ends its own call (UNKNOWN, by the guard that it holds), and no other.
