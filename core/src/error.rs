@@ -9,7 +9,6 @@ use thiserror::Error;
 use crate::frame::{ErrorCode, FrameError, Scope};
 use crate::grpc::head::MalformedReason;
 use crate::hpack::DecodeError;
-use crate::machine::Breach;
 
 /// An order of the caller that could not be carried out. Nothing changed and nothing was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -165,6 +164,23 @@ pub enum Violation {
     /// The peer did not do in time what it has to.
     #[error("timed out: {0}")]
     Timeout(Timeout),
+}
+
+/// A broken rule, as the cell of a [state table](crate::machine) states it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Breach {
+    /// Whom it costs.
+    pub scope: Scope,
+    /// The wire code that answers it.
+    pub code: ErrorCode,
+    /// The table, `"ClientRecv"` for one.
+    pub machine: &'static str,
+    /// The state in which the input came.
+    pub state: &'static str,
+    /// The input that the state does not allow.
+    pub input: &'static str,
+    /// The rule, `"RFC 9113 §5.1"` for one.
+    pub section: &'static str,
 }
 
 fn scope_name(connection: &bool) -> &'static str {

@@ -34,6 +34,7 @@ pub mod hpack;
 pub(crate) mod http2;
 pub mod machine;
 pub mod time;
+pub mod types;
 
 pub use call::client::{
     BidiCall, ClientHandle, ClientStreamingCall, Received, Reply, ServerStreamingCall, UnaryCall,
@@ -43,9 +44,6 @@ pub use call::server::{
     Asked, BidiHandler, ClientStreamingHandler, ServerHandle, ServerStreamingHandler, UnaryHandler,
 };
 pub use call::typed::{Answered, Answering, HalfClosed, Many, One, Open, Refused, Unanswered};
-pub use call::types::{
-    CallId, Cardinality, Cause, Event, HalfStates, Initiator, Message, Outcome, Recv, Request, Sent, Shape,
-};
 pub use config::{CardinalityPolicy, Config, Keepalive, Limits, Rate, Scheme, Seed};
 pub use error::{CloseReason, ConnectionError, Flood, Misuse, Violation};
 pub use grpc::metadata::Metadata;
@@ -54,6 +52,9 @@ pub use http2::clock::TimerKind;
 pub use http2::outbox::{OwnedTransmit, Transmit};
 pub use http2::receive::Needed;
 pub use time::Time;
+pub use types::{
+    CallId, Cardinality, Cause, Event, HalfStates, Initiator, Message, Outcome, Recv, Request, Sent, Shape,
+};
 
 /// The code of docs/embedding.md.
 #[cfg(doctest)]

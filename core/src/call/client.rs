@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::connection::{Client, Connection};
 use super::typed::{Count, Counted, HalfClosed, Many, One, Open, Refused, SendingHalf};
-use crate::call::types::{CallId, HalfStates, Message, Outcome, Recv, Request, Sent, Shape};
 use crate::error::Misuse;
 use crate::grpc::head::ResponseHead;
 use crate::grpc::status::Code;
 use crate::time::Time;
+use crate::types::{CallId, HalfStates, Message, Outcome, Recv, Request, Sent, Shape};
 
 /// One call of a client. `Requests` and `Responses` say how many messages go each way, [`One`] or [`Many`]; `Sending`
 /// what may still be sent, [`Open`] or [`HalfClosed`].

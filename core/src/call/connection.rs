@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::call::types::{CallId, Event, HalfStates, Recv, Request, Sent, Shape};
 use crate::config::{Config, Seed};
 use crate::error::{ConnectionError, Misuse};
 use crate::frame::ErrorCode;
@@ -15,10 +14,12 @@ use crate::grpc::head::{RequestHead, ResponseHead};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
 use crate::http2::clock::TimerKind;
-use crate::http2::engine::{Engine, RoleKind};
+use crate::http2::engine::Engine;
 use crate::http2::outbox::{OwnedTransmit, Transmit};
 use crate::http2::receive::Needed;
+use crate::http2::role::RoleKind;
 use crate::time::Time;
+use crate::types::{CallId, Event, HalfStates, Recv, Request, Sent, Shape};
 
 mod sealed {
     pub trait Sealed {

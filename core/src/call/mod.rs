@@ -4,4 +4,5 @@ pub mod client;
 pub mod connection;
 pub mod server;
 pub mod typed;
-pub mod types;
+
+pub use crate::types;

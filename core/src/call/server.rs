@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use super::connection::{Connection, Server};
 use super::typed::{Answered, Answering, AnsweringHalf, Count, Counted, Many, One, Refused, Unanswered};
-use crate::call::types::{CallId, HalfStates, Message, Recv, Sent, Shape};
 use crate::error::Misuse;
 use crate::grpc::encoding::Encoding;
 use crate::grpc::head::RequestHead;
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
+use crate::types::{CallId, HalfStates, Message, Recv, Sent, Shape};
 
 /// One call of a server. `Requests` and `Responses` say how many messages go each way, [`One`] or [`Many`]; `Answer`
 /// what has been sent: [`Unanswered`], [`Answering`] or [`Answered`].

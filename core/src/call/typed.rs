@@ -2,8 +2,8 @@
 
 use thiserror::Error;
 
-use crate::call::types::{Cardinality, Message};
 use crate::error::Misuse;
+use crate::types::{Cardinality, Message};
 
 mod sealed {
     use std::fmt::Debug;

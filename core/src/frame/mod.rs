@@ -62,6 +62,10 @@ pub const DEFAULT_WINDOW: u32 = 65_535;
 /// The largest flow-control window, in octets (RFC 9113 §6.9.1).
 pub const MAX_WINDOW: u32 = (1 << 31) - 1;
 
+/// Octets that a DATA frame may have beside its content: the longest padding, and the octet that tells its length
+/// (RFC 9113 §6.1).
+pub const MOST_PADDING: u32 = 256;
+
 /// What a client sends before its first frame (RFC 9113 §3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

@@ -1,56 +1,24 @@
-//! What the caller orders, and what it takes: the dynamic API of a call, by [`CallId`].
+//! What the caller orders: the dynamic API of a call, by [`CallId`]. What it takes is in `taking`.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::engine::Engine;
-use super::send_queue::SendQueue;
-use super::stream::{ClientCall, ClientStage, Pending, ServerHead, Side, Stream};
-use crate::call::types::{
-    CallId, Cardinality, Cause, HalfStates, Initiator, Message, Outcome, Recv, Request, Sent, Shape,
-};
+use super::stream::{ClientCall, ClientStage, ServerHead, Side, Stream};
 use crate::error::Misuse;
 use crate::frame::ErrorCode;
-use crate::grpc::compress::{DecompressError, MessageCodec};
 use crate::grpc::encoding::Encoding;
 use crate::grpc::head::{RequestHead, ResponseHead, check_authority};
-use crate::grpc::message::{MessageBuffer, RawMessage};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::{Code, Status};
 use crate::machine::{
-    ClientRecv, ClientSend, ClientSendInput, Lifecycle, OneRequest, OneRequestInput, OneResponse,
-    OneResponseInput, ServerRecv, ServerRecvInput, ServerSendInput, Step,
+    ClientRecv, ClientSend, ClientSendInput, Lifecycle, OneResponse, ServerRecvInput, ServerSendInput, Step,
 };
 use crate::time::Time;
+use crate::types::{CallId, Cardinality, Cause, HalfStates, Initiator, Request, Sent, Shape};
 
 impl Stream {
-    /// A call without a stream id yet, with the windows of a new stream.
-    pub(super) fn new(side: Side, shape: Shape, send_window: u32, recv_window: u32) -> Self {
-        Self {
-            side,
-            id: 0,
-            shape,
-            pending: Pending::default(),
-            want_read: false,
-            want_write: false,
-            sent_one: false,
-            wire_done: false,
-            caller_done: false,
-            encoding: None,
-            peer_encoding: None,
-            queue: SendQueue::default(),
-            send_window: i64::from(send_window),
-            inbound: MessageBuffer::new(),
-            recv_window: i64::from(recv_window),
-            recv_owed: 0,
-            recv_target: recv_window,
-            loan: 0,
-            content_length: None,
-            deadline: None,
-        }
-    }
-
     fn states(&self) -> HalfStates {
         match &self.side {
             Side::Client(call) => HalfStates::Client { send: call.send, recv: call.recv },
@@ -99,31 +67,6 @@ impl Stream {
             }
         }
         self.sent_one = true;
-    }
-
-    /// Whether what arrives still interests anybody.
-    #[inline]
-    fn count_message(&mut self) -> Result<(), &'static str> {
-        let received = match &self.side {
-            Side::Client(_) => self.shape.responses,
-            Side::Server(_) => self.shape.requests,
-        };
-        if received == Cardinality::Many {
-            return Ok(());
-        }
-        match &mut self.side {
-            Side::Client(call) => match call.responses.step(OneResponseInput::Message) {
-                Step::To(next) => call.responses = next,
-                Step::Cardinality(text) => return Err(text),
-                _ => {}
-            },
-            Side::Server(call) => match call.requests.step(OneRequestInput::Message) {
-                Step::To(next) => call.requests = next,
-                Step::Cardinality(text) => return Err(text),
-                _ => {}
-            },
-        }
-        Ok(())
     }
 }
 
@@ -407,120 +350,5 @@ impl Engine {
         stream.inbound.clear();
         self.schedule(slot);
         Ok(())
-    }
-
-    pub(crate) fn recv(&mut self, call: CallId) -> Result<Recv, Misuse> {
-        let Some(stream) = self.slots.find_mut(call) else { return Err(Misuse::UnknownCall) };
-        if stream.inbound.complete() > 0
-            && let Some(raw) = stream.inbound.pop()
-        {
-            return Ok(self.take_message(call.slot, raw));
-        }
-        Ok(self.recv_end(call.slot))
-    }
-
-    /// Nothing is left to take: the end, or nothing yet.
-    fn recv_end(&mut self, slot: u32) -> Recv {
-        let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
-        match &mut stream.side {
-            Side::Client(call) if matches!(call.stage, ClientStage::Done(_)) => self.take_outcome(slot),
-            Side::Server(call) if call.recv == ServerRecv::Ended && call.status.is_none() => {
-                if stream.shape.requests == Cardinality::One
-                    && let Step::Cardinality(text) = call.requests.step(OneRequestInput::End)
-                {
-                    if !matches!(call.send.step(ServerSendInput::Status), Step::To(_)) {
-                        // The call is over: there is nobody to refuse it to, and `Event::Ended` says why.
-                        return Recv::Pending;
-                    }
-                    return self.refuse_count(slot, text);
-                }
-                call.requests = OneRequest::Complete;
-                Recv::HalfClosed
-            }
-            _ => {
-                stream.want_read = true;
-                Recv::Pending
-            }
-        }
-    }
-
-    fn take_outcome(&mut self, slot: u32) -> Recv {
-        let policy = self.config.cardinality;
-        let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
-        let Side::Client(call) = &mut stream.side else { return Recv::Pending };
-        let ClientStage::Done(mut outcome) = std::mem::replace(&mut call.stage, ClientStage::Taken) else {
-            return Recv::Pending;
-        };
-        let ok = outcome.status.code == Code::Ok;
-        let input = if ok { OneResponseInput::EndOk } else { OneResponseInput::EndError };
-        if stream.shape.responses == Cardinality::One
-            && let Step::Cardinality(text) = call.responses.step(input)
-        {
-            outcome.status = Status::new(policy.code(), text);
-        }
-        stream.caller_done = true;
-        self.free_if_done(slot);
-        Recv::End(outcome)
-    }
-
-    /// Too many or too few messages (P-70 to P-73): the call ends with the policy's status.
-    #[cold]
-    fn refuse_count(&mut self, slot: u32, text: &'static str) -> Recv {
-        let status = Status::new(self.config.cardinality.code(), text);
-        self.fail_call(slot, status)
-    }
-
-    /// The call fails while its caller receives: what the caller gets is the end.
-    #[cold]
-    fn fail_call(&mut self, slot: u32, status: Status) -> Recv {
-        let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
-        stream.inbound.clear();
-        if let Side::Client(call) = &mut stream.side
-            && let ClientStage::Done(outcome) = &mut call.stage
-        {
-            // The wire is done with the call; only its outcome changes.
-            *outcome =
-                Outcome { status, trailers: Arc::clone(&outcome.trailers), cause: outcome.cause.clone() };
-        } else {
-            self.reject(slot, status);
-        }
-        self.recv_end(slot)
-    }
-
-    #[inline]
-    fn take_message(&mut self, slot: u32, raw: RawMessage) -> Recv {
-        let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
-        let counted = stream.count_message();
-        let partial = stream.inbound.is_mid_message();
-        self.credit_stream(slot, raw.wire_len);
-        if partial {
-            self.consider_loan(slot);
-        }
-        if let Err(text) = counted {
-            return self.refuse_count(slot, text);
-        }
-        if !raw.compressed {
-            return Recv::Message(Message { payload: raw.payload, compressed: false });
-        }
-        match self.decompress(slot, &raw.payload) {
-            Ok(payload) => Recv::Message(Message { payload, compressed: true }),
-            Err(status) => self.fail_call(slot, status),
-        }
-    }
-
-    #[inline(never)]
-    fn decompress(&self, slot: u32, payload: &[u8]) -> Result<Bytes, Status> {
-        let encoding = self.slots.get(slot).and_then(|stream| stream.peer_encoding);
-        // P-51: the flag without an encoding that says what it means.
-        let Some(encoding) = encoding else {
-            return Err(Status::internal("a compressed message came without grpc-encoding"));
-        };
-        let codec: Option<&Arc<dyn MessageCodec>> = self.config.codecs.get(encoding.as_str().as_bytes());
-        let Some(codec) = codec else { return Err(Status::internal("no codec for the message's encoding")) };
-        let limit = self.config.limits.max_receive_message as usize;
-        codec.decompress(payload, limit).map_err(|error| match error {
-            DecompressError::TooLarge { .. } => Status::resource_exhausted(error.to_string()),
-            _ => Status::internal(error.to_string()),
-        })
     }
 }

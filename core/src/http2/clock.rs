@@ -1,18 +1,12 @@
 //! The connection's timers. Deadlines of calls stand in a heap of their own; what is here is one of each kind.
 
 use std::fmt;
-
-use super::control::{DRAIN_PING, KEEPALIVE_PING};
-use super::engine::{Engine, RoleKind};
-use super::stream::{ServerHead, Side};
-use crate::call::types::Cause;
-use crate::config::{Config, Keepalive, Limits, Seed};
-use crate::error::{CloseReason, ConnectionError, Flood, Timeout, Violation};
-use crate::frame::{ErrorCode, Ping};
-use crate::grpc::status::Status;
-use crate::machine::{Lifecycle, LifecycleInput};
-use crate::time::Time;
 use std::time::Duration;
+
+use super::role::RoleKind;
+use crate::config::{Config, Keepalive, Limits, Seed};
+use crate::error::{Flood, Violation};
+use crate::time::Time;
 
 /// How long a server waits for the client to have heard of its shutdown (P-94).
 const DRAIN_PING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -122,9 +116,20 @@ impl Clock {
         self.timers.get(kind as usize).is_some_and(|timer| *timer != Time::MAX)
     }
 
-    fn earliest(&self) -> Option<(Time, TimerKind)> {
+    /// The timer that is due first, and when.
+    pub(super) fn earliest(&self) -> Option<(Time, TimerKind)> {
         let (at, kind) = self.timers.iter().copied().zip(KINDS).min_by_key(|(at, _)| *at)?;
         (at != Time::MAX).then_some((at, kind))
+    }
+
+    /// Takes the earliest timer away where it is not after `now`.
+    pub(super) fn pop_due(&mut self, now: Time) -> Option<TimerKind> {
+        let (at, kind) = self.earliest()?;
+        if at > now {
+            return None;
+        }
+        self.clear(kind);
+        Some(kind)
     }
 
     /// The connection is over: no timer matters any more.
@@ -202,6 +207,35 @@ impl Clock {
         }
     }
 
+    /// Whether a keepalive PING is to be sent now; sets the timer of what comes next.
+    pub(super) fn is_ping_due(
+        &mut self,
+        now: Time,
+        role: RoleKind,
+        keepalive: &Keepalive,
+        has_calls: bool,
+    ) -> bool {
+        let Some(interval) = keepalive.interval else { return false };
+        if !has_calls && !keepalive.without_calls {
+            // Armed again by the next call.
+            return false;
+        }
+        let due = self.last_heard + interval;
+        if due > now {
+            self.set(TimerKind::Keepalive, due);
+            return false;
+        }
+        let limit = keepalive.max_pings_without_data;
+        if role == RoleKind::Client && limit > 0 && self.pings_without_data >= limit {
+            // P-99: more PINGs would be strikes at a strict server; look again after another interval.
+            self.set(TimerKind::Keepalive, now + interval);
+            return false;
+        }
+        self.pings_without_data = self.pings_without_data.saturating_add(1);
+        self.set(TimerKind::KeepaliveTimeout, now + keepalive.timeout);
+        true
+    }
+
     pub(super) fn keepalive_acked(&mut self, keepalive: &Keepalive) {
         self.clear(TimerKind::KeepaliveTimeout);
         self.arm_keepalive(keepalive);
@@ -246,104 +280,4 @@ fn jitter(age: Duration, seed: Seed) -> Duration {
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     let thousandths = u32::try_from((x ^ (x >> 31)) % 201).unwrap_or(100);
     (age / 1000).saturating_mul(900 + thousandths)
-}
-
-impl Engine {
-    pub(crate) fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
-        let deadline = self.deadlines.peek().map(|(at, _)| (at, TimerKind::Deadline));
-        match (self.clock.earliest(), deadline) {
-            (Some(timer), Some(deadline)) => Some(if deadline.0 < timer.0 { deadline } else { timer }),
-            (timer, deadline) => timer.or(deadline),
-        }
-    }
-
-    pub(crate) fn handle_timeout(&mut self, now: Time) {
-        self.advance_clock(now);
-        while let Some(slot) = self.deadlines.pop_due(self.now) {
-            self.on_deadline(slot);
-        }
-        // Each firing clears or moves its timer, and none moves it to the past, so this ends.
-        while let Some((at, kind)) = self.clock.earliest() {
-            if at > self.now {
-                return;
-            }
-            self.clock.clear(kind);
-            self.on_timer(kind);
-        }
-    }
-
-    /// P-84 to P-86: the call ends here, whatever may still be under way.
-    pub(super) fn on_deadline(&mut self, slot: u32) {
-        let Some(stream) = self.slots.get_mut(slot) else { return };
-        stream.deadline = None;
-        match &stream.side {
-            Side::Client(_) => {
-                let status = Status::deadline_exceeded("the deadline passed");
-                self.cut_client(slot, status, Cause::Deadline, Some(ErrorCode::CANCEL));
-            }
-            Side::Server(call) if matches!(call.head, ServerHead::RefusalSent) => self.stop_listening(slot),
-            Side::Server(_) => self.end_server(slot, Cause::Deadline, Some(ErrorCode::CANCEL)),
-        }
-    }
-
-    fn on_timer(&mut self, kind: TimerKind) {
-        match kind {
-            TimerKind::Preface => self.time_out(Timeout::Preface),
-            TimerKind::SettingsAck => self.time_out(Timeout::SettingsAck),
-            TimerKind::HeaderBlock => self.time_out(Timeout::HeaderBlock),
-            TimerKind::Keepalive => self.send_keepalive(),
-            TimerKind::KeepaliveTimeout => self.time_out(Timeout::Keepalive),
-            TimerKind::DrainPing => self.confirm_shutdown(),
-            TimerKind::Drain => self.cut_drain(),
-            TimerKind::Idle | TimerKind::Age => self.shutdown(self.now),
-            TimerKind::Deadline => {}
-        }
-    }
-
-    fn time_out(&mut self, timeout: Timeout) {
-        // The error is kept and told by `Event::Closed`; nobody is waiting for a result here.
-        let _ = self.fail(Violation::Timeout(timeout));
-    }
-
-    fn send_keepalive(&mut self) {
-        let keepalive = self.config.keepalive;
-        let Some(interval) = keepalive.interval else { return };
-        if self.open_streams == 0 && !keepalive.without_calls {
-            // Armed again by the next call.
-            return;
-        }
-        let due = self.clock.last_heard + interval;
-        if due > self.now {
-            return self.clock.set(TimerKind::Keepalive, due);
-        }
-        let limit = keepalive.max_pings_without_data;
-        if self.role == RoleKind::Client && limit > 0 && self.clock.pings_without_data >= limit {
-            // P-99: more PINGs would be strikes at a strict server; look again after another interval.
-            return self.clock.set(TimerKind::Keepalive, self.now + interval);
-        }
-        self.clock.pings_without_data = self.clock.pings_without_data.saturating_add(1);
-        self.clock.set(TimerKind::KeepaliveTimeout, self.now + keepalive.timeout);
-        Ping { ack: false, data: KEEPALIVE_PING }.write(self.outbox.buf());
-    }
-
-    /// The calls that outlived a graceful shutdown are cut, and the connection with them.
-    fn cut_drain(&mut self) {
-        if self.lifecycle == Lifecycle::Closed {
-            return;
-        }
-        let code = ErrorCode::NO_ERROR;
-        let debug = "drain_timeout";
-        self.write_goaway(self.last_accepted(), code, debug.as_bytes());
-        let error = ConnectionError::Closed { code, debug: debug.into() };
-        self.lifecycle(LifecycleInput::Fatal);
-        self.clock.stop();
-        self.end_every_call(&error);
-        self.close_reason = Some(CloseReason::Error(error.clone()));
-        self.failure = Some(error);
-    }
-
-    /// The payload of the PING that a graceful shutdown sends.
-    pub(super) fn write_drain_ping(&mut self) {
-        Ping { ack: false, data: DRAIN_PING }.write(self.outbox.buf());
-    }
 }

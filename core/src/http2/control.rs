@@ -2,13 +2,15 @@
 
 use bytes::Bytes;
 
-use super::engine::{Engine, RoleKind, guard};
+use super::engine::Engine;
+use super::guards::guard;
+use super::role::RoleKind;
 use super::stream::{ClientStage, Side};
-use crate::call::types::{Cause, Event, Initiator};
 use crate::error::{CloseReason, ConnectionError, Flood, Violation};
 use crate::frame::{ErrorCode, FrameHead, GoAway, Ping, RstStream, SettingId, Settings, StreamId};
 use crate::grpc::status::Status;
 use crate::machine::{ClosedStream, ClosedStreamInput, Lifecycle, LifecycleInput, Step};
+use crate::types::{Cause, Event, Initiator};
 
 /// At most so many octets of GOAWAY debug data are kept.
 const MAX_DEBUG: usize = 256;
@@ -90,7 +92,7 @@ impl Engine {
         let Some(left) = self.unacked_settings.checked_sub(1) else { return Err(Violation::UnexpectedAck) };
         self.unacked_settings = left;
         self.clock.settings_acked();
-        self.decoder.set_max_table_size(self.config.limits.decoder_table as usize);
+        self.heads.settings_acked(&self.config.limits);
         self.settle_windows();
         Ok(())
     }

@@ -2,14 +2,15 @@
 
 use bytes::Buf;
 
-use super::engine::{Engine, guard};
+use super::engine::Engine;
+use super::guards::guard;
 use super::stream::{ServerHead, Side, Stream};
-use crate::call::types::Cause;
 use crate::error::{Flood, Violation};
 use crate::frame::{Flags, FrameHead, data_range};
 use crate::grpc::message::{MessageError, Payload};
 use crate::grpc::status::{Code, Status};
 use crate::machine::{Breach, ClientRecvInput, ClosedStreamInput, ServerRecvInput, Step};
+use crate::types::Cause;
 
 /// DATA frames shorter than this that complete no message are counted.
 const SMALL_DATA: u32 = 256;

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::{Engine, RoleKind};
+use super::engine::Engine;
 use super::ids::HowClosed;
+use super::role::RoleKind;
 use super::stream::{ClientStage, Pending, ServerHead, Side};
-use crate::call::types::{Cause, Initiator, Outcome};
 use crate::error::{CloseReason, ConnectionError, Violation};
 use crate::frame::{ErrorCode, RstStream, StreamId};
 use crate::grpc::metadata::Metadata;
@@ -16,6 +16,7 @@ use crate::machine::{
     ClientRecvInput, ClientSendInput, ClosedStream, Lifecycle, LifecycleInput, ServerRecv, ServerRecvInput,
     ServerSendInput, Step,
 };
+use crate::types::{Cause, Initiator, Outcome};
 
 /// How long the rest of a refused request is listened to.
 const REFUSED_LISTEN: Duration = Duration::from_secs(5);
@@ -250,7 +251,7 @@ impl Engine {
     #[cold]
     pub(super) fn on_stream_violation(&mut self, id: u32, violation: Violation) -> Result<(), Violation> {
         let limits = &self.config.limits;
-        super::engine::guard(
+        super::guards::guard(
             &mut self.guards.internal_resets,
             self.now,
             crate::error::Flood::InternalResets,

@@ -3,44 +3,39 @@
 //! The engine is not generic over the role: what differs between client and server is decided by the tables and by
 //! the [`Side`] that a stream carries. The rooms beside this one hold the rest of `Engine`'s methods: `receive` (bytes
 //! in), `headers` and `data` (what a stream gets), `control` (SETTINGS, PING, GOAWAY and their kin), `flow`
-//! (credit), `scheduler` (bytes out), `end` (every way in which a call ends), `clock` (timers).
+//! (credit), `scheduler` (bytes out), `end` (every way in which a call ends), `timeouts`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::flow::MOST_PADDING;
-use super::guard::TokenBucket;
-use super::headers::HeadReader;
-use super::heads::Templates;
+use super::clock::Clock;
+use super::guards::Guards;
+use super::head_reader::{HeadReader, OpenBlock};
 use super::ids::{ClosedIds, IdTable};
 use super::list::SlotList;
 use super::outbox::Outbox;
 use super::replies::Replies;
+use super::role::RoleKind;
 use super::stream::{Pending, Side, Slots};
+use super::templates::Templates;
 use super::timers::DeadlineHeap;
-use crate::call::types::{CallId, Cause, Event};
-use crate::config::{Config, Limits, Rate, Seed};
-use crate::error::{CloseReason, ConnectionError, Flood, Violation};
+use crate::config::{Config, Seed};
+use crate::error::{CloseReason, ConnectionError};
 use crate::frame::{
-    DEFAULT_MAX_FRAME_SIZE, DEFAULT_WINDOW, PREFACE, Setting, SettingId, WindowUpdate, write_settings,
+    DEFAULT_MAX_FRAME_SIZE, DEFAULT_WINDOW, MOST_PADDING, PREFACE, Setting, SettingId, WindowUpdate,
+    write_settings,
 };
 use crate::grpc::arena::Arena;
 use crate::grpc::head::check_authority;
 use crate::grpc::message::PREFIX_LEN;
 use crate::grpc::metadata::Metadata;
-use crate::hpack::{DEFAULT_TABLE_SIZE, Decoder, Encoder};
+use crate::hpack::Encoder;
 use crate::machine::{Lifecycle, LifecycleInput, Step, Wire};
 use crate::time::Time;
+use crate::types::{CallId, Cause, Event};
 
 /// How many calls a client opens before the server's SETTINGS say how many it takes: few servers allow less.
 const ASSUMED_STREAMS: u32 = 100;
-
-/// Which end of the connection this is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum RoleKind {
-    Client,
-    Server,
-}
 
 /// What the peer's SETTINGS say.
 pub(super) struct PeerSettings {
@@ -48,64 +43,6 @@ pub(super) struct PeerSettings {
     pub(super) max_frame_size: u32,
     pub(super) max_concurrent_streams: u32,
     pub(super) max_header_list: u32,
-}
-
-/// A header block whose END_HEADERS has not come.
-pub(super) struct OpenBlock {
-    pub(super) stream: u32,
-    pub(super) end_stream: bool,
-    pub(super) block: Vec<u8>,
-    pub(super) continuations: u32,
-    /// What is wrong with the HEADERS frame itself; the block is decoded all the same, to keep the table in step.
-    pub(super) fault: Option<Violation>,
-}
-
-/// The token buckets, one a class of abuse.
-pub(super) struct Guards {
-    pub(super) control_frames: TokenBucket,
-    pub(super) resets: TokenBucket,
-    pub(super) internal_resets: TokenBucket,
-    pub(super) empty_data: TokenBucket,
-    pub(super) small_data: TokenBucket,
-    pub(super) glitches: TokenBucket,
-    /// Calls that were reset before the caller heard of them, since it last took an event.
-    pub(super) pending_resets: u32,
-}
-
-impl Guards {
-    fn new(config: &Config) -> Self {
-        let limits = &config.limits;
-        let bucket = |rate: Rate| TokenBucket::new(rate.burst, rate.per_second);
-        Self {
-            control_frames: bucket(limits.control_frames),
-            resets: bucket(limits.resets),
-            internal_resets: bucket(limits.internal_resets),
-            empty_data: bucket(limits.empty_data),
-            small_data: bucket(limits.small_data),
-            glitches: bucket(limits.glitches),
-            pending_resets: 0,
-        }
-    }
-}
-
-/// Takes one token, or names the flood.
-#[inline]
-pub(super) fn guard(bucket: &mut TokenBucket, now: Time, flood: Flood, rate: Rate) -> Result<(), Violation> {
-    if bucket.take(now, 1) { Ok(()) } else { Err(flooded(flood, rate)) }
-}
-
-#[cold]
-fn flooded(flood: Flood, rate: Rate) -> Violation {
-    let limit = u64::from(rate.burst);
-    Violation::Flood { flood, met: limit.saturating_add(1), limit }
-}
-
-/// RFC 9113 §4.3.1: the peer's encoder uses a table of 4,096 octets until it has our SETTINGS. It may use a larger one as
-/// soon as it has them; a smaller one is in force once it has acknowledged them.
-fn first_decoder(limits: &Limits) -> Decoder {
-    let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
-    decoder.set_max_table_size((limits.decoder_table as usize).max(DEFAULT_TABLE_SIZE));
-    decoder
 }
 
 /// One HTTP/2 connection, client or server.
@@ -120,7 +57,6 @@ pub(crate) struct Engine {
     pub(super) wire: Wire,
     pub(super) preface_met: usize,
     pub(super) open_block: Option<OpenBlock>,
-    pub(super) decoder: Decoder,
     pub(super) heads: HeadReader,
     pub(super) arena: Arena,
     pub(super) guards: Guards,
@@ -175,7 +111,7 @@ pub(crate) struct Engine {
     /// Server: streams above this id were started too late for our GOAWAY; they are not looked at.
     pub(super) accept_limit: u32,
     pub(super) peer_goaway: Option<u32>,
-    pub(super) clock: super::clock::Clock,
+    pub(super) clock: Clock,
     pub(super) deadlines: DeadlineHeap,
     pub(super) notices: VecDeque<Event>,
     /// Shared by every outcome without trailing metadata.
@@ -198,7 +134,6 @@ impl Engine {
             wire: Wire::AwaitSettings,
             preface_met: 0,
             open_block: None,
-            decoder: first_decoder(&limits),
             heads: HeadReader::new(&limits),
             arena: Arena::new(),
             guards: Guards::new(&config),
@@ -239,7 +174,7 @@ impl Engine {
             lifecycle: Lifecycle::Running,
             accept_limit: u32::MAX,
             peer_goaway: None,
-            clock: super::clock::Clock::new(role, &config, seed, now),
+            clock: Clock::new(role, &config, seed, now),
             deadlines: DeadlineHeap::default(),
             notices: VecDeque::new(),
             no_metadata: Arc::default(),
@@ -312,7 +247,6 @@ impl Engine {
     pub(crate) fn shrink(&mut self) {
         self.outbox.shrink();
         self.arena.shrink();
-        self.decoder.shrink();
         self.encoder.shrink();
         self.heads.shrink(&self.config.limits);
         self.templates.clear();

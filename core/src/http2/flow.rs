@@ -6,14 +6,12 @@
 //! larger than the window (P-103), and for the window of a reader that keeps up. Every loan is large enough for the
 //! rest of its message, so a granted stream can always finish, and the others wait in line: no deadlock.
 
-use super::engine::{Engine, RoleKind};
+use super::engine::Engine;
+use super::role::RoleKind;
 use super::stream::{Side, Stream};
 use crate::error::Violation;
-use crate::frame::{DEFAULT_WINDOW, FrameHead, MAX_WINDOW, StreamId, WindowUpdate};
+use crate::frame::{DEFAULT_WINDOW, FrameHead, MAX_WINDOW, MOST_PADDING, StreamId, WindowUpdate};
 use crate::machine::{ClientRecv, ClosedStreamInput, ServerRecv};
-
-/// What the next frame may carry beside octets of its message: all the padding there can be, and its length.
-pub(super) const MOST_PADDING: u32 = 256;
 
 /// What a loan is larger than its message, for senders that pad: their padding then comes back in one update for many
 /// frames.

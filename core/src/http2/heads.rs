@@ -1,11 +1,7 @@
 //! Heads and trailers out: fields to HEADERS and CONTINUATION frames, repeating fields from templates.
 
-use bytes::Bytes;
-
 use super::engine::Engine;
-use super::memo::Template;
 use super::stream::{ClientStage, ServerHead, Side};
-use crate::call::types::{Cause, Request};
 use crate::config::Config;
 use crate::frame::{Flags, FrameHead, HEAD_LEN, Kind, StreamId};
 use crate::grpc::encoding::Encoding;
@@ -18,81 +14,7 @@ use crate::grpc::status::Status;
 use crate::grpc::timeout;
 use crate::hpack::Indexing;
 use crate::machine::{ClientSendInput, Step};
-
-/// Distinct requests whose fields are kept.
-const REQUEST_TEMPLATES: usize = 8;
-
-/// The encoded fields of heads that repeat.
-#[derive(Default)]
-pub(super) struct Templates {
-    requests: Vec<RequestTemplate>,
-    next: usize,
-    response: Template,
-    status_ok: Template,
-}
-
-/// A request's own fields, everything but its timeout and metadata.
-struct RequestTemplate {
-    path: Bytes,
-    authority: Option<Bytes>,
-    encoding: Option<Encoding>,
-    list_size: usize,
-    fields: Template,
-}
-
-impl RequestTemplate {
-    #[inline]
-    fn is_for(&self, request: &Request) -> bool {
-        same(&self.path, &request.path)
-            && self.encoding == request.encoding
-            && match (&self.authority, &request.authority) {
-                (None, None) => true,
-                (Some(one), Some(other)) => same(one, other),
-                _ => false,
-            }
-    }
-}
-
-/// Equality, seen at once where both are views of the same octets: paths are mostly constants.
-#[inline]
-fn same(one: &Bytes, other: &Bytes) -> bool {
-    one.len() == other.len() && (one.as_ptr() == other.as_ptr() || one == other)
-}
-
-impl Templates {
-    #[inline]
-    fn find(&self, request: &Request) -> Option<&RequestTemplate> {
-        self.requests.iter().find(|template| template.is_for(request))
-    }
-
-    /// Keeps the fields of `request`, unless writing them changed the table: then they mean it only once.
-    fn put(&mut self, request: &Request, list_size: usize, before: u64, generation: u64, fields: &[u8]) {
-        if before != generation {
-            return;
-        }
-        if let Some(template) = self.requests.iter_mut().find(|template| template.is_for(request)) {
-            return template.fields.put(generation, fields);
-        }
-        let mut template = RequestTemplate {
-            path: request.path.clone(),
-            authority: request.authority.clone(),
-            encoding: request.encoding,
-            list_size,
-            fields: Template::default(),
-        };
-        template.fields.put(generation, fields);
-        if self.requests.len() < REQUEST_TEMPLATES {
-            self.requests.push(template);
-        } else if let Some(oldest) = self.requests.get_mut(self.next) {
-            *oldest = template;
-            self.next = (self.next + 1) % REQUEST_TEMPLATES;
-        }
-    }
-
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
+use crate::types::{Cause, Request};
 
 const fn indexing(hint: Hint) -> Indexing {
     match hint {
@@ -442,12 +364,13 @@ fn fields_size(config: &Config, request: &Request) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::call::types::{Cause, Recv, Request, Shape};
     use crate::config::{Config, Seed};
     use crate::error::Misuse;
     use crate::grpc::status::Code;
-    use crate::http2::engine::{Engine, RoleKind};
+    use crate::http2::engine::Engine;
+    use crate::http2::role::RoleKind;
     use crate::time::Time;
+    use crate::types::{Cause, Recv, Request, Shape};
 
     /// P-18: the last id is used, the next call fails as one that may be tried elsewhere, and no more are taken.
     #[test]

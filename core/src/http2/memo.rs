@@ -1,8 +1,7 @@
-//! Header blocks that repeat are recognised, in both directions.
+//! Header blocks that repeat are recognised on the way in; `templates` does the same on the way out.
 //!
-//! A block made only of indexed fields means the same for as long as the table has not changed. So on the way in the
-//! head that such a block gave is kept beside its octets and the table's generation; on the way out the octets that
-//! such a head gave are kept beside the encoder's generation.
+//! A block made only of indexed fields means the same for as long as the table has not changed. So the head that such a
+//! block gave is kept beside its octets and the table's generation.
 
 use std::sync::Arc;
 
@@ -55,29 +54,6 @@ fn is_indexed_only(block: &[u8]) -> bool {
     block.iter().all(|&octet| octet >= 0x80 && octet != 0xff)
 }
 
-/// An encoded block of fields, and the encoder's generation for which it holds.
-#[derive(Default)]
-pub(super) struct Template {
-    generation: Option<u64>,
-    block: Vec<u8>,
-}
-
-impl Template {
-    #[inline]
-    pub(super) fn get(&self, generation: u64) -> Option<&[u8]> {
-        (self.generation == Some(generation)).then_some(self.block.as_slice())
-    }
-
-    /// Keeps `block`, unless it changes the peer's table when it is sent.
-    pub(super) fn put(&mut self, generation: u64, block: &[u8]) {
-        if block.len() <= MAX_BLOCK {
-            self.generation = Some(generation);
-            self.block.clear();
-            self.block.extend_from_slice(block);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,16 +84,5 @@ mod tests {
         assert!(memo.get(&[0x81], 0).is_none());
         assert_eq!(memo.get(&[0x82], 0).map(|value| **value), Some(0x82));
         assert_eq!(memo.get(&[0x83], 0).map(|value| **value), Some(0x83));
-    }
-
-    #[test]
-    fn a_template_holds_for_its_generation() {
-        let mut template = Template::default();
-        assert_eq!(template.get(0), None);
-        template.put(0, b"ab");
-        assert_eq!(template.get(0), Some(b"ab".as_slice()));
-        assert_eq!(template.get(1), None);
-        template.put(1, &[0; 200]);
-        assert_eq!(template.get(1), None, "a block that is too long replaces nothing");
     }
 }

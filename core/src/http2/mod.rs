@@ -1,5 +1,6 @@
 //! One HTTP/2 connection. `engine` holds the state; the rooms beside it hold its methods, one concern each.
 
+mod bucket;
 pub(crate) mod calls;
 pub(crate) mod clock;
 mod control;
@@ -7,7 +8,8 @@ mod data;
 mod end;
 pub(crate) mod engine;
 mod flow;
-pub(crate) mod guard;
+mod guards;
+mod head_reader;
 mod headers;
 mod heads;
 pub(crate) mod ids;
@@ -16,8 +18,14 @@ mod memo;
 pub(crate) mod outbox;
 pub(crate) mod receive;
 mod replies;
+mod requests;
+mod responses;
+pub(crate) mod role;
 mod scheduler;
 mod send_queue;
 mod send_room;
 mod stream;
+mod taking;
+mod templates;
+mod timeouts;
 pub(crate) mod timers;

@@ -2,7 +2,10 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::engine::{Engine, OpenBlock, RoleKind, guard};
+use super::engine::Engine;
+use super::guards::guard;
+use super::head_reader::OpenBlock;
+use super::role::RoleKind;
 use crate::error::{CloseReason, ConnectionError, Flood, Violation};
 use crate::frame::{
     Continuation, Flags, FrameHead, HEAD_LEN, Headers, Kind, PREFACE, PriorityFrame, PushPromise, Scope,

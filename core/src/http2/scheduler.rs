@@ -3,8 +3,9 @@
 //! Control frames are written when they are decided; heads, DATA and trailers as late as possible, when the caller
 //! asks for octets. Calls take turns, one DATA frame a turn, so that a large message does not hold up small ones.
 
-use super::engine::{Engine, RoleKind};
+use super::engine::Engine;
 use super::outbox::{OwnedTransmit, Transmit};
+use super::role::RoleKind;
 use super::stream::{ClientCall, ServerHead, Side};
 use crate::frame::{Flags, FrameHead, HEAD_LEN, Kind, StreamId};
 use crate::machine::{ClientSend, ClientSendInput, Step};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::send_queue::SendQueue;
-use crate::call::types::{CallId, Cause, Outcome, Request, Shape};
 use crate::grpc::encoding::Encoding;
 use crate::grpc::head::{RequestHead, ResponseHead};
 use crate::grpc::message::MessageBuffer;
@@ -11,6 +10,7 @@ use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
 use crate::machine::{ClientRecv, ClientSend, OneRequest, OneResponse, ServerRecv, ServerSend};
 use crate::time::Time;
+use crate::types::{CallId, Cause, Outcome, Request, Shape};
 
 /// The events of one call that the caller has not taken yet, in the order in which they are told.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -145,6 +145,34 @@ pub(crate) struct Stream {
     /// Octets that content-length still promises (RFC 9113 §8.1.1).
     pub(crate) content_length: Option<ContentLength>,
     pub(crate) deadline: Option<Time>,
+}
+
+impl Stream {
+    /// A call without a stream id yet, with the windows of a new stream.
+    pub(super) fn new(side: Side, shape: Shape, send_window: u32, recv_window: u32) -> Self {
+        Self {
+            side,
+            id: 0,
+            shape,
+            pending: Pending::default(),
+            want_read: false,
+            want_write: false,
+            sent_one: false,
+            wire_done: false,
+            caller_done: false,
+            encoding: None,
+            peer_encoding: None,
+            queue: SendQueue::default(),
+            send_window: i64::from(send_window),
+            inbound: MessageBuffer::new(),
+            recv_window: i64::from(recv_window),
+            recv_owed: 0,
+            recv_target: recv_window,
+            loan: 0,
+            content_length: None,
+            deadline: None,
+        }
+    }
 }
 
 /// A content-length and what came of it.

@@ -24,8 +24,8 @@ pub use lifecycle::{Lifecycle, LifecycleInput};
 pub use server::{ServerRecv, ServerRecvInput, ServerSend, ServerSendInput};
 pub use wire::{Wire, WireInput};
 
+pub use crate::error::Breach;
 use crate::error::Misuse;
-use crate::frame::{ErrorCode, Scope};
 
 /// What one cell of a table says: the next state, or who is told what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,23 +42,6 @@ pub enum Step<S> {
     Misuse(Misuse),
     /// The call has too few or too many messages (P-70 to P-73); the cardinality policy picks the status.
     Cardinality(&'static str),
-}
-
-/// A broken rule, as the cell of a table states it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Breach {
-    /// Whom it costs.
-    pub scope: Scope,
-    /// The wire code that answers it.
-    pub code: ErrorCode,
-    /// The table, `"ClientRecv"` for one.
-    pub machine: &'static str,
-    /// The state in which the input came.
-    pub state: &'static str,
-    /// The input that the state does not allow.
-    pub input: &'static str,
-    /// The rule, `"RFC 9113 §5.1"` for one.
-    pub section: &'static str,
 }
 
 /// One cell of a table in words, for documentation and for tests that walk every cell.
@@ -177,7 +160,7 @@ macro_rules! machine {
         $crate::machine::Step::To($name::$next)
     };
     (@breach $scope:ident, $name:ident, $state:ident, $on:ident, $section:literal, $code:tt) => {
-        &$crate::machine::Breach {
+        &$crate::error::Breach {
             scope: $crate::frame::Scope::$scope,
             code: $crate::frame::ErrorCode::$code,
             machine: stringify!($name),

@@ -1,0 +1,191 @@
+//! Header blocks to heads: the connection's decoder, and what the last few blocks meant.
+
+use std::sync::Arc;
+
+use super::memo::Memo;
+use crate::config::Limits;
+use crate::error::{Flood, Violation};
+use crate::grpc::head::{
+    RequestError, RequestHead, RequestHeadBuilder, ResponseBlock, ResponseHead, ResponseHeadBuilder,
+    Trailers, TrailersBuilder, TrailersOnly,
+};
+use crate::hpack::{BlockLimits, DEFAULT_TABLE_SIZE, DecodeError, Decoder, Field};
+
+/// A header list over its limit still has to be decoded, to keep the table in step; over this many times the limit
+/// the connection ends (CVE-2016-1544).
+const HARD_LIST_FACTOR: usize = 4;
+
+/// A header block whose END_HEADERS has not come.
+pub(super) struct OpenBlock {
+    pub(super) stream: u32,
+    pub(super) end_stream: bool,
+    pub(super) block: Vec<u8>,
+    pub(super) continuations: u32,
+    /// What is wrong with the HEADERS frame itself; the block is decoded all the same, to keep the table in step.
+    pub(super) fault: Option<Violation>,
+}
+
+/// What turns header blocks into heads.
+pub(super) struct HeadReader {
+    decoder: Decoder,
+    requests: RequestHeadBuilder,
+    responses: ResponseHeadBuilder,
+    trailers: TrailersBuilder,
+    request_memo: Memo<RequestHead>,
+    response_memo: Memo<ResponseHead>,
+    trailers_memo: Memo<Trailers>,
+}
+
+impl HeadReader {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let limit = limits.max_header_list as usize;
+        Self {
+            decoder: first_decoder(limits),
+            requests: RequestHeadBuilder::new(limit),
+            responses: ResponseHeadBuilder::new(limit),
+            trailers: TrailersBuilder::new(limit),
+            request_memo: Memo::new(4),
+            response_memo: Memo::new(2),
+            trailers_memo: Memo::new(2),
+        }
+    }
+
+    /// The peer has our SETTINGS.
+    pub(super) fn settings_acked(&mut self, limits: &Limits) {
+        self.decoder.set_max_table_size(limits.decoder_table as usize);
+    }
+
+    /// Gives back the memory that only speed needs; the table that the peer relies on stays.
+    pub(super) fn shrink(&mut self, limits: &Limits) {
+        self.decoder.shrink();
+        self.decoder = std::mem::replace(self, Self::new(limits)).decoder;
+    }
+
+    /// Decodes a block that nobody will read: the table has to stay in step with the peer's.
+    pub(super) fn discard(&mut self, limits: &Limits, block: &[u8]) -> Result<(), Violation> {
+        decode(&mut self.decoder, limits, block, |_| {})
+    }
+
+    /// A request's head; the inner error costs the request alone.
+    #[inline]
+    pub(super) fn request(
+        &mut self,
+        limits: &Limits,
+        block: &[u8],
+        end_stream: bool,
+    ) -> Result<Result<Arc<RequestHead>, RequestError>, Violation> {
+        let generation = self.decoder.generation();
+        // A block that ends the stream may be judged otherwise (content-length), so only open ones are remembered.
+        if !end_stream && let Some(head) = self.request_memo.get(block, generation) {
+            return Ok(Ok(Arc::clone(head)));
+        }
+        let builder = &mut self.requests;
+        decode(&mut self.decoder, limits, block, |field| {
+            builder.field(field.name, field.value);
+        })?;
+        let head = match builder.finish(end_stream) {
+            Ok(head) => Arc::new(head),
+            Err(error) => return Ok(Err(error)),
+        };
+        if !end_stream && generation == self.decoder.generation() {
+            self.request_memo.put(block, generation, &head);
+        }
+        Ok(Ok(head))
+    }
+
+    /// The first block of a response; the inner error costs the stream alone.
+    #[inline]
+    pub(super) fn response(
+        &mut self,
+        limits: &Limits,
+        block: &[u8],
+        end_stream: bool,
+    ) -> Result<Result<FirstBlock, Violation>, Violation> {
+        let generation = self.decoder.generation();
+        if !end_stream && let Some(head) = self.response_memo.get(block, generation) {
+            return Ok(Ok(FirstBlock::Headers(Arc::clone(head))));
+        }
+        let builder = &mut self.responses;
+        decode(&mut self.decoder, limits, block, |field| {
+            builder.field(field.name, field.value);
+        })?;
+        Ok(match builder.finish(end_stream) {
+            Err(reason) => Err(Violation::Malformed(reason)),
+            Ok(ResponseBlock::Informational(_)) => Ok(FirstBlock::Informational),
+            Ok(ResponseBlock::TrailersOnly(trailers)) => Ok(FirstBlock::TrailersOnly(Box::new(trailers))),
+            Ok(ResponseBlock::Headers(head)) => {
+                let head = Arc::new(head);
+                if generation == self.decoder.generation() {
+                    self.response_memo.put(block, generation, &head);
+                }
+                Ok(FirstBlock::Headers(head))
+            }
+        })
+    }
+
+    /// The block behind the messages of a response; the inner error costs the stream alone.
+    #[inline]
+    pub(super) fn trailers(
+        &mut self,
+        limits: &Limits,
+        block: &[u8],
+    ) -> Result<Result<Arc<Trailers>, Violation>, Violation> {
+        let generation = self.decoder.generation();
+        if let Some(trailers) = self.trailers_memo.get(block, generation) {
+            return Ok(Ok(Arc::clone(trailers)));
+        }
+        let builder = &mut self.trailers;
+        decode(&mut self.decoder, limits, block, |field| {
+            builder.field(field.name, field.value);
+        })?;
+        Ok(match builder.finish() {
+            Err(reason) => Err(Violation::Malformed(reason)),
+            Ok(trailers) => {
+                let trailers = Arc::new(trailers);
+                if generation == self.decoder.generation() {
+                    self.trailers_memo.put(block, generation, &trailers);
+                }
+                Ok(trailers)
+            }
+        })
+    }
+}
+
+/// A response's first header block.
+pub(super) enum FirstBlock {
+    Informational,
+    Headers(Arc<ResponseHead>),
+    TrailersOnly(Box<TrailersOnly>),
+}
+
+/// RFC 9113 §4.3.1: the peer's encoder uses a table of 4,096 octets until it has our SETTINGS. It may use a larger one as
+/// soon as it has them; a smaller one is in force once it has acknowledged them.
+fn first_decoder(limits: &Limits) -> Decoder {
+    let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
+    decoder.set_max_table_size((limits.decoder_table as usize).max(DEFAULT_TABLE_SIZE));
+    decoder
+}
+
+/// Decodes one block, whatever becomes of its fields.
+#[inline]
+fn decode(
+    decoder: &mut Decoder,
+    limits: &Limits,
+    block: &[u8],
+    sink: impl FnMut(Field<'_>),
+) -> Result<(), Violation> {
+    let hard = (limits.max_header_list as usize).saturating_mul(HARD_LIST_FACTOR);
+    match decoder.decode(block, &BlockLimits { max_string: hard, max_list_size: hard }, sink) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(undecodable(error, hard)),
+    }
+}
+
+#[cold]
+fn undecodable(error: DecodeError, limit: usize) -> Violation {
+    if error.is_limit() {
+        let limit = limit as u64;
+        return Violation::Flood { flood: Flood::HeaderList, met: limit.saturating_add(1), limit };
+    }
+    Violation::Hpack(error)
+}

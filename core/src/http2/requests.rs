@@ -1,0 +1,169 @@
+//! A client's header blocks, as its server takes them: requests, and blocks on streams that are open or over.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::clock::DEADLINE_GRACE;
+use super::engine::Engine;
+use super::ids::HowClosed;
+use super::stream::{ContentLength, Pending, ServerCall, ServerHead, Side, Stream};
+use crate::error::Violation;
+use crate::frame::ErrorCode;
+use crate::grpc::head::{RequestError, RequestHead};
+use crate::grpc::metadata::Metadata;
+use crate::grpc::status::Status;
+use crate::machine::{
+    ClosedStreamInput, OneRequest, ServerRecv, ServerRecvInput, ServerSend, ServerSendInput, Step,
+};
+use crate::types::Shape;
+
+impl Engine {
+    #[inline]
+    pub(super) fn on_request_block(
+        &mut self,
+        id: u32,
+        end_stream: bool,
+        block: &[u8],
+        fault: Option<Violation>,
+    ) -> Result<(), Violation> {
+        if id <= self.last_remote_id || id.is_multiple_of(2) {
+            return self.on_late_block(id, end_stream, block);
+        }
+        self.last_remote_id = id;
+        let decoded = self.heads.request(&self.config.limits, block, end_stream)?;
+        if id > self.accept_limit {
+            // P-94: started after our last GOAWAY; the client will try elsewhere.
+            return self.glitch();
+        }
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        if self.open_streams >= self.config.limits.max_concurrent_streams {
+            // P-19: refused, and so certainly not processed.
+            self.glitch()?;
+            self.closed_ids.insert(id, HowClosed::ResetByUs);
+            self.write_reset(id, ErrorCode::REFUSED_STREAM);
+            return Ok(());
+        }
+        match decoded {
+            Ok(head) => {
+                self.open_request(id, end_stream, head);
+                Ok(())
+            }
+            Err(RequestError::Malformed(reason)) => Err(Violation::Malformed(reason)),
+            Err(RequestError::Refused { http_status, status, content_length }) => {
+                let slot = self.refuse_request(id, end_stream, http_status, status);
+                if let Some(stream) = self.slots.get_mut(slot) {
+                    stream.content_length = content_length.map(|expected| ContentLength { expected, met: 0 });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// HEADERS on a stream that the client has opened before, or may not open.
+    #[cold]
+    fn on_late_block(&mut self, id: u32, end_stream: bool, block: &[u8]) -> Result<(), Violation> {
+        self.heads.discard(&self.config.limits, block)?;
+        let Some(slot) = self.ids.get(id) else {
+            self.glitch()?;
+            return self.on_closed_stream(id, ClosedStreamInput::Headers);
+        };
+        let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
+        let Side::Server(call) = &mut stream.side else { return Ok(()) };
+        let input = if end_stream { ServerRecvInput::HeadersEnd } else { ServerRecvInput::Headers };
+        match call.recv.step(input) {
+            Step::To(next) => call.recv = next,
+            Step::Stream(breach) | Step::Connection(breach) => return Err(Violation::Order(breach)),
+            Step::Ignore | Step::Misuse(_) | Step::Cardinality(_) => {}
+        }
+        Ok(())
+    }
+
+    fn insert_server(&mut self, id: u32, end_stream: bool) -> u32 {
+        let input = if end_stream { ServerRecvInput::HeadersEnd } else { ServerRecvInput::Headers };
+        let recv = match ServerRecv::Idle.step(input) {
+            Step::To(next) => next,
+            _ => ServerRecv::Idle,
+        };
+        let side = Side::Server(ServerCall {
+            send: ServerSend::AwaitHeaders,
+            recv,
+            requests: OneRequest::Missing,
+            request: None,
+            head: ServerHead::Unset,
+            status: None,
+            cause: None,
+        });
+        let windows = (self.peer.initial_window, self.config.initial_stream_window);
+        let mut stream = Stream::new(side, Shape::BIDI, windows.0, windows.1);
+        stream.recv_window += self.unacknowledged_window();
+        stream.id = id;
+        let slot = self.slots.insert(stream);
+        self.ids.insert(id, slot);
+        self.open_streams = self.open_streams.saturating_add(1);
+        self.clock.call_started(&self.config);
+        slot
+    }
+
+    #[inline]
+    fn open_request(&mut self, id: u32, end_stream: bool, head: Arc<RequestHead>) {
+        if self.config.require_te && !head.te_trailers {
+            let status = Status::internal("the request lacks te: trailers");
+            self.refuse_request(id, end_stream, 400, status);
+            return;
+        }
+        let encoding = match head.encoding_name().filter(|name| *name != b"identity") {
+            None => None,
+            Some(name) => match self.known_encoding(name) {
+                Some(encoding) => Some(encoding),
+                None => {
+                    // P-10, P-52: the answer lists what is understood.
+                    let name = String::from_utf8_lossy(name);
+                    let status = Status::unimplemented(format!("grpc-encoding {name:?} is not supported"));
+                    self.refuse_request(id, end_stream, 200, status);
+                    return;
+                }
+            },
+        };
+        let deadline = head.timeout.map(|timeout| self.now + timeout);
+        let content_length = head.content_length;
+        let slot = self.insert_server(id, end_stream);
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        stream.peer_encoding = encoding;
+        stream.content_length = content_length.map(|expected| ContentLength { expected, met: 0 });
+        stream.deadline = deadline;
+        if let Side::Server(call) = &mut stream.side {
+            call.request = Some(head);
+        }
+        if let Some(deadline) = deadline {
+            self.deadlines.insert(slot, deadline + DEADLINE_GRACE);
+        }
+        self.tell(slot, Pending::REQUEST);
+    }
+
+    /// Answers a request that no handler will hear of: Trailers-Only, or an HTTP status with a short body for clients
+    /// that may not speak gRPC (P-2, P-8).
+    #[cold]
+    fn refuse_request(&mut self, id: u32, end_stream: bool, http_status: u16, status: Status) -> u32 {
+        let slot = self.insert_server(id, end_stream);
+        let Some(stream) = self.slots.get_mut(slot) else { return slot };
+        stream.caller_done = true;
+        let Side::Server(call) = &mut stream.side else { return slot };
+        if http_status != 200 {
+            call.head = ServerHead::Refused(http_status);
+            stream.queue.push_raw(Bytes::copy_from_slice(status.message().as_bytes()));
+            self.queued_octets = self.queued_octets.saturating_add(stream.queue.weight());
+        }
+        if let Step::To(next) = call.send.step(ServerSendInput::Status) {
+            call.send = next;
+        }
+        if let Step::To(next) = call.recv.step(ServerRecvInput::Cancel) {
+            call.recv = next;
+        }
+        call.status = Some((status, Metadata::new()));
+        self.schedule(slot);
+        slot
+    }
+}

@@ -1,0 +1,94 @@
+//! Timers that are due, of the connection and of its calls, and what they lead to.
+
+use super::clock::TimerKind;
+use super::control::{DRAIN_PING, KEEPALIVE_PING};
+use super::engine::Engine;
+use super::stream::{ServerHead, Side};
+use crate::error::{CloseReason, ConnectionError, Timeout, Violation};
+use crate::frame::{ErrorCode, Ping};
+use crate::grpc::status::Status;
+use crate::machine::{Lifecycle, LifecycleInput};
+use crate::time::Time;
+use crate::types::Cause;
+
+impl Engine {
+    pub(crate) fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
+        let deadline = self.deadlines.peek().map(|(at, _)| (at, TimerKind::Deadline));
+        match (self.clock.earliest(), deadline) {
+            (Some(timer), Some(deadline)) => Some(if deadline.0 < timer.0 { deadline } else { timer }),
+            (timer, deadline) => timer.or(deadline),
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        self.advance_clock(now);
+        while let Some(slot) = self.deadlines.pop_due(self.now) {
+            self.on_deadline(slot);
+        }
+        // Each firing clears or moves its timer, and none moves it to the past, so this ends.
+        while let Some(kind) = self.clock.pop_due(self.now) {
+            self.on_timer(kind);
+        }
+    }
+
+    /// P-84 to P-86: the call ends here, whatever may still be under way.
+    pub(super) fn on_deadline(&mut self, slot: u32) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        stream.deadline = None;
+        match &stream.side {
+            Side::Client(_) => {
+                let status = Status::deadline_exceeded("the deadline passed");
+                self.cut_client(slot, status, Cause::Deadline, Some(ErrorCode::CANCEL));
+            }
+            Side::Server(call) if matches!(call.head, ServerHead::RefusalSent) => self.stop_listening(slot),
+            Side::Server(_) => self.end_server(slot, Cause::Deadline, Some(ErrorCode::CANCEL)),
+        }
+    }
+
+    fn on_timer(&mut self, kind: TimerKind) {
+        match kind {
+            TimerKind::Preface => self.time_out(Timeout::Preface),
+            TimerKind::SettingsAck => self.time_out(Timeout::SettingsAck),
+            TimerKind::HeaderBlock => self.time_out(Timeout::HeaderBlock),
+            TimerKind::Keepalive => self.send_keepalive(),
+            TimerKind::KeepaliveTimeout => self.time_out(Timeout::Keepalive),
+            TimerKind::DrainPing => self.confirm_shutdown(),
+            TimerKind::Drain => self.cut_drain(),
+            TimerKind::Idle | TimerKind::Age => self.shutdown(self.now),
+            TimerKind::Deadline => {}
+        }
+    }
+
+    fn time_out(&mut self, timeout: Timeout) {
+        // The error is kept and told by `Event::Closed`; nobody is waiting for a result here.
+        let _ = self.fail(Violation::Timeout(timeout));
+    }
+
+    fn send_keepalive(&mut self) {
+        let has_calls = self.open_streams > 0;
+        if self.clock.is_ping_due(self.now, self.role, &self.config.keepalive, has_calls) {
+            Ping { ack: false, data: KEEPALIVE_PING }.write(self.outbox.buf());
+        }
+    }
+
+    /// The calls that outlived a graceful shutdown are cut, and the connection with them.
+    fn cut_drain(&mut self) {
+        if self.lifecycle == Lifecycle::Closed {
+            return;
+        }
+        let code = ErrorCode::NO_ERROR;
+        let debug = "drain_timeout";
+        self.write_goaway(self.last_accepted(), code, debug.as_bytes());
+        let error = ConnectionError::Closed { code, debug: debug.into() };
+        self.lifecycle(LifecycleInput::Fatal);
+        self.clock.stop();
+        self.end_every_call(&error);
+        self.close_reason = Some(CloseReason::Error(error.clone()));
+        self.failure = Some(error);
+    }
+
+    /// The payload of the PING that a graceful shutdown sends.
+    pub(super) fn write_drain_ping(&mut self) {
+        Ping { ack: false, data: DRAIN_PING }.write(self.outbox.buf());
+    }
+}
