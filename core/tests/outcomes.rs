@@ -10,6 +10,7 @@ use halfclose::{
     CallId, Cause, Client, Code, Config, Connection, Event, Metadata, Misuse, Recv, Request, Seed, Sent,
     Shape, Status, Time,
 };
+use halfclose_wire::frame;
 use std::time::Duration;
 
 /// A client that is answered by frames written here.
@@ -53,14 +54,6 @@ impl Scripted {
             other => panic!("no end: {other:?}"),
         }
     }
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut octets = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    octets.extend_from_slice(&[kind, flags]);
-    octets.extend_from_slice(&stream.to_be_bytes());
-    octets.extend_from_slice(payload);
-    octets
 }
 
 const HEAD: [(&str, &str); 2] = [(":status", "200"), ("content-type", "application/grpc")];

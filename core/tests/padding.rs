@@ -7,22 +7,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use halfclose::hpack::{Encoder, Indexing};
 use halfclose::{CallId, Client, Config, Connection, Recv, Request, Seed, Shape, Time};
+use halfclose_wire::{
+    END_HEADERS, PADDED, frame,
+    kind::{DATA, HEADERS, SETTINGS, WINDOW_UPDATE},
+};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const WINDOW_UPDATE: u8 = 8;
-const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
 const PADDING: usize = 255;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut octets = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    octets.extend_from_slice(&[kind, flags]);
-    octets.extend_from_slice(&stream.to_be_bytes());
-    octets.extend_from_slice(payload);
-    octets
-}
 
 /// A server that sends as much as it is allowed to, and no more.
 struct Sender {

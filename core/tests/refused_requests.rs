@@ -6,23 +6,12 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use halfclose::frame::{ErrorCode, FrameHead, HEAD_LEN, Kind};
 use halfclose::{Config, Connection, Event, Seed, Server, Time};
+use halfclose_wire::{
+    END_HEADERS, END_STREAM, PREFACE, frame,
+    kind::{DATA, HEADERS, RST_STREAM},
+};
 
 const START: Time = Time::ZERO;
-
-/// A frame with this type, these flags and this stream.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut octets = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    octets.extend_from_slice(&[kind, flags]);
-    octets.extend_from_slice(&stream.to_be_bytes());
-    octets.extend_from_slice(payload);
-    octets
-}
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// `GET / http`, by indices of the static table, and a content-length of 10.
 const GET: [u8; 3] = [0x82, 0x86, 0x84];
@@ -35,7 +24,7 @@ struct Peer {
 impl Peer {
     fn new() -> Self {
         let mut server = Connection::<Server>::new(Config::server(), Seed(1), START);
-        let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        let mut hello = PREFACE.to_vec();
         hello.extend(frame(4, 0, 0, &[]));
         hello.extend(frame(4, 1, 0, &[]));
         server.receive(START, &mut BytesMut::from(&hello[..])).unwrap();

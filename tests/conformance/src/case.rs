@@ -4,8 +4,11 @@ use halfclose::frame::ErrorCode;
 use halfclose::{CallId, Client, Config, ConnectionError, Event, Outcome, Recv, Role, Server, Shape};
 
 use crate::Peer;
-use crate::block::{REQUEST, RESPONSE, block};
-use crate::wire::{END_STREAM, GOAWAY, RST_STREAM, Sent, headers};
+use halfclose_wire::{
+    END_STREAM, Frame, REQUEST, RESPONSE, Reader, block, data, headers,
+    kind::{GOAWAY, RST_STREAM},
+    ping,
+};
 
 /// Where a connection stands when the octets come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,24 +97,20 @@ impl Case {
     }
 }
 
-fn met(error: Option<ConnectionError>, sent: &[Sent]) -> Expect {
+fn met(error: Option<ConnectionError>, sent: &[Frame]) -> Expect {
     if let Some(error) = error {
         let goaway = sent.iter().rev().find(|frame| frame.kind == GOAWAY);
-        assert_eq!(goaway.and_then(Sent::code), Some(error.code()), "GOAWAY says what the error says");
+        assert_eq!(goaway.and_then(Frame::code), Some(error.code()), "GOAWAY says what the error says");
         return Expect::Connection(error.code());
     }
     let reset = sent.iter().find(|frame| frame.kind == RST_STREAM && frame.stream == 1);
-    reset.and_then(Sent::code).map_or(Expect::Fine, Expect::Stream)
+    reset.and_then(Frame::code).map_or(Expect::Fine, Expect::Stream)
 }
 
 /// A PING is still acknowledged.
 fn still_answers<R: Role>(peer: &mut Peer<R>) -> bool {
-    use crate::wire::{ACK, PING, frame};
-    peer.feed(&frame(PING, 0, 0, b"still up")).is_ok()
-        && peer
-            .sent()
-            .iter()
-            .any(|frame| frame.kind == PING && frame.flags == ACK && frame.payload == b"still up")
+    peer.feed(&ping(b"still up")).is_ok()
+        && peer.sent().iter().any(|frame| frame.is_ack() && frame.payload == b"still up")
 }
 
 /// How a client's unary call ends when its server answers with these octets on stream 1.
@@ -146,7 +145,7 @@ pub fn request_of(config: Config, fields: &[(&str, &str)], body: &[u8]) -> (Peer
     let mut peer = Peer::server(config);
     let mut octets = headers(1, if body.is_empty() { END_STREAM } else { 0 }, &block(fields));
     if !body.is_empty() {
-        octets.extend(crate::wire::data(1, END_STREAM, body));
+        octets.extend(data(1, END_STREAM, body));
     }
     peer.feed(&octets).expect("nothing here costs the connection");
     let call = peer.events().into_iter().find_map(|event| match event {
@@ -169,19 +168,11 @@ pub fn request_with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str
     fields
 }
 
-/// The fields of the first header block in these frames.
+/// The fields of all header blocks in these frames, which are the first that a connection sent.
 #[must_use]
-pub fn fields_of(sent: &[Sent]) -> Vec<(String, String)> {
-    let limits = halfclose::hpack::BlockLimits { max_string: 1 << 16, max_list_size: 1 << 16 };
-    let mut decoder = halfclose::hpack::Decoder::new(4096);
-    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-    let mut fields = Vec::new();
-    for frame in sent.iter().filter(|frame| frame.kind == crate::wire::HEADERS) {
-        decoder
-            .decode(&frame.payload, &limits, |field| fields.push((text(field.name), text(field.value))))
-            .expect("a good block");
-    }
-    fields
+pub fn fields_of(sent: &[Frame]) -> Vec<(String, String)> {
+    let mut reader = Reader::new();
+    sent.iter().filter_map(|frame| reader.read(frame)).flat_map(|fields| fields.list).collect()
 }
 
 /// The value of a field.

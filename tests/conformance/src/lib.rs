@@ -1,10 +1,8 @@
-//! Connections driven octet by octet: the frames are written here by hand, so that wrong ones can be written too, and
-//! what a connection sends is read without the code that wrote it.
+//! Connections driven octet by octet: the frames are written by hand (`halfclose_wire`), so that wrong ones can be
+//! written too, and what a connection sends is read without the code that wrote it.
 #![forbid(unsafe_code)]
 
-pub mod block;
 pub mod case;
-pub mod wire;
 
 mod peer;
 

@@ -6,8 +6,7 @@ use halfclose::{
     Time,
 };
 
-use crate::block::{REQUEST, block};
-use crate::wire::{PREFACE, Sent, frames, headers, settings, settings_ack};
+use halfclose_wire::{Frame, PREFACE, REQUEST, block, frames, headers, settings, settings_ack};
 
 /// A connection under test. What is sent to it comes from the other end, octet by octet as it is given.
 #[derive(Debug)]
@@ -37,7 +36,7 @@ impl<R: Role> Peer<R> {
     }
 
     /// What the connection sends now.
-    pub fn sent(&mut self) -> Vec<Sent> {
+    pub fn sent(&mut self) -> Vec<Frame> {
         let mut octets = Vec::new();
         while let Some(mut out) = self.connection.poll_transmit(self.now) {
             let mut chunk = vec![0; out.remaining()];

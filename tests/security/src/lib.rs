@@ -9,9 +9,10 @@
 pub mod client;
 pub mod server;
 pub mod target;
-pub mod wire;
+
 pub mod worst;
 
+pub use halfclose_wire as wire;
 pub use target::{Met, Side, Target};
 
 use halfclose::frame::ErrorCode;

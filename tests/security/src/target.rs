@@ -11,7 +11,7 @@ use halfclose::{
     Request, Role, Seed, Server, Shape, Status, Time,
 };
 
-use crate::wire::{self, Block, Frame, kind};
+use crate::wire::{self, Block, Fields, Frame, kind};
 
 /// What has become of the connection.
 #[derive(Clone, PartialEq, Debug)]
@@ -22,25 +22,6 @@ pub enum Met {
     BackedUp,
     /// It is closed, by a GOAWAY with this code and debug data if it said any.
     Closed(ErrorCode, String),
-}
-
-/// A block of fields that the connection sent.
-#[derive(Clone, Debug)]
-pub struct Fields {
-    /// Its stream.
-    pub stream: u32,
-    /// Whether it ended the stream.
-    pub end: bool,
-    /// The fields.
-    pub list: Vec<(String, String)>,
-}
-
-impl Fields {
-    /// The value of a field.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.list.iter().find(|(met, _)| met == name).map(|(_, value)| value.as_str())
-    }
 }
 
 /// A connection under attack.

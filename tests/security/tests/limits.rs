@@ -9,7 +9,8 @@ use halfclose::{
 };
 use halfclose_security::target::error_of;
 use halfclose_security::wire::{
-    Block, END_HEADERS, END_STREAM, data, frame, headers, kind, message, prefixed, reset, settings, update,
+    Block, END_HEADERS, END_STREAM, PATH, data, frame, headers, kind, message, prefixed, reset, settings,
+    update,
 };
 use halfclose_security::{Met, Side, Target};
 
@@ -225,7 +226,7 @@ fn octets_of_one_header_block() {
 fn octets_of_one_header_list() {
     let limit = 16_384;
     // RFC 9113 §6.5.2: name, value and 32 for each field.
-    let fields = [7 + 4, 7 + 4, 5 + 14, 10 + 9, 2 + 8, 12 + 16, 1];
+    let fields = [7 + 4, 7 + 4, 5 + PATH.len(), 10 + 9, 2 + 8, 12 + 16, 1];
     let taken: usize = fields.iter().map(|octets| octets + 32).sum();
     for (size, status) in
         [(limit - 1, "0"), (limit, "0"), (limit + 1, "8"), (4 * limit, "8"), (4 * limit + 1, "")]

@@ -5,8 +5,8 @@ use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
 use halfclose::{CallId, Client, Code, Config, Recv, Server, Shape};
 use halfclose_conformance::Peer;
-use halfclose_conformance::block::{RESPONSE, TRAILERS, block};
-use halfclose_conformance::wire::{END_STREAM, data, headers, message};
+use halfclose_conformance::case::{fields_of, value};
+use halfclose_wire::{END_STREAM, RESPONSE, TRAILERS, block, data, headers, message};
 
 use crate::met::{self, Met};
 
@@ -20,7 +20,7 @@ fn server(inputs: &[&str]) -> (Peer<Server>, CallId, Vec<Recv>) {
     let mut taken = Vec::new();
     for input in inputs {
         let octets = match *input {
-            "Message" => data(STREAM, 0, &message(0, b"m")),
+            "Message" => data(STREAM, 0, &message(b"m")),
             "End" => data(STREAM, END_STREAM, &[]),
             other => panic!("no input {other}"),
         };
@@ -48,7 +48,7 @@ pub(crate) fn requests(row: &Row) -> Met {
     };
     if (row.state, row.input) == ("Complete", "Message") {
         let (mut peer, _, _) = server(before);
-        peer.feed(&data(STREAM, 0, &message(0, b"m"))).expect("it costs the stream only");
+        peer.feed(&data(STREAM, 0, &message(b"m"))).expect("it costs the stream only");
         assert_eq!(met::reset(&peer.sent(), STREAM), Some(ErrorCode::STREAM_CLOSED));
         return Met::Unreachable("DATA after END_STREAM is refused by ServerRecv first");
     }
@@ -71,17 +71,10 @@ pub(crate) fn requests(row: &Row) -> Met {
 /// The message of the UNIMPLEMENTED status that the server sent by itself, if it did.
 fn status_text(peer: &mut Peer<Server>) -> Option<String> {
     let sent = peer.sent();
-    let trailers = sent.iter().find(|frame| frame.ends_stream())?;
-    let mut decoder = halfclose::hpack::Decoder::new(4096);
-    let limits = halfclose::hpack::BlockLimits { max_string: 4096, max_list_size: 4096 };
-    let mut fields = Vec::new();
-    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-    decoder
-        .decode(&trailers.payload, &limits, |field| fields.push((text(field.name), text(field.value))))
-        .expect("a good block");
-    let value = |name: &str| fields.iter().find(|field| field.0 == name).map(|field| field.1.clone());
-    assert_eq!(value("grpc-status").as_deref(), Some("12"));
-    value("grpc-message")
+    sent.iter().find(|frame| frame.ends_stream())?;
+    let fields = fields_of(&sent);
+    assert_eq!(value(&fields, "grpc-status"), Some("12"));
+    value(&fields, "grpc-message").map(str::to_owned)
 }
 
 /// A unary call at its client, after these inputs; and what the caller took.
@@ -95,7 +88,7 @@ fn client(inputs: &[&str]) -> (Peer<Client>, CallId, Vec<Recv>) {
     let mut taken = Vec::new();
     for input in inputs {
         let octets = match *input {
-            "Message" => data(STREAM, 0, &message(0, b"m")),
+            "Message" => data(STREAM, 0, &message(b"m")),
             "EndOk" => headers(STREAM, END_STREAM, &block(&TRAILERS)),
             "EndError" => headers(STREAM, END_STREAM, &block(&[("grpc-status", "5")])),
             other => panic!("no input {other}"),

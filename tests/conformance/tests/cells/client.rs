@@ -5,8 +5,9 @@ use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
 use halfclose::{CallId, Client, Config, HalfStates, Recv, Shape};
 use halfclose_conformance::Peer;
-use halfclose_conformance::block::{RESPONSE, TRAILERS, TRAILERS_ONLY, block};
-use halfclose_conformance::wire::{END_STREAM, HEADERS, Sent, data, headers, message, reset};
+use halfclose_wire::{
+    END_STREAM, Frame, RESPONSE, TRAILERS, TRAILERS_ONLY, block, data, headers, kind::HEADERS, message, reset,
+};
 
 use crate::met::{self, Met, cause_breach, connection};
 
@@ -78,7 +79,7 @@ fn peer_ends(peer: &mut Peer<Client>, state: &str) {
 fn scheduled(row: &Row, peer: &mut Peer<Client>, call: CallId) -> Met {
     let sent = peer.sent();
     let heads = sent.iter().position(|frame| frame.kind == HEADERS);
-    let end = sent.iter().position(Sent::ends_stream);
+    let end = sent.iter().position(Frame::ends_stream);
     match (row.input, row.state) {
         // HEADERS go first, and the end follows from the state that they lead to.
         ("EndSent", "QueuedClosing") => {
@@ -142,8 +143,8 @@ fn recv_input(row: &Row) -> Vec<u8> {
         "Headers" => headers(STREAM, 0, &block(&RESPONSE)),
         "HeadersEnd" if row.state == "AwaitHeaders" => headers(STREAM, END_STREAM, &block(&TRAILERS_ONLY)),
         "HeadersEnd" => headers(STREAM, END_STREAM, &block(&TRAILERS)),
-        "Data" => data(STREAM, 0, &message(0, b"m")),
-        "DataEnd" => data(STREAM, END_STREAM, &message(0, b"m")),
+        "Data" => data(STREAM, 0, &message(b"m")),
+        "DataEnd" => data(STREAM, END_STREAM, &message(b"m")),
         "Reset" => reset(STREAM, ErrorCode::CANCEL),
         other => panic!("no input {other}"),
     }

@@ -5,8 +5,7 @@ use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
 use halfclose::{Client, Config, Recv, Role, Server, Shape};
 use halfclose_conformance::Peer;
-use halfclose_conformance::block::{REQUEST, TRAILERS_ONLY, block};
-use halfclose_conformance::wire::{END_STREAM, data, headers, reset, update};
+use halfclose_wire::{END_STREAM, REQUEST, TRAILERS_ONLY, block, data, headers, reset, update};
 
 use crate::met::{self, Met, connection};
 

@@ -4,8 +4,11 @@ use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
 use halfclose::{Client, Config, Role, Server, Shape};
 use halfclose_conformance::Peer;
-use halfclose_conformance::block::{TRAILERS_ONLY, block};
-use halfclose_conformance::wire::{ACK, END_STREAM, GOAWAY, PING, Sent, frame, goaway, headers, reset};
+use halfclose_wire::{
+    ACK, END_STREAM, Frame, TRAILERS_ONLY, block, frame, goaway, headers,
+    kind::{GOAWAY, PING},
+    reset,
+};
 
 use crate::met::Met;
 
@@ -49,7 +52,7 @@ fn give(peer: &mut Peer<Server>, input: &str) {
 
 /// A connection that drains closes with its last call; one that only announced it has said so.
 fn server_state(peer: &mut Peer<Server>, drained: bool) -> &'static str {
-    let announced = peer.sent().iter().any(|frame: &Sent| frame.kind == GOAWAY);
+    let announced = peer.sent().iter().any(|frame: &Frame| frame.kind == GOAWAY);
     if peer.connection.is_closed() {
         return "Closed";
     }

@@ -4,7 +4,10 @@ use halfclose::frame::ErrorCode;
 use halfclose::machine::{Breach, Row, Table};
 use halfclose::{Cause, ConnectionError, Event, Misuse, Role, Violation};
 use halfclose_conformance::Peer;
-use halfclose_conformance::wire::{GOAWAY, RST_STREAM, Sent};
+use halfclose_wire::{
+    Frame,
+    kind::{GOAWAY, RST_STREAM},
+};
 
 /// What came of an input.
 #[derive(Debug)]
@@ -68,8 +71,8 @@ fn is_of(breach: Option<Breach>, table: &Table, row: &Row) -> bool {
 /// The broken rule of an error, which its GOAWAY must name by code.
 pub(crate) fn connection<R: Role>(error: &ConnectionError, peer: &mut Peer<R>) -> Met {
     let ConnectionError::Violation(violation) = error else { panic!("not a violation: {error:?}") };
-    let goaway: Vec<Sent> = peer.sent().into_iter().filter(|frame| frame.kind == GOAWAY).collect();
-    assert_eq!(goaway.last().and_then(Sent::code), Some(violation.code()), "GOAWAY tells the violation");
+    let goaway: Vec<Frame> = peer.sent().into_iter().filter(|frame| frame.kind == GOAWAY).collect();
+    assert_eq!(goaway.last().and_then(Frame::code), Some(violation.code()), "GOAWAY tells the violation");
     assert!(matches!(peer.events().last(), Some(Event::Closed(_))), "Closed comes last");
     Met::Connection(violation.code(), breach(violation))
 }
@@ -82,8 +85,8 @@ pub(crate) fn breach(violation: &Violation) -> Option<Breach> {
 }
 
 /// The code of the RST_STREAM on `stream` among these frames.
-pub(crate) fn reset(frames: &[Sent], stream: u32) -> Option<ErrorCode> {
-    frames.iter().find(|frame| frame.kind == RST_STREAM && frame.stream == stream).and_then(Sent::code)
+pub(crate) fn reset(frames: &[Frame], stream: u32) -> Option<ErrorCode> {
+    frames.iter().find(|frame| frame.kind == RST_STREAM && frame.stream == stream).and_then(Frame::code)
 }
 
 /// The broken rule of a call's end.

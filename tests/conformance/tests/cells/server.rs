@@ -5,8 +5,7 @@ use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
 use halfclose::{CallId, Cause, Config, Event, HalfStates, Metadata, Server, Status};
 use halfclose_conformance::Peer;
-use halfclose_conformance::block::{REQUEST, block};
-use halfclose_conformance::wire::{END_STREAM, Sent, data, headers, message, reset};
+use halfclose_wire::{END_STREAM, Frame, REQUEST, block, data, flagged, headers, message, reset};
 
 use crate::met::{self, Met, cause_breach, connection};
 
@@ -23,8 +22,8 @@ fn input(name: &str) -> Vec<u8> {
     match name {
         "Headers" => headers(STREAM, 0, &block(&REQUEST)),
         "HeadersEnd" => headers(STREAM, END_STREAM, &block(&REQUEST)),
-        "Data" => data(STREAM, 0, &message(0, b"m")),
-        "DataEnd" => data(STREAM, END_STREAM, &message(0, b"m")),
+        "Data" => data(STREAM, 0, &message(b"m")),
+        "DataEnd" => data(STREAM, END_STREAM, &message(b"m")),
         "Reset" => reset(STREAM, ErrorCode::CANCEL),
         other => panic!("no input {other}"),
     }
@@ -38,7 +37,7 @@ fn recv_state(name: &str) -> (Peer<Server>, CallId) {
         "Body" | "Ended" => {}
         "Reset" => peer.feed(&input("Reset")).expect("a client may cancel"),
         // A message that breaks a rule of gRPC is answered with a status, which has not left yet.
-        "Abandoned" => peer.feed(&data(STREAM, 0, &message(2, b"m"))).expect("it costs the call only"),
+        "Abandoned" => peer.feed(&data(STREAM, 0, &flagged(2, b"m"))).expect("it costs the call only"),
         other => panic!("no state {other}"),
     }
     assert_eq!(states(&peer, call).1, name);
@@ -146,7 +145,7 @@ pub(crate) fn send(row: &Row) -> Met {
 }
 
 fn scheduled(row: &Row, peer: &mut Peer<Server>, call: CallId) -> Met {
-    let ends = peer.sent().iter().any(Sent::ends_stream);
+    let ends = peer.sent().iter().any(Frame::ends_stream);
     assert_eq!(ends, row.state == "Closing");
     if ends { Met::State(states(peer, call).0) } else { Met::Never }
 }

@@ -4,9 +4,9 @@ use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
 use halfclose::{Config, Server};
 use halfclose_conformance::Peer;
-use halfclose_conformance::block::{REQUEST, block};
-use halfclose_conformance::wire::{
-    CONTINUATION, END_HEADERS, HEADERS, PING, PREFACE, PRIORITY, PUSH_PROMISE, data, frame, goaway, headers,
+use halfclose_wire::{
+    END_HEADERS, PREFACE, REQUEST, block, data, frame, goaway, headers,
+    kind::{CONTINUATION, HEADERS, PING, PRIORITY, PUSH_PROMISE},
     reset, settings, settings_ack, update,
 };
 

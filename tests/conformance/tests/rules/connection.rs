@@ -9,19 +9,20 @@ use halfclose::{
     Time,
 };
 use halfclose_conformance::Peer;
-use halfclose_conformance::block::{REQUEST, RESPONSE, TRAILERS, TRAILERS_ONLY, block, literal};
 use halfclose_conformance::case::{request_of, request_with};
-use halfclose_conformance::wire::{
-    ACK, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, Sent, WINDOW_UPDATE,
-    data, frame, goaway, headers, message, settings, settings_ack,
+use halfclose_wire::{
+    ACK, END_HEADERS, END_STREAM, Frame, PREFACE, REQUEST, RESPONSE, TRAILERS, TRAILERS_ONLY, block, data,
+    frame, goaway, headers,
+    kind::{CONTINUATION, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE},
+    literal, message, settings, settings_ack,
 };
 
-fn find(sent: &[Sent], kind: u8) -> Option<&Sent> {
+fn find(sent: &[Frame], kind: u8) -> Option<&Frame> {
     sent.iter().find(|frame| frame.kind == kind)
 }
 
 /// Credit given back to a stream in these frames, in octets.
-fn credit(sent: &[Sent], stream: u32) -> u32 {
+fn credit(sent: &[Frame], stream: u32) -> u32 {
     let updates = sent.iter().filter(|frame| frame.kind == WINDOW_UPDATE && frame.stream == stream);
     updates.map(|frame| u32::from_be_bytes(frame.payload.as_slice().try_into().expect("four octets"))).sum()
 }
@@ -42,7 +43,7 @@ fn both_sides_speak_first() {
 fn a_ping_is_echoed() {
     let mut peer = Peer::server(Config::server());
     peer.feed(&frame(PING, 0, 0, b"question")).expect("a PING");
-    assert_eq!(peer.sent(), [Sent { kind: PING, flags: ACK, stream: 0, payload: b"question".to_vec() }]);
+    assert_eq!(peer.sent(), [Frame { kind: PING, flags: ACK, stream: 0, payload: b"question".to_vec() }]);
 }
 
 #[test]
@@ -191,12 +192,12 @@ fn an_unread_stream_starves_nobody() {
     let read = peer.open(3, 0);
     // Stream 1 is not read: its own window stays shut, and the connection's is given back.
     for _ in 0..4 {
-        peer.feed(&data(1, 0, &message(0, &[0; 16_000]))).expect("DATA within the window");
+        peer.feed(&data(1, 0, &message(&[0; 16_000]))).expect("DATA within the window");
     }
     let mut sent = peer.sent();
     // Far more than the connection's window passes on the stream that is read.
     for _ in 0..400 {
-        peer.feed(&data(3, 0, &message(0, &[0; 8_000]))).expect("DATA within the window");
+        peer.feed(&data(3, 0, &message(&[0; 8_000]))).expect("DATA within the window");
         assert!(matches!(peer.connection.recv(read), Ok(Recv::Message(_))));
         sent.extend(peer.sent());
     }
@@ -208,7 +209,7 @@ fn an_unread_stream_starves_nobody() {
 fn a_large_message_passes_a_small_window() {
     let mut peer = Peer::server(Config::server());
     let call = peer.open(1, 0);
-    let whole = message(0, &vec![5; 3_000_000]);
+    let whole = message(&vec![5; 3_000_000]);
     let (mut window, mut at) = (65_535_usize, 0);
     assert!(matches!(peer.connection.recv(call), Ok(Recv::Pending)));
     while at < whole.len() {
@@ -250,14 +251,14 @@ fn a_server_cuts_a_call_at_its_deadline() {
     (peer.now, _) = peer.connection.poll_timeout().expect("the deadline");
     assert!(peer.now - Time::ZERO < Duration::from_millis(1_010), "at once, as far as clients can tell");
     peer.connection.handle_timeout(peer.now);
-    assert_eq!(find(&peer.sent(), RST_STREAM).and_then(Sent::code), Some(ErrorCode::CANCEL));
+    assert_eq!(find(&peer.sent(), RST_STREAM).and_then(Frame::code), Some(ErrorCode::CANCEL));
     assert_eq!(peer.events(), [Event::Ended(call, Cause::Deadline)]);
 }
 
 #[test]
 fn a_server_compresses_only_what_its_client_accepts() {
     let accepts = request_with(&[("grpc-accept-encoding", "identity,gzip")]);
-    let (mut peer, call) = request_of(Config::server(), &accepts, &message(0, b"m"));
+    let (mut peer, call) = request_of(Config::server(), &accepts, &message(b"m"));
     let call = call.expect("a good request");
     let connection = &mut peer.connection;
     assert_eq!(connection.set_encoding(call, Some(Encoding::Zstd)), Err(Misuse::UnsupportedEncoding));
@@ -269,7 +270,7 @@ fn a_server_compresses_only_what_its_client_accepts() {
     let body: Vec<u8> =
         sent.iter().filter(|frame| frame.kind == 0).flat_map(|frame| frame.payload.clone()).collect();
     assert_eq!(body[0], 1);
-    assert!(body.ends_with(&message(0, b"as it is")), "P-60: and per message");
+    assert!(body.ends_with(&message(b"as it is")), "P-60: and per message");
 }
 
 #[test]
@@ -291,7 +292,7 @@ fn a_header_block_in_many_pieces_is_one() {
     let pieces: Vec<&[u8]> = fields[1..].chunks(fields.len() / 7 + 1).collect();
     for (number, piece) in pieces.iter().enumerate() {
         let flags = if number + 1 == pieces.len() { END_HEADERS } else { 0 };
-        octets.extend(frame(halfclose_conformance::wire::CONTINUATION, flags, 1, piece));
+        octets.extend(frame(CONTINUATION, flags, 1, piece));
     }
     peer.feed(&octets).expect("a good request");
     let Some(Event::Request(call)) = peer.connection.poll_event() else { panic!("a request") };
@@ -309,8 +310,8 @@ fn trailers_may_follow_messages_in_one_read() {
     peer.sent();
     let octets = [
         headers(1, 0, &block(&RESPONSE)),
-        data(1, 0, &message(0, b"one")),
-        data(1, 0, &message(0, b"two")),
+        data(1, 0, &message(b"one")),
+        data(1, 0, &message(b"two")),
         headers(1, END_STREAM, &block(&TRAILERS)),
     ];
     peer.feed(&octets.concat()).expect("a whole response");

@@ -5,9 +5,11 @@ use std::time::Duration;
 use halfclose::frame::ErrorCode;
 use halfclose::{CardinalityPolicy, Cause, Client, Code, Config, Recv, Request, Shape};
 use halfclose_conformance::Peer;
-use halfclose_conformance::block::{RESPONSE, TRAILERS, TRAILERS_ONLY, block};
 use halfclose_conformance::case::{outcome_of, outcome_with};
-use halfclose_conformance::wire::{END_STREAM, RST_STREAM, Sent, data, headers, message, reset};
+use halfclose_wire::{
+    END_STREAM, Frame, RESPONSE, TRAILERS, TRAILERS_ONLY, block, data, flagged, headers, kind::RST_STREAM,
+    message, reset,
+};
 
 fn head() -> Vec<u8> {
     headers(1, 0, &block(&RESPONSE))
@@ -85,7 +87,7 @@ fn reset_codes() {
         (ErrorCode(0x1234), Code::Unknown),
     ];
     for (wire, expected) in table {
-        for before in [Vec::new(), head(), [head(), data(1, 0, &message(0, b"whole"))].concat()] {
+        for before in [Vec::new(), head(), [head(), data(1, 0, &message(b"whole"))].concat()] {
             let (_, outcome) = outcome_of(&[before, reset(1, wire)].concat());
             assert_eq!(outcome.status.code, expected, "{wire}");
             assert_eq!(outcome.not_processed(), wire == ErrorCode::REFUSED_STREAM, "{wire}");
@@ -96,7 +98,7 @@ fn reset_codes() {
 #[test]
 fn a_complete_response_survives_the_reset_behind_it() {
     let (messages, outcome) = outcome_of(
-        &[head(), data(1, 0, &message(0, b"whole")), trailers(), reset(1, ErrorCode::NO_ERROR)].concat(),
+        &[head(), data(1, 0, &message(b"whole")), trailers(), reset(1, ErrorCode::NO_ERROR)].concat(),
     );
     assert_eq!((messages, outcome.status.code), (vec![b"whole".to_vec()], Code::Ok));
 }
@@ -115,7 +117,7 @@ fn a_status_in_headers_that_do_not_end_the_stream_is_ignored() {
     let early = block(&[(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "5")]);
     let late = headers(1, END_STREAM, &block(&[("grpc-status", "9")]));
     assert_eq!(code(&[&headers(1, 0, &early), &late]), Code::FailedPrecondition);
-    assert_eq!(code(&[&headers(1, 0, &early), &data(1, END_STREAM, &message(0, b"m"))]), Code::Internal);
+    assert_eq!(code(&[&headers(1, 0, &early), &data(1, END_STREAM, &message(b"m"))]), Code::Internal);
 }
 
 #[test]
@@ -124,7 +126,7 @@ fn a_second_header_block_that_does_not_end_the_stream_is_an_error() {
     let call = peer.start(Shape::BIDI);
     peer.sent();
     peer.feed(&[head(), headers(1, 0, &block(&TRAILERS))].concat()).expect("it costs the call only");
-    let code = peer.sent().iter().find(|frame| frame.kind == RST_STREAM).and_then(Sent::code);
+    let code = peer.sent().iter().find(|frame| frame.kind == RST_STREAM).and_then(Frame::code);
     assert_eq!(code, Some(ErrorCode::PROTOCOL_ERROR));
     let Ok(Recv::End(outcome)) = peer.connection.recv(call) else { panic!("the call is over") };
     assert_eq!(outcome.status.code, Code::Internal);
@@ -132,9 +134,9 @@ fn a_second_header_block_that_does_not_end_the_stream_is_an_error() {
 
 #[test]
 fn a_stream_that_ends_without_trailers_is_never_ok() {
-    let (_, outcome) = outcome_of(&[head(), data(1, END_STREAM, &message(0, b"m"))].concat());
+    let (_, outcome) = outcome_of(&[head(), data(1, END_STREAM, &message(b"m"))].concat());
     assert_eq!((outcome.status.code, outcome.cause), (Code::Internal, Cause::MissingTrailers));
-    let (messages, outcome) = outcome_of(&[head(), data(1, END_STREAM, &message(0, b"cut")[..6])].concat());
+    let (messages, outcome) = outcome_of(&[head(), data(1, END_STREAM, &message(b"cut")[..6])].concat());
     assert_eq!((messages.len(), outcome.status.code), (0, Code::Internal), "no partial message");
 }
 
@@ -174,7 +176,7 @@ fn another_content_type_is_unknown_and_its_text_is_kept() {
 fn malformed_binary_metadata_is_an_internal_error() {
     let bad = [("grpc-status", "0"), ("x-bin", "a!b")];
     assert_eq!(
-        code(&[&head(), &data(1, 0, &message(0, b"m")), &headers(1, END_STREAM, &block(&bad))]),
+        code(&[&head(), &data(1, 0, &message(b"m")), &headers(1, END_STREAM, &block(&bad))]),
         Code::Internal
     );
 }
@@ -192,10 +194,10 @@ fn messages_that_break_a_rule() {
         &block(&[(":status", "200"), ("content-type", "application/grpc"), ("grpc-encoding", "snappy")]),
     );
     let table: [(&str, Vec<u8>, Vec<u8>, Code); 5] = [
-        ("P-50", head(), message(2, b"m"), Code::Internal),
-        ("P-51", head(), message(1, b"m"), Code::Internal),
-        ("P-52", snappy, message(1, b"m"), Code::Internal),
-        ("P-53", gzip.clone(), message(1, b"no gzip"), Code::Internal),
+        ("P-50", head(), flagged(2, b"m"), Code::Internal),
+        ("P-51", head(), flagged(1, b"m"), Code::Internal),
+        ("P-52", snappy, flagged(1, b"m"), Code::Internal),
+        ("P-53", gzip.clone(), flagged(1, b"no gzip"), Code::Internal),
         ("P-54", head(), vec![0, 0, 0x40, 0, 1], Code::ResourceExhausted),
     ];
     for (rule, head, body, expected) in table {
@@ -203,10 +205,10 @@ fn messages_that_break_a_rule() {
         assert_eq!((messages.len(), outcome.status.code), (0, expected), "{rule}: {}", outcome.status);
     }
     // P-61: no octets that are said to be compressed are no octets.
-    let (messages, outcome) = outcome_of(&[gzip.clone(), data(1, 0, &message(1, b"")), trailers()].concat());
+    let (messages, outcome) = outcome_of(&[gzip.clone(), data(1, 0, &flagged(1, b"")), trailers()].concat());
     assert_eq!((messages, outcome.status.code), (vec![Vec::new()], Code::Ok));
     // P-57: a message that is not compressed is taken as it is, whatever encoding is set.
-    assert_eq!(code(&[&gzip, &data(1, 0, &message(0, b"plain")), &trailers()]), Code::Ok);
+    assert_eq!(code(&[&gzip, &data(1, 0, &message(b"plain")), &trailers()]), Code::Ok);
 }
 
 #[test]
@@ -214,7 +216,7 @@ fn the_receive_limit_at_its_edge() {
     for (size, expected) in [(100, Code::Ok), (101, Code::ResourceExhausted)] {
         let mut config = Config::client();
         config.limits.max_receive_message = 100;
-        let octets = [head(), data(1, 0, &message(0, &vec![7; size])), trailers()].concat();
+        let octets = [head(), data(1, 0, &message(&vec![7; size])), trailers()].concat();
         let (_, outcome) = outcome_with(config, Shape::UNARY, &octets);
         assert_eq!(outcome.status.code, expected, "{}", outcome.status);
     }
@@ -229,7 +231,7 @@ fn one_response_means_one() {
         for bodies in [0, 2] {
             let mut config = Config::client();
             config.cardinality = policy;
-            let body = message(0, b"m").repeat(bodies);
+            let body = message(b"m").repeat(bodies);
             let octets = [head(), data(1, 0, &body), trailers()].concat();
             let (_, outcome) = outcome_with(config, Shape::CLIENT_STREAMING, &octets);
             assert_eq!(outcome.status.code, expected, "{bodies} responses");
@@ -237,7 +239,7 @@ fn one_response_means_one() {
     }
     // P-74: another status wins over any count.
     let failed = headers(1, END_STREAM, &block(&[("grpc-status", "5")]));
-    assert_eq!(code(&[&head(), &data(1, 0, &message(0, b"m")), &failed]), Code::NotFound);
+    assert_eq!(code(&[&head(), &data(1, 0, &message(b"m")), &failed]), Code::NotFound);
     assert_eq!(code(&[&head(), &failed]), Code::NotFound);
 }
 
@@ -247,7 +249,7 @@ fn an_early_end_tells_the_server_that_nothing_more_comes() {
     let call = peer.start(Shape::CLIENT_STREAMING);
     peer.sent();
     peer.feed(&headers(1, END_STREAM, &block(&TRAILERS_ONLY))).expect("an early status");
-    let code = peer.sent().iter().find(|frame| frame.kind == RST_STREAM).and_then(Sent::code);
+    let code = peer.sent().iter().find(|frame| frame.kind == RST_STREAM).and_then(Frame::code);
     assert_eq!(code, Some(ErrorCode::NO_ERROR), "P-31");
     assert!(peer.connection.send_message(call, "late".into(), false).is_err(), "P-88");
     let Ok(Recv::End(outcome)) = peer.connection.recv(call) else { panic!("the status is there") };
@@ -263,7 +265,7 @@ fn the_deadline_ends_the_call_here() {
     peer.sent();
     peer.now = peer.now + Duration::from_secs(1);
     peer.connection.handle_timeout(peer.now);
-    let code = peer.sent().iter().find(|frame| frame.kind == RST_STREAM).and_then(Sent::code);
+    let code = peer.sent().iter().find(|frame| frame.kind == RST_STREAM).and_then(Frame::code);
     assert_eq!(code, Some(ErrorCode::CANCEL), "P-84");
     let Ok(Recv::End(outcome)) = peer.connection.recv(call) else { panic!("the call is over") };
     assert_eq!((outcome.status.code, outcome.cause), (Code::DeadlineExceeded, Cause::Deadline));

@@ -3,15 +3,16 @@
 use halfclose::frame::ErrorCode;
 use halfclose::{Config, Event, Metadata, Recv, Server, Shape, Status};
 use halfclose_conformance::Peer;
-use halfclose_conformance::block::{REQUEST, block, literal};
 use halfclose_conformance::case::{fields_of, request_of, request_with, value};
-use halfclose_conformance::wire::{END_STREAM, RST_STREAM, Sent, data, headers, message};
+use halfclose_wire::{
+    END_STREAM, Frame, REQUEST, block, data, flagged, headers, kind::RST_STREAM, literal, message,
+};
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
 /// `:status` and `grpc-status` of the answer that the library itself gives to a request with these fields.
 fn refusal(fields: &[(&str, &str)]) -> (String, String) {
-    let (mut peer, call) = request_of(Config::server(), fields, &message(0, b"m"));
+    let (mut peer, call) = request_of(Config::server(), fields, &message(b"m"));
     assert_eq!(call, None, "no handler hears of it");
     let fields = fields_of(&peer.sent());
     let text = |name| value(&fields, name).unwrap_or_default().to_owned();
@@ -19,7 +20,7 @@ fn refusal(fields: &[(&str, &str)]) -> (String, String) {
 }
 
 fn is_taken(fields: &[(&str, &str)]) -> bool {
-    request_of(Config::server(), fields, &message(0, b"m")).1.is_some()
+    request_of(Config::server(), fields, &message(b"m")).1.is_some()
 }
 
 #[test]
@@ -60,13 +61,13 @@ fn requests_that_are_taken() {
     assert!(is_taken(&without_te), "P-6: lenient by default");
     let mut strict = Config::server();
     strict.require_te = true;
-    assert_eq!(request_of(strict, &without_te, &message(0, b"m")).1, None, "P-6: and strict on demand");
+    assert_eq!(request_of(strict, &without_te, &message(b"m")).1, None, "P-6: and strict on demand");
 }
 
 #[test]
 fn the_list_of_encodings_comes_with_the_refusal_of_one() {
     let (mut peer, _) =
-        request_of(Config::server(), &request_with(&[("grpc-encoding", "snappy")]), &message(0, b"m"));
+        request_of(Config::server(), &request_with(&[("grpc-encoding", "snappy")]), &message(b"m"));
     let fields = fields_of(&peer.sent());
     let accepted = value(&fields, "grpc-accept-encoding").expect("P-10").to_owned();
     for name in ["identity", "gzip", "deflate", "zstd"] {
@@ -87,7 +88,7 @@ fn several_authorities_are_refused_and_host_stands_in_for_one() {
 
     let mut fields: Vec<_> = REQUEST.iter().copied().filter(|field| field.0 != ":authority").collect();
     fields.push(("host", "example.org"));
-    let (peer, call) = request_of(Config::server(), &fields, &message(0, b"m"));
+    let (peer, call) = request_of(Config::server(), &fields, &message(b"m"));
     let head = peer.connection.request(call.expect("a good request")).expect("the call is there");
     assert_eq!(head.authority(), Some("example.org"), "P-5");
 }
@@ -97,12 +98,12 @@ fn messages_that_break_a_rule_end_their_call() {
     let gzip = request_with(&[("grpc-encoding", "gzip")]);
     let plain = request_with(&[]);
     let table: [(&str, Fields<'_>, Vec<u8>, &str); 6] = [
-        ("P-50", &plain, message(2, b"m"), "13"),
-        ("P-51", &plain, message(1, b"m"), "13"),
-        ("P-53", &gzip, message(1, b"no gzip"), "13"),
+        ("P-50", &plain, flagged(2, b"m"), "13"),
+        ("P-51", &plain, flagged(1, b"m"), "13"),
+        ("P-53", &gzip, flagged(1, b"no gzip"), "13"),
         ("P-54", &plain, vec![0, 0x40, 0, 0, 1], "8"),
         ("P-54", &plain, vec![0, 0xff, 0xff, 0xff, 0xff], "8"),
-        ("P-56", &plain, message(0, b"cut")[..6].to_vec(), "13"),
+        ("P-56", &plain, message(b"cut")[..6].to_vec(), "13"),
     ];
     for (rule, fields, body, expected) in table {
         let (mut peer, call) = request_of(Config::server(), fields, &body);
@@ -119,8 +120,7 @@ fn messages_that_break_a_rule_end_their_call() {
 #[test]
 fn one_request_means_one() {
     for (count, text) in [(0, "no request message"), (2, "more than one request message")] {
-        let (mut peer, call) =
-            request_of(Config::server(), &request_with(&[]), &message(0, b"m").repeat(count));
+        let (mut peer, call) = request_of(Config::server(), &request_with(&[]), &message(b"m").repeat(count));
         let call = call.expect("a good request");
         peer.connection.accept(call, Shape::SERVER_STREAMING).expect("an open call");
         while matches!(peer.connection.recv(call), Ok(Recv::Message(_))) {}
@@ -134,7 +134,7 @@ fn a_request_is_complete_with_its_half_close_only() {
     let mut peer = Peer::server(Config::server());
     let call = peer.open(1, 0);
     peer.connection.accept(call, Shape::UNARY).expect("an open call");
-    peer.feed(&data(1, 0, &message(0, b"m"))).expect("a message");
+    peer.feed(&data(1, 0, &message(b"m"))).expect("a message");
     assert!(matches!(peer.connection.recv(call), Ok(Recv::Message(_))));
     assert!(matches!(peer.connection.recv(call), Ok(Recv::Pending)), "P-75");
     peer.feed(&data(1, END_STREAM, &[])).expect("P-17: an empty DATA frame half-closes");
@@ -148,25 +148,28 @@ fn an_early_status_tells_the_client_to_stop() {
     peer.connection.finish(call, Status::ok(), Metadata::new()).expect("the first status");
     let sent = peer.sent();
     let order: Vec<u8> = sent.iter().map(|frame| frame.kind).collect();
-    assert!(sent.first().is_some_and(Sent::ends_stream) && order.ends_with(&[RST_STREAM]), "P-31: {order:?}");
-    assert_eq!(sent.last().and_then(Sent::code), Some(ErrorCode::NO_ERROR));
+    assert!(
+        sent.first().is_some_and(Frame::ends_stream) && order.ends_with(&[RST_STREAM]),
+        "P-31: {order:?}"
+    );
+    assert_eq!(sent.last().and_then(Frame::code), Some(ErrorCode::NO_ERROR));
 }
 
 #[test]
 fn headers_wait_for_the_first_message_and_trailers_for_the_last() {
-    let (mut peer, call) = request_of(Config::server(), &request_with(&[]), &message(0, b"m"));
+    let (mut peer, call) = request_of(Config::server(), &request_with(&[]), &message(b"m"));
     let call = call.expect("a good request");
     assert_eq!(peer.sent(), Vec::new(), "P-33: nothing before the handler says so");
     peer.connection.send_message(call, "reply".into(), false).expect("a message");
     peer.connection.finish(call, Status::ok(), Metadata::new()).expect("the first status");
     let sent = peer.sent();
-    assert_eq!(sent.iter().map(Sent::ends_stream).collect::<Vec<_>>(), [false, false, true], "P-20, P-21");
-    assert_eq!(sent[1].payload, message(0, b"reply"));
+    assert_eq!(sent.iter().map(Frame::ends_stream).collect::<Vec<_>>(), [false, false, true], "P-20, P-21");
+    assert_eq!(sent[1].payload, message(b"reply"));
 }
 
 #[test]
 fn a_status_at_once_is_trailers_only() {
-    let (mut peer, call) = request_of(Config::server(), &request_with(&[]), &message(0, b"m"));
+    let (mut peer, call) = request_of(Config::server(), &request_with(&[]), &message(b"m"));
     let status = Status::not_found("100% of it: \n");
     peer.connection.finish(call.expect("a good request"), status, Metadata::new()).expect("the first status");
     let sent = peer.sent();
@@ -184,6 +187,6 @@ fn streams_over_the_limit_are_refused() {
     let mut peer = Peer::<Server>::server(config);
     peer.open(1, 0);
     peer.feed(&headers(3, END_STREAM, &block(&REQUEST))).expect("it costs the stream only");
-    let refused = peer.sent().iter().find(|frame| frame.stream == 3).and_then(Sent::code);
+    let refused = peer.sent().iter().find(|frame| frame.stream == 3).and_then(Frame::code);
     assert_eq!((refused, peer.events()), (Some(ErrorCode::REFUSED_STREAM), Vec::<Event>::new()), "P-19");
 }

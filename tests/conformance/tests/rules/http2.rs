@@ -1,14 +1,16 @@
 //! RFC 9113: what any peer may not do, to a client or to a server.
 
 use halfclose::frame::ErrorCode;
-use halfclose_conformance::block::{RESPONSE, block};
 use halfclose_conformance::case::Before::{HalfClosed, Headers, Nothing, Open, Settings};
 use halfclose_conformance::case::Case;
 use halfclose_conformance::case::Expect::{Connection, Fine, Stream};
-use halfclose_conformance::wire::{
-    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITY,
-    PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, data, frame, goaway, headers, message, reset,
-    settings, settings_ack, update,
+use halfclose_wire::{
+    ACK, END_HEADERS, END_STREAM, PADDED, PREFACE, RESPONSE, block, data, frame, goaway, headers,
+    kind::{
+        CONTINUATION, DATA, GOAWAY, HEADERS, PING, PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS,
+        WINDOW_UPDATE,
+    },
+    message, reset, settings, settings_ack, update,
 };
 
 const PROTOCOL: ErrorCode = ErrorCode::PROTOCOL_ERROR;
@@ -116,7 +118,7 @@ pub(crate) const SERVER: &[Case] = cases! {
     "RFC 9113 §5.1.1" "a stream id that was passed over" Settings
         [headers(5, END_STREAM, &[0x82]), headers(3, END_STREAM, &[0x82])].concat() => Connection(PROTOCOL);
     "RFC 9113 §5.2" "DATA over the window of a stream" Open
-        [(0..4).flat_map(|_| data(1, 0, &message(0, &[0; 16_000]))).collect::<Vec<_>>(), data(1, 0, &[0; 2_000])].concat()
+        [(0..4).flat_map(|_| data(1, 0, &message(&[0; 16_000]))).collect::<Vec<_>>(), data(1, 0, &[0; 2_000])].concat()
         => Stream(FLOW);
 };
 
@@ -126,7 +128,7 @@ pub(crate) const CLIENT: &[Case] = cases! {
     "RFC 9113 §6.5.2" "ENABLE_PUSH 1 from a server" Settings settings(&[(2, 1)]) => Connection(PROTOCOL);
     "RFC 9113 §5.1.1" "a stream that the client did not open" Settings headers(2, 0, &block(&RESPONSE)) => Connection(PROTOCOL);
     "RFC 9113 §6.8" "GOAWAY that names an even stream" Settings goaway(2, ErrorCode::NO_ERROR) => Connection(PROTOCOL);
-    "RFC 9113 §8.1" "DATA before HEADERS" HalfClosed data(1, 0, &message(0, b"x")) => Stream(PROTOCOL);
+    "RFC 9113 §8.1" "DATA before HEADERS" HalfClosed data(1, 0, &message(b"x")) => Stream(PROTOCOL);
     "RFC 9113 §8.1" "an interim response that ends the stream" HalfClosed
         headers(1, END_STREAM, &block(&[(":status", "103")])) => Stream(PROTOCOL);
     "RFC 9113 §8.1" "interim responses before the answer" HalfClosed

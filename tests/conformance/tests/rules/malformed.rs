@@ -3,9 +3,10 @@
 use halfclose::Config;
 use halfclose::frame::ErrorCode;
 use halfclose_conformance::Peer;
-use halfclose_conformance::block::{RESPONSE, TRAILERS, block, literal};
 use halfclose_conformance::case::request_with;
-use halfclose_conformance::wire::{END_STREAM, RST_STREAM, Sent, data, headers, message};
+use halfclose_wire::{
+    END_STREAM, Frame, RESPONSE, TRAILERS, block, data, headers, kind::RST_STREAM, literal, message,
+};
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
@@ -54,8 +55,8 @@ fn requests_out_of_shape() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     ]
 }
 
-fn reset(sent: &[Sent]) -> Option<ErrorCode> {
-    sent.iter().find(|frame| frame.kind == RST_STREAM && frame.stream == 1).and_then(Sent::code)
+fn reset(sent: &[Frame]) -> Option<ErrorCode> {
+    sent.iter().find(|frame| frame.kind == RST_STREAM && frame.stream == 1).and_then(Frame::code)
 }
 
 /// The connection lives: the next request is served.
@@ -144,7 +145,7 @@ fn malformed_responses_are_internal_errors() {
 fn the_content_of_a_response_adds_up_to_its_content_length() {
     let head = block(&[(":status", "200"), ("content-type", "application/grpc"), ("content-length", "3")]);
     let octets =
-        [headers(1, 0, &head), data(1, 0, &message(0, b"four")), headers(1, END_STREAM, &block(&TRAILERS))]
+        [headers(1, 0, &head), data(1, 0, &message(b"four")), headers(1, END_STREAM, &block(&TRAILERS))]
             .concat();
     assert!(response_is_malformed(&octets));
 }

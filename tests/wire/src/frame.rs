@@ -1,0 +1,196 @@
+//! Frames as octets (RFC 9113 §4.1), whatever they hold.
+
+use halfclose::frame::ErrorCode;
+
+/// The client's preface (RFC 9113 §3.4).
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Frame types (RFC 9113 §6).
+pub mod kind {
+    /// DATA.
+    pub const DATA: u8 = 0;
+    /// HEADERS.
+    pub const HEADERS: u8 = 1;
+    /// PRIORITY.
+    pub const PRIORITY: u8 = 2;
+    /// RST_STREAM.
+    pub const RST_STREAM: u8 = 3;
+    /// SETTINGS.
+    pub const SETTINGS: u8 = 4;
+    /// PUSH_PROMISE.
+    pub const PUSH_PROMISE: u8 = 5;
+    /// PING.
+    pub const PING: u8 = 6;
+    /// GOAWAY.
+    pub const GOAWAY: u8 = 7;
+    /// WINDOW_UPDATE.
+    pub const WINDOW_UPDATE: u8 = 8;
+    /// CONTINUATION.
+    pub const CONTINUATION: u8 = 9;
+}
+
+/// ACK, on SETTINGS and PING.
+pub const ACK: u8 = 1;
+/// END_STREAM, on DATA and HEADERS.
+pub const END_STREAM: u8 = 1;
+/// END_HEADERS, on HEADERS and CONTINUATION.
+pub const END_HEADERS: u8 = 4;
+/// PADDED, on DATA and HEADERS.
+pub const PADDED: u8 = 8;
+
+/// Octets of a frame's head.
+const HEAD: usize = 9;
+
+/// A frame of any type, with any flags, on any stream.
+#[must_use]
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut octets = u32::try_from(payload.len()).expect("a short payload").to_be_bytes()[1..].to_vec();
+    octets.extend_from_slice(&[kind, flags]);
+    octets.extend_from_slice(&stream.to_be_bytes());
+    octets.extend_from_slice(payload);
+    octets
+}
+
+/// HEADERS with a whole block.
+#[must_use]
+pub fn headers(stream: u32, flags: u8, block: &[u8]) -> Vec<u8> {
+    frame(kind::HEADERS, END_HEADERS | flags, stream, block)
+}
+
+/// DATA.
+#[must_use]
+pub fn data(stream: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+    frame(kind::DATA, flags, stream, payload)
+}
+
+/// RST_STREAM.
+#[must_use]
+pub fn reset(stream: u32, code: ErrorCode) -> Vec<u8> {
+    frame(kind::RST_STREAM, 0, stream, &code.0.to_be_bytes())
+}
+
+/// WINDOW_UPDATE.
+#[must_use]
+pub fn update(stream: u32, increment: u32) -> Vec<u8> {
+    frame(kind::WINDOW_UPDATE, 0, stream, &increment.to_be_bytes())
+}
+
+/// GOAWAY.
+#[must_use]
+pub fn goaway(last: u32, code: ErrorCode) -> Vec<u8> {
+    frame(kind::GOAWAY, 0, 0, &[last.to_be_bytes(), code.0.to_be_bytes()].concat())
+}
+
+/// PING.
+#[must_use]
+pub fn ping(payload: &[u8; 8]) -> Vec<u8> {
+    frame(kind::PING, 0, 0, payload)
+}
+
+/// SETTINGS with these entries.
+#[must_use]
+pub fn settings(entries: &[(u16, u32)]) -> Vec<u8> {
+    let entry = |(id, value): &(u16, u32)| [&id.to_be_bytes()[..], &value.to_be_bytes()[..]].concat();
+    frame(kind::SETTINGS, 0, 0, &entries.iter().flat_map(entry).collect::<Vec<_>>())
+}
+
+/// SETTINGS with ACK.
+#[must_use]
+pub fn settings_ack() -> Vec<u8> {
+    frame(kind::SETTINGS, ACK, 0, &[])
+}
+
+/// A gRPC message with its prefix, not compressed.
+#[must_use]
+pub fn message(payload: &[u8]) -> Vec<u8> {
+    flagged(0, payload)
+}
+
+/// A gRPC message whose prefix has this flag.
+#[must_use]
+pub fn flagged(flag: u8, payload: &[u8]) -> Vec<u8> {
+    prefixed(flag, u32::try_from(payload.len()).expect("a short payload"), payload)
+}
+
+/// A prefix of any kind before a payload.
+#[must_use]
+pub fn prefixed(flag: u8, length: u32, payload: &[u8]) -> Vec<u8> {
+    [&[flag][..], &length.to_be_bytes(), payload].concat()
+}
+
+/// A frame that a connection sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frame {
+    /// Its type.
+    pub kind: u8,
+    /// Its flags.
+    pub flags: u8,
+    /// Its stream.
+    pub stream: u32,
+    /// Its payload.
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    /// The first frame in `octets` and its length there, when it is whole.
+    fn first(octets: &[u8]) -> Option<(Self, usize)> {
+        let head: &[u8; HEAD] = octets.first_chunk()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let payload = octets.get(HEAD..HEAD + length)?.to_vec();
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        Some((Self { kind: head[3], flags: head[4], stream, payload }, HEAD + length))
+    }
+
+    /// Whether it ends its stream.
+    #[must_use]
+    pub fn ends_stream(&self) -> bool {
+        matches!(self.kind, kind::DATA | kind::HEADERS) && self.flags & END_STREAM != 0
+    }
+
+    /// Whether it is the acknowledgement of a frame of its type.
+    #[must_use]
+    pub fn is_ack(&self) -> bool {
+        matches!(self.kind, kind::SETTINGS | kind::PING) && self.flags & ACK != 0
+    }
+
+    /// The four octets of its payload from there, as a number.
+    #[must_use]
+    pub fn word(&self, at: usize) -> Option<u32> {
+        Some(u32::from_be_bytes(self.payload.get(at..at + 4)?.try_into().ok()?))
+    }
+
+    /// The code of an RST_STREAM or a GOAWAY.
+    #[must_use]
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self.kind {
+            kind::RST_STREAM => self.word(0),
+            kind::GOAWAY => self.word(4),
+            _ => None,
+        }
+        .map(ErrorCode)
+    }
+}
+
+/// Takes the first frame off, when it is whole.
+pub fn take_frame(octets: &mut Vec<u8>) -> Option<Frame> {
+    let (frame, length) = Frame::first(octets)?;
+    octets.drain(..length);
+    Some(frame)
+}
+
+/// The frames in `octets`, which hold whole ones only, behind a preface or not.
+///
+/// # Panics
+///
+/// On a frame that is cut.
+#[must_use]
+pub fn frames(octets: &[u8]) -> Vec<Frame> {
+    let mut rest = octets.strip_prefix(PREFACE).unwrap_or(octets);
+    let mut frames = Vec::new();
+    while let Some((frame, length)) = Frame::first(rest) {
+        frames.push(frame);
+        rest = &rest[length..];
+    }
+    assert!(rest.is_empty(), "a connection sends whole frames");
+    frames
+}

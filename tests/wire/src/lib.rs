@@ -1,0 +1,25 @@
+//! What travels between an HTTP/2 client and server, written and read octet by octet: nothing of the code under test has
+//! a part in it, so wrong frames can be written as well as good ones, and what a connection sends is judged by another's
+//! eyes.
+//!
+//! - [`frame`] and the functions beside it write frames, [`Frame`] and [`frames`] read them.
+//! - [`Block`] writes header blocks field by field, [`block`] a list of fields at once; [`Reader`] reads them.
+//! - [`Socket`] is a peer on a TCP connection: blocking, on the thread of its test, and with an end to its patience, so
+//!   that a connection that does not answer is a failure and not a hang.
+//!
+//! The other end of a [`Socket`] is a halfclose server or client on either runtime: `halfclose_e2e` starts both
+//! (`Serving` and `Runtime::connect`). This crate knows no runtime, so that suites in memory do not build any.
+#![forbid(unsafe_code)]
+
+mod block;
+mod fields;
+mod frame;
+mod socket;
+
+pub use block::{Block, PATH, REQUEST, RESPONSE, TRAILERS, TRAILERS_ONLY, block, literal};
+pub use fields::{Fields, Reader};
+pub use frame::{
+    ACK, END_HEADERS, END_STREAM, Frame, PADDED, PREFACE, data, flagged, frame, frames, goaway, headers,
+    kind, message, ping, prefixed, reset, settings, settings_ack, take_frame, update,
+};
+pub use socket::{PATIENCE, Socket};

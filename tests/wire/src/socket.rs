@@ -1,0 +1,134 @@
+//! A peer on a TCP connection, whose every octet its test writes.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::frame::{Frame, PREFACE, take_frame};
+
+/// How long a peer waits for what must come: far longer than it takes, because it is waited for in failures only.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A blocking TCP connection that is written octet by octet and read frame by frame. Nothing is answered by itself.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    /// What was read and is no whole frame yet.
+    input: Vec<u8>,
+    /// The client's preface has not been read yet.
+    preface: bool,
+    /// Nothing more comes.
+    ended: bool,
+}
+
+impl Socket {
+    fn new(stream: TcpStream, preface: bool) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { stream, input: Vec::new(), preface, ended: false })
+    }
+
+    /// A client of the server there. Nothing is sent, the preface neither.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn connect(address: SocketAddr) -> io::Result<Self> {
+        Self::new(TcpStream::connect(address)?, false)
+    }
+
+    /// The next client of a listener. Nothing is sent, and the client's preface is passed over when frames are read.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn accept(listener: &TcpListener) -> io::Result<Self> {
+        Self::new(listener.accept()?.0, true)
+    }
+
+    /// Writes octets, whatever they are.
+    ///
+    /// # Errors
+    ///
+    /// What the system says: that the other side has closed, or that it reads nothing for [`PATIENCE`].
+    pub fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.stream.write_all(octets)
+    }
+
+    /// Ends this direction; the other one goes on.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn finish(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    /// The next frame, or `None` at the end of the connection, also when that ends by a reset.
+    ///
+    /// # Panics
+    ///
+    /// When neither comes within [`PATIENCE`], or the connection ends within a frame.
+    pub fn next_frame(&mut self) -> Option<Frame> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if self.preface && self.input.len() >= PREFACE.len() {
+                assert!(self.input.starts_with(PREFACE), "a client begins with its preface");
+                self.input.drain(..PREFACE.len());
+                self.preface = false;
+            }
+            if !self.preface
+                && let Some(frame) = take_frame(&mut self.input)
+            {
+                return Some(frame);
+            }
+            if self.ended {
+                assert!(self.input.is_empty(), "a connection ends with a whole frame");
+                return None;
+            }
+            self.fill(until);
+        }
+    }
+
+    /// Reads once.
+    fn fill(&mut self, until: Instant) {
+        let left = until.saturating_duration_since(Instant::now());
+        assert!(!left.is_zero(), "neither a frame nor the end within {PATIENCE:?}");
+        self.stream.set_read_timeout(Some(left)).expect("an open socket");
+        let mut some = [0; 16 * 1024];
+        match self.stream.read(&mut some) {
+            Ok(0) => self.ended = true,
+            Ok(count) => self.input.extend_from_slice(&some[..count]),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.ended = true,
+            Err(error) => panic!("the connection cannot be read: {error}"),
+        }
+    }
+
+    /// The frames up to the first that `last` is true for, and that one; or all up to the end of the connection.
+    ///
+    /// # Panics
+    ///
+    /// As [`next_frame`](Self::next_frame).
+    pub fn frames_until(&mut self, mut last: impl FnMut(&Frame) -> bool) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.next_frame() {
+            let done = last(&frame);
+            frames.push(frame);
+            if done {
+                break;
+            }
+        }
+        frames
+    }
+
+    /// The frames up to the end of the connection.
+    ///
+    /// # Panics
+    ///
+    /// As [`next_frame`](Self::next_frame).
+    pub fn frames_to_end(&mut self) -> Vec<Frame> {
+        self.frames_until(|_| false)
+    }
+}
