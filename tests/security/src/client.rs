@@ -93,7 +93,11 @@ macro_rules! status {
 }
 
 /// Every attack of a server, with its outcome and the most memory that it may take.
-pub const ATTACKS: &[Attack<Client>] = &[
+pub fn attacks() -> impl Iterator<Item = &'static Attack<Client>> {
+    ATTACKS.iter()
+}
+
+const ATTACKS: &[Attack<Client>] = &[
     fatal!("MAX_FRAME_SIZE 0", "CVE-2026-33814", PROTOCOL, "RFC 9113 §6.5.2", |_| settings(&[(5, 0)])),
     fatal!("MAX_FRAME_SIZE 16,383", "CVE-2026-33814", PROTOCOL, "RFC 9113 §6.5.2", |_| settings(&[(
         5, 16_383
@@ -250,7 +254,7 @@ pub const ATTACKS: &[Attack<Client>] = &[
         expect: Expect::Serves,
         memory: 20 * 1024 * KIB,
         run: |t| {
-            let bomb = crate::server::gzip_bomb();
+            let bomb = crate::server::messages::gzip_bomb();
             let id = t.start();
             let head = Block::response().field(b"grpc-encoding", b"gzip");
             t.send(&headers(id, 0, &head.0));

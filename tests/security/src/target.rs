@@ -287,7 +287,7 @@ impl<R: Side> Target<R> {
 }
 
 /// What differs between the ends.
-pub trait Side: Role + Sized {
+pub trait Side: Role + Sized + 'static {
     /// A target after the exchange of SETTINGS.
     fn target(config: Config) -> Target<Self>;
     /// What the caller does about an event.

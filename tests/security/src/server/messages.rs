@@ -1,0 +1,86 @@
+//! gRPC messages: lengths that are promised, bombs, messages of nothing.
+
+use std::io::Write;
+
+use halfclose::Server;
+
+use super::{KIB, open};
+use crate::wire::{Block, data, headers, prefixed};
+use crate::{Attack, Expect};
+
+/// The attacks of this class.
+pub const ATTACKS: &[Attack<Server>] = &[
+    Attack {
+        name: "length prefixes of 4 GiB",
+        class: "message length",
+        expect: Expect::Serves,
+        memory: 256 * KIB,
+        run: |t| {
+            for length in [u32::MAX, 1 << 31, (4 << 20) + 1] {
+                for _ in 0..300 {
+                    let id = t.id();
+                    let mut octets = headers(id, 0, &Block::request().0);
+                    octets.extend(data(id, 0, &prefixed(0, length, b"and some octets")));
+                    t.send(&octets);
+                    let status = t.end_of(id).and_then(|fields| fields.get("grpc-status"));
+                    assert_eq!(status, Some("8"));
+                }
+            }
+        },
+    },
+    Attack {
+        name: "200 promises of 4 MB",
+        class: "message length",
+        expect: Expect::Serves,
+        memory: 512 * KIB,
+        run: |t| {
+            for _ in 0..199 {
+                let id = open(t);
+                t.send(&data(id, 0, &prefixed(0, 4_000_000, &[0; 140])));
+            }
+        },
+    },
+    Attack {
+        name: "decompression bomb",
+        class: "gzip, 64 kB to 64 MiB",
+        expect: Expect::Serves,
+        // 4 MiB at most are inflated, into a buffer that doubles.
+        memory: 20 * 1024 * KIB,
+        run: |t| {
+            let bomb = gzip_bomb();
+            for _ in 0..2 {
+                let id = t.id();
+                t.send(&headers(id, 0, &Block::request().field(b"grpc-encoding", b"gzip").0));
+                let octets = prefixed(1, u32::try_from(bomb.len()).expect("short"), &bomb);
+                for piece in octets.chunks(16_000) {
+                    t.send(&data(id, 0, piece));
+                }
+                let status = t.end_of(id).and_then(|fields| fields.get("grpc-status"));
+                assert_eq!(status, Some("8"));
+            }
+        },
+    },
+    Attack {
+        name: "empty messages without end",
+        class: "message overhead",
+        expect: Expect::Serves,
+        // What the windows admit and no more: 13,000 messages are five octets each.
+        memory: 512 * KIB,
+        run: |t| {
+            t.answers = false;
+            let id = open(t);
+            t.flood(&data(id, 0, &[0; 16_380]), 4);
+            assert!(t.is_open());
+        },
+    },
+];
+
+/// 64 MiB of zeros in about 64 kB.
+#[must_use]
+pub fn gzip_bomb() -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..64 {
+        encoder.write_all(&vec![0; 1 << 20]).expect("memory");
+    }
+    encoder.finish().expect("memory")
+}
