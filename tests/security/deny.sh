@@ -30,7 +30,7 @@ deny=$(find_or_install)
 "$deny" --version
 "$deny" --locked check bans licenses sources
 if "$deny" --locked fetch db; then
-    "$deny" --locked check --disable-fetch advisories
+    "$deny" --locked --offline check advisories
 else
     echo "ADVISORIES NOT CHECKED: the RustSec database could not be reached" >&2
 fi
