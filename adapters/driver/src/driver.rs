@@ -1,29 +1,25 @@
 //! The loop: octets from the transport to the connection, events to the calls, octets back, and sleep.
 
 use std::future::Future;
-use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use halfclose::{CloseReason, Connection, ConnectionError, Event, Needed, Role, Time};
 
 use crate::io::{Clock, Io, Timer};
-use crate::shared::{Shared, State};
+use crate::shared::{Shared, State, Wakers};
 use crate::shutdown::{Shutdown, Watch};
 
 mod buffer;
+#[cfg(test)]
+mod tests;
+mod transport;
 
-/// So many rounds of reading, working and writing, and other tasks get their turn.
-const ROUNDS_PER_POLL: usize = 32;
-/// Pieces of one vectored write.
-const SLICES: usize = 64;
-/// How long a peer may take to read the last frames of a closed connection.
-const FLUSH: Duration = Duration::from_secs(10);
-/// How long a closed connection is read on, so that the peer's kernel does not throw away our last frames.
-const LINGER: Duration = Duration::from_secs(1);
+/// So many turns of [`Connection::receive`], each bounded by its own limits, and other tasks get theirs.
+const TURNS_PER_POLL: usize = 32;
 /// How far a runtime's timers may be from its clock.
 const TIMER_SLACK: Duration = Duration::from_millis(2);
 /// A connection without calls gives its buffers back after this long.
@@ -33,7 +29,7 @@ const IDLE_SHRINK: Duration = Duration::from_secs(1);
 pub trait Side {
     type Role: Role;
 
-    /// Takes one event, under the lock: it may wake tasks and note what is to be done, no more.
+    /// Takes one event, under the lock: it may note what is to be done, no more.
     fn on_event(&mut self, state: &mut State<Self::Role>, event: Event);
 
     /// Does what was noted, without the lock: runs handlers.
@@ -57,26 +53,47 @@ enum Phase {
     Done,
 }
 
+/// What comes next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    /// Everything that came was handled.
+    Read,
+    /// There is more to handle.
+    Work,
+    /// Nothing can be done before the transport takes more.
+    Wait,
+}
+
 /// Joins a connection, a transport and a clock. It ends when the connection is over: with `Ok` after a graceful
 /// shutdown by either side, and with the reason otherwise.
 pub struct Driver<I, K: Clock, S: Side> {
+    shared: Arc<Shared<S::Role>>,
+    works: Works<I, K, S>,
+}
+
+/// What only the driver's task knows.
+struct Works<I, K: Clock, S> {
     io: I,
     clock: K,
     timer: K::Timer,
     /// What the timer is set to.
     armed: Time,
-    shared: Arc<Shared<S::Role>>,
     side: S,
     input: BytesMut,
     phase: Phase,
+    next: Next,
     /// The transport has nothing more to read.
     eof: bool,
-    /// The transport takes nothing more for now.
+    /// The transport took nothing more in this turn of the task.
     blocked: bool,
+    /// The transport cannot be written to; what the peer sent before that is read on, at the latest until then.
+    severed: Option<Time>,
     /// When the connection last had a call or octets; `None` once its buffers were given back.
     busy: Option<Time>,
     result: Result<(), ConnectionError>,
     watch: Option<Watch>,
+    /// Empty, but for its memory.
+    wakers: Wakers,
 }
 
 // Nothing in a driver is pinned: its parts are polled by reference.
@@ -84,29 +101,31 @@ impl<I, K: Clock, S: Side> Unpin for Driver<I, K, S> {}
 
 impl<I, K: Clock, S: Side> std::fmt::Debug for Driver<I, K, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("phase", &self.phase).finish_non_exhaustive()
+        f.debug_struct("Driver").field("phase", &self.works.phase).finish_non_exhaustive()
     }
 }
 
 impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
     pub(crate) fn new(io: I, clock: K, connection: Connection<S::Role>, side: S) -> Self {
         let source = clock.clone();
-        let shared = Shared::new(connection, Box::new(move || source.now()));
-        Self {
+        let works = Works {
             timer: clock.timer(),
             armed: Time::MAX,
             busy: Some(clock.now()),
             io,
             clock,
-            shared,
             side,
             input: BytesMut::new(),
             phase: Phase::Open,
+            next: Next::Read,
             eof: false,
             blocked: false,
+            severed: None,
             result: Ok(()),
             watch: None,
-        }
+            wakers: Wakers::default(),
+        };
+        Self { shared: Shared::new(connection, Box::new(move || source.now())), works }
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared<S::Role>> {
@@ -115,164 +134,142 @@ impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
 
     /// Shuts the connection down gracefully when `shutdown` says so.
     pub(crate) fn watch(&mut self, shutdown: &Shutdown) {
-        self.watch = Some(shutdown.watch(&self.shared.signal));
+        self.works.watch = Some(shutdown.watch(&self.shared.signal));
     }
 
-    /// One round: everything that is there is taken, answered and written, then more is read. `Pending` when there is
-    /// nothing more to do.
-    fn round(&mut self, cx: &mut Context<'_>, now: Time) -> Poll<()> {
-        match self.phase {
-            Phase::Open => {
-                let needed = self.work(now);
-                let written = self.write(cx, now);
-                match (self.phase, needed) {
-                    // Replies wait for the transport: nothing more is read before they are out (CVE-2019-9512).
-                    (Phase::Open, Needed::Drain) => written,
-                    (Phase::Open, _) => self.read(cx),
-                    _ => Poll::Ready(()),
-                }
+    /// What came is handled, answered and written.
+    #[inline]
+    fn round(&mut self, cx: &mut Context<'_>, now: Time, turns: &mut usize) {
+        let Self { shared, works } = self;
+        let mut state = shared.lock();
+        let needed = loop {
+            *turns = turns.saturating_sub(1);
+            let needed = works.feed(&mut state, now);
+            if works.side.has_work() || state.has_wakers() {
+                state.take_wakers(&mut works.wakers);
+                drop(state);
+                works.wakers.release();
+                // A handler that wakes itself gets its next turn after the transport had its own.
+                works.side.run(shared);
+                state = shared.lock();
             }
-            Phase::Flushing(until) => self.flush(cx, now, until),
-            Phase::Lingering(until) => self.linger(cx, now, until),
-            Phase::Done => Poll::Ready(()),
-        }
-    }
-
-    /// Feeds the connection, and does what its events ask for, until neither has anything left.
-    fn work(&mut self, now: Time) -> Needed {
-        loop {
-            let mut state = self.shared.lock();
-            if self.watch.as_mut().is_some_and(Watch::is_news) {
-                state.connection.shutdown(now);
+            if needed != Needed::Again || *turns == 0 {
+                break needed;
             }
-            if state.connection.poll_timeout().is_some_and(|(at, _)| at <= now) {
-                state.connection.handle_timeout(now);
-            }
-            let needed = feed(&mut state, &mut self.input, self.eof, now);
-            take_events(&mut state, &mut self.side, &mut self.phase, &mut self.result);
-            drop(state);
-            if !self.side.has_work() && needed != Needed::Again {
-                return needed;
-            }
-            self.side.run(&self.shared);
-            // A handler that wakes itself gets its next turn after the transport had its own.
-            if needed != Needed::Again {
-                return needed;
-            }
-        }
-    }
-
-    /// Writes until the connection has nothing more, or the transport takes nothing more (`Pending`).
-    fn write(&mut self, cx: &mut Context<'_>, now: Time) -> Poll<()> {
-        let mut state = self.shared.lock();
-        self.blocked = false;
-        while let Some(mut transmit) = state.connection.poll_transmit(now) {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = transmit.chunks_vectored(&mut slices);
-            match self.io.poll_write(cx, slices.get(..count).unwrap_or_default()) {
-                Poll::Ready(Ok(written)) if written > 0 => transmit.advance(written),
-                Poll::Ready(_) => {
-                    // The transport is gone: what was queued is lost, and nothing more will come.
-                    state.connection.receive_eof(now);
-                    take_events(&mut state, &mut self.side, &mut self.phase, &mut self.result);
-                    self.phase = Phase::Done;
-                    return Poll::Ready(());
-                }
-                Poll::Pending => {
-                    self.blocked = true;
-                    break;
-                }
-            }
-        }
-        // What went out has ended calls.
-        take_events(&mut state, &mut self.side, &mut self.phase, &mut self.result);
-        if self.blocked { Poll::Pending } else { Poll::Ready(()) }
-    }
-
-    fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.eof {
-            return Poll::Pending;
-        }
-        buffer::take(&mut self.input);
-        match self.io.poll_read(cx, &mut self.input) {
-            Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(()),
-            // A transport that fails to read has nothing more to give, as one that ended.
-            Poll::Ready(_) => {
-                self.eof = true;
-                Poll::Ready(())
-            }
-            Poll::Pending => {
-                buffer::give_back(&mut self.input);
-                Poll::Pending
-            }
-        }
-    }
-
-    /// The connection is over: what it still has to say is written, then our side is shut, and the peer gets the time
-    /// to read it.
-    fn flush(&mut self, cx: &mut Context<'_>, now: Time, until: Time) -> Poll<()> {
-        if until == Time::MAX {
-            self.phase = Phase::Flushing(now + FLUSH);
-        } else if now >= until {
-            self.phase = Phase::Done;
-            return Poll::Ready(());
-        }
-        let written = self.write(cx, now);
-        if written.is_ready() && self.phase != Phase::Done {
-            self.phase = Phase::Lingering(now + LINGER);
-        }
-        written
-    }
-
-    fn linger(&mut self, cx: &mut Context<'_>, now: Time, until: Time) -> Poll<()> {
-        self.input.clear();
-        if self.io.poll_close(cx).is_pending() {
-            return Poll::Pending;
-        }
-        if self.eof || now >= until {
-            self.phase = Phase::Done;
-            return Poll::Ready(());
-        }
-        self.read(cx)
+        };
+        works.write(&mut state, cx, now);
+        state.take_wakers(&mut works.wakers);
+        drop(state);
+        works.wakers.release();
+        works.next = works.what_is_next(cx, now, needed);
     }
 
     /// Sleeps until the transport, the timer or an order wakes the task. `Ready` when there is work after all.
     fn sleep(&mut self, cx: &mut Context<'_>, now: Time) -> Poll<()> {
-        self.shared.signal.sleep(cx.waker());
-        let mut state = self.shared.lock();
-        let connection = &state.connection;
-        let work = connection.has_events() || (!self.blocked && connection.wants_transmit());
-        if self.phase == Phase::Open && (work || self.side.has_work() || self.is_told_to_stop()) {
-            self.shared.signal.awake();
+        let Self { shared, works } = self;
+        shared.signal.sleep(cx.waker());
+        let mut state = shared.lock();
+        let wake_at = works.wake_at(&mut state, now);
+        let work = works.has_work(&state);
+        // What was given back holds wakers.
+        drop(state);
+        if work || works.arm(cx, now, wake_at).is_ready() {
+            shared.signal.awake();
             return Poll::Ready(());
         }
-        let idle = connection.is_idle();
+        Poll::Pending
+    }
+}
+
+impl<I: Io, K: Clock, S: Side> Works<I, K, S> {
+    /// Tells the connection what came and what time it is, and takes its events.
+    #[inline]
+    fn feed(&mut self, state: &mut State<S::Role>, now: Time) -> Needed {
+        if self.phase != Phase::Open {
+            return Needed::Closed;
+        }
+        if self.watch.as_mut().is_some_and(Watch::is_news) {
+            state.connection.shutdown(now);
+        }
+        if state.connection.poll_timeout().is_some_and(|(at, _)| at <= now) {
+            state.connection.handle_timeout(now);
+        }
+        let mut needed = Needed::More;
+        if !self.input.is_empty() {
+            // A failure is told by `Event::Closed`, after everything that came before it.
+            needed = state.connection.receive(now, &mut self.input).unwrap_or(Needed::Closed);
+        }
+        self.eof |= self.severed.is_some_and(|until| until <= now);
+        if self.eof && needed == Needed::More {
+            state.connection.receive_eof(now);
+        }
+        self.take_events(state);
+        needed
+    }
+
+    #[inline]
+    fn take_events(&mut self, state: &mut State<S::Role>) {
+        while let Some(event) = state.connection.poll_event() {
+            state.wake(&event);
+            if let Event::Closed(reason) = &event {
+                self.phase = Phase::Flushing(Time::MAX);
+                if let CloseReason::Error(error) = reason {
+                    self.result = Err(error.clone());
+                }
+            }
+            self.side.on_event(state, event);
+        }
+    }
+
+    #[inline]
+    fn what_is_next(&mut self, cx: &mut Context<'_>, now: Time, needed: Needed) -> Next {
+        match (self.phase, needed) {
+            (Phase::Open, Needed::Again) => Next::Work,
+            // Replies wait for the transport: nothing more is read before they are out (CVE-2019-9512).
+            (Phase::Open, Needed::Drain) => self.drain(),
+            (Phase::Open, _) => Next::Read,
+            _ => self.end(cx, now),
+        }
+    }
+
+    /// Whether there is something to do although nothing came.
+    fn has_work(&self, state: &State<S::Role>) -> bool {
+        if self.phase != Phase::Open {
+            return self.side.has_work();
+        }
+        let connection = &state.connection;
+        connection.has_events()
+            || (!self.blocked && self.severed.is_none() && connection.wants_transmit())
+            || self.side.has_work()
+            || self.watch.as_ref().is_some_and(Watch::has_news)
+    }
+
+    /// When the task is to wake at the latest. A connection without calls gives memory back in the end.
+    fn wake_at(&mut self, state: &mut State<S::Role>, now: Time) -> Time {
         let mut wake_at = match self.phase {
             Phase::Flushing(until) | Phase::Lingering(until) => until,
-            _ => connection.poll_timeout().map_or(Time::MAX, |(at, _)| at),
+            _ => state.connection.poll_timeout().map_or(Time::MAX, |(at, _)| at),
         };
-        if !idle {
+        wake_at = self.severed.map_or(wake_at, |until| wake_at.min(until));
+        if !state.connection.is_idle() {
             self.busy = Some(now);
         } else if let Some(busy) = self.busy {
             let rest_at = busy + IDLE_SHRINK;
             if now < rest_at {
-                wake_at = wake_at.min(rest_at);
-            } else {
-                state.shrink();
-                self.side.shrink();
-                self.busy = None;
+                return wake_at.min(rest_at);
             }
+            state.shrink();
+            self.side.shrink();
+            self.busy = None;
         }
-        drop(state);
-        self.arm(cx, now, wake_at)
-    }
-
-    fn is_told_to_stop(&self) -> bool {
-        self.watch.as_ref().is_some_and(Watch::has_news)
+        wake_at
     }
 
     /// Sets the timer, unless it fires early enough already: firing too early does no harm.
     fn arm(&mut self, cx: &mut Context<'_>, now: Time, at: Time) -> Poll<()> {
+        if self.armed <= now {
+            self.armed = Time::MAX;
+        }
         // Near its time it is asked again: it may have fired just now, by a clock that differs a little.
         if at >= self.armed && self.armed - now > TIMER_SLACK {
             return Poll::Pending;
@@ -286,56 +283,35 @@ impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
     }
 }
 
-fn feed<R: Role>(state: &mut State<R>, input: &mut BytesMut, eof: bool, now: Time) -> Needed {
-    let mut needed = Needed::More;
-    if !input.is_empty() {
-        // A failure is told by `Event::Closed`, after everything that came before it.
-        needed = state.connection.receive(now, input).unwrap_or(Needed::Closed);
-    }
-    if eof && needed == Needed::More {
-        state.connection.receive_eof(now);
-    }
-    needed
-}
-
-#[inline]
-fn take_events<S: Side>(
-    state: &mut State<S::Role>,
-    side: &mut S,
-    phase: &mut Phase,
-    result: &mut Result<(), ConnectionError>,
-) {
-    while let Some(event) = state.connection.poll_event() {
-        state.wake(&event);
-        if let Event::Closed(reason) = &event {
-            *phase = Phase::Flushing(Time::MAX);
-            if let CloseReason::Error(error) = reason {
-                *result = Err(error.clone());
-            }
-        }
-        side.on_event(state, event);
-    }
-}
-
 impl<I: Io, K: Clock, S: Side> Future for Driver<I, K, S> {
     type Output = Result<(), ConnectionError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.shared.signal.awake();
-        for _ in 0..ROUNDS_PER_POLL {
-            let now = this.clock.now();
-            if this.armed <= now {
-                this.armed = Time::MAX;
-            }
-            let round = this.round(cx, now);
-            if this.phase == Phase::Done {
-                // Handlers that are still there are dropped, and with them what they hold.
-                this.side.run(&this.shared);
-                return Poll::Ready(std::mem::replace(&mut this.result, Ok(())));
-            }
-            if round.is_pending() && this.sleep(cx, now).is_pending() {
+        let mut told = this.shared.signal.awake();
+        if std::mem::take(&mut this.works.blocked) {
+            // Perhaps the transport takes more now.
+            this.works.next = Next::Work;
+        }
+        let mut turns = TURNS_PER_POLL;
+        let mut now = None;
+        while turns > 0 {
+            let ready = match this.works.next {
+                Next::Read => this.works.read(cx).is_ready(),
+                Next::Work => true,
+                Next::Wait => false,
+            };
+            // One look at the clock for each read.
+            let time = now.filter(|_| !ready).unwrap_or_else(|| this.works.clock.now());
+            now = Some(time);
+            if !ready && !std::mem::take(&mut told) && this.sleep(cx, time).is_pending() {
                 return Poll::Pending;
+            }
+            this.round(cx, time, &mut turns);
+            if this.works.phase == Phase::Done {
+                // Handlers that are still there are dropped, and with them what they hold.
+                this.works.side.run(&this.shared);
+                return Poll::Ready(std::mem::replace(&mut this.works.result, Ok(())));
             }
         }
         // Enough for one turn: the others come first, then we go on.
@@ -347,10 +323,12 @@ impl<I: Io, K: Clock, S: Side> Future for Driver<I, K, S> {
 /// A driver that is dropped takes its connection with it: the calls on it must hear of that.
 impl<I, K: Clock, S: Side> Drop for Driver<I, K, S> {
     fn drop(&mut self) {
-        let now = self.clock.now();
+        let now = self.works.clock.now();
         let mut state = self.shared.lock();
         state.connection.receive_eof(now);
-        take_events(&mut state, &mut self.side, &mut self.phase, &mut self.result);
+        while let Some(event) = state.connection.poll_event() {
+            state.wake(&event);
+        }
         state.driver_gone();
     }
 }

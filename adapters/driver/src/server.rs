@@ -55,7 +55,11 @@ impl Side for ServerSide {
                     self.requests.push(Incoming { call, head, method });
                 }
             }
-            Event::Ended(call, _) => self.handlers.end(call),
+            Event::Ended(call, _) => {
+                // A call may end before its handler has begun.
+                self.requests.retain(|incoming| incoming.call != call);
+                self.handlers.end(call);
+            }
             _ => {}
         }
     }

@@ -1,12 +1,13 @@
 //! The connection that a driver shares with the calls on it, and how each wakes the other.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use atomic_waker::AtomicWaker;
-use halfclose::{CallId, Connection, Event, Metadata, Role, Time};
+use halfclose::{CallId, Client, Connection, Event, Metadata, Role, Time};
 
 /// Tells a driver that its connection has work for it.
 ///
@@ -33,9 +34,9 @@ impl Signal {
         self.told.swap(false, Ordering::AcqRel);
     }
 
-    /// The driver is awake: nobody needs to wake it.
-    pub(crate) fn awake(&self) {
-        self.told.store(true, Ordering::Release);
+    /// The driver is awake: nobody needs to wake it. Whether it was told of something.
+    pub(crate) fn awake(&self) -> bool {
+        self.told.swap(true, Ordering::AcqRel)
     }
 }
 
@@ -47,9 +48,36 @@ struct Waiting {
     trailers: Option<Box<Metadata>>,
 }
 
+/// Wakers on their way out of the lock. What a waker does when it is woken or dropped is foreign code, and may come
+/// back here: an executor may drop the future of a call with its last waker, and that gives an order.
+#[derive(Default)]
+pub(crate) struct Wakers {
+    /// Those to wake.
+    called: Vec<Waker>,
+    /// Those to drop.
+    stale: Vec<Waker>,
+}
+
+impl Wakers {
+    fn is_empty(&self) -> bool {
+        self.called.is_empty() && self.stale.is_empty()
+    }
+
+    /// Wakes and drops them: never under the lock.
+    #[inline]
+    pub(crate) fn release(&mut self) {
+        for waker in self.called.drain(..) {
+            waker.wake();
+        }
+        self.stale.clear();
+    }
+}
+
 /// A connection, and who waits for what on it.
 pub struct State<R: Role> {
     pub(crate) connection: Connection<R>,
+    /// What is woken and dropped when the lock is free.
+    wakers: Wakers,
     /// By slot of the call.
     waiting: Vec<Waiting>,
     /// Tasks that wait for the driver's end, and whether it came.
@@ -72,14 +100,16 @@ impl<R: Role> State<R> {
     /// Wakes `waker` when there is something to receive.
     pub(crate) fn wait_to_receive(&mut self, call: CallId, waker: &Waker) {
         if let Some(waiting) = self.waiting_or_new(call) {
-            set_waker(&mut waiting.receiver, waker);
+            let stale = set_waker(&mut waiting.receiver, waker);
+            self.wakers.stale.extend(stale);
         }
     }
 
     /// Wakes `waker` when there is room to send.
     pub(crate) fn wait_to_send(&mut self, call: CallId, waker: &Waker) {
         if let Some(waiting) = self.waiting_or_new(call) {
-            set_waker(&mut waiting.sender, waker);
+            let stale = set_waker(&mut waiting.sender, waker);
+            self.wakers.stale.extend(stale);
         }
     }
 
@@ -98,33 +128,50 @@ impl<R: Role> State<R> {
         kept.map_or_else(Metadata::new, |trailers| *trailers)
     }
 
-    /// Wakes whoever waits for what an event tells.
+    /// Wakes whoever waits for what an event tells, once the lock is free.
     pub(crate) fn wake(&mut self, event: &Event) {
         match event {
             Event::Readable(call) | Event::Response(call) => {
-                wake(self.waiting(*call).and_then(|waiting| waiting.receiver.take()));
+                let waker = self.waiting(*call).and_then(|waiting| waiting.receiver.take());
+                self.wakers.called.extend(waker);
             }
-            Event::Writable(call) => wake(self.waiting(*call).and_then(|waiting| waiting.sender.take())),
+            Event::Writable(call) => {
+                let waker = self.waiting(*call).and_then(|waiting| waiting.sender.take());
+                self.wakers.called.extend(waker);
+            }
             Event::Ended(call, _) => self.wake_ended(*call),
             Event::Closed(_) => self.wake_all(),
             _ => {}
         }
     }
 
-    fn wake_ended(&mut self, call: CallId) {
+    /// Wakes both halves of a call that is over.
+    pub(crate) fn wake_ended(&mut self, call: CallId) {
         if let Some(waiting) = self.waiting(call) {
-            let ended = std::mem::take(waiting);
-            wake(ended.receiver);
-            wake(ended.sender);
+            let Waiting { receiver, sender, .. } = std::mem::take(waiting);
+            self.wakers.called.extend(receiver);
+            self.wakers.called.extend(sender);
+        }
+    }
+
+    /// Whether there are wakers that are to be woken and dropped.
+    #[inline]
+    pub(crate) fn has_wakers(&self) -> bool {
+        !self.wakers.is_empty()
+    }
+
+    /// Takes the wakers that are to be woken and dropped; `into` was emptied.
+    #[inline]
+    pub(crate) fn take_wakers(&mut self, into: &mut Wakers) {
+        if !self.wakers.is_empty() {
+            std::mem::swap(&mut self.wakers, into);
         }
     }
 
     /// The driver has ended: the transport is closed.
     pub(crate) fn driver_gone(&mut self) {
         self.gone = true;
-        for waker in self.closing.drain(..) {
-            waker.wake();
-        }
+        self.wakers.called.append(&mut self.closing);
     }
 
     /// Ready when the driver has ended.
@@ -140,8 +187,8 @@ impl<R: Role> State<R> {
 
     fn wake_all(&mut self) {
         for waiting in &mut self.waiting {
-            wake(waiting.receiver.take());
-            wake(waiting.sender.take());
+            self.wakers.called.extend(waiting.receiver.take());
+            self.wakers.called.extend(waiting.sender.take());
         }
     }
 
@@ -149,21 +196,73 @@ impl<R: Role> State<R> {
     pub(crate) fn shrink(&mut self) {
         self.connection.shrink();
         if self.connection.is_idle() {
-            self.waiting = Vec::new();
+            for waiting in std::mem::take(&mut self.waiting) {
+                self.wakers.stale.extend(waiting.receiver);
+                self.wakers.stale.extend(waiting.sender);
+            }
         }
     }
 }
 
-fn set_waker(place: &mut Option<Waker>, waker: &Waker) {
-    match place {
-        Some(old) => old.clone_from(waker),
-        None => *place = Some(waker.clone()),
+impl State<Client> {
+    /// Forgets a call; its other half, on another task perhaps, hears of that.
+    pub(crate) fn release(&mut self, call: CallId) {
+        if self.connection.states(call).is_ok() {
+            self.connection.release(call);
+            self.wake_ended(call);
+        }
     }
 }
 
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
+/// Sets a waker and gives the one that was there, unless it is the same.
+fn set_waker(place: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
+    match place {
+        Some(old) if old.will_wake(waker) => None,
+        _ => place.replace(waker.clone()),
+    }
+}
+
+/// The lock, held. What became of wakers meanwhile is made good when it is free again.
+pub(crate) struct Locked<'a, R: Role> {
+    // Dropped first, and the lock with it.
+    state: MutexGuard<'a, State<R>>,
+    leaving: Leaving,
+}
+
+#[derive(Default)]
+struct Leaving(Option<Wakers>);
+
+impl<R: Role> Deref for Locked<'_, R> {
+    type Target = State<R>;
+
+    #[inline]
+    fn deref(&self) -> &State<R> {
+        &self.state
+    }
+}
+
+impl<R: Role> DerefMut for Locked<'_, R> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut State<R> {
+        &mut self.state
+    }
+}
+
+impl<R: Role> Drop for Locked<'_, R> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.state.wakers.is_empty() {
+            self.leaving.0 = Some(std::mem::take(&mut self.state.wakers));
+        }
+    }
+}
+
+impl Drop for Leaving {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(wakers) = &mut self.0 {
+            wakers.release();
+        }
     }
 }
 
@@ -176,15 +275,28 @@ pub struct Shared<R: Role> {
 
 impl<R: Role> Shared<R> {
     pub(crate) fn new(connection: Connection<R>, now: Box<dyn Fn() -> Time + Send + Sync>) -> Arc<Self> {
-        let state = Mutex::new(State { connection, waiting: Vec::new(), closing: Vec::new(), gone: false });
+        let state = Mutex::new(State {
+            connection,
+            wakers: Wakers::default(),
+            waiting: Vec::new(),
+            closing: Vec::new(),
+            gone: false,
+        });
         Arc::new(Self { state, signal: Arc::default(), now })
     }
 
     /// The connection, for a moment: never across an await, and never while foreign code runs.
     #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State<R>> {
+    pub(crate) fn lock(&self) -> Locked<'_, R> {
         // A panic of foreign code cannot happen under the lock, and the core has none.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { state, leaving: Leaving::default() }
+    }
+
+    /// Whether somebody holds the lock.
+    #[cfg(test)]
+    pub(crate) fn is_locked(&self) -> bool {
+        self.state.try_lock().is_err()
     }
 
     /// The time by the driver's clock.

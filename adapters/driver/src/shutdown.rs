@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,10 +53,10 @@ impl Switch {
 }
 
 impl Open {
-    fn wake(&mut self) {
-        for waker in self.waiting.drain(..) {
-            waker.wake();
-        }
+    /// Those who wait: to be woken when the lock is free, since an executor may drop a connection's driver with its
+    /// last waker, and that comes back here.
+    fn take_waiting(&mut self) -> Vec<Waker> {
+        mem::take(&mut self.waiting)
     }
 }
 
@@ -70,10 +71,13 @@ impl Shutdown {
     pub fn trigger(&self) {
         self.switch.triggered.store(true, Ordering::Release);
         let mut open = self.switch.lock();
-        for signal in open.connections.values() {
+        let connections: Vec<_> = open.connections.values().map(Arc::clone).collect();
+        let waiting = open.take_waiting();
+        drop(open);
+        for signal in connections {
             signal.tell();
         }
-        open.wake();
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Whether it was thrown.
@@ -140,10 +144,12 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut open = self.switch.lock();
-        open.connections.remove(&self.id);
-        if open.connections.is_empty() {
-            open.wake();
-        }
+        let signal = open.connections.remove(&self.id);
+        let waiting = if open.connections.is_empty() { open.take_waiting() } else { Vec::new() };
+        drop(open);
+        // With the signal goes its waker, perhaps.
+        drop(signal);
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -11,7 +11,7 @@ use halfclose::{CallId, Cause, Client, Code, HalfStates, Message, Metadata, Misu
 
 use crate::codec::Codec;
 use crate::method::{Response, SendError, misuse_status};
-use crate::shared::Shared;
+use crate::shared::{Shared, State};
 
 /// How a call failed: its status, its trailers, and what exactly ended it.
 #[derive(Clone)]
@@ -155,11 +155,7 @@ impl ReceiveHalf {
             if head.is_none() {
                 *head = state.connection.response(call).cloned();
             }
-            let received = state.connection.recv(call);
-            if matches!(received, Ok(Recv::Pending)) {
-                state.wait_to_receive(call, cx.waker());
-            }
-            received
+            receive(state, call, cx)
         });
         self.settle(received)
     }
@@ -198,11 +194,7 @@ impl ReceiveHalf {
             }
             // Without headers there are no messages. To ask for one is what makes the core tell of an end that comes
             // without headers (P-22).
-            let received = state.connection.recv(call);
-            if matches!(received, Ok(Recv::Pending)) {
-                state.wait_to_receive(call, cx.waker());
-            }
-            Some(received)
+            Some(receive(state, call, cx))
         });
         received.map_or(Poll::Ready(()), |received| self.settle(received).map(drop))
     }
@@ -280,7 +272,19 @@ impl Drop for ReceiveHalf {
     fn drop(&mut self) {
         if self.outcome.is_none() {
             let call = self.call;
-            self.shared.order(|state| state.connection.release(call));
+            self.shared.order(|state| state.release(call));
         }
     }
+}
+
+/// Asks the connection for what is next on a call.
+fn receive(state: &mut State<Client>, call: CallId, cx: &Context<'_>) -> Result<Recv, Misuse> {
+    let received = state.connection.recv(call);
+    match received {
+        Ok(Recv::Pending) => state.wait_to_receive(call, cx.waker()),
+        // The call is forgotten with that, and no event will tell the other half.
+        Ok(Recv::End(_)) => state.wake_ended(call),
+        _ => {}
+    }
+    received
 }

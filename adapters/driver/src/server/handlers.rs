@@ -97,9 +97,9 @@ impl Handlers {
     pub(super) fn start(&mut self, call: CallId, future: impl FnOnce() -> Option<HandlerFuture>) {
         let Some(future) = future() else { return };
         let Some(place) = self.place(call.slot()) else { return };
-        let stale = place.running.take();
-        place.running = Some((call, future));
-        if stale.is_none() {
+        if let Some((_, stale)) = place.running.replace((call, future)) {
+            discard(stale);
+        } else {
             self.running = self.running.saturating_add(1);
         }
         self.poll(call.slot());
@@ -130,7 +130,7 @@ impl Handlers {
 
     /// Polls every handler that was woken, and drops those whose calls are over.
     pub(super) fn run(&mut self) {
-        self.ended.clear();
+        self.ended.drain(..).for_each(discard);
         let Some(woken) = &self.woken else { return };
         let mut slots = mem::take(&mut self.scratch);
         woken.take(&mut slots);
@@ -158,8 +158,28 @@ impl Handlers {
         // A handler that panics ends its own call (UNKNOWN, by the guard that it holds), and no other.
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
         if !matches!(polled, Ok(Poll::Pending)) {
-            place.running = None;
             self.running = self.running.saturating_sub(1);
+            if let Some((_, done)) = place.running.take() {
+                discard(done);
+            }
         }
     }
+}
+
+/// A connection that is over drops the handlers that are left on it.
+impl Drop for Handlers {
+    fn drop(&mut self) {
+        self.ended.drain(..).for_each(discard);
+        for place in &mut self.places {
+            if let Some((_, future)) = place.running.take() {
+                discard(future);
+            }
+        }
+    }
+}
+
+/// Drops a handler. What it holds is foreign code too: if that panics, it concerns no other call.
+fn discard(future: HandlerFuture) {
+    // There is nobody to tell.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
 }
