@@ -344,10 +344,13 @@ impl Engine {
         };
         call.status = Some((status, trailers));
         // The handler is done: the rest of the request is nobody's to read.
-        if let Step::To(next) = call.recv.step(ServerRecvInput::Cancel) {
-            call.recv = next;
+        match call.recv.step(ServerRecvInput::Cancel) {
+            Step::To(next) => {
+                call.recv = next;
+                self.drop_unread(slot);
+            }
+            _ => stream.inbound.clear(),
         }
-        stream.inbound.clear();
         self.schedule(slot);
         Ok(())
     }

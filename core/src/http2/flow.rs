@@ -83,6 +83,16 @@ impl Engine {
         }
     }
 
+    /// The caller will not take what has come. It is credited, since the status may wait behind messages that a client
+    /// takes only after it has sent its own.
+    #[cold]
+    pub(super) fn drop_unread(&mut self, slot: u32) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let unread = u32::try_from(stream.inbound.buffered()).unwrap_or(u32::MAX);
+        stream.inbound.clear();
+        self.credit_stream(slot, unread);
+    }
+
     #[inline(never)]
     fn update_stream_window(&mut self, slot: u32) {
         let reserve = self.config.limits.max_receive_message;

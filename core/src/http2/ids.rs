@@ -267,6 +267,11 @@ mod tests {
         assert!(table.len * 2 <= table.cells.len());
         let held: BTreeMap<_, _> = table.cells.iter().copied().filter(|cell| cell.0 != 0).collect();
         assert_eq!(held, *model);
+        let mut slots: Vec<u32> = table.slots().collect();
+        slots.sort_unstable();
+        let mut expected: Vec<u32> = model.values().copied().collect();
+        expected.sort_unstable();
+        assert_eq!(slots, expected);
         for (id, slot) in model {
             assert_eq!(table.get(*id), Some(*slot));
         }
@@ -319,6 +324,42 @@ mod tests {
             assert_eq!(table.cells[table.home(id)], (id, id));
         }
         assert_eq!((table.len(), table.cells.capacity()), (100, cells));
+    }
+
+    #[test]
+    fn half_of_the_cells_are_used_before_it_grows() {
+        let mut table = IdTable::default();
+        let mut cells = Vec::new();
+        for id in (1..=33).step_by(2) {
+            table.insert(id, id);
+            cells.push(table.cells.len());
+        }
+        assert_eq!(cells, [[16; 8].as_slice(), &[32; 8], &[64]].concat());
+    }
+
+    #[test]
+    fn streams_of_one_home_stand_in_the_order_in_which_they_came() {
+        let mut table = IdTable::default();
+        for id in [1, 33, 65] {
+            table.insert(id, id);
+        }
+        assert_eq!(table.cells[..4], [(1, 1), (33, 33), (65, 65), VACANT]);
+        // What has a home further on moves on for them.
+        table.insert(3, 3);
+        table.insert(97, 97);
+        assert_eq!(table.cells[..6], [(1, 1), (33, 33), (65, 65), (97, 97), (3, 3), VACANT]);
+    }
+
+    #[test]
+    fn memory_is_given_back_only_where_there_is_no_stream() {
+        let mut table = IdTable::default();
+        table.insert(1, 7);
+        table.shrink();
+        assert_eq!(table.get(1), Some(7));
+        table.remove(1);
+        assert_ne!(table.cells.capacity(), 0);
+        table.shrink();
+        assert_eq!(table.cells.capacity(), 0);
     }
 
     #[test]

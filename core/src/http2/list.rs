@@ -148,12 +148,24 @@ mod tests {
                         }
                     }
                 }
-                prop_assert_eq!(list.len() as usize, model.len());
+                prop_assert_eq!((list.len() as usize, list.is_empty()), (model.len(), model.is_empty()));
                 prop_assert_eq!(list.front(), model.front().copied());
-                for slot in 0..12 {
+                for slot in 0..13 {
                     prop_assert_eq!(list.contains(slot), model.contains(&slot));
                 }
             }
         }
+    }
+
+    #[test]
+    fn memory_is_given_back_only_where_nothing_stands_in_line() {
+        let mut list = SlotList::new();
+        list.push_back(3);
+        list.shrink();
+        assert!(list.contains(3));
+        assert_eq!(list.pop_front(), Some(3));
+        assert_ne!(list.links.capacity(), 0);
+        list.shrink();
+        assert_eq!(list.links.capacity(), 0);
     }
 }

@@ -214,6 +214,18 @@ mod tests {
     }
 
     #[test]
+    fn memory_is_given_back_only_where_there_is_no_deadline() {
+        let mut heap = DeadlineHeap::default();
+        heap.insert(3, Time::from_nanos(5));
+        heap.shrink();
+        assert_eq!(heap.peek(), Some((Time::from_nanos(5), 3)));
+        assert!(heap.remove(3));
+        assert_ne!((heap.heap.capacity(), heap.positions.capacity()), (0, 0));
+        heap.shrink();
+        assert_eq!((heap.heap.capacity(), heap.positions.capacity()), (0, 0));
+    }
+
+    #[test]
     fn a_key_out_of_range_has_no_deadline() {
         let mut heap = DeadlineHeap::default();
         assert!(!heap.remove(u32::MAX));

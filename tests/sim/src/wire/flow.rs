@@ -131,7 +131,7 @@ impl Wire {
         let mut buffered = 0;
         let mut allowed = pool;
         for (id, half) in &end.halves {
-            if half.is_closed() || half.end_taken.is_some() || half.abandoned {
+            if half.is_closed() || half.end_taken.is_some() {
                 continue;
             }
             let promise = half.recv_window + i64::try_from(half.unread()).unwrap_or(i64::MAX);

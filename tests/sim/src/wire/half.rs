@@ -92,10 +92,10 @@ impl Half {
         self.reset_sent || self.reset_taken.is_some() || (self.end_sent && self.end_taken.is_some())
     }
 
-    /// Octets that came and that the caller has not read.
+    /// Octets that came and that the caller has still to read: what it has given up counts as read.
     #[must_use]
     pub fn unread(&self) -> u64 {
-        self.taken.saturating_sub(self.read)
+        if self.abandoned { 0 } else { self.taken.saturating_sub(self.read) }
     }
 }
 

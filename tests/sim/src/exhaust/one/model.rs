@@ -18,6 +18,8 @@ pub enum Input {
     Trailers,
     /// To a client: HEADERS with `:status` 100.
     Informational,
+    /// To a client: HEADERS like trailers, but without END_STREAM: neither a head nor an end.
+    Fields,
     /// DATA with one message.
     Data,
     /// The same with END_STREAM.
@@ -57,6 +59,7 @@ impl Input {
                 HeadEnd,
                 Trailers,
                 Informational,
+                Fields,
                 Data,
                 DataEnd,
                 Part,
@@ -155,6 +158,9 @@ impl Model {
             Input::Trailers => {
                 write(Kind::Headers, headers, STREAM, &block(&[(b"grpc-status", b"0")]), &mut out);
             }
+            Input::Fields => {
+                write(Kind::Headers, headers, STREAM, &block(&[(b"x-middle", b"1")]), &mut out);
+            }
             Input::Informational => {
                 write(Kind::Headers, headers, STREAM, &block(&[(b":status", b"100")]), &mut out);
             }
@@ -191,7 +197,10 @@ impl Model {
     /// RFC 9113 §5.1 and §8.1: what a frame is, where it comes now.
     pub(super) fn verdict(&self, input: Input) -> Verdict {
         let control = matches!(input, Input::Reset | Input::Update);
-        let header = matches!(input, Input::Head | Input::HeadEnd | Input::Trailers | Input::Informational);
+        let header = matches!(
+            input,
+            Input::Head | Input::HeadEnd | Input::Trailers | Input::Informational | Input::Fields
+        );
         if !self.opened {
             return if header { Verdict::Legal } else { Verdict::Connection };
         }
@@ -206,6 +215,8 @@ impl Model {
             // A request has no trailers and no second head.
             Input::Head | Input::HeadEnd => !self.head,
             Input::Informational => !self.head,
+            // RFC 9113 §8.1: only the last block of a message may come without pseudo-fields.
+            Input::Fields => false,
             Input::Trailers => self.head,
             _ => self.head,
         };
