@@ -1,14 +1,14 @@
 //! One rule, provoked: what the other end sends to a connection in a known state, and what must come of it.
 
 use halfclose::frame::ErrorCode;
-use halfclose::{CallId, Client, Config, ConnectionError, Event, Outcome, Recv, Role, Server, Shape};
-
-use crate::Peer;
+use halfclose::{Cause, CloseReason, Code, Config, ConnectionError, Event, Shape, Violation};
 use halfclose_wire::{
-    END_STREAM, Frame, REQUEST, RESPONSE, Reader, block, data, headers,
-    kind::{GOAWAY, RST_STREAM},
-    ping,
+    Block, END_STREAM, Frame, PREFACE, REQUEST, RESPONSE, Reader, TRAILERS, block, data, headers,
+    kind::{DATA, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS},
+    message, ping, settings, settings_ack,
 };
+
+use crate::transport::{Caller, ECHO, End, Line, Transport};
 
 /// Where a connection stands when the octets come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,33 +17,48 @@ pub enum Before {
     Nothing,
     /// SETTINGS were exchanged.
     Settings,
-    /// A call is open on stream 1 and its request goes on.
+    /// A call is open on stream 1 and its request goes on. Nobody reads what comes on it.
     Open,
     /// A call is open on stream 1 and its request is complete; a client has sent all it has to.
     HalfClosed,
     /// As that, and a client has the response headers.
     Headers,
+    /// A client has sent a unary request on stream 1.
+    Asked,
 }
 
 /// What must come of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expect {
-    /// GOAWAY with this code, and the end of the connection.
+    /// GOAWAY with this code, and the end of the connection. A client's calls are UNAVAILABLE.
     Connection(ErrorCode),
-    /// RST_STREAM with this code on stream 1; the connection lives.
+    /// RST_STREAM with this code on stream 1; the connection lives. A client's call is INTERNAL.
     Stream(ErrorCode),
+    /// The same on the stream with this number.
+    Reset(u32, ErrorCode),
     /// Nothing is wrong.
     Fine,
+    /// An acknowledgement of the frame of this type.
+    Acknowledged(u8),
+    /// A server answers on stream 1 with this HTTP status and this gRPC status; the connection lives.
+    Answer(&'static str, &'static str),
+    /// A client's call ends with this status; the connection lives.
+    Status(Code),
+    /// The server closes the connection behind the octets: a client's call ends with this status.
+    Cut(Code),
 }
 
 /// One rule, provoked.
+#[derive(Debug)]
 pub struct Case {
-    /// The rule.
-    pub rule: &'static str,
-    /// What is sent, in words.
+    /// The test's name, which begins with the rule.
     pub name: &'static str,
+    /// What is sent, in words.
+    pub text: &'static str,
     /// Where the connection stands.
     pub before: Before,
+    /// What differs in the configuration of the connection under test.
+    pub configure: fn(&mut Config),
     /// What is sent.
     pub octets: fn() -> Vec<u8>,
     /// What must come of it.
@@ -51,132 +66,204 @@ pub struct Case {
 }
 
 impl Case {
-    /// What is wrong with a server's answer, if anything is.
-    #[must_use]
-    pub fn on_server(&self) -> Option<String> {
-        let mut peer = match self.before {
-            Before::Nothing => Peer::<Server>::silent(Config::server()),
-            _ => Peer::server(Config::server()),
-        };
-        match self.before {
-            Before::Open => drop(peer.open(1, 0)),
-            Before::HalfClosed | Before::Headers => drop(peer.open(1, END_STREAM)),
-            Before::Nothing | Before::Settings => {}
-        }
-        self.judge(&mut peer)
+    fn config(&self, mut config: Config) -> Config {
+        (self.configure)(&mut config);
+        config
     }
 
-    /// What is wrong with a client's answer, if anything is.
-    #[must_use]
-    pub fn on_client(&self) -> Option<String> {
-        let mut peer = match self.before {
-            Before::Nothing => Peer::<Client>::silent(Config::client()),
-            _ => Peer::client(Config::client()),
-        };
-        if !matches!(self.before, Before::Nothing | Before::Settings) {
-            let call = peer.start(Shape::BIDI);
-            if self.before != Before::Open {
-                peer.connection.half_close(call).expect("the first half-close");
+    /// Runs it against a server, which must serve other connections after it.
+    ///
+    /// # Panics
+    ///
+    /// When anything else comes of it.
+    pub fn on_server<T: Transport>(&self) {
+        let server = T::serve(self.config(Config::server()));
+        let mut line = T::connect(&server);
+        self.provoke_server(&mut line);
+        let mut other = T::connect(&server);
+        greet_server(&mut other);
+        let served = ask_echo(&mut other);
+        assert_eq!(served, Some("0".to_owned()), "another connection's call is served");
+    }
+
+    /// Brings a server's connection to where the case begins, sends its octets and judges what comes.
+    pub fn provoke_server<L: Line>(&self, line: &mut L) {
+        if self.before != Before::Nothing {
+            greet_server(line);
+        }
+        match self.before {
+            Before::Nothing | Before::Settings => {}
+            Before::Open => line.write(&headers(1, 0, &block(&REQUEST))),
+            Before::HalfClosed => line.write(&headers(1, END_STREAM, &block(&REQUEST))),
+            Before::Headers | Before::Asked => panic!("a state of clients"),
+        }
+        line.write(&(self.octets)());
+        match self.expect {
+            Expect::Answer(http, grpc) => {
+                let met = answer(line, 1);
+                let expected = (Some(http.to_owned()), Some(grpc.to_owned()));
+                assert_eq!(met, expected, "`:status` and `grpc-status`");
+                assert!(still_answers(line).is_ok(), "the connection lives");
             }
-            peer.sent();
+            Expect::Status(_) | Expect::Cut(_) => panic!("expected of clients"),
+            _ => self.judge(line),
+        }
+    }
+
+    /// Runs it against a client.
+    ///
+    /// # Panics
+    ///
+    /// When anything else comes of it.
+    pub fn on_client<T: Transport>(&self) {
+        self.provoke_client(&mut T::client(self.config(Config::client())));
+    }
+
+    /// Brings a client's connection to where the case begins, sends its octets and judges what comes.
+    pub fn provoke_client<C: Caller>(&self, client: &mut C) {
+        if self.before != Before::Nothing {
+            greet_client(client);
+        }
+        let call = match self.before {
+            Before::Nothing | Before::Settings => None,
+            Before::Open => Some(client.start(Shape::BIDI, false)),
+            Before::HalfClosed | Before::Headers => Some(client.start(Shape::BIDI, true)),
+            Before::Asked => Some(client.start(Shape::UNARY, true)),
+        };
+        if call.is_some() {
+            let complete = self.before != Before::Open;
+            client.read_until(|frame| if complete { frame.ends_stream() } else { frame.kind == HEADERS });
         }
         if self.before == Before::Headers {
-            peer.feed(&headers(1, 0, &block(&RESPONSE))).expect("response headers");
+            client.write(&headers(1, 0, &block(&RESPONSE)));
         }
-        self.judge(&mut peer)
-    }
-
-    fn judge<R: Role>(&self, peer: &mut Peer<R>) -> Option<String> {
-        let fed = peer.feed(&(self.octets)());
-        let sent = peer.sent();
-        let met = met(fed.err(), &sent);
-        if self.expect == met && (met != Expect::Fine || still_answers(peer)) {
-            return None;
+        client.write(&(self.octets)());
+        let next = if call.is_some() { 3 } else { 1 };
+        match self.expect {
+            Expect::Status(code) => {
+                assert_eq!(call.map(|call| client.end(call).code), Some(code), "how the call ends");
+                assert!(still_answers(client).is_ok(), "the connection lives");
+            }
+            Expect::Cut(code) => {
+                client.close();
+                assert_eq!(call.map(|call| client.end(call).code), Some(code), "how the call ends");
+                return;
+            }
+            Expect::Answer(..) => panic!("expected of servers"),
+            _ => {
+                self.judge(client);
+                let expected = match self.expect {
+                    Expect::Connection(_) => Code::Unavailable,
+                    Expect::Stream(_) => Code::Internal,
+                    _ => return answer_next(client, next),
+                };
+                if let Some(call) = call {
+                    assert_eq!(client.end(call).code, expected, "how the call ends");
+                }
+            }
         }
-        Some(format!("{} {}: expected {:?}, met {met:?}", self.rule, self.name, self.expect))
-    }
-}
-
-fn met(error: Option<ConnectionError>, sent: &[Frame]) -> Expect {
-    if let Some(error) = error {
-        let goaway = sent.iter().rev().find(|frame| frame.kind == GOAWAY);
-        assert_eq!(goaway.and_then(Frame::code), Some(error.code()), "GOAWAY says what the error says");
-        return Expect::Connection(error.code());
-    }
-    let reset = sent.iter().find(|frame| frame.kind == RST_STREAM && frame.stream == 1);
-    reset.and_then(Frame::code).map_or(Expect::Fine, Expect::Stream)
-}
-
-/// A PING is still acknowledged.
-fn still_answers<R: Role>(peer: &mut Peer<R>) -> bool {
-    peer.feed(&ping(b"still up")).is_ok()
-        && peer.sent().iter().any(|frame| frame.is_ack() && frame.payload == b"still up")
-}
-
-/// How a client's unary call ends when its server answers with these octets on stream 1.
-#[must_use]
-pub fn outcome_of(octets: &[u8]) -> (Vec<Vec<u8>>, Outcome) {
-    outcome_with(Config::client(), Shape::UNARY, octets)
-}
-
-/// The same, for a call of any shape and with any settings.
-#[must_use]
-pub fn outcome_with(config: Config, shape: Shape, octets: &[u8]) -> (Vec<Vec<u8>>, Outcome) {
-    let mut peer = Peer::<Client>::client(config);
-    let call = peer.start(shape);
-    peer.connection.send_message(call, "request".into(), false).expect("a request");
-    peer.connection.half_close(call).expect("the first half-close");
-    peer.sent();
-    peer.feed(octets).expect("nothing here costs the connection");
-    peer.sent();
-    let mut messages = Vec::new();
-    loop {
-        match peer.connection.recv(call).expect("the call is there") {
-            Recv::Message(message) => messages.push(message.payload.to_vec()),
-            Recv::End(outcome) => return (messages, outcome),
-            other => panic!("the call has not ended: {other:?}"),
+        if let Expect::Connection(_) = self.expect {
+            let late = client.start(Shape::UNARY, true);
+            assert_eq!(client.end(late).code, Code::Unavailable, "a call on a connection that is over");
+        } else {
+            answer_next(client, next);
         }
     }
-}
 
-/// What a server makes of a request with these fields and this body, all at once.
-#[must_use]
-pub fn request_of(config: Config, fields: &[(&str, &str)], body: &[u8]) -> (Peer<Server>, Option<CallId>) {
-    let mut peer = Peer::server(config);
-    let mut octets = headers(1, if body.is_empty() { END_STREAM } else { 0 }, &block(fields));
-    if !body.is_empty() {
-        octets.extend(data(1, END_STREAM, body));
-    }
-    peer.feed(&octets).expect("nothing here costs the connection");
-    let call = peer.events().into_iter().find_map(|event| match event {
-        Event::Request(call) => Some(call),
-        _ => None,
-    });
-    (peer, call)
-}
-
-/// The fields of a good request with some replaced, and others added.
-#[must_use]
-pub fn request_with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let mut fields: Vec<(&str, &str)> = REQUEST.to_vec();
-    for (name, value) in changes {
-        match fields.iter_mut().find(|field| field.0 == *name) {
-            Some(field) => field.1 = value,
-            None => fields.push((name, value)),
+    /// What either side answers.
+    fn judge<L: Line>(&self, line: &mut L) {
+        if let Expect::Connection(code) = self.expect {
+            let sent = line.read_until(|_| false);
+            let goaway = sent.iter().rev().find(|frame| frame.kind == GOAWAY);
+            assert_eq!(goaway.and_then(Frame::code), Some(code), "{sent:?}");
+            return;
+        }
+        let sent = still_answers(line)
+            .unwrap_or_else(|sent| panic!("{}: the connection ended: {sent:?}", self.text));
+        let resets: Vec<_> = sent
+            .iter()
+            .filter(|frame| frame.kind == RST_STREAM)
+            .map(|frame| (frame.stream, frame.code().unwrap_or(ErrorCode::NO_ERROR)))
+            .collect();
+        match self.expect {
+            Expect::Stream(code) => assert_eq!(resets, [(1, code)]),
+            Expect::Reset(stream, code) => assert_eq!(resets, [(stream, code)]),
+            Expect::Acknowledged(kind) => {
+                assert!(sent.iter().any(|frame| frame.kind == kind && frame.is_ack()));
+            }
+            _ => assert_eq!(resets, []),
         }
     }
-    fields
 }
 
-/// The fields of all header blocks in these frames, which are the first that a connection sent.
-#[must_use]
-pub fn fields_of(sent: &[Frame]) -> Vec<(String, String)> {
+/// A client's preface, SETTINGS and the acknowledgement of the server's; reads up to that of its own.
+pub fn greet_server<L: Line>(line: &mut L) {
+    line.write(&[PREFACE, &settings(&[])].concat());
+    let frames = line.read_until(|frame| frame.kind == SETTINGS && frame.is_ack());
+    assert_eq!(frames.first().map(|frame| (frame.kind, frame.is_ack())), Some((SETTINGS, false)));
+    line.write(&settings_ack());
+}
+
+/// A server's SETTINGS and the acknowledgement of the client's.
+pub fn greet_client<L: Line>(line: &mut L) {
+    line.write(&[settings(&[]), settings_ack()].concat());
+    line.read_until(|frame| frame.kind == SETTINGS && frame.is_ack());
+}
+
+/// A PING is still acknowledged: the frames up to that; or those up to the end, where the connection ends.
+fn still_answers<L: Line>(line: &mut L) -> Result<Vec<Frame>, Vec<Frame>> {
+    line.write(&ping(b"still up"));
+    let answers = |frame: &Frame| frame.kind == PING && frame.is_ack() && frame.payload == b"still up";
+    let frames = line.read_until(answers);
+    if frames.last().is_some_and(answers) { Ok(frames) } else { Err(frames) }
+}
+
+/// `:status` and `grpc-status` of the answer on a stream.
+fn answer<L: Line>(line: &mut L, stream: u32) -> (Option<String>, Option<String>) {
+    let frames =
+        line.read_until(|frame| frame.stream == stream && (frame.ends_stream() || frame.kind == RST_STREAM));
     let mut reader = Reader::new();
-    sent.iter().filter_map(|frame| reader.read(frame)).flat_map(|fields| fields.list).collect()
+    let list: Vec<_> = frames
+        .iter()
+        .filter_map(|frame| reader.read(frame))
+        .filter(|fields| fields.stream == stream)
+        .flat_map(|fields| fields.list)
+        .collect();
+    let get = |name: &str| list.iter().find(|field| field.0 == name).map(|field| field.1.clone());
+    (get(":status"), get("grpc-status"))
 }
 
-/// The value of a field.
+/// A call to the echo method on a connection that has had none; its status, if the echo is one.
+pub fn ask_echo<L: Line>(line: &mut L) -> Option<String> {
+    // A server that has announced a smaller table wants to hear of it first (RFC 7541 §4.2).
+    let fields = Block::new().resize(0).raw(&Block::request_to(ECHO.as_bytes()).0);
+    line.write(&headers(1, 0, &fields.0));
+    line.write(&data(1, END_STREAM, &message(b"echo")));
+    let frames = line.read_until(Frame::ends_stream);
+    let echo = frames.iter().find(|frame| frame.kind == DATA);
+    assert_eq!(echo.map(|frame| frame.payload.clone()), Some(message(b"echo")));
+    let mut reader = Reader::new();
+    let trailers = frames.iter().filter_map(|frame| reader.read(frame)).last()?;
+    trailers.get("grpc-status").map(str::to_owned)
+}
+
+/// The client's next call, on this stream, is answered and ends well.
+fn answer_next<C: Caller>(client: &mut C, stream: u32) {
+    let call = client.start(Shape::UNARY, true);
+    client.read_until(|frame| frame.kind == HEADERS && frame.stream == stream);
+    client.write(&headers(stream, 0, &block(&RESPONSE)));
+    client.write(&data(stream, 0, &message(b"answer")));
+    client.write(&headers(stream, END_STREAM, &block(&TRAILERS)));
+    let expected = End { code: Code::Ok, messages: vec![b"answer".to_vec()] };
+    assert_eq!(client.end(call), expected, "the next call on the connection");
+}
+
+/// The broken rule that an event tells of.
 #[must_use]
-pub fn value<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    fields.iter().find(|field| field.0 == name).map(|field| field.1.as_str())
+pub fn violation_of(event: &Event) -> Option<&Violation> {
+    match event {
+        Event::Ended(_, Cause::Violation(violation))
+        | Event::Closed(CloseReason::Error(ConnectionError::Violation(violation))) => Some(violation),
+        _ => None,
+    }
 }

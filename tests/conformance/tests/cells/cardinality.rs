@@ -5,7 +5,7 @@ use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
 use halfclose::{CallId, Client, Code, Config, Recv, Server, Shape};
 use halfclose_conformance::Peer;
-use halfclose_conformance::case::{fields_of, value};
+use halfclose_conformance::ask::{fields_of, value};
 use halfclose_wire::{END_STREAM, RESPONSE, TRAILERS, block, data, headers, message};
 
 use crate::met::{self, Met};

@@ -9,7 +9,7 @@ use halfclose::{
     Time,
 };
 use halfclose_conformance::Peer;
-use halfclose_conformance::case::{request_of, request_with};
+use halfclose_conformance::ask::{request_of, request_with};
 use halfclose_wire::{
     ACK, END_HEADERS, END_STREAM, Frame, PREFACE, REQUEST, RESPONSE, TRAILERS, TRAILERS_ONLY, block, data,
     frame, goaway, headers,
@@ -28,7 +28,7 @@ fn credit(sent: &[Frame], stream: u32) -> u32 {
 }
 
 #[test]
-fn both_sides_speak_first() {
+fn p90_both_sides_speak_first() {
     let mut client = Peer::<Client>::silent(Config::client());
     let mut octets = Vec::new();
     while let Some(out) = client.connection.take_transmit(Time::ZERO) {
@@ -40,14 +40,14 @@ fn both_sides_speak_first() {
 }
 
 #[test]
-fn a_ping_is_echoed() {
+fn p95_a_ping_is_echoed() {
     let mut peer = Peer::server(Config::server());
     peer.feed(&frame(PING, 0, 0, b"question")).expect("a PING");
     assert_eq!(peer.sent(), [Frame { kind: PING, flags: ACK, stream: 0, payload: b"question".to_vec() }]);
 }
 
 #[test]
-fn goaway_splits_calls_by_what_was_processed() {
+fn p93_goaway_splits_calls_by_what_was_processed() {
     let mut peer = Peer::client(Config::client());
     let calls = [1, 3].map(|_| {
         let call = peer.start(Shape::UNARY);
@@ -68,7 +68,7 @@ fn goaway_splits_calls_by_what_was_processed() {
 }
 
 #[test]
-fn a_server_shuts_down_in_two_steps() {
+fn p94_a_server_shuts_down_in_two_steps() {
     let mut peer = Peer::server(Config::server());
     peer.open(1, END_STREAM);
     peer.connection.shutdown(peer.now);
@@ -86,7 +86,7 @@ fn a_server_shuts_down_in_two_steps() {
 }
 
 #[test]
-fn a_peer_that_does_not_answer_is_dead() {
+fn p96_p97_a_peer_that_does_not_answer_is_dead() {
     let mut config = Config::client();
     config.keepalive.interval = Some(Duration::from_secs(30));
     let mut client = Peer::client(config);
@@ -111,7 +111,7 @@ fn a_peer_that_does_not_answer_is_dead() {
 }
 
 #[test]
-fn a_client_does_not_ping_without_end() {
+fn p99_a_client_does_not_ping_without_end() {
     let mut config = Config::client();
     config.keepalive.interval = Some(Duration::from_secs(30));
     let mut peer = Peer::client(config);
@@ -130,7 +130,7 @@ fn a_client_does_not_ping_without_end() {
 }
 
 #[test]
-fn idle_and_old_connections_shut_down() {
+fn p100_idle_and_old_connections_shut_down() {
     let mut config = Config::server();
     config.max_idle = Some(Duration::from_secs(60));
     let mut idle = Peer::server(config.clone());
@@ -158,7 +158,7 @@ fn idle_and_old_connections_shut_down() {
 }
 
 #[test]
-fn data_after_a_cancel_is_credited_and_its_headers_decoded() {
+fn p82_data_after_a_cancel_is_credited_and_its_headers_decoded() {
     let mut peer = Peer::client(Config::client());
     let call = peer.start(Shape::BIDI);
     peer.sent();
@@ -186,7 +186,7 @@ fn data_after_a_cancel_is_credited_and_its_headers_decoded() {
 }
 
 #[test]
-fn an_unread_stream_starves_nobody() {
+fn p102_an_unread_stream_starves_nobody() {
     let mut peer = Peer::server(Config::server());
     peer.open(1, 0);
     let read = peer.open(3, 0);
@@ -206,7 +206,7 @@ fn an_unread_stream_starves_nobody() {
 }
 
 #[test]
-fn a_large_message_passes_a_small_window() {
+fn p103_a_large_message_passes_a_small_window() {
     let mut peer = Peer::server(Config::server());
     let call = peer.open(1, 0);
     let whole = message(&vec![5; 3_000_000]);
@@ -224,7 +224,7 @@ fn a_large_message_passes_a_small_window() {
 }
 
 #[test]
-fn a_connection_error_ends_every_call() {
+fn p105_a_connection_error_ends_every_call() {
     let mut client = Peer::client(Config::client());
     let calls = [1, 2].map(|_| client.start(Shape::UNARY));
     client.sent();
@@ -242,7 +242,7 @@ fn a_connection_error_ends_every_call() {
 }
 
 #[test]
-fn a_server_cuts_a_call_at_its_deadline() {
+fn p86_a_server_cuts_a_call_at_its_deadline() {
     let mut peer = Peer::server(Config::server());
     peer.feed(&headers(1, 0, &block(&request_with(&[("grpc-timeout", "1S")])))).expect("a good request");
     let Some(Event::Request(call)) = peer.connection.poll_event() else { panic!("a request") };
@@ -256,7 +256,7 @@ fn a_server_cuts_a_call_at_its_deadline() {
 }
 
 #[test]
-fn a_server_compresses_only_what_its_client_accepts() {
+fn p60_a_server_compresses_only_what_its_client_accepts() {
     let accepts = request_with(&[("grpc-accept-encoding", "identity,gzip")]);
     let (mut peer, call) = request_of(Config::server(), &accepts, &message(b"m"));
     let call = call.expect("a good request");
@@ -274,7 +274,7 @@ fn a_server_compresses_only_what_its_client_accepts() {
 }
 
 #[test]
-fn a_message_over_the_send_limit_is_misuse() {
+fn p55_a_message_over_the_send_limit_is_misuse() {
     let mut config = Config::client();
     config.limits.max_send_message = 10;
     let mut peer = Peer::client(config);
@@ -285,7 +285,7 @@ fn a_message_over_the_send_limit_is_misuse() {
 }
 
 #[test]
-fn a_header_block_in_many_pieces_is_one() {
+fn rfc9113_6_10_a_header_block_in_many_pieces_is_one() {
     let mut peer = Peer::server(Config::server());
     let fields = [block(&REQUEST), literal(b"x-late", b"1")].concat();
     let mut octets = frame(HEADERS, END_STREAM, 1, &fields[..1]);
@@ -303,7 +303,7 @@ fn a_header_block_in_many_pieces_is_one() {
 }
 
 #[test]
-fn trailers_may_follow_messages_in_one_read() {
+fn p59_trailers_may_follow_messages_in_one_read() {
     let mut peer = Peer::client(Config::client());
     let call = peer.start(Shape::SERVER_STREAMING);
     peer.connection.half_close(call).expect("the first half-close");

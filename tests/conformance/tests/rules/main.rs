@@ -3,7 +3,11 @@
 mod connection;
 mod grpc_client;
 mod grpc_server;
+mod hpack;
 mod http2;
 mod malformed;
 mod page;
 mod registry;
+mod requests;
+mod responses;
+mod roles;

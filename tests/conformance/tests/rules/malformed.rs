@@ -1,151 +1,147 @@
 //! RFC 9113 §8: messages that are malformed cost their stream, and never their connection.
 
-use halfclose::Config;
+use halfclose::Code;
 use halfclose::frame::ErrorCode;
-use halfclose_conformance::Peer;
-use halfclose_conformance::case::request_with;
-use halfclose_wire::{
-    END_STREAM, Frame, RESPONSE, TRAILERS, block, data, headers, kind::RST_STREAM, literal, message,
-};
+use halfclose_conformance::Expect::{Status, Stream};
+use halfclose_conformance::ask::request_with;
+use halfclose_conformance::cases;
+use halfclose_wire::{END_STREAM, RESPONSE, TRAILERS, block, data, headers, literal, message};
 
-type Fields<'a> = &'a [(&'a str, &'a str)];
+const PROTOCOL: ErrorCode = ErrorCode::PROTOCOL_ERROR;
 
-/// What makes a request malformed: fields that replace those of a good one, or are added to it.
-pub(crate) const REQUESTS: &[(&str, &str, Fields<'_>)] = &[
-    ("RFC 9113 §8.2", "an upper-case name", &[("X-Case", "1")]),
-    ("RFC 9113 §8.2.1", "a name with a space", &[("x case", "1")]),
-    ("RFC 9113 §8.2.1", "a name with a colon", &[("x:case", "1")]),
-    ("RFC 9113 §8.2.1", "an empty name", &[("", "1")]),
-    ("RFC 9113 §8.2.1", "a value with CR", &[("x-split", "a\rb")]),
-    ("RFC 9113 §8.2.1", "a value with LF", &[("x-split", "a\nb")]),
-    ("RFC 9113 §8.2.1", "a value with NUL", &[("x-split", "a\0b")]),
-    ("RFC 9113 §8.2.1", "a value that begins with a space", &[("x-space", " a")]),
-    ("RFC 9113 §8.2.1", "a value that ends with a tab", &[("x-space", "a\t")]),
-    ("RFC 9113 §8.2.2", "connection", &[("connection", "close")]),
-    ("RFC 9113 §8.2.2", "keep-alive", &[("keep-alive", "1")]),
-    ("RFC 9113 §8.2.2", "proxy-connection", &[("proxy-connection", "close")]),
-    ("RFC 9113 §8.2.2", "transfer-encoding", &[("transfer-encoding", "chunked")]),
-    ("RFC 9113 §8.2.2", "upgrade", &[("upgrade", "h2c")]),
-    ("RFC 9113 §8.2.2", "te with another value than trailers", &[("te", "gzip")]),
-    ("RFC 9113 §8.3", "an unknown pseudo-header field", &[(":fancy", "1")]),
-    ("RFC 9113 §8.3", "a response's pseudo-header field", &[(":status", "200")]),
-    ("RFC 9113 §8.3.1", "an empty path", &[(":path", "")]),
-    ("RFC 9113 §8.3.1", "a path without a slash", &[(":path", "demo.Echo/Call")]),
-    ("RFC 9113 §8.1.1", "a content-length that is no number", &[("content-length", "1x")]),
-];
-
-/// Requests that lack something, have it twice, or have it in the wrong order.
-fn requests_out_of_shape() -> Vec<(&'static str, &'static str, Vec<u8>)> {
-    let good = request_with(&[]);
-    let without =
-        |name: &str| block(&good.iter().copied().filter(|field| field.0 != name).collect::<Vec<_>>());
-    let twice = |name: &'static str, value: &'static str| {
-        [literal(name.as_bytes(), value.as_bytes()), block(&good)].concat()
-    };
-    vec![
-        ("RFC 9113 §8.3.1", "no :method", without(":method")),
-        ("RFC 9113 §8.3.1", "no :scheme", without(":scheme")),
-        ("RFC 9113 §8.3.1", "no :path", without(":path")),
-        ("RFC 9113 §8.3.1", ":method twice", twice(":method", "POST")),
-        ("RFC 9113 §8.3.1", ":path twice", twice(":path", "/demo.Echo/Call")),
-        ("RFC 9113 §8.3.1", ":scheme twice", twice(":scheme", "http")),
-        ("RFC 9113 §8.3 (P-1)", "a pseudo-header field behind a regular one", {
-            [literal(b"x-first", b"1"), block(&good)].concat()
-        }),
-    ]
+/// A good request with one field replaced, or added.
+fn with(name: &str, value: &str) -> Vec<u8> {
+    headers(1, 0, &block(&request_with(&[(name, value)])))
 }
 
-fn reset(sent: &[Frame]) -> Option<ErrorCode> {
-    sent.iter().find(|frame| frame.kind == RST_STREAM && frame.stream == 1).and_then(Frame::code)
+/// A good request without this field.
+fn without(name: &str) -> Vec<u8> {
+    let mut fields = request_with(&[]);
+    fields.retain(|field| field.0 != name);
+    headers(1, 0, &block(&fields))
 }
 
-/// The connection lives: the next request is served.
-fn request_is_malformed(fields: &[u8]) -> bool {
-    let mut peer = Peer::server(Config::server());
-    peer.feed(&headers(1, 0, fields)).expect("a malformed request costs its stream only");
-    let code = reset(&peer.sent());
-    assert!(peer.events().is_empty(), "no handler hears of it");
-    peer.open(3, END_STREAM);
-    code == Some(ErrorCode::PROTOCOL_ERROR)
+/// A good request with this field before all others.
+fn before(name: &str, value: &str) -> Vec<u8> {
+    headers(1, 0, &[literal(name.as_bytes(), value.as_bytes()), block(&request_with(&[]))].concat())
 }
 
-#[test]
-fn malformed_requests_cost_their_stream() {
-    let changed = REQUESTS.iter().map(|(rule, name, fields)| (*rule, *name, block(&request_with(fields))));
-    let wrong: Vec<_> = changed
-        .chain(requests_out_of_shape())
-        .filter(|(_, _, fields)| !request_is_malformed(fields))
-        .map(|(rule, name, _)| format!("{rule} {name}"))
-        .collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
+/// A good request with a field that stands twice.
+fn twice(name: &str, one: &str, other: &str) -> Vec<u8> {
+    let first = block(&request_with(&[(name, one)]));
+    headers(1, 0, &[first, literal(name.as_bytes(), other.as_bytes())].concat())
 }
 
-#[test]
-fn the_content_of_a_request_adds_up_to_its_content_length() {
-    for (length, flags, octets) in [("3", 0, 4_usize), ("5", END_STREAM, 4)] {
-        let mut peer = Peer::server(Config::server());
-        peer.feed(&headers(1, 0, &block(&request_with(&[("content-length", length)]))))
-            .expect("a good request");
-        peer.feed(&data(1, flags, &vec![0; octets])).expect("it costs the stream only");
-        assert_eq!(reset(&peer.sent()), Some(ErrorCode::PROTOCOL_ERROR), "content-length {length}");
+/// A request for a tunnel (RFC 9113 §8.5), with one field more.
+fn connect(name: &str, value: &str) -> Vec<u8> {
+    headers(1, 0, &block(&[(":method", "CONNECT"), (":authority", "localhost:80"), (name, value)]))
+}
+
+/// A request that says how long its content is, and the content.
+fn content(length: &str, flags: u8, octets: usize) -> Vec<u8> {
+    [with("content-length", length), data(1, flags, &vec![0; octets])].concat()
+}
+
+/// Response headers.
+fn head(fields: &[(&str, &str)]) -> Vec<u8> {
+    headers(1, 0, &block(fields))
+}
+
+/// Good response headers with one field more.
+fn head_with(name: &str, value: &str) -> Vec<u8> {
+    head(&[RESPONSE[0], RESPONSE[1], (name, value)])
+}
+
+/// A response up to its trailers, which are these.
+fn trailers(fields: &[(&str, &str)]) -> Vec<u8> {
+    [head(&RESPONSE), headers(1, END_STREAM, &block(fields))].concat()
+}
+
+cases! {
+    /// Requests that are malformed.
+    requests of [server] {
+        rfc9113_8_1_trailers_that_do_not_end_the_stream "trailers without END_STREAM" Open
+            headers(1, 0, &block(&[("x-late", "1")])) => Stream(PROTOCOL);
+        rfc9113_8_1_1_content_length_that_is_no_number "a content-length that is no number" Settings
+            with("content-length", "1x") => Stream(PROTOCOL);
+        rfc9113_8_1_1_content_length_twice "two content-lengths that differ" Settings
+            twice("content-length", "1", "2") => Stream(PROTOCOL);
+        rfc9113_8_1_1_content_over_its_length "more content than content-length says" Settings
+            content("3", 0, 4) => Stream(PROTOCOL);
+        rfc9113_8_1_1_content_under_its_length "less content than content-length says" Settings
+            content("5", END_STREAM, 4) => Stream(PROTOCOL);
+        rfc9113_8_1_1_no_content_of_some_length "no content at all under a content-length" Settings
+            headers(1, END_STREAM, &block(&request_with(&[("content-length", "5")]))) => Stream(PROTOCOL);
+        rfc9113_8_2_an_upper_case_name "an upper-case name" Settings with("X-Case", "1") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_name_with_a_space "a name with a space" Settings with("x case", "1") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_name_with_a_colon "a name with a colon" Settings with("x:case", "1") => Stream(PROTOCOL);
+        rfc9113_8_2_1_an_empty_name "an empty name" Settings with("", "1") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_name_with_an_octet_over_127 "a name with an octet over 127" Settings
+            with("x-caf\u{e9}", "1") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_value_with_cr "a value with CR" Settings with("x-split", "a\rb") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_value_with_lf "a value with LF" Settings with("x-split", "a\nb") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_value_with_nul "a value with NUL" Settings with("x-split", "a\0b") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_value_that_begins_with_a_space "a value that begins with a space" Settings
+            with("x-space", " a") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_value_that_ends_with_a_tab "a value that ends with a tab" Settings
+            with("x-space", "a\t") => Stream(PROTOCOL);
+        rfc9113_8_2_2_connection "connection" Settings with("connection", "close") => Stream(PROTOCOL);
+        rfc9113_8_2_2_keep_alive "keep-alive" Settings with("keep-alive", "1") => Stream(PROTOCOL);
+        rfc9113_8_2_2_proxy_connection "proxy-connection" Settings
+            with("proxy-connection", "close") => Stream(PROTOCOL);
+        rfc9113_8_2_2_transfer_encoding "transfer-encoding" Settings
+            with("transfer-encoding", "chunked") => Stream(PROTOCOL);
+        rfc9113_8_2_2_upgrade "upgrade" Settings with("upgrade", "h2c") => Stream(PROTOCOL);
+        rfc9113_8_2_2_te_other_than_trailers "te with another value than trailers" Settings
+            with("te", "gzip") => Stream(PROTOCOL);
+        rfc9113_8_3_an_unknown_pseudo_field "an unknown pseudo-header field" Settings
+            before(":fancy", "1") => Stream(PROTOCOL);
+        rfc9113_8_3_a_pseudo_field_of_responses "a response's pseudo-header field" Settings
+            before(":status", "200") => Stream(PROTOCOL);
+        rfc9113_8_3_a_pseudo_field_behind_a_regular_one "a pseudo-header field behind a regular one" Settings
+            before("x-first", "1") => Stream(PROTOCOL);
+        rfc9113_8_3_1_no_method "no :method" Settings without(":method") => Stream(PROTOCOL);
+        rfc9113_8_3_1_no_scheme "no :scheme" Settings without(":scheme") => Stream(PROTOCOL);
+        rfc9113_8_3_1_no_path "no :path" Settings without(":path") => Stream(PROTOCOL);
+        rfc9113_8_3_1_method_twice ":method twice" Settings before(":method", "POST") => Stream(PROTOCOL);
+        rfc9113_8_3_1_scheme_twice ":scheme twice" Settings before(":scheme", "http") => Stream(PROTOCOL);
+        rfc9113_8_3_1_path_twice ":path twice" Settings before(":path", "/demo.Echo/Call") => Stream(PROTOCOL);
+        rfc9113_8_3_1_an_empty_path "an empty path" Settings with(":path", "") => Stream(PROTOCOL);
+        rfc9113_8_3_1_a_path_without_a_slash "a path without a slash" Settings
+            with(":path", "demo.Echo/Call") => Stream(PROTOCOL);
+        rfc9113_8_5_connect_with_a_scheme "CONNECT with :scheme" Settings
+            connect(":scheme", "http") => Stream(PROTOCOL);
+        rfc9113_8_5_connect_with_a_path "CONNECT with :path" Settings connect(":path", "/") => Stream(PROTOCOL);
     }
 }
 
-#[test]
-fn a_request_has_no_trailers() {
-    for flags in [0, END_STREAM] {
-        let mut peer = Peer::server(Config::server());
-        peer.open(1, 0);
-        peer.feed(&headers(1, flags, &block(&[("x-late", "1")]))).expect("it costs the stream only");
-        assert_eq!(reset(&peer.sent()), Some(ErrorCode::PROTOCOL_ERROR));
+cases! {
+    /// Responses that are malformed.
+    responses of [client] {
+        rfc9113_8_1_a_pseudo_field_in_trailers "a pseudo-header field in trailers" Asked
+            trailers(&[(":status", "200"), ("grpc-status", "0")]) => Stream(PROTOCOL);
+        rfc9113_8_1_1_content_over_its_length "more content than content-length says" Asked
+            [head_with("content-length", "3"), data(1, 0, &message(b"four"))].concat() => Stream(PROTOCOL);
+        rfc9113_8_1_1_content_under_its_length "less content than content-length says" Asked
+            [head_with("content-length", "30"), headers(1, END_STREAM, &block(&TRAILERS))].concat() => Status(Code::Internal);
+        rfc9113_8_1_1_content_length_that_is_no_number "a content-length that is no number" Asked
+            head_with("content-length", "three") => Stream(PROTOCOL);
+        rfc9113_8_2_an_upper_case_name "an upper-case name" Asked head_with("X-Case", "1") => Stream(PROTOCOL);
+        rfc9113_8_2_an_upper_case_name_in_trailers "an upper-case name in trailers" Asked
+            trailers(&[("grpc-status", "0"), ("X-Case", "1")]) => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_value_with_lf "a value with LF" Asked head_with("x-split", "a\nb") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_value_with_cr_in_trailers "a value with CR in trailers" Asked
+            trailers(&[("grpc-status", "0"), ("grpc-message", "a\rb")]) => Stream(PROTOCOL);
+        rfc9113_8_2_2_connection "connection" Asked head_with("connection", "close") => Stream(PROTOCOL);
+        rfc9113_8_3_a_pseudo_field_of_requests "a request's pseudo-header field" Asked
+            head(&[(":status", "200"), (":path", "/")]) => Stream(PROTOCOL);
+        rfc9113_8_3_a_pseudo_field_behind_a_regular_one "a pseudo-header field behind a regular one" Asked
+            head(&[("x-first", "1"), (":status", "200")]) => Stream(PROTOCOL);
+        rfc9113_8_3_2_no_status "no :status" Asked head(&[("content-type", "application/grpc")]) => Stream(PROTOCOL);
+        rfc9113_8_3_2_status_twice ":status twice" Asked
+            head(&[(":status", "200"), (":status", "200")]) => Stream(PROTOCOL);
+        rfc9113_8_3_2_a_status_of_two_digits "a status of two digits" Asked head(&[(":status", "20")]) => Stream(PROTOCOL);
+        rfc9113_8_3_2_a_status_that_is_no_number "a status that is no number" Asked
+            head(&[(":status", "2x0")]) => Stream(PROTOCOL);
     }
-}
-
-/// What makes response headers malformed.
-pub(crate) const RESPONSES: &[(&str, &str, Fields<'_>)] = &[
-    ("RFC 9113 §8.3.2", "no :status", &[("content-type", "application/grpc")]),
-    ("RFC 9113 §8.3.2", ":status twice", &[(":status", "200"), (":status", "200")]),
-    ("RFC 9113 §8.3.2", "a status of two digits", &[(":status", "20")]),
-    ("RFC 9113 §8.3.2", "a status that is no number", &[(":status", "2x0")]),
-    ("RFC 9113 §8.3", "a request's pseudo-header field", &[(":status", "200"), (":path", "/")]),
-    ("RFC 9113 §8.3", "a pseudo-header field behind a regular one", &[("x-first", "1"), (":status", "200")]),
-    ("RFC 9113 §8.2", "an upper-case name", &[(":status", "200"), ("X-Case", "1")]),
-    ("RFC 9113 §8.2.1", "a value with LF", &[(":status", "200"), ("x-split", "a\nb")]),
-    ("RFC 9113 §8.2.2", "connection", &[(":status", "200"), ("connection", "close")]),
-];
-
-/// What makes trailers malformed.
-pub(crate) const TRAILER_BLOCKS: &[(&str, &str, Fields<'_>)] = &[
-    ("RFC 9113 §8.1", "a pseudo-header field in trailers", &[(":status", "200"), ("grpc-status", "0")]),
-    ("RFC 9113 §8.2", "an upper-case name in trailers", &[("grpc-status", "0"), ("X-Case", "1")]),
-    ("RFC 9113 §8.2.1", "a value with CR in trailers", &[("grpc-status", "0"), ("grpc-message", "a\rb")]),
-];
-
-fn response_is_malformed(octets: &[u8]) -> bool {
-    let (_, outcome) = halfclose_conformance::case::outcome_of(octets);
-    outcome.status.code == halfclose::Code::Internal && !outcome.not_processed()
-}
-
-#[test]
-fn malformed_responses_are_internal_errors() {
-    let heads = RESPONSES.iter().map(|(rule, name, fields)| (rule, name, headers(1, 0, &block(fields))));
-    let trailers = TRAILER_BLOCKS.iter().map(|(rule, name, fields)| {
-        let octets = [headers(1, 0, &block(&RESPONSE)), headers(1, END_STREAM, &block(fields))].concat();
-        (rule, name, octets)
-    });
-    let wrong: Vec<_> = heads
-        .chain(trailers)
-        .filter(|(_, _, octets)| !response_is_malformed(octets))
-        .map(|(rule, name, _)| format!("{rule} {name}"))
-        .collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-#[test]
-fn the_content_of_a_response_adds_up_to_its_content_length() {
-    let head = block(&[(":status", "200"), ("content-type", "application/grpc"), ("content-length", "3")]);
-    let octets =
-        [headers(1, 0, &head), data(1, 0, &message(b"four")), headers(1, END_STREAM, &block(&TRAILERS))]
-            .concat();
-    assert!(response_is_malformed(&octets));
 }

@@ -1,22 +1,109 @@
 //! `docs/conformance.md`, generated from the tables.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use halfclose_conformance::case::{Case, Expect};
+use halfclose_conformance::{Case, Expect, rule};
 
-use crate::http2::{BOTH, CLIENT, SERVER};
-use crate::malformed::{REQUESTS, RESPONSES, TRAILER_BLOCKS};
-use crate::registry::RULES;
+use crate::registry::{RULES, Rule};
+use crate::{hpack, http2, malformed, requests, responses, roles};
 
 const HEAD: &str = "# Conformance
 
 What RFC 9113, RFC 7541 and the gRPC documents demand, and the tests that hold it. This page is generated from the tables in
 `tests/conformance/tests/rules`; `UPDATE=1 cargo test -p halfclose-conformance` writes it anew, and a test fails when it
-differs. Every rule below that names a test is held by it: the tests run with `cargo test --workspace`, and none is left out there.
+differs.
+
+Each row is a test of its own for every transport and every side that it names: `memory` is the core alone, `tokio` and `smol` are
+the adapters' servers and clients on TCP sockets, provoked by the same octets. `http2::both::client::smol::rfc9113_6_7_ping_on_a_stream`
+is the row of that name against a client on smol, and `cargo test -p halfclose-conformance rfc9113_6_7` runs all of that section.
+A server must serve a call on another connection after every row; a client's call must end with the status that the row says, or
+with UNAVAILABLE after a connection error and INTERNAL after a stream error, and the next call on a connection that lives must be
+answered. None of the tests is left out of `cargo test --workspace`.
+
 Each cell of the state tables is driven by `tests/conformance/tests/cells`, each attack class by `tests/security`.
 
 ";
+
+/// A table and where it stands.
+struct Table {
+    title: &'static str,
+    /// The module of its tests, up to the side.
+    module: &'static str,
+    sides: &'static [&'static str],
+    rows: &'static [fn() -> Case],
+}
+
+const SERVER: &[&str] = &["server"];
+const CLIENT: &[&str] = &["client"];
+const BOTH: &[&str] = &["server", "client"];
+
+const TABLES: &[Table] = &[
+    Table { title: "What neither side may do", module: "http2::both", sides: BOTH, rows: http2::both::ROWS },
+    Table {
+        title: "What a client may not do",
+        module: "roles::to_a_server",
+        sides: SERVER,
+        rows: roles::to_a_server::ROWS,
+    },
+    Table {
+        title: "What a server may not do",
+        module: "roles::to_a_client",
+        sides: CLIENT,
+        rows: roles::to_a_client::ROWS,
+    },
+    Table { title: "Header blocks", module: "hpack::both", sides: BOTH, rows: hpack::both::ROWS },
+    Table {
+        title: "Header blocks of requests",
+        module: "hpack::requests",
+        sides: SERVER,
+        rows: hpack::requests::ROWS,
+    },
+    Table {
+        title: "Header blocks of responses",
+        module: "hpack::responses",
+        sides: CLIENT,
+        rows: hpack::responses::ROWS,
+    },
+    Table {
+        title: "Malformed requests",
+        module: "malformed::requests",
+        sides: SERVER,
+        rows: malformed::requests::ROWS,
+    },
+    Table {
+        title: "Malformed responses",
+        module: "malformed::responses",
+        sides: CLIENT,
+        rows: malformed::responses::ROWS,
+    },
+    Table {
+        title: "gRPC requests",
+        module: "requests::requests",
+        sides: SERVER,
+        rows: requests::requests::ROWS,
+    },
+    Table {
+        title: "gRPC answers",
+        module: "responses::answers",
+        sides: CLIENT,
+        rows: responses::answers::ROWS,
+    },
+    Table {
+        title: "HTTP statuses without a gRPC status",
+        module: "responses::http_statuses",
+        sides: CLIENT,
+        rows: responses::http_statuses::ROWS,
+    },
+    Table { title: "Reset codes", module: "responses::resets", sides: CLIENT, rows: responses::resets::ROWS },
+    Table {
+        title: "Connections that end before the call",
+        module: "responses::cuts",
+        sides: CLIENT,
+        rows: responses::cuts::ROWS,
+    },
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -26,59 +113,64 @@ fn expected(expect: Expect) -> String {
     match expect {
         Expect::Connection(code) => format!("connection error {code}"),
         Expect::Stream(code) => format!("stream error {code}"),
+        Expect::Reset(stream, code) => format!("stream error {code} on stream {stream}"),
         Expect::Fine => "nothing is wrong".to_owned(),
+        Expect::Acknowledged(_) => "it is acknowledged".to_owned(),
+        Expect::Answer(http, grpc) => format!("`:status` {http}, `grpc-status` {grpc}"),
+        Expect::Status(code) | Expect::Cut(code) => format!("the call ends with {code:?}"),
     }
 }
 
-fn cases(page: &mut String, title: &str, cases: &[Case]) {
-    let _ = writeln!(page, "## {title}\n\n| rule | what is sent | what comes of it |\n|---|---|---|");
-    let mut cases: Vec<&Case> = cases.iter().collect();
-    cases.sort_by_key(|case| (case.rule.starts_with("RFC 7541"), section(case.rule)));
-    for case in cases {
-        let _ = writeln!(page, "| {} | {} | {} |", case.rule, case.name, expected(case.expect));
+fn table(page: &mut String, table: &Table) {
+    let Table { title, module, sides, rows } = table;
+    let sides = sides.join(" and ");
+    let _ = writeln!(page, "## {title}\n\nTests `{module}::…`, against a {sides}.\n");
+    page.push_str("| requirement | what is sent | result | test | transports |\n|---|---|---|---|---|\n");
+    for row in *rows {
+        let Case { name, text, expect, .. } = row();
+        let (rule, expected) = (rule(name), expected(expect));
+        let _ = writeln!(page, "| {rule} | {text} | {expected} | `{name}` | memory, tokio, smol |");
     }
     page.push('\n');
 }
 
-/// The numbers of a section, to sort by.
-fn section(rule: &str) -> Vec<u32> {
-    let numbers = rule.split('§').nth(1).unwrap_or_default();
-    numbers.split(['.', ' ']).filter_map(|number| number.parse().ok()).collect()
+/// The names of all cases.
+fn names() -> BTreeSet<&'static str> {
+    TABLES.iter().flat_map(|table| table.rows).map(|row| row().name).collect()
 }
 
-fn malformed(page: &mut String) {
+fn rules(page: &mut String, names: &BTreeSet<&str>) {
     page.push_str(
-        "## Malformed messages\n\nEach is a stream error PROTOCOL_ERROR; the connection lives.\n\n",
+        "## gRPC over HTTP/2\n\nThe rules by their numbers. Cases are rows of the tables above.\n\n",
     );
-    page.push_str("| rule | message | what is wrong |\n|---|---|---|\n");
-    for (message, table) in [("request", REQUESTS), ("response", RESPONSES), ("trailers", TRAILER_BLOCKS)] {
-        for (rule, name, _) in table {
-            let _ = writeln!(page, "| {rule} | {message} | {name} |");
-        }
-    }
-    page.push('\n');
-}
-
-fn rules(page: &mut String) {
-    page.push_str("## gRPC over HTTP/2\n\n| rule | what | tests | note |\n|---|---|---|---|\n");
+    page.push_str("| rule | what | cases | other tests | note |\n|---|---|---|---|---|\n");
     for rule in RULES {
-        let tests: Vec<String> =
-            rule.tests.iter().map(|(file, test)| format!("[`{test}`](../{file})")).collect();
-        let _ = writeln!(page, "| {} | {} | {} | {} |", rule.id, rule.what, tests.join(", "), rule.note);
+        let cases: Vec<_> =
+            names.iter().filter(|name| rule.is_held_by(name)).map(|name| format!("`{name}`")).collect();
+        let tests: Vec<_> = rule.tests.iter().map(|(file, test)| format!("[`{test}`](../{file})")).collect();
+        let Rule { id, what, note, .. } = rule;
+        let _ = writeln!(page, "| {id} | {what} | {} | {} | {note} |", cases.join(", "), tests.join(", "));
     }
-    let held = RULES.iter().filter(|rule| !rule.tests.is_empty()).count();
+    let held = RULES.iter().filter(|rule| is_held(rule, names)).count();
     let _ =
         writeln!(page, "\n{held} of {} rules are held by tests; the others carry their reason.", RULES.len());
+}
+
+fn is_held(rule: &Rule, names: &BTreeSet<&str>) -> bool {
+    !rule.tests.is_empty() || names.iter().any(|name| rule.is_held_by(name))
 }
 
 #[test]
 fn the_page_is_the_tables() {
     let mut page = HEAD.to_owned();
-    cases(&mut page, "What neither side may do", BOTH);
-    cases(&mut page, "What a client may not do", SERVER);
-    cases(&mut page, "What a server may not do", CLIENT);
-    malformed(&mut page);
-    rules(&mut page);
+    let names = names();
+    let rows: usize = TABLES.iter().map(|table| table.rows.len()).sum();
+    let tests: usize = TABLES.iter().map(|table| 3 * table.rows.len() * table.sides.len()).sum();
+    let _ = writeln!(page, "{rows} rows, {tests} tests.\n");
+    for one in TABLES {
+        table(&mut page, one);
+    }
+    rules(&mut page, &names);
     let path = root().join("docs/conformance.md");
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &page).expect("docs/conformance.md can be written");
@@ -89,11 +181,26 @@ fn the_page_is_the_tables() {
 
 #[test]
 fn every_test_that_is_named_exists_and_every_rule_has_one_or_a_reason() {
+    let names = names();
     for rule in RULES {
-        assert!(!rule.tests.is_empty() || !rule.note.is_empty(), "{} has neither", rule.id);
+        assert!(is_held(rule, &names) || !rule.note.is_empty(), "{} has neither", rule.id);
+        for prefix in rule.cases {
+            assert!(names.iter().any(|name| name.starts_with(prefix)), "{}: no case {prefix}…", rule.id);
+        }
         for (file, test) in rule.tests {
             let text = std::fs::read_to_string(root().join(file)).expect(file);
             assert!(text.contains(&format!("fn {test}(")), "{}: no test {test} in {file}", rule.id);
+        }
+    }
+}
+
+#[test]
+fn every_case_begins_with_a_rule() {
+    for name in names() {
+        if name.starts_with("rfc") {
+            assert!(rule(name).chars().any(|letter| letter.is_ascii_digit()), "{name}");
+        } else if !name.starts_with("grpc_errors_") {
+            assert!(RULES.iter().any(|rule| rule.is_held_by(name)), "{name} is of no rule");
         }
     }
 }

@@ -1,0 +1,186 @@
+//! The core alone: octets go in and out by function calls.
+
+use std::collections::VecDeque;
+
+use halfclose::{
+    CallId, Client, Code, Config, Connection, Event, Metadata, Misuse, Recv, Request, Role, Server, Shape,
+    Status, Violation,
+};
+use halfclose_wire::{Frame, kind::GOAWAY};
+
+use crate::transport::{Caller, ECHO, End, HOLD, Line, Transport};
+use crate::{Peer, case::violation_of};
+
+/// The core in memory.
+#[derive(Debug)]
+pub struct InMemory;
+
+/// A core, its caller and what it has sent.
+#[derive(Debug)]
+pub struct Memory<R: Role> {
+    peer: Peer<R>,
+    unread: VecDeque<Frame>,
+    last_goaway: Option<Frame>,
+    /// The rules that the peer broke, as the core tells of them.
+    pub violations: Vec<Violation>,
+}
+
+/// What a caller does about events.
+pub trait App: Role {
+    /// Takes one event.
+    fn on_event(connection: &mut Connection<Self>, event: &Event)
+    where
+        Self: Sized;
+}
+
+impl App for Client {
+    fn on_event(_: &mut Connection<Self>, _: &Event) {}
+}
+
+impl App for Server {
+    fn on_event(connection: &mut Connection<Self>, event: &Event) {
+        match event {
+            Event::Request(call) => arrived(connection, *call),
+            Event::Readable(call) => echo(connection, *call),
+            _ => {}
+        }
+    }
+}
+
+/// What a router does with a request.
+fn arrived(connection: &mut Connection<Server>, call: CallId) {
+    let path = connection.request(call).expect("a call that has just come").path().to_owned();
+    match path.as_str() {
+        HOLD => connection.accept(call, Shape::BIDI).expect("an open call"),
+        ECHO => {
+            connection.accept(call, Shape::UNARY).expect("an open call");
+            echo(connection, call);
+        }
+        _ => {
+            let status = Status::unimplemented("no such method");
+            connection.finish(call, status, Metadata::new()).expect("the first status");
+        }
+    }
+}
+
+/// A unary handler that gives its request back.
+fn echo(connection: &mut Connection<Server>, call: CallId) {
+    loop {
+        match connection.recv(call) {
+            Ok(Recv::Message(message)) => {
+                // A call that has ended takes nothing, and says so where it matters.
+                let _ = connection.send_message(call, message.payload, false);
+            }
+            Ok(Recv::HalfClosed) => {
+                let _ = connection.finish(call, Status::ok(), Metadata::new());
+                return;
+            }
+            _ => return,
+        }
+    }
+}
+
+impl<R: App> Memory<R> {
+    fn new(config: Config) -> Self {
+        let peer = Peer::silent(config);
+        Self { peer, unread: VecDeque::new(), last_goaway: None, violations: Vec::new() }
+    }
+
+    /// Takes events and output until there are none.
+    fn settle(&mut self) {
+        loop {
+            let events = self.peer.events();
+            for event in &events {
+                self.violations.extend(violation_of(event).cloned());
+                R::on_event(&mut self.peer.connection, event);
+            }
+            let sent = self.peer.sent();
+            if events.is_empty() && sent.is_empty() {
+                return;
+            }
+            self.last_goaway =
+                sent.iter().rev().find(|frame| frame.kind == GOAWAY).cloned().or(self.last_goaway.take());
+            self.unread.extend(sent);
+        }
+    }
+}
+
+impl<R: App> Line for Memory<R> {
+    fn write(&mut self, octets: &[u8]) {
+        let fed = self.peer.feed(octets);
+        self.settle();
+        if let Err(error) = fed {
+            let told = self.last_goaway.as_ref().and_then(Frame::code);
+            assert_eq!(told, Some(error.code()), "GOAWAY says what the error says");
+        }
+    }
+
+    fn read(&mut self) -> Option<Frame> {
+        self.settle();
+        let frame = self.unread.pop_front();
+        let over = self.peer.connection.is_closed();
+        assert!(frame.is_some() || over, "the connection neither sends nor ends");
+        frame
+    }
+
+    fn close(&mut self) {
+        self.peer.connection.receive_eof(self.peer.now);
+        self.settle();
+    }
+}
+
+impl Caller for Memory<Client> {
+    type Call = Result<CallId, Misuse>;
+
+    fn start(&mut self, shape: Shape, ends: bool) -> Self::Call {
+        let connection = &mut self.peer.connection;
+        let call = connection.start(self.peer.now, Request::new(ECHO, shape))?;
+        if shape == Shape::UNARY {
+            connection.send_message(call, "request".into(), false)?;
+        }
+        if ends || shape == Shape::UNARY {
+            connection.half_close(call)?;
+        }
+        self.settle();
+        Ok(call)
+    }
+
+    fn end(&mut self, call: Self::Call) -> End {
+        let mut messages = Vec::new();
+        let Ok(call) = call else { return End { code: Code::Unavailable, messages } };
+        loop {
+            self.settle();
+            match self.peer.connection.recv(call).expect("its end has not been told") {
+                Recv::Message(message) => messages.push(message.payload.to_vec()),
+                Recv::End(outcome) => {
+                    self.violations.extend(match outcome.cause {
+                        halfclose::Cause::Violation(violation) => Some(violation),
+                        _ => None,
+                    });
+                    return End { code: outcome.status.code, messages };
+                }
+                other => panic!("the call does not end: {other:?}"),
+            }
+        }
+    }
+}
+
+impl Transport for InMemory {
+    const NAME: &'static str = "memory";
+
+    type Server = Config;
+    type Line = Memory<Server>;
+    type Caller = Memory<Client>;
+
+    fn serve(config: Config) -> Config {
+        config
+    }
+
+    fn connect(server: &Config) -> Memory<Server> {
+        Memory::new(server.clone())
+    }
+
+    fn client(config: Config) -> Memory<Client> {
+        Memory::new(config)
+    }
+}

@@ -1,0 +1,211 @@
+//! gRPC over HTTP/2: what a client makes of a server's answers (P-20 to P-30, P-50 to P-61, P-70, P-71, P-74, P-93, and
+//! the tables of HTTP statuses and reset codes).
+
+use halfclose::Code;
+use halfclose::frame::ErrorCode;
+use halfclose_conformance::Expect::{Connection, Cut, Status, Stream};
+use halfclose_conformance::cases;
+use halfclose_wire::{
+    END_STREAM, RESPONSE, TRAILERS, TRAILERS_ONLY, block, data, flagged, goaway, headers, message, prefixed,
+    reset,
+};
+
+fn head() -> Vec<u8> {
+    headers(1, 0, &block(&RESPONSE))
+}
+
+fn head_with(name: &str, value: &str) -> Vec<u8> {
+    headers(1, 0, &block(&[RESPONSE[0], RESPONSE[1], (name, value)]))
+}
+
+/// Trailers with these fields.
+fn last(fields: &[(&str, &str)]) -> Vec<u8> {
+    headers(1, END_STREAM, &block(fields))
+}
+
+fn trailers() -> Vec<u8> {
+    last(&TRAILERS)
+}
+
+/// Trailers-Only with this `:status` and no `grpc-status`, as proxies answer.
+fn http(status: &str) -> Vec<u8> {
+    last(&[(":status", status), ("content-type", "text/html")])
+}
+
+/// Trailers-Only with this `grpc-status`.
+fn grpc(status: &str) -> Vec<u8> {
+    last(&[RESPONSE[0], RESPONSE[1], ("grpc-status", status)])
+}
+
+/// One message.
+fn one() -> Vec<u8> {
+    data(1, 0, &message(b"whole"))
+}
+
+/// Response headers, these octets as content, trailers with status OK.
+fn body(octets: &[u8]) -> Vec<u8> {
+    [head(), data(1, 0, octets), trailers()].concat()
+}
+
+/// The same under an encoding.
+fn encoded(encoding: &str, octets: &[u8]) -> Vec<u8> {
+    [head_with("grpc-encoding", encoding), data(1, 0, octets), trailers()].concat()
+}
+
+/// A good response whose trailers are reset behind themselves.
+fn whole_and(code: ErrorCode) -> Vec<u8> {
+    [head(), one(), trailers(), reset(1, code)].concat()
+}
+
+cases! {
+    /// Answers, and the status that a unary call ends with.
+    answers of [client] {
+        p20_p87_a_whole_response "a whole response" Asked [head(), one(), trailers()].concat() => Status(Code::Ok);
+        p21_details_and_metadata "trailers with a message, details and metadata" Asked
+            [head(), last(&[("grpc-status", "9"), ("grpc-message", "a%20b%zz"), ("grpc-status-details-bin", "CAk"), ("x", "y")])]
+                .concat() => Status(Code::FailedPrecondition);
+        p21_two_statuses "grpc-status twice, OK first" Asked
+            [head(), one(), last(&[("grpc-status", "0"), ("grpc-status", "13")])].concat() => Status(Code::Internal);
+        p22_trailers_only "Trailers-Only" Asked last(&TRAILERS_ONLY) => Status(Code::NotFound);
+        p23_a_status_in_response_headers "grpc-status in headers that do not end the stream" Asked
+            [head_with("grpc-status", "5"), last(&[("grpc-status", "9")])].concat() => Status(Code::FailedPrecondition);
+        p23_a_status_in_response_headers_and_none_in_trailers "grpc-status in headers, and END_STREAM on DATA" Asked
+            [head_with("grpc-status", "5"), data(1, END_STREAM, &message(b"m"))].concat() => Status(Code::Internal);
+        p24_interim_responses "100 and 103 before the answer" Asked
+            [headers(1, 0, &block(&[(":status", "100")])), headers(1, 0, &block(&[(":status", "103")])), last(&TRAILERS_ONLY)]
+                .concat() => Status(Code::NotFound);
+        p25_trailers_that_do_not_end_the_stream "trailers without END_STREAM" Asked
+            [head(), headers(1, 0, &block(&TRAILERS))].concat() => Stream(ErrorCode::PROTOCOL_ERROR);
+        p26_no_trailers "END_STREAM on DATA" Asked
+            [head(), data(1, END_STREAM, &message(b"m"))].concat() => Status(Code::Internal);
+        p26_no_trailers_and_no_message "END_STREAM on an empty DATA frame" Asked
+            [head(), data(1, END_STREAM, b"")].concat() => Status(Code::Internal);
+        p26_trailers_without_a_status "trailers without grpc-status" Asked
+            [head(), one(), last(&[("x", "y")])].concat() => Status(Code::Unknown);
+        p27_status_16 "grpc-status 16" Asked grpc("16") => Status(Code::Unauthenticated);
+        p27_status_17 "grpc-status 17" Asked grpc("17") => Status(Code::Unknown);
+        p27_a_large_status "grpc-status over 2^64" Asked grpc("99999999999999999999") => Status(Code::Unknown);
+        p27_a_word "grpc-status that is no number" Asked grpc("x") => Status(Code::Unknown);
+        p27_an_empty_status "an empty grpc-status" Asked grpc("") => Status(Code::Unknown);
+        p27_a_negative_status "grpc-status -1" Asked grpc("-1") => Status(Code::Unknown);
+        p28_another_type "content-type text/html" Asked
+            [headers(1, 0, &block(&[(":status", "200"), ("content-type", "text/html")])), data(1, END_STREAM, b"<h1>")]
+                .concat() => Status(Code::Unknown);
+        p28_no_type "no content-type" Asked
+            [headers(1, 0, &block(&[(":status", "200")])), one(), trailers()].concat() => Status(Code::Unknown);
+        p29_a_grpc_status_beside_an_http_status ":status 503 and grpc-status 7" Asked
+            last(&[(":status", "503"), ("content-type", "application/grpc"), ("grpc-status", "7")])
+            => Status(Code::PermissionDenied);
+        p30_no_base64_in_trailers "-bin in trailers that is no base64" Asked
+            [head(), one(), last(&[("grpc-status", "0"), ("x-bin", "a!b")])].concat() => Status(Code::Internal);
+        p30_no_base64_in_headers "-bin in headers that is no base64" Asked
+            [head_with("x-bin", "a!b"), one(), trailers()].concat() => Status(Code::Internal);
+        p32_two_heads "response headers twice" Asked [head(), head()].concat() => Stream(ErrorCode::PROTOCOL_ERROR);
+        p45_trailers_over_the_limit "a header list over the limit" Asked
+            [head(), one(), last(&[&TRAILERS[..], &[("x", ""); 500]].concat())].concat()
+            => Status(Code::ResourceExhausted);
+        p50_flag_2 "flag 2" Asked body(&flagged(2, b"m")) => Status(Code::Internal);
+        p50_flag_255 "flag 255" Asked body(&flagged(255, b"m")) => Status(Code::Internal);
+        p51_compressed_without_an_encoding "a compressed message without grpc-encoding" Asked
+            body(&flagged(1, b"m")) => Status(Code::Internal);
+        p52_an_unknown_encoding "a message compressed by snappy" Asked
+            encoded("snappy", &flagged(1, b"m")) => Status(Code::Internal);
+        p53_no_gzip "a message that is not gzip" Asked encoded("gzip", &flagged(1, b"no gzip")) => Status(Code::Internal);
+        p54_a_message_over_the_limit "a message of 4 MiB and an octet, of which none came" Asked
+            body(&prefixed(0, (4 << 20) + 1, b"")) => Status(Code::ResourceExhausted);
+        p56_a_message_cut_short "trailers within a message" Asked body(&message(b"cut")[..6]) => Status(Code::Internal);
+        p56_a_message_cut_short_by_the_end "END_STREAM within a message" Asked
+            [head(), data(1, END_STREAM, &message(b"cut")[..6])].concat() => Status(Code::Internal);
+        p57_plain_under_an_encoding "a plain message under grpc-encoding gzip" Asked
+            encoded("gzip", &message(b"plain")) => Status(Code::Ok);
+        p61_an_empty_compressed_message "no octets that are said to be compressed" Asked
+            encoded("gzip", &flagged(1, b"")) => Status(Code::Ok);
+        p70_no_response "status OK and no message" Asked [head(), trailers()].concat() => Status(Code::Unimplemented);
+        p70_no_response_in_trailers_only "Trailers-Only with status OK" Asked grpc("0") => Status(Code::Unimplemented);
+        p71_two_responses "status OK and two messages" Asked
+            body(&message(b"m").repeat(2)) => Status(Code::Unimplemented);
+        p71_two_responses_by_the_other_policy "two messages, where the policy is INTERNAL" Asked
+            @(|config| config.cardinality = halfclose::CardinalityPolicy::Internal)
+            body(&message(b"m").repeat(2)) => Status(Code::Internal);
+        p80_messages_behind_the_half_close "a response to a request that has ended" HalfClosed
+            [head(), one(), one(), trailers()].concat() => Status(Code::Ok);
+        p81_a_status_before_the_half_close "Trailers-Only to a request that has not ended" Open
+            last(&TRAILERS_ONLY) => Status(Code::NotFound);
+        p74_an_error_behind_a_message "an error status behind a message" Asked
+            [head(), one(), last(&[("grpc-status", "5")])].concat() => Status(Code::NotFound);
+        p89_a_reset_behind_the_trailers "RST_STREAM(NO_ERROR) behind the trailers" Asked
+            whole_and(ErrorCode::NO_ERROR) => Status(Code::Ok);
+        p89_a_cancel_behind_the_trailers "RST_STREAM(CANCEL) behind the trailers" Asked
+            whole_and(ErrorCode::CANCEL) => Status(Code::Ok);
+    }
+}
+
+cases! {
+    /// HTTP statuses without `grpc-status`, and the gRPC status of each.
+    http_statuses of [client] {
+        p29_http_200 ":status 200" Asked http("200") => Status(Code::Unknown);
+        p29_http_400 ":status 400" Asked http("400") => Status(Code::Internal);
+        p29_http_401 ":status 401" Asked http("401") => Status(Code::Unauthenticated);
+        p29_http_403 ":status 403" Asked http("403") => Status(Code::PermissionDenied);
+        p29_http_404 ":status 404" Asked http("404") => Status(Code::Unimplemented);
+        p29_http_409 ":status 409" Asked http("409") => Status(Code::Unknown);
+        p29_http_415 ":status 415" Asked http("415") => Status(Code::Unknown);
+        p29_http_412 ":status 412" Asked http("412") => Status(Code::Unknown);
+        p29_http_413 ":status 413" Asked http("413") => Status(Code::Unknown);
+        p29_http_418 ":status 418" Asked http("418") => Status(Code::Unknown);
+        p29_http_429 ":status 429" Asked http("429") => Status(Code::Unavailable);
+        p29_http_431 ":status 431" Asked http("431") => Status(Code::Unknown);
+        p29_http_502 ":status 502" Asked http("502") => Status(Code::Unavailable);
+        p29_http_503 ":status 503" Asked http("503") => Status(Code::Unavailable);
+        p29_http_504 ":status 504" Asked http("504") => Status(Code::Unavailable);
+        p29_http_505 ":status 505" Asked http("505") => Status(Code::Unknown);
+        p29_http_800 ":status 800" Asked http("800") => Status(Code::Unknown);
+    }
+}
+
+cases! {
+    /// RST_STREAM, and the gRPC status of each code.
+    resets of [client] {
+        grpc_errors_no_error "RST_STREAM(NO_ERROR) in the place of trailers" Asked
+            [head(), one(), reset(1, ErrorCode::NO_ERROR)].concat() => Status(Code::Internal);
+        grpc_errors_protocol_error "RST_STREAM(PROTOCOL_ERROR)" Asked reset(1, ErrorCode::PROTOCOL_ERROR) => Status(Code::Internal);
+        grpc_errors_internal_error "RST_STREAM(INTERNAL_ERROR)" Asked reset(1, ErrorCode::INTERNAL_ERROR) => Status(Code::Internal);
+        grpc_errors_flow_control_error "RST_STREAM(FLOW_CONTROL_ERROR)" Asked
+            reset(1, ErrorCode::FLOW_CONTROL_ERROR) => Status(Code::Internal);
+        grpc_errors_stream_closed "RST_STREAM(STREAM_CLOSED)" Asked reset(1, ErrorCode::STREAM_CLOSED) => Status(Code::Internal);
+        grpc_errors_frame_size_error "RST_STREAM(FRAME_SIZE_ERROR)" Asked
+            reset(1, ErrorCode::FRAME_SIZE_ERROR) => Status(Code::Internal);
+        grpc_errors_refused_stream "RST_STREAM(REFUSED_STREAM)" Asked
+            reset(1, ErrorCode::REFUSED_STREAM) => Status(Code::Unavailable);
+        grpc_errors_cancel "RST_STREAM(CANCEL)" Asked reset(1, ErrorCode::CANCEL) => Status(Code::Cancelled);
+        grpc_errors_enhance_your_calm "RST_STREAM(ENHANCE_YOUR_CALM)" Asked
+            reset(1, ErrorCode::ENHANCE_YOUR_CALM) => Status(Code::ResourceExhausted);
+        grpc_errors_inadequate_security "RST_STREAM(INADEQUATE_SECURITY)" Asked
+            reset(1, ErrorCode::INADEQUATE_SECURITY) => Status(Code::PermissionDenied);
+        grpc_errors_http_1_1_required "RST_STREAM(HTTP_1_1_REQUIRED)" Asked
+            reset(1, ErrorCode::HTTP_1_1_REQUIRED) => Status(Code::Internal);
+        grpc_errors_unknown_code "RST_STREAM with an unknown code" Asked reset(1, ErrorCode(0xdead)) => Status(Code::Unknown);
+    }
+}
+
+cases! {
+    /// The connection ends before the call: never OK, never a hang.
+    cuts of [client] {
+        p26_cut_before_the_answer "nothing" Asked Vec::new() => Cut(Code::Unavailable);
+        p26_cut_within_a_frame "response headers, and half of a DATA frame" Asked
+            [head(), one()[..11].to_vec()].concat() => Cut(Code::Unavailable);
+        p26_cut_within_the_trailers "all but the last octet of a response" Asked
+            { let mut octets = [head(), one(), trailers()].concat(); octets.pop(); octets } => Cut(Code::Unavailable);
+        p26_cut_before_the_trailers "a message and no trailers" Asked [head(), one()].concat() => Cut(Code::Unavailable);
+        p93_goaway_that_leaves_the_call_out "GOAWAY that names no call" Asked
+            goaway(0, ErrorCode::NO_ERROR) => Cut(Code::Unavailable);
+        p93_goaway_and_the_end "GOAWAY that names the call, and the end of the connection" Asked
+            goaway(1, ErrorCode::NO_ERROR) => Cut(Code::Unavailable);
+        p93_goaway_and_the_answer "GOAWAY, and then the whole answer" Asked
+            [goaway(1, ErrorCode::NO_ERROR), head(), one(), trailers()].concat() => Cut(Code::Ok);
+        p93_goaway_with_an_error "GOAWAY(ENHANCE_YOUR_CALM) that names no call" Asked
+            goaway(0, ErrorCode::ENHANCE_YOUR_CALM) => Cut(Code::Unavailable);
+        p105_a_connection_error "a frame that is wrong, behind half of an answer" Asked
+            [head(), data(0, 0, b"x")].concat() => Connection(ErrorCode::PROTOCOL_ERROR);
+    }
+}
