@@ -189,8 +189,11 @@ impl Engine {
             stream.recv_owed = owed;
             return false;
         }
-        let margin = if least > 0 { LOAN_MARGIN } else { 0 };
-        let loan = least.saturating_add(margin).min(self.pool_free);
+        // The margin stays with the stream when its message is whole, so it is not taken from what the largest message
+        // of another one needs: that stream may be the one that this one's peer waits for.
+        let spare = (self.pool_free - least).saturating_sub(self.config.limits.max_receive_message);
+        let margin = if least > 0 { LOAN_MARGIN.min(spare) } else { 0 };
+        let loan = least + margin;
         stream.loan = stream.loan.saturating_add(loan);
         self.pool_free -= loan;
         self.write_stream_credit(slot, owed.saturating_add(loan));

@@ -1,0 +1,30 @@
+//! Window on loan from the pool: for messages larger than their stream's window (P-103).
+
+mod common;
+
+use common::{Pair, message};
+use halfclose::{Config, Recv, Shape};
+
+/// A client whose windows are small and whose pool is no larger than it has to be.
+fn tight() -> Pair {
+    let mut config = Config::client();
+    config.initial_stream_window = 10;
+    config.limits.window_pool = 0;
+    config.limits.max_receive_message = 30_000;
+    Pair::with(config, Config::server())
+}
+
+#[test]
+fn a_stream_that_has_its_message_does_not_keep_what_another_ones_message_needs() {
+    let mut pair = tight();
+    let calls = [0; 2].map(|_| pair.start(Shape::BIDI));
+    let at_server = [0; 2].map(|_| pair.accept(Shape::BIDI));
+    for (n, size) in [100, 25_000].into_iter().enumerate() {
+        pair.server.send_message(at_server[n], vec![7; size].into(), false).unwrap();
+        pair.exchange();
+        assert_eq!(message(pair.client.recv(calls[n]).unwrap()).len(), size);
+        pair.exchange();
+        // The call goes on, and its server has nothing to say.
+        assert!(matches!(pair.client.recv(calls[n]), Ok(Recv::Pending)));
+    }
+}
