@@ -15,7 +15,7 @@ const SEED_OCTETS: usize = 4096;
 const MANY: u8 = 38;
 
 /// Which end of the connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Side {
     /// The end that starts calls.
     Client,

@@ -4,148 +4,146 @@
 //! RFC 9113 §5.1 and §8.1 and knows nothing of the core's tables. Every sequence ends with the end of the transport,
 //! and the call must have ended exactly once by then.
 
-mod client;
 mod model;
-mod server;
+
+use std::collections::HashMap;
 
 use bytes::BytesMut;
 use halfclose::frame::{Frame, FrameHead, HEAD_LEN, PREFACE};
-use halfclose::{Connection, ConnectionError, Role, Shape, Time};
+use halfclose::{Client, ConnectionError, Server, Shape};
 
-use super::Count;
+use super::caller::{Account, Caller, NOW, Peer, Plays};
+use super::{Count, cut};
 use crate::program::Side;
 use crate::wire::{Breach, breach, ensure};
-use client::ClientRig;
 pub use model::Input;
 use model::{Model, Verdict};
-use server::ServerRig;
-
-/// Nothing here takes time.
-const NOW: Time = Time::ZERO;
 
 /// Enumerates all orders of inputs to the core of `side`, up to `depth` of them.
 ///
 /// # Errors
 /// The first property that does not hold, and the sequence that shows it.
 pub fn enumerate(side: Side, shape: Shape, depth: usize) -> Result<Count, (Breach, Vec<Input>)> {
-    let mut count = Count { depth, ..Count::default() };
-    let mut sequence = Vec::new();
-    extend(side, shape, depth, &mut sequence, &mut count).map_err(|breach| (breach, sequence))?;
-    Ok(count)
+    let play = match side {
+        Side::Client => play::<Client>,
+        Side::Server => play::<Server>,
+    };
+    let count = Count { depth, ..Count::default() };
+    let mut search = Search { side, shape, play, sequence: Vec::new(), over: HashMap::new(), count };
+    search.extend().map_err(|breach| (breach, search.sequence.clone()))?;
+    Ok(search.count)
 }
 
-/// Appends each input in turn, plays, and goes on from what changed anything.
-fn extend(
+/// All that is known of a call that is over: the stream on the wire, and what the caller did and was told.
+type Over = (Model, Account);
+
+/// What a sequence led to.
+struct Reached {
+    /// The last input changed something, and more may follow.
+    goes_on: bool,
+    over: Option<Over>,
+}
+
+/// The enumeration, depth first.
+struct Search {
     side: Side,
     shape: Shape,
-    depth: usize,
-    sequence: &mut Vec<Input>,
-    count: &mut Count,
-) -> Result<(), Breach> {
-    if sequence.len() == depth {
-        return Ok(());
-    }
-    for &input in Input::all(side) {
-        sequence.push(input);
-        count.sequences += 1;
-        let goes_on = match side {
-            Side::Client => play(ClientRig::new(shape), side, sequence)?,
-            Side::Server => play(ServerRig::new(shape), side, sequence)?,
-        };
-        if goes_on {
-            count.states += 1;
-            extend(side, shape, depth, sequence, count)?;
+    play: fn(Shape, &[Input]) -> Result<Reached, Breach>,
+    sequence: Vec<Input>,
+    /// Ends of a call that were met, and after how many inputs: nothing new follows one that was met before.
+    over: HashMap<Over, usize>,
+    count: Count,
+}
+
+impl Search {
+    /// Appends each input in turn, plays, and goes on from what changed anything.
+    fn extend(&mut self) -> Result<(), Breach> {
+        if self.sequence.len() == self.count.depth {
+            return Ok(());
         }
-        sequence.pop();
+        for &input in Input::all(self.side) {
+            self.sequence.push(input);
+            self.count.sequences += 1;
+            let reached = (self.play)(self.shape, &self.sequence)?;
+            if reached.goes_on && self.is_new(reached.over) {
+                self.count.states += 1;
+                self.extend()?;
+            }
+            self.sequence.pop();
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn is_new(&mut self, over: Option<Over>) -> bool {
+        let (Some(over), length) = (over, self.sequence.len()) else { return true };
+        let least = self.over.entry(over).or_insert(usize::MAX);
+        let new = length < *least;
+        *least = length.min(*least);
+        new
+    }
 }
 
-/// One core and its caller.
-trait Rig {
-    type Role: Role;
-
-    fn core(&mut self) -> &mut Connection<Self::Role>;
-    /// An order of the caller: whether it was taken and changed anything.
-    fn order(&mut self, input: Input) -> Result<bool, Breach>;
-    /// Takes all events.
-    fn events(&mut self) -> Result<(), Breach>;
-    /// Messages from the peer that have come whole.
-    fn arrived(&mut self, whole: usize);
-    /// After the end of the transport: the call has ended, once.
-    fn finish(&mut self) -> Result<(), Breach>;
-}
-
-/// Plays a sequence. Whether its last input changed anything and more may follow.
-fn play<R: Rig>(mut rig: R, side: Side, sequence: &[Input]) -> Result<bool, Breach> {
-    let mut model = Model::new(side);
+/// Plays a sequence, and the end of the transport after it.
+fn play<R: Plays>(shape: Shape, sequence: &[Input]) -> Result<Reached, Breach> {
+    let mut caller = R::start(shape)?;
+    let mut model = Model::new(R::SIDE);
     let mut changed = true;
     // Our own preface, SETTINGS and request.
-    answer(&mut rig, &mut model)?;
+    answer(&mut caller, &mut model)?;
     for input in sequence {
-        changed = match input.is_frame() {
-            true => frame(&mut rig, &mut model, *input)?,
-            false => rig.order(*input)?,
+        changed = match *input {
+            Input::Order(order) => caller.order(order)?,
+            frame => arrive(&mut caller, &mut model, frame)?,
         };
-        rig.events()?;
-        answer(&mut rig, &mut model)?;
-        rig.events()?;
+        caller.events()?;
+        answer(&mut caller, &mut model)?;
+        caller.events()?;
     }
-    let open = !rig.core().is_closed();
-    rig.core().receive_eof(NOW);
-    rig.events()?;
-    rig.finish()?;
-    Ok(changed && open)
+    let goes_on = changed && !caller.core.is_closed();
+    let is_over = caller.account.is_over() && caller.core.is_idle();
+    let over = is_over.then(|| (model.clone(), caller.account.clone()));
+    caller.finish()?;
+    Ok(Reached { goes_on, over })
 }
 
 /// A frame from the peer, and what it must be answered with.
-fn frame<R: Rig>(rig: &mut R, model: &mut Model, input: Input) -> Result<bool, Breach> {
+fn arrive<R: Plays>(caller: &mut Caller<R>, model: &mut Model, input: Input) -> Result<bool, Breach> {
     let Some(octets) = model.octets(input) else { return Ok(false) };
     let verdict = model.verdict(input);
-    let mut buffer = BytesMut::from(octets.as_slice());
-    let result = rig.core().receive(NOW, &mut buffer);
+    let result = caller.core.receive(NOW, &mut BytesMut::from(octets.as_slice()));
     model.apply(input, verdict);
-    rig.arrived(model.whole);
-    rig.events()?;
-    let codes = answer(rig, model)?;
-    let detail = || format!("{input:?} is {verdict:?} in {model:?}, answered with {result:?} and {codes:?}");
+    caller.peer = Peer { messages: model.whole, ended: model.ended };
+    caller.events()?;
+    let codes = answer(caller, model)?;
     let failed = matches!(result, Err(ConnectionError::Violation(_)));
-    match verdict {
+    let (property, holds) = match verdict {
         // NO_ERROR stops a peer whose call is over, CANCEL one whose call fails in gRPC's terms.
         Verdict::Legal => {
-            ensure(
-                result.is_ok() && codes.iter().all(|code| matches!(code, 0 | 8)),
-                "legal frames are taken",
-                detail,
-            )?;
+            ("legal frames are taken", result.is_ok() && codes.iter().all(|code| matches!(code, 0 | 8)))
         }
         Verdict::Stream => {
-            ensure(
-                failed || codes.iter().any(|code| matches!(code, 1 | 5)),
-                "illegal frames are answered",
-                detail,
-            )?;
+            ("illegal frames are answered", failed || codes.iter().any(|code| matches!(code, 1 | 5)))
         }
-        Verdict::Connection => ensure(failed, "illegal frames are answered", detail)?,
-    }
+        Verdict::Connection => ("illegal frames are answered", failed),
+    };
+    ensure(holds, property, || {
+        format!("{input:?} is {verdict:?} in {model:?}, answered with {result:?} and {codes:?}")
+    })?;
     Ok(true)
 }
 
 /// Takes the output into the model. The codes of RST_STREAM in it.
-fn answer<R: Rig>(rig: &mut R, model: &mut Model) -> Result<Vec<u32>, Breach> {
+fn answer<R: Plays>(caller: &mut Caller<R>, model: &mut Model) -> Result<Vec<u32>, Breach> {
     let mut octets = Vec::new();
-    while let Some(transmit) = rig.core().take_transmit(NOW) {
+    while let Some(transmit) = caller.core.take_transmit(NOW) {
         for segment in transmit.segments() {
             octets.extend_from_slice(segment);
         }
     }
-    let mut rest = octets.as_slice();
-    rest = rest.strip_prefix(PREFACE.as_slice()).unwrap_or(rest);
     let mut codes = Vec::new();
-    while let Some(head) = rest.first_chunk::<HEAD_LEN>() {
+    for piece in cut(&octets).into_iter().filter(|piece| *piece != PREFACE) {
+        let Some((head, payload)) = piece.split_first_chunk::<HEAD_LEN>() else { continue };
         let head = FrameHead::parse(head);
-        let (payload, after) = rest[HEAD_LEN..].split_at(head.length as usize);
-        rest = after;
         match Frame::parse(&head, payload) {
             Ok(frame) => codes.extend(model.sent(&head, &frame)?),
             Err(error) => return breach("frame layout", format!("{head:?}: {error}")),

@@ -3,6 +3,8 @@
 use halfclose::frame::{ErrorCode, Flags, Frame, FrameHead, Kind, PREFACE, StreamId, WindowUpdate};
 use halfclose::hpack::{Encoder, Indexing};
 
+use super::super::Order;
+use super::super::caller::SIZE;
 use crate::content;
 use crate::program::Side;
 use crate::wire::{Breach, ensure};
@@ -14,12 +16,12 @@ pub enum Input {
     Head,
     /// The same with END_STREAM: an empty request, or Trailers-Only.
     HeadEnd,
-    /// To a client: trailers.
+    /// HEADERS with trailers, and END_STREAM.
     Trailers,
+    /// The same fields without END_STREAM.
+    Fields,
     /// To a client: HEADERS with `:status` 100.
     Informational,
-    /// To a client: HEADERS like trailers, but without END_STREAM: neither a head nor an end.
-    Fields,
     /// DATA with one message.
     Data,
     /// The same with END_STREAM.
@@ -32,51 +34,56 @@ pub enum Input {
     Reset,
     /// WINDOW_UPDATE of the stream.
     Update,
-    /// The caller receives.
-    Recv,
-    /// The caller sends a message.
-    Send,
-    /// Server: the caller sends response headers.
-    Headers,
-    /// The caller half-closes, or ends the call with OK.
-    Close,
-    /// The caller cancels.
-    Cancel,
-    /// Client: the caller forgets the call.
-    Release,
+    /// The caller gives an order.
+    Order(Order),
 }
+
+/// To a server, and what its caller may do.
+const SERVER: &[Input] = &[
+    Input::Head,
+    Input::HeadEnd,
+    Input::Trailers,
+    Input::Fields,
+    Input::Data,
+    Input::DataEnd,
+    Input::Part,
+    Input::End,
+    Input::Reset,
+    Input::Update,
+    Input::Order(Order::Recv),
+    Input::Order(Order::Send),
+    Input::Order(Order::Headers),
+    Input::Order(Order::Close),
+    Input::Order(Order::Cancel),
+];
+
+/// To a client, and what its caller may do.
+const CLIENT: &[Input] = &[
+    Input::Head,
+    Input::HeadEnd,
+    Input::Trailers,
+    Input::Fields,
+    Input::Informational,
+    Input::Data,
+    Input::DataEnd,
+    Input::Part,
+    Input::End,
+    Input::Reset,
+    Input::Update,
+    Input::Order(Order::Recv),
+    Input::Order(Order::Send),
+    Input::Order(Order::Close),
+    Input::Order(Order::Cancel),
+    Input::Order(Order::Release),
+];
 
 impl Input {
     /// The inputs of one side.
-    pub(super) fn all(side: Side) -> &'static [Self] {
-        use Input::*;
+    pub(super) const fn all(side: Side) -> &'static [Self] {
         match side {
-            Side::Server => {
-                &[Head, HeadEnd, Data, DataEnd, Part, End, Reset, Update, Recv, Send, Headers, Close, Cancel]
-            }
-            Side::Client => &[
-                Head,
-                HeadEnd,
-                Trailers,
-                Informational,
-                Fields,
-                Data,
-                DataEnd,
-                Part,
-                End,
-                Reset,
-                Update,
-                Recv,
-                Send,
-                Close,
-                Cancel,
-                Release,
-            ],
+            Side::Server => SERVER,
+            Side::Client => CLIENT,
         }
-    }
-
-    pub(super) const fn is_frame(self) -> bool {
-        !matches!(self, Self::Recv | Self::Send | Self::Headers | Self::Close | Self::Cancel | Self::Release)
     }
 
     const fn ends(self) -> bool {
@@ -96,7 +103,7 @@ pub(super) enum Verdict {
 }
 
 /// The stream.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Model {
     side: Side,
     started: bool,
@@ -104,7 +111,7 @@ pub(super) struct Model {
     /// The peer has sent response headers.
     head: bool,
     /// The peer has ended its half.
-    ended: bool,
+    pub(super) ended: bool,
     /// The peer has reset the stream.
     reset: bool,
     /// This side has ended its half.
@@ -137,6 +144,12 @@ impl Model {
 
     /// The octets of a frame; `None` where it would make no sense.
     pub(super) fn octets(&mut self, input: Input) -> Option<Vec<u8>> {
+        match input {
+            // A message in the middle of another would be no message; a request without its head no request.
+            Input::Data | Input::DataEnd if self.part => return None,
+            Input::Trailers | Input::Fields if !self.opened => return None,
+            _ => {}
+        }
         let mut out = Vec::new();
         if !self.started {
             self.started = true;
@@ -145,21 +158,17 @@ impl Model {
             }
             write(Kind::Settings, Flags::NONE, StreamId::ZERO, &[], &mut out);
         }
-        let mut message = vec![0, 0, 0, 0, 3];
-        message.extend_from_slice(&content::payload(0, self.side.peer(), self.whole, 3));
+        let mut message = vec![0];
+        message.extend_from_slice(&SIZE.to_be_bytes());
+        message.extend_from_slice(&content::payload(0, self.side.peer(), self.whole, SIZE));
         let end = Flags::NONE.with(Flags::END_STREAM, input.ends());
         let headers = end.with(Flags::END_HEADERS, true);
         match input {
-            // A message in the middle of another would be no message.
-            Input::Data | Input::DataEnd if self.part => return None,
             Input::Head | Input::HeadEnd => {
                 write(Kind::Headers, headers, STREAM, &self.block(input == Input::HeadEnd), &mut out);
             }
-            Input::Trailers => {
+            Input::Trailers | Input::Fields => {
                 write(Kind::Headers, headers, STREAM, &block(&[(b"grpc-status", b"0")]), &mut out);
-            }
-            Input::Fields => {
-                write(Kind::Headers, headers, STREAM, &block(&[(b"x-middle", b"1")]), &mut out);
             }
             Input::Informational => {
                 write(Kind::Headers, headers, STREAM, &block(&[(b":status", b"100")]), &mut out);
@@ -197,12 +206,9 @@ impl Model {
     /// RFC 9113 §5.1 and §8.1: what a frame is, where it comes now.
     pub(super) fn verdict(&self, input: Input) -> Verdict {
         let control = matches!(input, Input::Reset | Input::Update);
-        let header = matches!(
-            input,
-            Input::Head | Input::HeadEnd | Input::Trailers | Input::Informational | Input::Fields
-        );
         if !self.opened {
-            return if header { Verdict::Legal } else { Verdict::Connection };
+            let opens = matches!(input, Input::Head | Input::HeadEnd);
+            return if opens { Verdict::Legal } else { Verdict::Connection };
         }
         // What was under way when we reset the stream is no fault of the peer's.
         if self.we_reset || control {
@@ -212,12 +218,12 @@ impl Model {
             return Verdict::Stream;
         }
         let legal = match input {
-            // A request has no trailers and no second head.
-            Input::Head | Input::HeadEnd => !self.head,
-            Input::Informational => !self.head,
-            // RFC 9113 §8.1: only the last block of a message may come without pseudo-fields.
+            // A request has no second head.
+            Input::Head | Input::HeadEnd | Input::Informational => !self.head,
+            // A gRPC request has no trailers (P-16).
+            Input::Trailers => self.head && self.side == Side::Client,
+            // RFC 9113 §8.1: trailers end the stream, and a head has pseudo-header fields.
             Input::Fields => false,
-            Input::Trailers => self.head,
             _ => self.head,
         };
         if legal { Verdict::Legal } else { Verdict::Stream }

@@ -1,0 +1,148 @@
+//! Two cores, their callers, and the frames on their way.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+
+use bytes::{Buf, BytesMut};
+use halfclose::{Cardinality, Client, Server, Shape};
+
+use super::Action;
+use crate::content;
+use crate::exhaust::caller::{Account, Caller, NOW, Peer, Plays, SIZE};
+use crate::exhaust::{Order, cut};
+use crate::program::Side;
+use crate::wire::{Breach, Wire, breach, ensure};
+
+/// The product for one call.
+pub(super) struct Pair {
+    pub(super) shape: Shape,
+    messages: usize,
+    pub(super) client: Caller<Client>,
+    pub(super) server: Caller<Server>,
+    up: VecDeque<Vec<u8>>,
+    down: VecDeque<Vec<u8>>,
+    wire: Wire,
+}
+
+impl Pair {
+    pub(super) fn new(shape: Shape, messages: usize) -> Result<Self, Breach> {
+        let mut pair = Self {
+            shape,
+            messages,
+            client: Client::start(shape)?,
+            server: Server::start(shape)?,
+            up: VecDeque::new(),
+            down: VecDeque::new(),
+            wire: Wire::of_one_call(),
+        };
+        pair.settle()?;
+        Ok(pair)
+    }
+
+    /// Takes all events and all output.
+    fn settle(&mut self) -> Result<(), Breach> {
+        settle(&mut self.client, &mut self.wire, &mut self.up)?;
+        settle(&mut self.server, &mut self.wire, &mut self.down)
+    }
+
+    /// Does one thing. Whether it could be done and changed anything.
+    pub(super) fn act(&mut self, action: Action) -> Result<bool, Breach> {
+        let changed = match action {
+            Action::Up => deliver(&mut self.server, &mut self.up, &mut self.wire)?,
+            Action::Down => deliver(&mut self.client, &mut self.down, &mut self.wire)?,
+            Action::Client(order) => {
+                let server = &self.server.account;
+                self.client.peer = Peer { messages: server.sent, ended: server.finished };
+                give(&mut self.client, order, self.messages, &mut self.wire)?
+            }
+            Action::Server(order) => {
+                let client = &self.client.account;
+                self.server.peer = Peer { messages: client.sent, ended: client.half_closed };
+                give(&mut self.server, order, self.messages, &mut self.wire)?
+            }
+        };
+        self.settle()?;
+        Ok(changed)
+    }
+
+    /// All that can be seen of the state.
+    pub(super) fn signature(&self) -> String {
+        let mut text = String::new();
+        let outcome = self.client.outcome.as_ref().map(|outcome| (outcome.status.code, &outcome.cause));
+        let accounts: [&Account; 2] = [&self.client.account, &self.server.account];
+        let _ = write!(
+            text,
+            "{:?} {:?} {accounts:?} {outcome:?} {:?} {:?} {:?}",
+            self.client.states(),
+            self.server.states(),
+            self.server.cause,
+            self.up,
+            self.down
+        );
+        text
+    }
+}
+
+/// Takes all events and all output of one side.
+fn settle<R: Plays>(
+    caller: &mut Caller<R>,
+    wire: &mut Wire,
+    into: &mut VecDeque<Vec<u8>>,
+) -> Result<(), Breach> {
+    caller.events()?;
+    let mut octets = Vec::new();
+    while let Some(mut transmit) = caller.core.poll_transmit(NOW) {
+        octets.extend_from_slice(&transmit.copy_to_bytes(transmit.remaining()));
+    }
+    wire.emitted(R::SIDE, &octets)?;
+    wire.polled(R::SIDE);
+    into.extend(cut(&octets).into_iter().map(<[u8]>::to_vec));
+    // What was cut may have told of an end.
+    caller.events()?;
+    ensure(!caller.account.closed, "no event without a reason", || format!("{:?} is closed", R::SIDE))?;
+    wire.check_debts(R::SIDE, u64::MAX >> 1)
+}
+
+/// The next frame arrives, if there is one.
+fn deliver<R: Plays>(
+    to: &mut Caller<R>,
+    from: &mut VecDeque<Vec<u8>>,
+    wire: &mut Wire,
+) -> Result<bool, Breach> {
+    let Some(frame) = from.pop_front() else { return Ok(false) };
+    match to.core.receive(NOW, &mut BytesMut::from(frame.as_slice())) {
+        Ok(_) => wire.consumed(R::SIDE, &frame)?,
+        Err(error) => return breach("an honest peer breaks no rule", format!("{:?}: {error}", R::SIDE)),
+    }
+    Ok(true)
+}
+
+/// One caller gives an order, if its plan still has it.
+fn give<R: Plays>(
+    caller: &mut Caller<R>,
+    order: Order,
+    messages: usize,
+    wire: &mut Wire,
+) -> Result<bool, Breach> {
+    let many = R::carries(caller.shape) == Cardinality::Many;
+    // Where there may be one only, the core itself refuses the second.
+    if order == Order::Send && many && caller.account.sent >= messages {
+        return Ok(false);
+    }
+    let before = caller.account.received;
+    let changed = caller.order(order)?;
+    if caller.account.received > before
+        && let Some(stream) = wire.stream_of(0)
+    {
+        wire.read(R::SIDE, stream, content::wire_len(SIZE, false));
+    }
+    // What the server's caller has ended it reads no more.
+    if changed
+        && matches!(order, Order::Cancel | Order::Close)
+        && R::SIDE == Side::Server
+        && let Some(stream) = wire.stream_of(0)
+    {
+        wire.abandon(R::SIDE, stream);
+    }
+    Ok(changed)
+}

@@ -1,0 +1,90 @@
+//! The product of a client, a server and what is on its way between them, for one call.
+//!
+//! States are merged by everything that can be seen of them: the halves' states on both sides, what the callers know,
+//! and the octets on their way. From every state the run is also brought to a fair end: the network delivers
+//! everything, both callers do what honest callers do, and the call must end on both sides.
+
+mod end;
+mod joined;
+
+use std::collections::BTreeSet;
+
+use halfclose::Shape;
+
+use super::{Count, Order};
+use crate::wire::Breach;
+use joined::Pair;
+
+/// One thing that happens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// The client's caller gives an order.
+    Client(Order),
+    /// The server's caller gives an order.
+    Server(Order),
+    /// The next frame from the client arrives.
+    Up,
+    /// The next frame from the server arrives.
+    Down,
+}
+
+const ACTIONS: [Action; 11] = [
+    Action::Client(Order::Send),
+    Action::Client(Order::Close),
+    Action::Client(Order::Recv),
+    Action::Client(Order::Cancel),
+    Action::Server(Order::Recv),
+    Action::Server(Order::Headers),
+    Action::Server(Order::Send),
+    Action::Server(Order::Close),
+    Action::Server(Order::Cancel),
+    Action::Up,
+    Action::Down,
+];
+
+/// Enumerates all orders for a call of `shape` with at most `messages` each way.
+///
+/// # Errors
+/// The first property that does not hold, and the sequence that shows it.
+pub fn enumerate(shape: Shape, messages: usize, depth: usize) -> Result<Count, (Breach, Vec<Action>)> {
+    let mut seen = BTreeSet::new();
+    let mut frontier = vec![Vec::new()];
+    let mut count = Count::default();
+    while !frontier.is_empty() && count.depth < depth {
+        count.depth += 1;
+        let mut next = Vec::new();
+        for sequence in &frontier {
+            for action in ACTIONS {
+                let mut longer: Vec<Action> = sequence.clone();
+                longer.push(action);
+                count.sequences += 1;
+                match play(shape, messages, &longer) {
+                    Ok(Some(signature)) => {
+                        if seen.insert(signature) {
+                            count.states += 1;
+                            next.push(longer);
+                        }
+                    }
+                    // The last action changed nothing, or could not be done.
+                    Ok(None) => {}
+                    Err(breach) => return Err((breach, longer)),
+                }
+            }
+        }
+        frontier = next;
+    }
+    count.complete = frontier.is_empty();
+    Ok(count)
+}
+
+fn play(shape: Shape, messages: usize, sequence: &[Action]) -> Result<Option<String>, Breach> {
+    let mut pair = Pair::new(shape, messages)?;
+    for action in sequence {
+        if !pair.act(*action)? {
+            return Ok(None);
+        }
+    }
+    let signature = pair.signature();
+    pair.finish()?;
+    Ok(Some(signature))
+}
