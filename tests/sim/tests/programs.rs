@@ -5,7 +5,7 @@ use std::time::Duration;
 use halfclose_sim::{Program, run};
 
 /// Seeds of the ordinary test run; a campaign goes on from there.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 400;
 
 fn check(seed: u64) {
     let program = Program::from_seed(seed);

@@ -1,5 +1,5 @@
 //! The wire observer: reads what both cores put on the wire and take from it, and holds it against RFC 9113 with
-//! nothing of theirs but the frame layouts. Header blocks are read by the `hpack` crate.
+//! nothing of theirs but the frame layouts. Header blocks are read by the `httlib-hpack` crate.
 //!
 //! Octets are looked at twice: when a core has cut them ([`Wire::emitted`]) and when the other has taken them
 //! ([`Wire::consumed`]). What a side may send depends on what it has taken, not on what is still on its way.
@@ -9,8 +9,10 @@ mod half;
 mod splitter;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use halfclose::frame::{Flags, Frame, FrameHead, Kind, SettingId};
+use httlib_hpack::Decoder;
 
 pub use flow::Credit;
 pub use half::{Half, Messages};
@@ -46,7 +48,7 @@ pub(crate) fn ensure(
 struct End {
     out: Splitter,
     taken: Splitter,
-    decoder: Option<hpack::Decoder<'static>>,
+    decoder: Option<Decoder<'static>>,
     /// The block that CONTINUATION frames add to, its stream and whether it ends that.
     open_block: Option<(u32, bool, Vec<u8>)>,
     /// The HEADERS whose block is not complete had END_STREAM.
@@ -63,8 +65,8 @@ struct End {
     goaway: Option<u32>,
     /// Counts the looks at this side's output; see [`Wire::polled`].
     looks: u64,
-    /// A digest of all that was sent.
-    digest: u64,
+    /// A digest of all frames that were sent.
+    digest: DefaultHasher,
     octets: u64,
 }
 
@@ -72,13 +74,12 @@ impl End {
     /// Decodes a header block; the number of the call that a request names.
     fn call_of(&mut self, from: Side, block: &[u8]) -> Result<Option<usize>, Breach> {
         let Some(decoder) = &mut self.decoder else { return Ok(Some(0)) };
-        match decoder.decode(block) {
-            Ok(fields) => {
-                let call = fields.iter().find(|(name, _)| name == CALL_KEY.as_bytes());
-                Ok(call.and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse().ok()))
-            }
-            Err(error) => breach("header blocks decode", format!("{from:?}: {error:?}")),
+        let mut fields = Vec::new();
+        if let Err(error) = decoder.decode(&mut block.to_vec(), &mut fields) {
+            return breach("header blocks decode", format!("{from:?}: {error:?}"));
         }
+        let call = fields.iter().find(|(name, ..)| name == CALL_KEY.as_bytes());
+        Ok(call.and_then(|(_, value, _)| std::str::from_utf8(value).ok()?.parse().ok()))
     }
 }
 
@@ -93,17 +94,15 @@ pub struct Wire {
 
 impl Default for Wire {
     fn default() -> Self {
-        Self::with(|| Some(hpack::Decoder::new()))
+        Self::with(|| Some(Decoder::default()))
     }
 }
 
 impl Wire {
-    fn with(decoder: fn() -> Option<hpack::Decoder<'static>>) -> Self {
+    fn with(decoder: fn() -> Option<Decoder<'static>>) -> Self {
         let end = || End { max_frame: 16_384, decoder: decoder(), ..End::default() };
         let mut ends = [end(), end()];
         ends[Side::Client.index()].out.expect_preface();
-        ends[Side::Client.index()].digest = 0xcbf2_9ce4_8422_2325;
-        ends[Side::Server.index()].digest = 0xcbf2_9ce4_8422_2325;
         // What the server takes is what the client sends, preface included.
         ends[Side::Server.index()].taken.expect_preface();
         Self { ends, streams: BTreeMap::new(), frames: 0 }
@@ -125,13 +124,10 @@ impl Wire {
     pub fn emitted(&mut self, from: Side, octets: &[u8]) -> Result<(), Breach> {
         let end = &mut self.ends[from.index()];
         end.octets += octets.len() as u64;
-        for octet in octets {
-            // FNV-1a: enough to tell two runs apart.
-            end.digest = (end.digest ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3);
-        }
         end.out.push(octets);
         while let Some((head, payload)) = self.ends[from.index()].out.next()? {
             self.frames += 1;
+            (head, payload.as_slice()).hash(&mut self.ends[from.index()].digest);
             self.on_emitted(from, &head, &payload)?;
         }
         Ok(())
@@ -176,7 +172,7 @@ impl Wire {
     #[must_use]
     pub fn digest(&self, side: Side) -> (u64, u64) {
         let end = &self.ends[side.index()];
-        (end.digest, end.octets)
+        (end.digest.finish(), end.octets)
     }
 
     /// Whether the client could open another stream now, for all that it knows.
@@ -340,6 +336,12 @@ impl Wire {
                         SettingId::MAX_FRAME_SIZE => end.max_frame = setting.value,
                         SettingId::MAX_CONCURRENT_STREAMS => end.max_streams = Some(setting.value),
                         SettingId::INITIAL_WINDOW_SIZE => end.change_initial_window(setting.value),
+                        // RFC 7541 §4.2: what this side writes from now on makes its table no larger.
+                        SettingId::HEADER_TABLE_SIZE => {
+                            if let Some(decoder) = &mut end.decoder {
+                                decoder.set_max_dynamic_size(setting.value);
+                            }
+                        }
                         _ => {}
                     }
                 }
