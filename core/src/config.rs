@@ -31,6 +31,7 @@ pub struct Config {
     /// Every limit on what the peer may make this side hold or do.
     pub limits: Limits,
     /// The receive window of a new stream, in octets: 65,535, the value of RFC 9113 §6.9.2, by default; 1 to 2^31-1.
+    /// One of less than 261, a prefix and a padding, grows to that when a message begins.
     pub initial_stream_window: u32,
     /// How far the window of a stream grows while its reader keeps up, in octets: 1 MiB by default; from the initial
     /// window to 2^31-1.

@@ -4,18 +4,24 @@
 //! returns when the caller takes a message; padding and everything dropped is credited at once. What all streams
 //! together may hold is bounded by their initial windows plus one pool, from which streams borrow: for a message
 //! larger than the window (P-103), and for the window of a reader that keeps up. Every loan is large enough for the
-//! rest of its message, so a granted stream can always finish, and the others wait in line: no deadlock.
+//! rest of its message, so a granted stream can always finish, and the others wait in line. What a stream may keep
+//! after its message never comes from what the largest message of another needs: no deadlock.
 
 use super::engine::Engine;
 use super::role::RoleKind;
 use super::stream::{Side, Stream};
 use crate::error::Violation;
 use crate::frame::{DEFAULT_WINDOW, FrameHead, MAX_WINDOW, MOST_PADDING, StreamId, WindowUpdate};
+use crate::grpc::message::PREFIX_LEN;
 use crate::machine::{ClientRecv, ClosedStreamInput, ServerRecv};
 
 /// What a loan is larger than its message, for senders that pad: their padding then comes back in one update for many
 /// frames.
 const LOAN_MARGIN: u32 = 16 * 1024;
+
+/// A window that holds a message's prefix and a frame's padding. One that is smaller grows to this for its first
+/// message, and not on loan: nobody could tell yet how much of a loan the message will pay back.
+const LEAST_WINDOW: u32 = PREFIX_LEN as u32 + MOST_PADDING;
 
 impl Stream {
     /// The window that lets the message in progress go on to its end, in frames that may be padded. `None` between
@@ -181,7 +187,9 @@ impl Engine {
     /// Whether the stream needs no loan, or has one now.
     fn lend(&mut self, slot: u32) -> bool {
         let Some(stream) = self.slots.get_mut(slot) else { return true };
-        let owed = std::mem::take(&mut stream.recv_owed);
+        let rise = LEAST_WINDOW.saturating_sub(stream.recv_target);
+        stream.recv_target += rise;
+        let owed = std::mem::take(&mut stream.recv_owed).saturating_add(rise);
         let window = stream.recv_window.saturating_add(i64::from(owed));
         let needed = stream.window_needed().unwrap_or(0);
         let least = u32::try_from(needed.saturating_sub(window)).unwrap_or(0);
@@ -203,7 +211,8 @@ impl Engine {
     /// What a stream holds of the pool: the growth of its window, and its loan.
     #[inline]
     pub(super) fn borrowed(&self, stream: &Stream) -> u32 {
-        stream.recv_target.saturating_sub(self.config.initial_stream_window).saturating_add(stream.loan)
+        let own = self.config.initial_stream_window.max(LEAST_WINDOW);
+        stream.recv_target.saturating_sub(own).saturating_add(stream.loan)
     }
 
     /// Gives back what a stream borrowed, at its end.
