@@ -1,54 +1,32 @@
 //! The client's caller: starts calls, sends, reads, cancels, and notes what it is told.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use halfclose::grpc::encoding::Encoding;
-use halfclose::{CallId, Client, Event, Metadata, Misuse, Outcome, Recv, Request, Time};
+use halfclose::{Client, Event, Metadata, Misuse, Outcome, Recv, Request, Time};
 
 use crate::content;
 use crate::end::End;
 use crate::ledger::Ledger;
 use crate::program::{Program, Side};
-use crate::task::{Found, Reader, Sender, check_message};
+use crate::task::Found;
+use crate::tasks::{Task, Tasks, misuse, stale};
 use crate::wire::{Breach, Wire, breach, ensure};
-
-struct Task {
-    id: CallId,
-    sender: Sender,
-    reader: Reader,
-    cancel: Option<Time>,
-    over: bool,
-}
 
 /// The client's caller.
 pub(crate) struct ClientCaller {
-    tasks: Vec<Option<Task>>,
+    pub(crate) tasks: Tasks,
     not_started: Vec<bool>,
-    calls: BTreeMap<CallId, usize>,
 }
 
 impl ClientCaller {
     pub(crate) fn new(program: &Program) -> Self {
-        let tasks = program.calls.iter().map(|_| None).collect();
-        Self { tasks, not_started: vec![true; program.calls.len()], calls: BTreeMap::new() }
+        let count = program.calls.len();
+        Self { tasks: Tasks::new(count), not_started: vec![true; count] }
     }
 
     pub(crate) fn wake(&self, program: &Program) -> Option<Time> {
         let starts = (program.calls.iter().zip(&self.not_started)).filter(|(_, waits)| **waits);
-        let starts = starts.map(|(call, _)| Time::ZERO + call.start);
-        let tasks = self.tasks.iter().flatten().filter(|task| !task.over);
-        let tasks = tasks.flat_map(|task| [task.sender.wake(), task.reader.wake(), task.cancel]).flatten();
-        starts.chain(tasks).min()
-    }
-
-    /// Calls that were started and whose end has not been told.
-    pub(crate) fn open(&self) -> impl Iterator<Item = usize> {
-        self.tasks
-            .iter()
-            .enumerate()
-            .filter(|(_, task)| task.as_ref().is_some_and(|it| !it.over))
-            .map(|(k, _)| k)
+        starts.map(|(call, _)| Time::ZERO + call.start).chain(self.tasks.wake()).min()
     }
 
     /// Does all that is due.
@@ -89,16 +67,10 @@ impl ClientCaller {
             Err(Misuse::GoingAway | Misuse::Closed) => return Ok(()),
             Err(other) => return breach("a legal order is taken", format!("start of call {k}: {other:?}")),
         };
-        ensure(self.calls.insert(id, k).is_none(), "ids are never used again", || format!("{id:?}"))?;
         ledger.started = Some(now);
-        self.tasks[k] = Some(Task {
-            id,
-            sender: Sender::new(&call.requests, now),
-            reader: Reader::new(call.read, now),
-            cancel: call.cancel.map(|after| now + after),
-            over: false,
-        });
-        Ok(())
+        let mut task = Task::new(id, &call.requests, call.read, call.cancel, now);
+        task.compresses = compresses(program, k);
+        self.tasks.add(k, task)
     }
 
     fn run_call(
@@ -110,16 +82,8 @@ impl ClientCaller {
         ledger: &mut Ledger,
         now: Time,
     ) -> Result<(), Breach> {
-        let Some(task) = self.tasks[k].as_mut().filter(|task| !task.over) else { return Ok(()) };
-        let last = task.sender.run(
-            &mut end.core,
-            (k, task.id),
-            Side::Client,
-            compresses(program, k),
-            &mut ledger.client,
-            now,
-        )?;
-        if last {
+        let Some(task) = self.tasks.active(k) else { return Ok(()) };
+        if task.send(k, end, ledger, now)? {
             match end.core.half_close(task.id) {
                 Ok(()) => ledger.client.half_closed = true,
                 Err(Misuse::CallEnded) => {}
@@ -129,22 +93,17 @@ impl ClientCaller {
             }
         }
         if program.misuse && task.sender.done {
-            probe(end, task.id)?;
+            let late = |it: &Misuse| matches!(it, Misuse::AfterHalfClose | Misuse::CallEnded);
+            let id = task.id;
+            misuse(&mut end.core, id, late, |core| {
+                let message = core.send_message(id, Bytes::from_static(b"late"), false);
+                [message.map(drop), core.half_close(id)]
+            })?;
         }
-        if task.cancel.is_some_and(|at| at <= now) {
-            task.cancel = None;
+        if task.cancels(now) {
             return cancel(k, program.calls[k].release, task, end, wire, ledger);
         }
-        let Ledger { client, server, .. } = ledger;
-        let found = task.reader.run(&mut end.core, task.id, now, |message| {
-            let sent = check_message(k, Side::Server, server, client.received, &message)?;
-            client.received += 1;
-            if let Some(stream) = wire.stream_of(k) {
-                wire.read(Side::Client, stream, sent.wire_len());
-            }
-            Ok(())
-        })?;
-        match found {
+        match task.read(k, end, wire, ledger, now)? {
             Found::Idle => Ok(()),
             Found::End(Recv::End(outcome)) => over(k, task, end, wire, ledger, outcome),
             Found::End(other) => breach("a client's call ends with an outcome", format!("{other:?}")),
@@ -167,10 +126,7 @@ impl ClientCaller {
                 other => breach("events fit the role", format!("client: {other:?}")),
             };
         };
-        let property = "nothing after the end of a call";
-        let Some(&k) = self.calls.get(id) else { return breach("events name calls", format!("{event:?}")) };
-        let Some(task) = self.tasks[k].as_mut() else { return breach(property, format!("{event:?}")) };
-        ensure(!task.over, property, || format!("call {k}: {event:?}"))?;
+        let (k, task) = self.tasks.named(*id, event)?;
         match event {
             Event::Response(_) => {
                 ensure(!ledgers[k].response, "response headers are told once", || format!("call {k}"))?;
@@ -224,7 +180,7 @@ fn cancel(
         end.core.release(task.id);
         ledger.released = true;
         task.over = true;
-        return stale(end, task.id);
+        return stale(&mut end.core, task.id);
     }
     match end.core.cancel(task.id) {
         Ok(()) => Ok(()),
@@ -253,31 +209,5 @@ fn over(
         ensure(trailers == metadata, "trailing metadata arrives", || format!("call {k}: {trailers:?}"))?;
     }
     ledger.outcome = Some((outcome.status, outcome.cause));
-    stale(end, task.id)
-}
-
-/// Misuse never changes state: a stale id is refused by everything.
-fn stale(end: &mut End<Client>, id: CallId) -> Result<(), Breach> {
-    let refused = [
-        end.core.recv(id).map(drop),
-        end.core.cancel(id),
-        end.core.half_close(id),
-        end.core.send_message(id, Bytes::new(), false).map(drop),
-        end.core.states(id).map(drop),
-    ];
-    ensure(refused.iter().all(|it| *it == Err(Misuse::UnknownCall)), "a stale id is refused", || {
-        format!("{id:?}: {refused:?}")
-    })
-}
-
-/// Misuse never changes state: a message and a half-close after the half-close.
-fn probe(end: &mut End<Client>, id: CallId) -> Result<(), Breach> {
-    let before = (end.core.states(id), end.core.wants_transmit(), end.core.poll_timeout());
-    let refused =
-        [end.core.send_message(id, Bytes::from_static(b"late"), false).map(drop), end.core.half_close(id)];
-    let after = (end.core.states(id), end.core.wants_transmit(), end.core.poll_timeout());
-    let expected = |it: &Result<(), Misuse>| matches!(it, Err(Misuse::AfterHalfClose | Misuse::CallEnded));
-    ensure(refused.iter().all(expected) && before == after, "misuse never changes state", || {
-        format!("{refused:?}: {before:?} -> {after:?}")
-    })
+    stale(&mut end.core, task.id)
 }

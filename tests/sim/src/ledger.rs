@@ -2,6 +2,8 @@
 
 use halfclose::{Cause, Metadata, Status, Time};
 
+use crate::program::Side;
+
 /// A message that a core took for sending.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SentMessage {
@@ -59,6 +61,16 @@ pub(crate) struct Ledger {
     pub(crate) outcome: Option<(Status, Cause)>,
     /// What the server was told in the end.
     pub(crate) cause: Option<Cause>,
+}
+
+impl Ledger {
+    /// A side's account, and its peer's.
+    pub(crate) const fn accounts(&mut self, side: Side) -> (&mut Account, &Account) {
+        match side {
+            Side::Client => (&mut self.client, &self.server),
+            Side::Server => (&mut self.server, &self.client),
+        }
+    }
 }
 
 /// What befell the connection, for the model to excuse.

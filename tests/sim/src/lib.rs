@@ -32,6 +32,7 @@ mod link;
 mod program;
 mod server;
 mod task;
+mod tasks;
 pub mod wire;
 mod world;
 

@@ -1,7 +1,5 @@
 //! The server's caller: takes calls, reads, answers, cancels, and notes what it is told.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use halfclose::grpc::encoding::Encoding;
 use halfclose::{CallId, Event, Metadata, Misuse, Recv, Server, Time};
@@ -10,41 +8,18 @@ use crate::content::{self, CALL_KEY};
 use crate::end::End;
 use crate::ledger::Ledger;
 use crate::program::{Answer, Program, Side};
-use crate::task::{Found, Reader, Sender, check_message};
+use crate::task::Found;
+use crate::tasks::{Task, Tasks, misuse, stale};
 use crate::wire::{Breach, Wire, breach, ensure};
-
-struct Task {
-    id: CallId,
-    sender: Sender,
-    reader: Reader,
-    cancel: Option<Time>,
-    compresses: bool,
-    over: bool,
-}
 
 /// The server's caller.
 pub(crate) struct ServerCaller {
-    tasks: Vec<Option<Task>>,
-    calls: BTreeMap<CallId, usize>,
+    pub(crate) tasks: Tasks,
 }
 
 impl ServerCaller {
     pub(crate) fn new(program: &Program) -> Self {
-        Self { tasks: program.calls.iter().map(|_| None).collect(), calls: BTreeMap::new() }
-    }
-
-    pub(crate) fn wake(&self) -> Option<Time> {
-        let tasks = self.tasks.iter().flatten().filter(|task| !task.over);
-        tasks.flat_map(|task| [task.sender.wake(), task.reader.wake(), task.cancel]).flatten().min()
-    }
-
-    /// Calls that were told and whose end has not been.
-    pub(crate) fn open(&self) -> impl Iterator<Item = usize> {
-        self.tasks
-            .iter()
-            .enumerate()
-            .filter(|(_, task)| task.as_ref().is_some_and(|it| !it.over))
-            .map(|(k, _)| k)
+        Self { tasks: Tasks::new(program.calls.len()) }
     }
 
     /// Does all that is due.
@@ -71,39 +46,19 @@ impl ServerCaller {
         ledger: &mut Ledger,
         now: Time,
     ) -> Result<(), Breach> {
-        let Some(task) = self.tasks[k].as_mut().filter(|task| !task.over) else { return Ok(()) };
+        let Some(task) = self.tasks.active(k) else { return Ok(()) };
         let answer = &program.calls[k].answer;
-        if task.cancel.is_some_and(|at| at <= now) {
-            task.cancel = None;
-            task.sender.stop();
-            task.reader.done = true;
-            ledger.server.cancelled = true;
-            if let Some(stream) = wire.stream_of(k) {
-                wire.abandon(Side::Server, stream);
-            }
-            return match end.core.cancel(task.id) {
-                Ok(()) => Ok(()),
-                Err(other) => breach("a legal order is taken", format!("cancel of call {k}: {other:?}")),
-            };
+        if task.cancels(now) {
+            return cancel(k, task, end, wire, ledger);
         }
-        let call = (k, task.id);
-        task.sender.run(&mut end.core, call, Side::Server, task.compresses, &mut ledger.server, now)?;
+        task.send(k, end, ledger, now)?;
         if program.misuse && !ledger.server.sent.is_empty() && ledger.finished.is_none() {
             // P-32: they went with the first message.
             let late = end.core.send_headers(task.id, Metadata::new());
             let refused = matches!(late, Err(Misuse::HeadersTwice | Misuse::AfterStatus | Misuse::CallEnded));
             ensure(refused, "misuse is refused", || format!("call {k}: headers after a message: {late:?}"))?;
         }
-        let Ledger { client, server, .. } = ledger;
-        let found = task.reader.run(&mut end.core, task.id, now, |message| {
-            ensure(!server.half_closed, "no message after the half-close", || format!("call {k}"))?;
-            let sent = check_message(k, Side::Client, client, server.received, &message)?;
-            server.received += 1;
-            if let Some(stream) = wire.stream_of(k) {
-                wire.read(Side::Server, stream, sent.wire_len());
-            }
-            Ok(())
-        })?;
+        let found = task.read(k, end, wire, ledger, now)?;
         if let Found::End(end_of_half) = found {
             half_closed(k, task, end, ledger, &end_of_half)?;
         }
@@ -134,10 +89,7 @@ impl ServerCaller {
         if let Event::Request(_) = event {
             return self.request(*id, end, program, ledgers, now);
         }
-        let property = "nothing after the end of a call";
-        let Some(&k) = self.calls.get(id) else { return breach("events name calls", format!("{event:?}")) };
-        let Some(task) = self.tasks[k].as_mut() else { return breach(property, format!("{event:?}")) };
-        ensure(!task.over, property, || format!("call {k}: {event:?}"))?;
+        let (k, task) = self.tasks.named(*id, event)?;
         match event {
             Event::Readable(_) => task.reader.readable(now),
             Event::Writable(_) => task.sender.writable(),
@@ -148,13 +100,7 @@ impl ServerCaller {
                 if let Some(stream) = wire.stream_of(k) {
                     wire.abandon(Side::Server, stream);
                 }
-                let refused =
-                    [end.core.recv(*id).map(drop), end.core.cancel(*id), end.core.states(*id).map(drop)];
-                ensure(
-                    refused.iter().all(|it| *it == Err(Misuse::UnknownCall)),
-                    "a stale id is refused",
-                    || format!("{id:?}: {refused:?}"),
-                )
+                stale(&mut end.core, *id)
             }
             _ => Ok(()),
         }
@@ -183,7 +129,6 @@ impl ServerCaller {
         ensure(metadata == expected && head.path() == path, "metadata arrives", || format!("{head:?}"))?;
         ensure(!ledgers[k].seen, "a call is told once", || format!("call {k}"))?;
         ledgers[k].seen = true;
-        self.calls.insert(id, k);
         let answer = &call.answer;
         let compresses = answer.encoding && end.core.set_encoding(id, Some(Encoding::Gzip)).is_ok();
         let legal = "a legal order is taken";
@@ -200,15 +145,28 @@ impl ServerCaller {
             let again = end.core.send_headers(id, Metadata::new());
             ensure(again == Err(Misuse::HeadersTwice), "misuse is refused", || format!("{again:?}"))?;
         }
-        self.tasks[k] = Some(Task {
-            id,
-            sender: Sender::new(&answer.responses, now),
-            reader: Reader::new(answer.read, now),
-            cancel: answer.cancel.map(|after| now + after),
-            compresses,
-            over: false,
-        });
-        Ok(())
+        let mut task = Task::new(id, &answer.responses, answer.read, answer.cancel, now);
+        task.compresses = compresses;
+        self.tasks.add(k, task)
+    }
+}
+
+fn cancel(
+    k: usize,
+    task: &mut Task,
+    end: &mut End<Server>,
+    wire: &mut Wire,
+    ledger: &mut Ledger,
+) -> Result<(), Breach> {
+    task.sender.stop();
+    task.reader.done = true;
+    ledger.server.cancelled = true;
+    if let Some(stream) = wire.stream_of(k) {
+        wire.abandon(Side::Server, stream);
+    }
+    match end.core.cancel(task.id) {
+        Ok(()) => Ok(()),
+        Err(other) => breach("a legal order is taken", format!("cancel of call {k}: {other:?}")),
     }
 }
 
@@ -234,7 +192,7 @@ fn half_closed(
 fn finish(
     k: usize,
     answer: &Answer,
-    misuse: bool,
+    misused: bool,
     task: &mut Task,
     end: &mut End<Server>,
     wire: &mut Wire,
@@ -252,16 +210,18 @@ fn finish(
     if let Some(stream) = wire.stream_of(k) {
         wire.abandon(Side::Server, stream);
     }
-    if misuse {
-        let before = (end.core.states(task.id), end.core.wants_transmit(), end.core.poll_timeout());
-        let refused = [
-            end.core.send_message(task.id, Bytes::from_static(b"late"), false).map(drop),
-            end.core.send_headers(task.id, Metadata::new()),
-            end.core.finish(task.id, content::status(k, 0), Metadata::new()),
-        ];
-        let after = (end.core.states(task.id), end.core.wants_transmit(), end.core.poll_timeout());
-        let expected = refused.iter().all(|it| *it == Err(Misuse::AfterStatus));
-        return ensure(expected && before == after, "misuse never changes state", || format!("{refused:?}"));
+    if !misused {
+        return Ok(());
     }
-    Ok(())
+    let id = task.id;
+    misuse(
+        &mut end.core,
+        id,
+        |it| *it == Misuse::AfterStatus,
+        |core| {
+            let message = core.send_message(id, Bytes::from_static(b"late"), false);
+            let headers = core.send_headers(id, Metadata::new());
+            [message.map(drop), headers, core.finish(id, content::status(k, 0), Metadata::new())]
+        },
+    )
 }

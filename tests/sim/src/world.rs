@@ -161,8 +161,8 @@ impl<'a> World<'a> {
     /// Every call has ended and nothing is on its way.
     fn is_over(&self) -> bool {
         self.client_caller.wake(self.program).is_none()
-            && self.client_caller.open().next().is_none()
-            && self.server_caller.open().next().is_none()
+            && self.client_caller.tasks.open().next().is_none()
+            && self.server_caller.tasks.open().next().is_none()
             && self.links.iter().all(|link| link.next_arrival().is_none())
             && self.shutdown.is_none()
             && self.close.is_none()
@@ -178,7 +178,7 @@ impl<'a> World<'a> {
 
     fn next_time(&self) -> Option<Time> {
         let timers = [self.client.core.poll_timeout(), self.server.core.poll_timeout()];
-        let callers = [self.client_caller.wake(self.program), self.server_caller.wake()];
+        let callers = [self.client_caller.wake(self.program), self.server_caller.tasks.wake()];
         let orders = [self.shutdown.map(|(_, at)| at), self.close.map(|(_, at)| at), self.fault_time()];
         let links = self.links.iter().filter_map(Link::next_arrival);
         timers
@@ -326,8 +326,8 @@ impl<'a> World<'a> {
 
     fn open(&self, side: Side) -> Vec<usize> {
         match side {
-            Side::Client => self.client_caller.open().collect(),
-            Side::Server => self.server_caller.open().collect(),
+            Side::Client => self.client_caller.tasks.open().collect(),
+            Side::Server => self.server_caller.tasks.open().collect(),
         }
     }
 

@@ -28,8 +28,14 @@ pub fn enumerate(side: Side, shape: Shape, depth: usize) -> Result<Count, (Breac
         Side::Client => play::<Client>,
         Side::Server => play::<Server>,
     };
-    let count = Count { depth, ..Count::default() };
-    let mut search = Search { side, shape, play, sequence: Vec::new(), over: HashMap::new(), count };
+    let mut search = Search {
+        shape,
+        inputs: Input::all(side),
+        play,
+        sequence: Vec::new(),
+        over: HashMap::new(),
+        count: Count { depth, ..Count::default() },
+    };
     search.extend().map_err(|breach| (breach, search.sequence.clone()))?;
     Ok(search.count)
 }
@@ -46,8 +52,8 @@ struct Reached {
 
 /// The enumeration, depth first.
 struct Search {
-    side: Side,
     shape: Shape,
+    inputs: Vec<Input>,
     play: fn(Shape, &[Input]) -> Result<Reached, Breach>,
     sequence: Vec<Input>,
     /// Ends of a call that were met, and after how many inputs: nothing new follows one that was met before.
@@ -61,8 +67,8 @@ impl Search {
         if self.sequence.len() == self.count.depth {
             return Ok(());
         }
-        for &input in Input::all(self.side) {
-            self.sequence.push(input);
+        for at in 0..self.inputs.len() {
+            self.sequence.push(self.inputs[at]);
             self.count.sequences += 1;
             let reached = (self.play)(self.shape, &self.sequence)?;
             if reached.goes_on && self.is_new(reached.over) {

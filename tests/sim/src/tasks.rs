@@ -1,0 +1,151 @@
+//! What a caller is doing: a task for each of its calls.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use halfclose::{CallId, Connection, Event, Misuse, Role, Time};
+
+use crate::end::End;
+use crate::ledger::Ledger;
+use crate::program::{Pace, Send};
+use crate::task::{Found, Reader, Sender, check_message};
+use crate::wire::{Breach, Wire, breach, ensure};
+
+/// One call.
+pub(crate) struct Task {
+    pub(crate) id: CallId,
+    pub(crate) sender: Sender,
+    pub(crate) reader: Reader,
+    cancel: Option<Time>,
+    /// Whether its messages may go compressed.
+    pub(crate) compresses: bool,
+    /// Its end was told.
+    pub(crate) over: bool,
+}
+
+impl Task {
+    pub(crate) fn new(id: CallId, sends: &[Send], read: Pace, cancel: Option<Duration>, now: Time) -> Self {
+        let (sender, reader) = (Sender::new(sends, now), Reader::new(read, now));
+        Self { id, sender, reader, cancel: cancel.map(|after| now + after), compresses: false, over: false }
+    }
+
+    fn wake(&self) -> Option<Time> {
+        [self.sender.wake(), self.reader.wake(), self.cancel].into_iter().flatten().min()
+    }
+
+    /// Whether the call is to be cancelled now, once.
+    pub(crate) fn cancels(&mut self, now: Time) -> bool {
+        self.cancel.take_if(|at| *at <= now).is_some()
+    }
+
+    /// Sends what is due. Whether the last message is out of its hands now.
+    pub(crate) fn send<R: Role>(
+        &mut self,
+        k: usize,
+        end: &mut End<R>,
+        ledger: &mut Ledger,
+        now: Time,
+    ) -> Result<bool, Breach> {
+        let (own, _) = ledger.accounts(end.side);
+        self.sender.run(&mut end.core, (k, self.id), end.side, self.compresses, own, now)
+    }
+
+    /// Reads what is due, and holds it against what the peer has sent.
+    pub(crate) fn read<R: Role>(
+        &mut self,
+        k: usize,
+        end: &mut End<R>,
+        wire: &mut Wire,
+        ledger: &mut Ledger,
+        now: Time,
+    ) -> Result<Found, Breach> {
+        let side = end.side;
+        let (own, peer) = ledger.accounts(side);
+        // The server's; a client's is an order of its own, and says nothing of what it reads.
+        let complete = own.half_closed && side == crate::program::Side::Server;
+        self.reader.run(&mut end.core, self.id, now, |message| {
+            ensure(!complete, "no message after the half-close", || format!("call {k}"))?;
+            let sent = check_message(k, side.peer(), peer, own.received, &message)?;
+            own.received += 1;
+            if let Some(stream) = wire.stream_of(k) {
+                wire.read(side, stream, sent.wire_len());
+            }
+            Ok(())
+        })
+    }
+}
+
+/// All calls of one caller.
+pub(crate) struct Tasks {
+    tasks: Vec<Option<Task>>,
+    numbers: BTreeMap<CallId, usize>,
+}
+
+impl Tasks {
+    pub(crate) fn new(count: usize) -> Self {
+        Self { tasks: (0..count).map(|_| None).collect(), numbers: BTreeMap::new() }
+    }
+
+    pub(crate) fn add(&mut self, k: usize, task: Task) -> Result<(), Breach> {
+        let id = task.id;
+        ensure(self.numbers.insert(id, k).is_none(), "ids are never used again", || format!("{id:?}"))?;
+        self.tasks[k] = Some(task);
+        Ok(())
+    }
+
+    /// The task of a call that is not over.
+    pub(crate) fn active(&mut self, k: usize) -> Option<&mut Task> {
+        self.tasks[k].as_mut().filter(|task| !task.over)
+    }
+
+    pub(crate) fn wake(&self) -> Option<Time> {
+        self.tasks.iter().flatten().filter(|task| !task.over).filter_map(Task::wake).min()
+    }
+
+    /// Calls whose end has not been told.
+    pub(crate) fn open(&self) -> impl Iterator<Item = usize> {
+        let open = |task: &Option<Task>| task.as_ref().is_some_and(|it| !it.over);
+        self.tasks.iter().enumerate().filter(move |(_, task)| open(task)).map(|(k, _)| k)
+    }
+
+    /// The call that an event names, and its task.
+    pub(crate) fn named(&mut self, id: CallId, event: &Event) -> Result<(usize, &mut Task), Breach> {
+        let Some(&k) = self.numbers.get(&id) else {
+            return breach("events name calls", format!("{event:?}"));
+        };
+        match self.active(k) {
+            Some(task) => Ok((k, task)),
+            None => breach("nothing after the end of a call", format!("call {k}: {event:?}")),
+        }
+    }
+}
+
+/// A stale id is refused by everything.
+pub(crate) fn stale<R: Role>(core: &mut Connection<R>, id: CallId) -> Result<(), Breach> {
+    let refused = [
+        core.recv(id).map(drop),
+        core.cancel(id),
+        core.send_message(id, Bytes::new(), false).map(drop),
+        core.states(id).map(drop),
+    ];
+    ensure(refused.iter().all(|it| *it == Err(Misuse::UnknownCall)), "a stale id is refused", || {
+        format!("{id:?}: {refused:?}")
+    })
+}
+
+/// Misuse never changes state: `tries` gives orders, which must be refused as `expected` says.
+pub(crate) fn misuse<R: Role, const N: usize>(
+    core: &mut Connection<R>,
+    id: CallId,
+    expected: fn(&Misuse) -> bool,
+    tries: impl FnOnce(&mut Connection<R>) -> [Result<(), Misuse>; N],
+) -> Result<(), Breach> {
+    let before = (core.states(id), core.wants_transmit(), core.poll_timeout());
+    let refused = tries(core);
+    let after = (core.states(id), core.wants_transmit(), core.poll_timeout());
+    let fits = refused.iter().all(|it| it.as_ref().is_err_and(expected));
+    ensure(fits && before == after, "misuse never changes state", || {
+        format!("{refused:?}: {before:?} -> {after:?}")
+    })
+}
