@@ -51,9 +51,14 @@ impl Granted {
         self.initial + self.streams.get(&stream).copied().unwrap_or(0)
     }
 
-    /// Whether a frame came that names the stream and may open it, or be answered on it.
+    /// Whether HEADERS came that may open the stream.
     pub(super) fn opened(&self, stream: u32) -> bool {
         self.opened.contains(&stream)
+    }
+
+    /// RFC 9113 §5.1.1: a client's stream is idle until HEADERS open it, or one above it.
+    pub(super) fn is_idle(&self, stream: u32) -> bool {
+        stream.is_multiple_of(2) || self.opened.last().is_none_or(|highest| stream > *highest)
     }
 
     /// Takes the next octets that are fed.
@@ -70,8 +75,8 @@ impl Granted {
             if let Ok(frame) = Frame::parse(&head, payload) {
                 self.frame(&frame);
             }
-            // A frame with a fault may be answered by RST_STREAM on its stream.
-            if head.kind != Kind::GoAway {
+            // Even where the frame has a fault.
+            if head.kind == Kind::Headers {
                 self.opened.insert(head.stream.get());
             }
             rest = next;

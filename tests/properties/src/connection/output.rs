@@ -163,7 +163,7 @@ impl Output {
         if client {
             assert!(half.head, "RFC 9113 §5.1: RST_STREAM on {stream}, which is idle");
         } else {
-            assert!(granted.opened(stream), "RFC 9113 §5.1: RST_STREAM on {stream}, which is idle");
+            assert!(!granted.is_idle(stream), "RFC 9113 §5.1: RST_STREAM on {stream}, which is idle");
         }
         half.reset = true;
     }
