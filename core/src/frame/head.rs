@@ -172,7 +172,7 @@ impl FrameHead {
     pub fn parse(octets: &[u8; HEAD_LEN]) -> Self {
         let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = *octets;
         Self {
-            // Written so that it becomes one load of four octets.
+            // Written so that each number becomes one load of four octets.
             length: u32::from_be_bytes([l0, l1, l2, kind]) >> 8,
             kind: Kind::from(kind),
             flags: Flags(flags),
@@ -184,9 +184,14 @@ impl FrameHead {
     #[inline]
     #[must_use]
     pub fn encode(&self) -> [u8; HEAD_LEN] {
-        let [_, l0, l1, l2] = self.length.to_be_bytes();
-        let [s0, s1, s2, s3] = self.stream.get().to_be_bytes();
-        [l0, l1, l2, self.kind.into(), self.flags.0, s0, s1, s2, s3]
+        let stream = self.stream.get();
+        // All but the last octet as one number, which is one store.
+        let first = u64::from(self.length & MAX_MAX_FRAME_SIZE) << 40
+            | u64::from(u8::from(self.kind)) << 32
+            | u64::from(self.flags.0) << 24
+            | u64::from(stream >> 8);
+        let [a, b, c, d, e, f, g, h] = first.to_be_bytes();
+        [a, b, c, d, e, f, g, h, stream as u8]
     }
 
     /// Appends the nine octets of this head to `out`.

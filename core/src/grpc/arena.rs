@@ -1,5 +1,7 @@
 //! A bump buffer for small messages.
 
+use std::mem;
+
 use bytes::{Bytes, BytesMut};
 
 /// The size of a block, in octets.
@@ -7,13 +9,15 @@ const BLOCK: usize = 4096;
 
 /// Copies small octet strings into a shared block and hands out views of it.
 ///
-/// One per connection. When the block is full and none of its views is alive, it is used again without an
-/// allocation, so a connection whose small messages are consumed as they come allocates nothing. A view that is kept
-/// keeps its whole block, 4 KiB; [`MessageBuffer`](super::message::MessageBuffer) therefore takes at most one view
-/// per stream here and puts what queues up behind it elsewhere.
+/// One per connection. A full block stands aside while the next one is filled, and is used again without an allocation
+/// if none of its views is alive by then; so a connection whose small messages are consumed as they come allocates
+/// nothing. A view that is kept keeps its whole block, 4 KiB; [`MessageBuffer`](super::message::MessageBuffer) therefore
+/// takes at most one view per stream here and puts what queues up behind it elsewhere.
 #[derive(Debug, Default)]
 pub struct Arena {
     block: BytesMut,
+    /// The end of the block before, which keeps it.
+    spare: BytesMut,
 }
 
 impl Arena {
@@ -24,24 +28,32 @@ impl Arena {
     }
 
     /// A view of a copy of `octets`. More than a quarter of a block gets an allocation of its own.
+    #[inline]
     pub fn copy(&mut self, octets: &[u8]) -> Bytes {
-        if octets.is_empty() {
-            return Bytes::new();
-        }
-        if octets.len() > BLOCK / 4 {
+        if octets.is_empty() || octets.len() > BLOCK / 4 {
             return Bytes::copy_from_slice(octets);
         }
         if self.block.capacity() < octets.len() {
-            // Takes the block back when no view of it is left, and allocates another otherwise.
-            self.block.reserve(BLOCK);
+            self.next_block();
         }
         self.block.extend_from_slice(octets);
         self.block.split().freeze()
     }
 
-    /// Gives the block back; views that are alive keep it until they are dropped.
+    /// The block is full: takes it again if no view of it is left, else the one before, else a new one.
+    #[cold]
+    fn next_block(&mut self) {
+        if self.block.try_reclaim(BLOCK) {
+            return;
+        }
+        mem::swap(&mut self.block, &mut self.spare);
+        // Allocates, where there are views of this one too.
+        self.block.reserve(BLOCK);
+    }
+
+    /// Gives the blocks back; views that are alive keep theirs until they are dropped.
     pub fn shrink(&mut self) {
-        self.block = BytesMut::new();
+        *self = Self::default();
     }
 }
 
@@ -66,6 +78,26 @@ mod tests {
             last = view.as_ptr();
         }
         assert!(blocks_seen > 200, "{blocks_seen}");
+    }
+
+    #[test]
+    fn two_blocks_are_enough_where_views_live_for_less_than_a_block() {
+        let mut arena = Arena::new();
+        let mut alive = std::collections::VecDeque::new();
+        let mut blocks: Vec<usize> = Vec::new();
+        for i in 0..10_000_u32 {
+            let view = arena.copy(&[i as u8; 100]);
+            let at = view.as_ptr() as usize;
+            if !blocks.iter().any(|block| (*block..block + BLOCK).contains(&at)) {
+                blocks.push(at);
+            }
+            alive.push_back((i, view));
+            if alive.len() > 20 {
+                alive.pop_front();
+            }
+            assert!(alive.iter().all(|(n, view)| view.iter().all(|&octet| octet == *n as u8)));
+        }
+        assert_eq!(blocks.len(), 2);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::engine::Engine;
+use super::engine::{Engine, READY, WAITING};
 use super::stream::{ClientCall, ClientStage, ServerHead, Side, Stream};
 use crate::error::Misuse;
 use crate::frame::ErrorCode;
@@ -107,6 +107,18 @@ impl Engine {
             Lifecycle::Announced | Lifecycle::Draining => return Err(Misuse::GoingAway),
             Lifecycle::Closed => return Err(Misuse::Closed),
         }
+        // What has been written before was found valid before.
+        if !self.writer.knows(request) {
+            self.check_own_fields(request)?;
+        }
+        let (queued, limit) = (self.queued_calls, self.config.limits.queued_calls);
+        if queued >= limit {
+            return Err(Misuse::TooManyQueuedCalls { queued: queued as usize, limit: limit as usize });
+        }
+        Ok(())
+    }
+
+    fn check_own_fields(&self, request: &Request) -> Result<(), Misuse> {
         if !is_path(&request.path) {
             return Err(Misuse::InvalidPath);
         }
@@ -116,10 +128,6 @@ impl Engine {
         let encoding = codec_name(request.encoding);
         if encoding.is_some_and(|encoding| self.config.codecs.get(encoding.as_str().as_bytes()).is_none()) {
             return Err(Misuse::UnsupportedEncoding);
-        }
-        let (queued, limit) = (self.queued_calls, self.config.limits.queued_calls);
-        if queued >= limit {
-            return Err(Misuse::TooManyQueuedCalls { queued: queued as usize, limit: limit as usize });
         }
         Ok(())
     }
@@ -135,22 +143,18 @@ impl Engine {
             response: None,
             foreign: None,
         });
-        let mut stream =
-            Stream::new(side, shape, self.peer.initial_window, self.config.initial_stream_window);
-        stream.recv_window += self.unacknowledged_window();
-        stream.encoding = encoding;
-        stream.deadline = deadline;
-        let slot = self.slots.insert(stream);
+        let slot = self.slots.insert(side, shape, self.new_windows());
+        if let Some(stream) = self.slots.get_mut(slot) {
+            stream.encoding = encoding;
+            stream.deadline = deadline;
+        }
         self.queued_calls = self.queued_calls.saturating_add(1);
         if let Some(deadline) = deadline {
             self.deadlines.insert(slot, deadline);
         }
         // P-19: behind those that wait already, so that calls start in the order in which they were made.
-        if self.waiting.is_empty() {
-            self.ready.push_back(slot);
-        } else {
-            self.waiting.push_back(slot);
-        }
+        let line = if self.lines.len_of(WAITING) == 0 { READY } else { WAITING };
+        self.lines.join(line, slot);
         self.clock.call_started(&self.config);
         self.slots.call_id(slot)
     }
@@ -220,12 +224,11 @@ impl Engine {
     #[inline]
     fn queue_message(&mut self, slot: u32, compressed: bool, payload: Bytes) -> Result<Sent, Misuse> {
         let Some(stream) = self.slots.get_mut(slot) else { return Err(Misuse::UnknownCall) };
-        let before = stream.queue.weight();
-        stream.queue.push_message(compressed, payload);
+        let added = stream.queue.push_message(compressed, payload);
         stream.step_message();
         let queued = stream.queue.weight();
         let shared = if stream.id == 0 { &mut self.waiting_octets } else { &mut self.queued_octets };
-        *shared = shared.saturating_add(queued - before);
+        *shared = shared.saturating_add(added);
         let limits = &self.config.limits;
         let full = queued >= limits.send_buffer as usize || *shared >= limits.connection_send_buffer as usize;
         self.schedule(slot);
@@ -312,7 +315,8 @@ impl Engine {
     /// Takes `metadata`, unless it is refused.
     pub(crate) fn send_headers(&mut self, call: CallId, metadata: &mut Metadata) -> Result<(), Misuse> {
         let encoding = self.look(call)?.encoding;
-        let (size, limit) = (self.response_list_size(encoding, metadata), self.peer.max_header_list as usize);
+        let (size, limit) =
+            (self.writer.response_size(&self.config, encoding, metadata), self.peer.max_header_list as usize);
         let (slot, stream) = self.find(call)?;
         let Side::Server(call) = &mut stream.side else { return Err(Misuse::UnknownCall) };
         match call.send.step(ServerSendInput::Headers) {

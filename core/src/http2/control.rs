@@ -61,7 +61,7 @@ impl Engine {
 
     fn apply_setting(&mut self, id: SettingId, value: u32) -> Result<(), Violation> {
         match id {
-            SettingId::HEADER_TABLE_SIZE => self.encoder.set_peer_max_table_size(value),
+            SettingId::HEADER_TABLE_SIZE => self.writer.set_peer_max_table_size(value),
             SettingId::ENABLE_PUSH if value == 1 && self.role == RoleKind::Client => {
                 return Err(Violation::PushEnabledByServer);
             }
@@ -92,7 +92,7 @@ impl Engine {
         let Some(left) = self.unacked_settings.checked_sub(1) else { return Err(Violation::UnexpectedAck) };
         self.unacked_settings = left;
         self.clock.settings_acked();
-        self.heads.settings_acked(&self.config.limits);
+        self.reader.settings_acked(&self.config.limits);
         self.settle_windows();
         Ok(())
     }

@@ -4,7 +4,7 @@ use bytes::Buf;
 
 use super::engine::Engine;
 use super::guards::guard;
-use super::stream::{ServerHead, Side, Stream};
+use super::stream::{ContentLength, ServerHead, Side, Stream};
 use crate::error::{Flood, Violation};
 use crate::frame::{Flags, FrameHead, data_range};
 use crate::grpc::message::{MessageError, Payload};
@@ -49,13 +49,14 @@ impl Stream {
             }
         }
     }
+}
 
+impl ContentLength {
     /// RFC 9113 §8.1.1: the DATA of a message must add up to its content-length, when it has one.
-    fn count_content(&mut self, octets: usize, end: bool) -> Result<(), Violation> {
-        let Some(content) = &mut self.content_length else { return Ok(()) };
-        content.met = content.met.saturating_add(octets as u64);
-        if content.met > content.expected || (end && content.met < content.expected) {
-            return Err(Violation::ContentLength { expected: content.expected, met: content.met });
+    fn count(&mut self, octets: usize, end: bool) -> Result<(), Violation> {
+        self.met = self.met.saturating_add(octets as u64);
+        if self.met > self.expected || (end && self.met < self.expected) {
+            return Err(Violation::ContentLength { expected: self.expected, met: self.met });
         }
         Ok(())
     }
@@ -90,7 +91,9 @@ impl Engine {
             Ok(used) => used,
             Err(breach) => return Err(Violation::Order(breach)),
         };
-        stream.count_content(range.len(), end)?;
+        if let Some(content) = &mut stream.content_length {
+            content.count(range.len(), end)?;
+        }
         // Padding is nobody's to read: it is owed as it comes (RFC 9113 §6.9.1).
         let padding = head.length.saturating_sub(u32::try_from(range.len()).unwrap_or(u32::MAX));
         match used {
@@ -103,9 +106,10 @@ impl Engine {
                 self.guard_dropped_data(head)
             }
             Use::Keep => {
-                if padding > 0 {
-                    self.owe_stream(slot, padding);
+                if padding == 0 {
+                    return self.keep_data(slot, head, payload, end);
                 }
+                self.owe_stream(slot, padding);
                 self.keep_data(slot, head, trim(payload, range), end)
             }
         }
@@ -214,7 +218,7 @@ fn is_not_grpc(stream: &Stream) -> bool {
 }
 
 /// The payload without its padding.
-#[inline]
+#[cold]
 fn trim(payload: Payload<'_>, range: std::ops::Range<usize>) -> Payload<'_> {
     match payload {
         Payload::Borrowed(octets) => Payload::Borrowed(octets.get(range).unwrap_or_default()),

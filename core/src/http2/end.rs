@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::Engine;
+use super::engine::{Engine, READY, WAITING};
 use super::ids::HowClosed;
 use super::role::RoleKind;
 use super::stream::{ClientStage, Pending, ServerHead, Side};
@@ -38,13 +38,11 @@ impl Engine {
         if stream.deadline.is_some() {
             self.deadlines.remove(slot);
         }
-        self.ready.remove(slot);
-        self.starved.remove(slot);
+        self.lines.remove(slot);
         self.congested.remove(slot);
         self.congested_waiting.remove(slot);
         self.borrowers.remove(slot);
         if id == 0 {
-            self.waiting.remove(slot);
             self.leave_queue();
         } else {
             self.ids.remove(id);
@@ -63,15 +61,16 @@ impl Engine {
     /// P-19: a stream is free, or more are allowed: the calls that wait for one are put in line, as many as there are
     /// streams that no call in line will take.
     pub(super) fn start_waiting(&mut self) {
-        if self.waiting.is_empty() {
+        let waiting = self.lines.len_of(WAITING);
+        if waiting == 0 {
             return;
         }
-        let in_line = self.queued_calls.saturating_sub(self.waiting.len());
+        let in_line = self.queued_calls.saturating_sub(waiting);
         let taken = self.open_streams.saturating_add(in_line);
         let free = self.peer.max_concurrent_streams.saturating_sub(taken);
-        for _ in 0..free.min(self.waiting.len()) {
-            let Some(slot) = self.waiting.pop_front() else { return };
-            self.ready.push_back(slot);
+        for _ in 0..free.min(waiting) {
+            let Some(slot) = self.lines.pop_from(WAITING) else { return };
+            self.lines.join(READY, slot);
         }
     }
 

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use super::clock::Clock;
 use super::guards::Guards;
 use super::head_reader::{HeadReader, OpenBlock};
+use super::head_writer::HeadWriter;
 use super::ids::{ClosedIds, IdTable};
-use super::list::SlotList;
+use super::list::{SlotList, SlotLists};
 use super::outbox::Outbox;
+use super::peer::PeerSettings;
 use super::replies::Replies;
 use super::role::RoleKind;
 use super::stream::{Pending, Side, Slots};
-use super::templates::Templates;
 use super::timers::DeadlineHeap;
 use crate::config::{Config, Seed};
 use crate::error::{CloseReason, ConnectionError};
@@ -29,21 +30,16 @@ use crate::grpc::arena::Arena;
 use crate::grpc::head::check_authority;
 use crate::grpc::message::PREFIX_LEN;
 use crate::grpc::metadata::Metadata;
-use crate::hpack::Encoder;
 use crate::machine::{Lifecycle, LifecycleInput, Step, Wire};
 use crate::time::Time;
 use crate::types::{CallId, Cause, Event};
 
-/// How many calls a client opens before the server's SETTINGS say how many it takes: few servers allow less.
-const ASSUMED_STREAMS: u32 = 100;
-
-/// What the peer's SETTINGS say.
-pub(super) struct PeerSettings {
-    pub(super) initial_window: u32,
-    pub(super) max_frame_size: u32,
-    pub(super) max_concurrent_streams: u32,
-    pub(super) max_header_list: u32,
-}
+/// The line of calls with something to cut into frames.
+pub(super) const READY: u8 = 0;
+/// The line of client calls that wait for a stream (P-19).
+pub(super) const WAITING: u8 = 1;
+/// The line of calls whose DATA waits for the connection's window.
+pub(super) const STARVED: u8 = 2;
 
 /// One HTTP/2 connection, client or server.
 pub(crate) struct Engine {
@@ -57,15 +53,13 @@ pub(crate) struct Engine {
     pub(super) wire: Wire,
     pub(super) preface_met: usize,
     pub(super) open_block: Option<OpenBlock>,
-    pub(super) heads: HeadReader,
+    pub(super) reader: HeadReader,
     pub(super) arena: Arena,
     pub(super) guards: Guards,
 
     // What leaves.
     pub(super) outbox: Outbox,
-    pub(super) encoder: Encoder,
-    pub(super) templates: Templates,
-    pub(super) scratch: Vec<u8>,
+    pub(super) writer: HeadWriter,
     pub(super) replies: Replies,
 
     // The calls.
@@ -78,12 +72,8 @@ pub(crate) struct Engine {
     pub(super) queued_calls: u32,
     pub(super) last_remote_id: u32,
     pub(super) next_local_id: u32,
-    /// Calls with something to cut into frames.
-    pub(super) ready: SlotList,
-    /// Client calls that wait for a stream (P-19).
-    pub(super) waiting: SlotList,
-    /// Calls whose DATA waits for the connection's window.
-    pub(super) starved: SlotList,
+    /// The lines of calls that have something to send: [`READY`], [`WAITING`], [`STARVED`].
+    pub(super) lines: SlotLists<3>,
     /// Calls that wait for room in the connection's send buffer.
     pub(super) congested: SlotList,
     /// The same, of calls that wait for a stream.
@@ -134,13 +124,11 @@ impl Engine {
             wire: Wire::AwaitSettings,
             preface_met: 0,
             open_block: None,
-            heads: HeadReader::new(&limits),
+            reader: HeadReader::new(&limits),
             arena: Arena::new(),
             guards: Guards::new(&config),
             outbox: Outbox::default(),
-            encoder: Encoder::new(limits.encoder_table as usize),
-            templates: Templates::default(),
-            scratch: Vec::new(),
+            writer: HeadWriter::new(&limits),
             replies: Replies::default(),
             slots: Slots::new(),
             ids: IdTable::default(),
@@ -149,9 +137,7 @@ impl Engine {
             queued_calls: 0,
             last_remote_id: 0,
             next_local_id: 1,
-            ready: SlotList::new(),
-            waiting: SlotList::new(),
-            starved: SlotList::new(),
+            lines: SlotLists::new(),
             congested: SlotList::new(),
             congested_waiting: SlotList::new(),
             borrowers: SlotList::new(),
@@ -164,12 +150,7 @@ impl Engine {
                 .max(limits.max_receive_message.saturating_add(PREFIX_LEN as u32 + MOST_PADDING)),
             queued_octets: 0,
             waiting_octets: 0,
-            peer: PeerSettings {
-                initial_window: DEFAULT_WINDOW,
-                max_frame_size: DEFAULT_MAX_FRAME_SIZE,
-                max_concurrent_streams: ASSUMED_STREAMS,
-                max_header_list: u32::MAX,
-            },
+            peer: PeerSettings::default(),
             unacked_settings: 0,
             lifecycle: Lifecycle::Running,
             accept_limit: u32::MAX,
@@ -247,22 +228,15 @@ impl Engine {
     pub(crate) fn shrink(&mut self) {
         self.outbox.shrink();
         self.arena.shrink();
-        self.encoder.shrink();
-        self.heads.shrink(&self.config.limits);
-        self.templates.clear();
-        self.scratch = Vec::new();
+        self.reader.shrink(&self.config.limits);
+        self.writer.shrink();
         self.slots.shrink();
         self.ids.shrink();
         self.deadlines.shrink();
-        for list in [
-            &mut self.ready,
-            &mut self.waiting,
-            &mut self.starved,
-            &mut self.congested,
-            &mut self.congested_waiting,
-            &mut self.borrowers,
-            &mut self.eventful,
-        ] {
+        self.lines.shrink();
+        for list in
+            [&mut self.congested, &mut self.congested_waiting, &mut self.borrowers, &mut self.eventful]
+        {
             list.shrink();
         }
     }

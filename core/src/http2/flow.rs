@@ -7,9 +7,8 @@
 //! rest of its message, so a granted stream can always finish, and the others wait in line. What a stream may keep
 //! after its message never comes from what the largest message of another needs: no deadlock.
 
-use super::engine::Engine;
-use super::role::RoleKind;
-use super::stream::{Side, Stream};
+use super::engine::{Engine, READY, STARVED};
+use super::stream::{Side, Stream, Windows};
 use crate::error::Violation;
 use crate::frame::{DEFAULT_WINDOW, FrameHead, MAX_WINDOW, MOST_PADDING, StreamId, WindowUpdate};
 use crate::grpc::message::PREFIX_LEN;
@@ -28,6 +27,18 @@ impl Stream {
     /// messages.
     fn window_needed(&self) -> Option<i64> {
         self.inbound.missing().map(|missing| i64::from(missing) + i64::from(MOST_PADDING))
+    }
+
+    /// Owes the peer `count` octets more that the caller has taken, where that calls for nothing else: no loan is to be
+    /// paid back or considered, and less than half a window is owed. Whether it did.
+    #[inline]
+    pub(super) fn owe(&mut self, count: u32) -> bool {
+        let owed = self.recv_owed.saturating_add(count);
+        let quiet = owed < self.recv_target / 2 && self.loan == 0 && !self.inbound.is_mid_message();
+        if quiet {
+            self.recv_owed = owed;
+        }
+        quiet
     }
 
     /// Whether the peer may still send DATA that anybody wants: only then is credit worth a frame.
@@ -60,6 +71,13 @@ impl Engine {
         let increment = std::mem::take(&mut self.recv_owed);
         self.recv_window += i64::from(increment);
         WindowUpdate { stream: StreamId::ZERO, increment }.write(self.outbox.buf());
+    }
+
+    /// The caller took `count` octets, and more than a note of it is due.
+    #[inline(never)]
+    pub(super) fn credit_taken(&mut self, slot: u32, count: u32) {
+        self.credit_stream(slot, count);
+        self.consider_loan(slot);
     }
 
     /// `count` octets of the stream were taken or dropped: credits them once half a window has gathered.
@@ -132,12 +150,16 @@ impl Engine {
         WindowUpdate { stream: id, increment }.write(self.outbox.buf());
     }
 
-    /// RFC 9113 §6.9.3: until the peer acknowledges our SETTINGS it may send as if there were none, so a new stream's
-    /// window is the default at least. This is what it has above ours.
-    pub(super) fn unacknowledged_window(&self) -> i64 {
-        let unknown = self.unacked_settings > 0;
+    /// The windows of a new stream. RFC 9113 §6.9.3: until the peer acknowledges our SETTINGS it may send as if there
+    /// were none, so what a new stream may receive is the default at least.
+    pub(super) fn new_windows(&self) -> Windows {
         let ours = self.config.initial_stream_window;
-        if unknown { i64::from(DEFAULT_WINDOW.saturating_sub(ours)) } else { 0 }
+        let least = if self.unacked_settings > 0 { DEFAULT_WINDOW } else { 0 };
+        Windows {
+            send: i64::from(self.peer.initial_window),
+            recv: i64::from(ours.max(least)),
+            recv_target: ours,
+        }
     }
 
     /// The peer has acknowledged our SETTINGS: what its streams had above our window is gone, and windows may be below
@@ -264,8 +286,8 @@ impl Engine {
             return Err(Violation::WindowOverflow { connection: true, window });
         }
         self.send_window = window;
-        while let Some(slot) = self.starved.pop_front() {
-            self.ready.push_back(slot);
+        while let Some(slot) = self.lines.pop_from(STARVED) {
+            self.lines.join(READY, slot);
         }
         Ok(())
     }
@@ -294,14 +316,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts a call in line for the scheduler, unless it waits for a stream or for the connection's window.
+    /// Puts a call in line for the scheduler, unless it stands in a line: for that, for a stream or for the connection's
+    /// window.
     #[inline]
     pub(super) fn schedule(&mut self, slot: u32) {
-        if self.role == RoleKind::Client && self.waiting.contains(slot) {
-            return;
-        }
-        if !self.starved.contains(slot) {
-            self.ready.push_back(slot);
-        }
+        self.lines.join(READY, slot);
     }
 }

@@ -66,8 +66,15 @@ impl HeadReader {
         decode(&mut self.decoder, limits, block, |_| {})
     }
 
-    /// A request's head; the inner error costs the request alone.
+    /// The head of a request whose block is known, octet for octet. A block that ends the stream may be judged otherwise
+    /// (content-length), so only open ones are remembered.
     #[inline]
+    pub(super) fn known_request(&self, block: &[u8], end_stream: bool) -> Option<Arc<RequestHead>> {
+        if end_stream { None } else { self.request_memo.get(block, self.decoder.generation()) }
+    }
+
+    /// A request's head; the inner error costs the request alone.
+    #[inline(never)]
     pub(super) fn request(
         &mut self,
         limits: &Limits,
@@ -75,10 +82,6 @@ impl HeadReader {
         end_stream: bool,
     ) -> Result<Result<Arc<RequestHead>, RequestError>, Violation> {
         let generation = self.decoder.generation();
-        // A block that ends the stream may be judged otherwise (content-length), so only open ones are remembered.
-        if !end_stream && let Some(head) = self.request_memo.get(block, generation) {
-            return Ok(Ok(Arc::clone(head)));
-        }
         let builder = &mut self.requests;
         decode(&mut self.decoder, limits, block, |field| {
             builder.field(field.name, field.value);
@@ -93,8 +96,14 @@ impl HeadReader {
         Ok(Ok(head))
     }
 
-    /// The first block of a response; the inner error costs the stream alone.
+    /// Response headers whose block is known.
     #[inline]
+    pub(super) fn known_response(&self, block: &[u8], end_stream: bool) -> Option<Arc<ResponseHead>> {
+        if end_stream { None } else { self.response_memo.get(block, self.decoder.generation()) }
+    }
+
+    /// The first block of a response; the inner error costs the stream alone.
+    #[inline(never)]
     pub(super) fn response(
         &mut self,
         limits: &Limits,
@@ -102,9 +111,6 @@ impl HeadReader {
         end_stream: bool,
     ) -> Result<Result<FirstBlock, Violation>, Violation> {
         let generation = self.decoder.generation();
-        if !end_stream && let Some(head) = self.response_memo.get(block, generation) {
-            return Ok(Ok(FirstBlock::Headers(Arc::clone(head))));
-        }
         let builder = &mut self.responses;
         decode(&mut self.decoder, limits, block, |field| {
             builder.field(field.name, field.value);
@@ -123,17 +129,20 @@ impl HeadReader {
         })
     }
 
-    /// The block behind the messages of a response; the inner error costs the stream alone.
+    /// Trailers whose block is known.
     #[inline]
+    pub(super) fn known_trailers(&self, block: &[u8]) -> Option<Arc<Trailers>> {
+        self.trailers_memo.get(block, self.decoder.generation())
+    }
+
+    /// The block behind the messages of a response; the inner error costs the stream alone.
+    #[inline(never)]
     pub(super) fn trailers(
         &mut self,
         limits: &Limits,
         block: &[u8],
     ) -> Result<Result<Arc<Trailers>, Violation>, Violation> {
         let generation = self.decoder.generation();
-        if let Some(trailers) = self.trailers_memo.get(block, generation) {
-            return Ok(Ok(Arc::clone(trailers)));
-        }
         let builder = &mut self.trailers;
         decode(&mut self.decoder, limits, block, |field| {
             builder.field(field.name, field.value);

@@ -6,6 +6,7 @@ use crate::error::Violation;
 use crate::grpc::encoding::Encoding;
 
 impl Engine {
+    #[inline]
     pub(super) fn on_header_block(
         &mut self,
         id: u32,
@@ -19,9 +20,20 @@ impl Engine {
         }
     }
 
-    /// The encoding of that name, if there is a codec for it.
-    pub(super) fn known_encoding(&self, name: &[u8]) -> Option<Encoding> {
+    /// The encoding of that name, where it names one; an error where there is no codec for it.
+    #[inline]
+    pub(super) fn encoding_of(&self, name: Option<&[u8]>) -> Result<Option<Encoding>, NoCodec> {
+        match name {
+            None | Some(b"identity") => Ok(None),
+            Some(name) => self.known_encoding(name).map(Some).ok_or(NoCodec),
+        }
+    }
+
+    fn known_encoding(&self, name: &[u8]) -> Option<Encoding> {
         self.config.codecs.get(name)?;
         Encoding::from_name(name)
     }
 }
+
+/// There is no codec for the encoding.
+pub(super) struct NoCodec;

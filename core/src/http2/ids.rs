@@ -49,6 +49,21 @@ impl IdTable {
     /// Sets the slot of the stream `id` and gives the one that it had. The identifier 0 is no stream, and not kept.
     #[inline]
     pub(crate) fn insert(&mut self, id: u32, slot: u32) -> Option<u32> {
+        let home = self.home(id);
+        let room = self.len.saturating_add(1).saturating_mul(2) <= self.cells.len();
+        match self.cells.get_mut(home) {
+            // At home, as a stream opened after the ones before it is.
+            Some(cell) if *cell == VACANT && room && id != 0 => {
+                *cell = (id, slot);
+                self.len += 1;
+                None
+            }
+            _ => self.insert_among(id, slot),
+        }
+    }
+
+    #[inline(never)]
+    fn insert_among(&mut self, id: u32, slot: u32) -> Option<u32> {
         if id == 0 {
             return None;
         }

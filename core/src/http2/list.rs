@@ -1,111 +1,156 @@
-//! First-in-first-out lists of slots, linked through two arrays: no allocation once warm, removal from anywhere.
+//! First-in-first-out lists of slots, linked through one array: no allocation once warm, removal from anywhere.
 
 const NONE: u32 = u32::MAX;
+/// The list of a slot that stands in none.
+const OUT: u8 = u8::MAX;
 
 #[derive(Clone, Copy)]
 struct Link {
     next: u32,
     previous: u32,
-    member: bool,
+    list: u8,
 }
 
-const UNLINKED: Link = Link { next: NONE, previous: NONE, member: false };
+const UNLINKED: Link = Link { next: NONE, previous: NONE, list: OUT };
 
-/// A queue of slot numbers in which each slot stands at most once.
-pub(crate) struct SlotList {
-    links: Vec<Link>,
+#[derive(Clone, Copy)]
+struct Ends {
     head: u32,
     tail: u32,
     len: u32,
 }
 
-impl SlotList {
+const EMPTY: Ends = Ends { head: NONE, tail: NONE, len: 0 };
+
+/// `N` queues of slot numbers; each slot stands in at most one of them, and there once.
+pub(crate) struct SlotLists<const N: usize> {
+    links: Vec<Link>,
+    ends: [Ends; N],
+}
+
+/// One queue.
+pub(crate) type SlotList = SlotLists<1>;
+
+impl<const N: usize> SlotLists<N> {
     pub(crate) const fn new() -> Self {
-        Self { links: Vec::new(), head: NONE, tail: NONE, len: 0 }
-    }
-
-    pub(crate) const fn len(&self) -> u32 {
-        self.len
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.len == 0
+        Self { links: Vec::new(), ends: [EMPTY; N] }
     }
 
     #[inline]
-    pub(crate) const fn front(&self) -> Option<u32> {
-        if self.head == NONE { None } else { Some(self.head) }
+    fn ends(&self, list: u8) -> Ends {
+        self.ends.get(usize::from(list)).copied().unwrap_or(EMPTY)
     }
 
     #[inline]
-    pub(crate) fn contains(&self, slot: u32) -> bool {
-        self.len > 0 && self.links.get(slot as usize).is_some_and(|link| link.member)
+    pub(crate) fn len_of(&self, list: u8) -> u32 {
+        self.ends(list).len
     }
 
-    /// Appends `slot`; a slot that is already in the list keeps its place.
     #[inline]
-    pub(crate) fn push_back(&mut self, slot: u32) {
+    pub(crate) fn front_of(&self, list: u8) -> Option<u32> {
+        let head = self.ends(list).head;
+        if head == NONE { None } else { Some(head) }
+    }
+
+    /// Appends `slot`; a slot that stands in a list already, in any, keeps its place.
+    #[inline]
+    pub(crate) fn join(&mut self, list: u8, slot: u32) {
         let index = slot as usize;
         if index >= self.links.len() {
-            self.links.resize(index + 1, UNLINKED);
+            self.grow(index);
         }
-        let tail = self.tail;
-        let Some(link) = self.links.get_mut(index) else { return };
-        if link.member {
+        let (Some(ends), Some(link)) = (self.ends.get_mut(usize::from(list)), self.links.get_mut(index))
+        else {
+            return;
+        };
+        if link.list != OUT {
             return;
         }
-        *link = Link { next: NONE, previous: tail, member: true };
+        let tail = std::mem::replace(&mut ends.tail, slot);
+        ends.len += 1;
+        *link = Link { next: NONE, previous: tail, list };
         match self.links.get_mut(tail as usize) {
             Some(last) => last.next = slot,
-            None => self.head = slot,
+            None => ends.head = slot,
         }
-        self.tail = slot;
-        self.len += 1;
+    }
+
+    #[cold]
+    fn grow(&mut self, index: usize) {
+        self.links.resize(index + 1, UNLINKED);
+    }
+
+    #[inline]
+    pub(crate) fn pop_from(&mut self, list: u8) -> Option<u32> {
+        let ends = self.ends.get_mut(usize::from(list))?;
+        let slot = ends.head;
+        // There is no link at `NONE`.
+        let link = self.links.get_mut(slot as usize)?;
+        let next = std::mem::replace(link, UNLINKED).next;
+        ends.head = next;
+        ends.len -= 1;
+        match self.links.get_mut(next as usize) {
+            Some(after) => after.previous = NONE,
+            None => ends.tail = NONE,
+        }
+        Some(slot)
+    }
+
+    /// Takes `slot` out of the list that it stands in; whether it stood in one.
+    #[inline]
+    pub(crate) fn remove(&mut self, slot: u32) -> bool {
+        let Some(link) = self.links.get_mut(slot as usize) else { return false };
+        let Link { next, previous, list } = *link;
+        let Some(ends) = self.ends.get_mut(usize::from(list)) else { return false };
+        *link = UNLINKED;
+        ends.len -= 1;
+        match self.links.get_mut(previous as usize) {
+            Some(before) => before.next = next,
+            None => ends.head = next,
+        }
+        match self.links.get_mut(next as usize) {
+            Some(after) => after.previous = previous,
+            None => ends.tail = previous,
+        }
+        true
+    }
+
+    /// Frees the array where no slot stands in any list.
+    pub(crate) fn shrink(&mut self) {
+        if self.ends.iter().all(|ends| ends.len == 0) {
+            self.links = Vec::new();
+        }
+    }
+}
+
+impl SlotList {
+    pub(crate) fn len(&self) -> u32 {
+        self.len_of(0)
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len_of(0) == 0
+    }
+
+    #[inline]
+    pub(crate) fn front(&self) -> Option<u32> {
+        self.front_of(0)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn contains(&self, slot: u32) -> bool {
+        self.links.get(slot as usize).is_some_and(|link| link.list == 0)
+    }
+
+    #[inline]
+    pub(crate) fn push_back(&mut self, slot: u32) {
+        self.join(0, slot);
     }
 
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<u32> {
-        let slot = self.front()?;
-        let link = self.links.get_mut(slot as usize)?;
-        let next = link.next;
-        *link = UNLINKED;
-        match self.links.get_mut(next as usize) {
-            Some(after) => after.previous = NONE,
-            None => self.tail = NONE,
-        }
-        self.head = next;
-        self.len -= 1;
-        Some(slot)
-    }
-
-    #[inline]
-    pub(crate) fn remove(&mut self, slot: u32) -> bool {
-        if self.len == 0 {
-            return false;
-        }
-        let Some(link) = self.links.get_mut(slot as usize) else { return false };
-        if !link.member {
-            return false;
-        }
-        let Link { next, previous, .. } = *link;
-        *link = UNLINKED;
-        match self.links.get_mut(previous as usize) {
-            Some(before) => before.next = next,
-            None => self.head = next,
-        }
-        match self.links.get_mut(next as usize) {
-            Some(after) => after.previous = previous,
-            None => self.tail = previous,
-        }
-        self.len -= 1;
-        true
-    }
-
-    /// Frees the arrays of an empty list.
-    pub(crate) fn shrink(&mut self) {
-        if self.is_empty() {
-            self.links = Vec::new();
-        }
+        self.pop_from(0)
     }
 }
 

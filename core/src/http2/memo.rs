@@ -27,11 +27,10 @@ impl<T> Memo<T> {
     }
 
     #[inline]
-    pub(super) fn get(&self, block: &[u8], generation: u64) -> Option<&Arc<T>> {
-        self.entries
-            .iter()
-            .find(|entry| entry.generation == generation && entry.block == block)
-            .map(|entry| &entry.value)
+    pub(super) fn get(&self, block: &[u8], generation: u64) -> Option<Arc<T>> {
+        let known =
+            self.entries.iter().find(|entry| entry.generation == generation && entry.block == block)?;
+        Some(Arc::clone(&known.value))
     }
 
     /// Keeps `value` as the meaning of `block`, if a block like it can come again with the same meaning.
@@ -82,7 +81,7 @@ mod tests {
             memo.put(&[octet], 0, &Arc::new(octet));
         }
         assert!(memo.get(&[0x81], 0).is_none());
-        assert_eq!(memo.get(&[0x82], 0).map(|value| **value), Some(0x82));
-        assert_eq!(memo.get(&[0x83], 0).map(|value| **value), Some(0x83));
+        assert_eq!(memo.get(&[0x82], 0).map(|value| *value), Some(0x82));
+        assert_eq!(memo.get(&[0x83], 0).map(|value| *value), Some(0x83));
     }
 }

@@ -1,6 +1,6 @@
 //! Bytes in: preface, frame boundaries, the order of frames, and which room each frame goes to.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 
 use super::engine::Engine;
 use super::guards::guard;
@@ -64,41 +64,43 @@ impl Engine {
             return Ok(Needed::More);
         }
         // A turn that may do nothing would never end.
-        let frames_limit = self.config.limits.frames_per_turn.max(1);
-        let octets_limit = self.config.limits.octets_per_turn.max(1) as usize;
-        let mut frames = 0;
-        let mut octets = 0;
+        let mut frames_left = self.config.limits.frames_per_turn.max(1);
+        let mut octets_left = self.config.limits.octets_per_turn.max(1) as usize;
         // Octets of `input` that are taken but still stand at its front.
         let mut position = 0;
+        // Output is looked at once more for each frame that added to it.
+        let mut looked_at = None;
         let needed = loop {
             let rest = input.get(position..).unwrap_or_default();
-            let Some(head) = rest.first_chunk::<HEAD_LEN>() else { break Needed::More };
-            let head = FrameHead::parse(head);
+            let Some(octets) = rest.first_chunk::<HEAD_LEN>() else { break Needed::More };
+            let head = FrameHead::parse(octets);
             if head.length > self.config.limits.max_frame_size {
                 let limit = self.config.limits.max_frame_size;
                 return Err(Violation::FrameTooLarge { length: head.length, limit });
             }
             let length = head.length as usize;
             let Some(payload) = rest.get(HEAD_LEN..HEAD_LEN + length) else { break Needed::More };
-            if self.is_backed_up() {
-                break Needed::Drain;
+            let queued = Some(self.outbox.buf().len());
+            if looked_at != queued {
+                if self.is_backed_up() {
+                    break Needed::Drain;
+                }
+                looked_at = queued;
             }
-            if frames >= frames_limit || octets >= octets_limit {
+            if frames_left == 0 || octets_left == 0 {
                 break Needed::Again;
             }
-            frames += 1;
-            octets += HEAD_LEN + length;
-            let outcome = if head.kind == Kind::Data && length >= OWN_THRESHOLD {
+            frames_left -= 1;
+            octets_left = octets_left.saturating_sub(HEAD_LEN + length);
+            let payload = if head.kind == Kind::Data && length >= OWN_THRESHOLD {
                 input.advance(position + HEAD_LEN);
                 position = 0;
-                let payload: Bytes = input.split_to(length).freeze();
-                self.on_large_data(&head, payload)
+                Payload::Owned(input.split_to(length).freeze())
             } else {
-                let outcome = self.on_frame(&head, payload);
                 position += HEAD_LEN + length;
-                outcome
+                Payload::Borrowed(payload)
             };
-            if let Err(violation) = outcome {
+            if let Err(violation) = self.on_frame(head, payload) {
                 if violation.scope() == Scope::Connection || head.stream.is_connection() {
                     return Err(violation);
                 }
@@ -140,19 +142,19 @@ impl Engine {
         Ok(())
     }
 
-    /// A DATA frame whose payload is worth keeping as it is.
-    #[inline(never)]
-    fn on_large_data(&mut self, head: &FrameHead, payload: Bytes) -> Result<(), Violation> {
-        self.step_wire(head)?;
-        self.on_data(head, Payload::Owned(payload))
+    #[inline]
+    fn on_frame(&mut self, head: FrameHead, payload: Payload<'_>) -> Result<(), Violation> {
+        let first = self.wire == Wire::AwaitSettings;
+        self.step_wire(&head)?;
+        if head.kind == Kind::Data {
+            return self.on_data(&head, payload);
+        }
+        self.on_other_frame(&head, payload.as_slice(), first)
     }
 
     #[inline]
-    fn on_frame(&mut self, head: &FrameHead, octets: &[u8]) -> Result<(), Violation> {
-        let first = self.wire == Wire::AwaitSettings;
-        self.step_wire(head)?;
+    fn on_other_frame(&mut self, head: &FrameHead, octets: &[u8], first: bool) -> Result<(), Violation> {
         match head.kind {
-            Kind::Data => self.on_data(head, Payload::Borrowed(octets)),
             Kind::Headers => self.on_headers_frame(head, octets),
             Kind::WindowUpdate => self.on_window_update(head, octets),
             Kind::Ping => self.on_ping(head, octets),
@@ -166,6 +168,7 @@ impl Engine {
             // The table has refused it already; its size is checked so that no frame goes by unread.
             Kind::PushPromise => PushPromise::parse(head, octets).map(drop).map_err(Violation::from),
             Kind::Unknown(_) => self.glitch(),
+            Kind::Data => Ok(()),
         }
     }
 

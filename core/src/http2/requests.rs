@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::clock::DEADLINE_GRACE;
 use super::engine::Engine;
 use super::ids::HowClosed;
-use super::stream::{ContentLength, Pending, ServerCall, ServerHead, Side, Stream};
+use super::stream::{ContentLength, Pending, ServerCall, ServerHead, Side};
 use crate::error::Violation;
 use crate::frame::ErrorCode;
 use crate::grpc::head::{RequestError, RequestHead};
@@ -31,7 +31,10 @@ impl Engine {
             return self.on_late_block(id, end_stream, block);
         }
         self.last_remote_id = id;
-        let decoded = self.heads.request(&self.config.limits, block, end_stream)?;
+        let decoded = match self.reader.known_request(block, end_stream) {
+            Some(head) => Ok(head),
+            None => self.reader.request(&self.config.limits, block, end_stream)?,
+        };
         if id > self.accept_limit {
             // P-94: started after our last GOAWAY; the client will try elsewhere.
             return self.glitch();
@@ -40,19 +43,31 @@ impl Engine {
             return Err(fault);
         }
         if self.open_streams >= self.config.limits.max_concurrent_streams {
-            // P-19: refused, and so certainly not processed.
-            self.glitch()?;
-            self.closed_ids.insert(id, HowClosed::ResetByUs);
-            self.write_reset(id, ErrorCode::REFUSED_STREAM);
-            return Ok(());
+            return self.refuse_stream(id);
         }
         match decoded {
             Ok(head) => {
                 self.open_request(id, end_stream, head);
                 Ok(())
             }
-            Err(RequestError::Malformed(reason)) => Err(Violation::Malformed(reason)),
-            Err(RequestError::Refused { http_status, status, content_length }) => {
+            Err(error) => self.on_bad_request(id, end_stream, error),
+        }
+    }
+
+    /// P-19: refused, and so certainly not processed.
+    #[cold]
+    fn refuse_stream(&mut self, id: u32) -> Result<(), Violation> {
+        self.glitch()?;
+        self.closed_ids.insert(id, HowClosed::ResetByUs);
+        self.write_reset(id, ErrorCode::REFUSED_STREAM);
+        Ok(())
+    }
+
+    #[cold]
+    fn on_bad_request(&mut self, id: u32, end_stream: bool, error: RequestError) -> Result<(), Violation> {
+        match error {
+            RequestError::Malformed(reason) => Err(Violation::Malformed(reason)),
+            RequestError::Refused { http_status, status, content_length } => {
                 let slot = self.refuse_request(id, end_stream, http_status, status);
                 if let Some(stream) = self.slots.get_mut(slot) {
                     stream.content_length = content_length.map(|expected| ContentLength { expected, met: 0 });
@@ -65,7 +80,7 @@ impl Engine {
     /// HEADERS on a stream that the client has opened before, or may not open.
     #[cold]
     fn on_late_block(&mut self, id: u32, end_stream: bool, block: &[u8]) -> Result<(), Violation> {
-        self.heads.discard(&self.config.limits, block)?;
+        self.reader.discard(&self.config.limits, block)?;
         let Some(slot) = self.ids.get(id) else {
             self.glitch()?;
             return self.on_closed_stream(id, ClosedStreamInput::Headers);
@@ -81,7 +96,9 @@ impl Engine {
         Ok(())
     }
 
-    fn insert_server(&mut self, id: u32, end_stream: bool) -> u32 {
+    /// A slot for the call of a new stream.
+    #[inline]
+    fn insert_server(&mut self, id: u32, end_stream: bool, request: Option<Arc<RequestHead>>) -> u32 {
         let input = if end_stream { ServerRecvInput::HeadersEnd } else { ServerRecvInput::Headers };
         let recv = match ServerRecv::Idle.step(input) {
             Step::To(next) => next,
@@ -91,16 +108,15 @@ impl Engine {
             send: ServerSend::AwaitHeaders,
             recv,
             requests: OneRequest::Missing,
-            request: None,
+            request,
             head: ServerHead::Unset,
             status: None,
             cause: None,
         });
-        let windows = (self.peer.initial_window, self.config.initial_stream_window);
-        let mut stream = Stream::new(side, Shape::BIDI, windows.0, windows.1);
-        stream.recv_window += self.unacknowledged_window();
-        stream.id = id;
-        let slot = self.slots.insert(stream);
+        let slot = self.slots.insert(side, Shape::BIDI, self.new_windows());
+        if let Some(stream) = self.slots.get_mut(slot) {
+            stream.id = id;
+        }
         self.ids.insert(id, slot);
         self.open_streams = self.open_streams.saturating_add(1);
         self.clock.call_started(&self.config);
@@ -114,47 +130,44 @@ impl Engine {
             self.refuse_request(id, end_stream, 400, status);
             return;
         }
-        let encoding = match head.encoding_name().filter(|name| *name != b"identity") {
-            None => None,
-            Some(name) => match self.known_encoding(name) {
-                Some(encoding) => Some(encoding),
-                None => {
-                    // P-10, P-52: the answer lists what is understood.
-                    let name = String::from_utf8_lossy(name);
-                    let status = Status::unimplemented(format!("grpc-encoding {name:?} is not supported"));
-                    self.refuse_request(id, end_stream, 200, status);
-                    return;
-                }
-            },
+        let Ok(encoding) = self.encoding_of(head.encoding_name()) else {
+            return self.refuse_encoding(id, end_stream, &head);
         };
         let deadline = head.timeout.map(|timeout| self.now + timeout);
         let content_length = head.content_length;
-        let slot = self.insert_server(id, end_stream);
-        let Some(stream) = self.slots.get_mut(slot) else { return };
-        stream.peer_encoding = encoding;
-        stream.content_length = content_length.map(|expected| ContentLength { expected, met: 0 });
-        stream.deadline = deadline;
-        if let Side::Server(call) = &mut stream.side {
-            call.request = Some(head);
+        let slot = self.insert_server(id, end_stream, Some(head));
+        if let Some(stream) = self.slots.get_mut(slot) {
+            stream.peer_encoding = encoding;
+            stream.content_length = content_length.map(|expected| ContentLength { expected, met: 0 });
+            stream.deadline = deadline;
+            stream.pending.insert(Pending::REQUEST);
+            self.eventful.push_back(slot);
         }
         if let Some(deadline) = deadline {
             self.deadlines.insert(slot, deadline + DEADLINE_GRACE);
         }
-        self.tell(slot, Pending::REQUEST);
+    }
+
+    /// P-10, P-52: an encoding without a codec; the answer lists what is understood.
+    #[cold]
+    fn refuse_encoding(&mut self, id: u32, end_stream: bool, head: &RequestHead) {
+        let name = String::from_utf8_lossy(head.encoding_name().unwrap_or_default());
+        let status = Status::unimplemented(format!("grpc-encoding {name:?} is not supported"));
+        self.refuse_request(id, end_stream, 200, status);
     }
 
     /// Answers a request that no handler will hear of: Trailers-Only, or an HTTP status with a short body for clients
     /// that may not speak gRPC (P-2, P-8).
     #[cold]
     fn refuse_request(&mut self, id: u32, end_stream: bool, http_status: u16, status: Status) -> u32 {
-        let slot = self.insert_server(id, end_stream);
+        let slot = self.insert_server(id, end_stream, None);
         let Some(stream) = self.slots.get_mut(slot) else { return slot };
         stream.caller_done = true;
         let Side::Server(call) = &mut stream.side else { return slot };
         if http_status != 200 {
             call.head = ServerHead::Refused(http_status);
-            stream.queue.push_raw(Bytes::copy_from_slice(status.message().as_bytes()));
-            self.queued_octets = self.queued_octets.saturating_add(stream.queue.weight());
+            let added = stream.queue.push_raw(Bytes::copy_from_slice(status.message().as_bytes()));
+            self.queued_octets = self.queued_octets.saturating_add(added);
         }
         if let Step::To(next) = call.send.step(ServerSendInput::Status) {
             call.send = next;

@@ -27,19 +27,25 @@ impl Engine {
     ) -> Result<(), Violation> {
         let Some(slot) = self.ids.get(id) else {
             self.glitch()?;
-            self.heads.discard(&self.config.limits, block)?;
+            self.reader.discard(&self.config.limits, block)?;
             return self.on_closed_stream(id, ClosedStreamInput::Headers);
         };
         let state = match self.slots.get(slot).map(|stream| &stream.side) {
             Some(Side::Client(call)) => call.recv,
-            _ => return self.heads.discard(&self.config.limits, block),
+            _ => return self.reader.discard(&self.config.limits, block),
         };
         if state == ClientRecv::AwaitHeaders {
-            let decoded = self.heads.response(&self.config.limits, block, end_stream)?;
+            let decoded = match self.reader.known_response(block, end_stream) {
+                Some(head) => Ok(FirstBlock::Headers(head)),
+                None => self.reader.response(&self.config.limits, block, end_stream)?,
+            };
             fault.map_or(Ok(()), Err)?;
             return self.on_response_head(slot, decoded?);
         }
-        let trailers = self.heads.trailers(&self.config.limits, block)?;
+        let trailers = match self.reader.known_trailers(block) {
+            Some(trailers) => Ok(trailers),
+            None => self.reader.trailers(&self.config.limits, block)?,
+        };
         fault.map_or(Ok(()), Err)?;
         let input = if end_stream { ClientRecvInput::HeadersEnd } else { ClientRecvInput::Headers };
         self.step_client_recv(slot, input)?;
@@ -95,20 +101,19 @@ impl Engine {
             let foreign = Foreign { status: status.clone(), http_status: head.http_status, text: Vec::new() };
             return self.await_foreign_body(slot, foreign);
         }
-        let name = head.encoding_name().filter(|name| *name != b"identity");
-        let encoding = name.and_then(|name| self.known_encoding(name));
-        if let (Some(name), None) = (name, encoding) {
+        let Ok(encoding) = self.encoding_of(head.encoding_name()) else {
             // P-52.
-            let name = String::from_utf8_lossy(name);
+            let name = String::from_utf8_lossy(head.encoding_name().unwrap_or_default());
             return self.reject(slot, Status::internal(format!("grpc-encoding {name:?} is not supported")));
-        }
+        };
         let Some(stream) = self.slots.get_mut(slot) else { return };
         stream.peer_encoding = encoding;
         stream.content_length = head.content_length.map(|expected| ContentLength { expected, met: 0 });
         if let Side::Client(call) = &mut stream.side {
             call.response = Some(head);
         }
-        self.tell(slot, Pending::RESPONSE);
+        stream.pending.insert(Pending::RESPONSE);
+        self.eventful.push_back(slot);
     }
 
     #[cold]

@@ -3,7 +3,7 @@
 //! Control frames are written when they are decided; heads, DATA and trailers as late as possible, when the caller
 //! asks for octets. Calls take turns, one DATA frame a turn, so that a large message does not hold up small ones.
 
-use super::engine::Engine;
+use super::engine::{Engine, READY, STARVED};
 use super::outbox::{OwnedTransmit, Transmit};
 use super::role::RoleKind;
 use super::stream::{ClientCall, ServerHead, Side};
@@ -48,13 +48,13 @@ impl Engine {
 
     /// Whether `poll_transmit` would give anything.
     pub(crate) fn wants_transmit(&self) -> bool {
-        !self.outbox.is_empty() || !self.ready.is_empty()
+        !self.outbox.is_empty() || self.lines.len_of(READY) > 0
     }
 
     fn fill(&mut self, now: Time) {
         self.advance_clock(now);
         while self.outbox.len() < BATCH {
-            let Some(slot) = self.ready.pop_front() else { return };
+            let Some(slot) = self.lines.pop_from(READY) else { return };
             self.emit(slot);
         }
     }
@@ -83,7 +83,7 @@ impl Engine {
             return Turn::Waits;
         }
         if self.send_window <= 0 {
-            self.starved.push_back(slot);
+            self.lines.join(STARVED, slot);
             return Turn::Waits;
         }
         let window = usize::try_from(stream.send_window.min(self.send_window)).unwrap_or(0);
@@ -92,20 +92,18 @@ impl Engine {
         let last =
             count == queued && matches!(&stream.side, Side::Client(call) if call.send == ClientSend::Closing);
         let head = FrameHead {
-            length: u32::try_from(count).unwrap_or(0),
+            // At most `MAX_DATA`.
+            length: count as u32,
             kind: Kind::Data,
             flags: Flags::NONE.with(Flags::END_STREAM, last),
             stream: StreamId::new(stream.id),
         };
         self.outbox.reserve(HEAD_LEN + count);
         head.write(self.outbox.buf());
-        let weight = stream.queue.weight();
-        stream.queue.take(count, &mut self.outbox);
-        let left = stream.queue.weight();
-        let spent = i64::from(head.length);
-        stream.send_window -= spent;
-        self.send_window -= spent;
-        self.queued_octets = self.queued_octets.saturating_sub(weight.saturating_sub(left));
+        let freed = stream.queue.take(count, &mut self.outbox);
+        stream.send_window -= count as i64;
+        self.send_window -= count as i64;
+        self.queued_octets = self.queued_octets.saturating_sub(freed);
         self.clock.data_sent();
         if last && let Side::Client(call) = &mut stream.side {
             call.end_sent();
@@ -115,7 +113,7 @@ impl Engine {
         }
         self.relieve_congestion();
         if count < queued {
-            self.ready.push_back(slot);
+            self.lines.join(READY, slot);
             return Turn::Waits;
         }
         if last { Turn::Waits } else { Turn::Done }

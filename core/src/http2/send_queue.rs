@@ -57,42 +57,55 @@ impl SendQueue {
         self.octets + self.items * ITEM_OVERHEAD
     }
 
+    /// Queues a message and tells what it counts for.
     #[inline]
-    pub(crate) fn push_message(&mut self, compressed: bool, payload: Bytes) {
+    pub(crate) fn push_message(&mut self, compressed: bool, payload: Bytes) -> usize {
         // A message longer than its 32-bit length field was refused before it came here (P-55).
         let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        self.push(Item { prefix: Some(Prefix { compressed, length }), payload });
+        self.push(Item { prefix: Some(Prefix { compressed, length }), payload })
     }
 
-    pub(crate) fn push_raw(&mut self, payload: Bytes) {
-        self.push(Item { prefix: None, payload });
+    /// Queues octets that are no message, and tells what they count for.
+    pub(crate) fn push_raw(&mut self, payload: Bytes) -> usize {
+        self.push(Item { prefix: None, payload })
     }
 
     #[inline]
-    fn push(&mut self, item: Item) {
-        self.octets += item.len();
+    fn push(&mut self, item: Item) -> usize {
+        let len = item.len();
+        self.octets += len;
         self.items += 1;
         if self.front.is_none() {
             self.front = Some(item);
         } else {
-            self.rest.get_or_insert_default().push_back(item);
+            self.push_behind(item);
         }
+        len + ITEM_OVERHEAD
     }
 
-    /// Moves the next `count` octets into `out`: small ones copied, large ones by reference.
+    #[inline(never)]
+    fn push_behind(&mut self, item: Item) {
+        self.rest.get_or_insert_default().push_back(item);
+    }
+
+    /// Moves the next `count` octets into `out`, small ones copied, large ones by reference, and tells how much less the
+    /// queue counts for.
     #[inline]
-    pub(crate) fn take(&mut self, count: usize, out: &mut Outbox) {
-        let count = count.min(self.octets);
-        self.octets -= count;
-        if self.octets == 0 && self.offset == 0 && self.items == 1 {
+    pub(crate) fn take(&mut self, count: usize, out: &mut Outbox) -> usize {
+        if self.items == 1 && self.offset == 0 && count >= self.octets {
             // All of one message, which a small call's only message is: it moves, and is not shared.
-            self.items = 0;
+            let weight = self.weight();
+            (self.items, self.octets) = (0, 0);
             if let Some(item) = self.front.take() {
                 write_whole(item, out);
             }
-            return;
+            return weight;
         }
+        let before = self.weight();
+        let count = count.min(self.octets);
+        self.octets -= count;
         self.take_pieces(count, out);
+        before - self.weight()
     }
 
     #[inline(never)]

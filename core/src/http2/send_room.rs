@@ -94,11 +94,11 @@ impl Engine {
     }
 
     /// A call has its stream: what it has queued counts with that of the others that have one.
-    pub(super) fn move_to_stream(&mut self, slot: u32) {
-        let queued = self.slots.get(slot).map_or(0, |stream| stream.queue.weight());
+    #[inline]
+    pub(super) fn move_to_stream(&mut self, slot: u32, queued: usize) {
         self.waiting_octets = self.waiting_octets.saturating_sub(queued);
         self.queued_octets = self.queued_octets.saturating_add(queued);
-        if self.congested_waiting.remove(slot) {
+        if !self.congested_waiting.is_empty() && self.congested_waiting.remove(slot) {
             self.congested.push_back(slot);
         }
         self.relieve_congestion();

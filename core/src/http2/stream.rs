@@ -147,9 +147,17 @@ pub(crate) struct Stream {
     pub(crate) deadline: Option<Time>,
 }
 
+/// The windows of a new stream.
+#[derive(Clone, Copy)]
+pub(crate) struct Windows {
+    pub(crate) send: i64,
+    pub(crate) recv: i64,
+    /// What the receiving window is kept at.
+    pub(crate) recv_target: u32,
+}
+
 impl Stream {
-    /// A call without a stream id yet, with the windows of a new stream.
-    pub(super) fn new(side: Side, shape: Shape, send_window: u32, recv_window: u32) -> Self {
+    fn new(side: Side, shape: Shape, windows: Windows) -> Self {
         Self {
             side,
             id: 0,
@@ -163,14 +171,69 @@ impl Stream {
             encoding: None,
             peer_encoding: None,
             queue: SendQueue::default(),
-            send_window: i64::from(send_window),
+            send_window: windows.send,
             inbound: MessageBuffer::new(),
-            recv_window: i64::from(recv_window),
+            recv_window: windows.recv,
             recv_owed: 0,
-            recv_target: recv_window,
+            recv_target: windows.recv_target,
             loan: 0,
             content_length: None,
             deadline: None,
+        }
+    }
+
+    /// Begins a call where another one stood, whose memory [`empty`](Self::empty) has given back: as new, without moving
+    /// a stream.
+    fn begin(&mut self, new_side: Side, new_shape: Shape, windows: Windows) {
+        // By name, so that no field can be forgotten.
+        let Self {
+            side,
+            id,
+            shape,
+            pending,
+            want_read,
+            want_write,
+            sent_one,
+            wire_done,
+            caller_done,
+            encoding,
+            peer_encoding,
+            queue: _,
+            send_window,
+            inbound: _,
+            recv_window,
+            recv_owed,
+            recv_target,
+            loan,
+            content_length,
+            deadline,
+        } = self;
+        *side = new_side;
+        (*id, *shape, *pending) = (0, new_shape, Pending::default());
+        (*want_read, *want_write, *sent_one) = (false, false, false);
+        (*wire_done, *caller_done) = (false, false);
+        (*encoding, *peer_encoding) = (None, None);
+        (*send_window, *recv_window, *recv_target) = (windows.send, windows.recv, windows.recv_target);
+        (*recv_owed, *loan) = (0, 0);
+        (*content_length, *deadline) = (None, None);
+    }
+
+    /// The call is over: gives back the memory that it holds.
+    fn empty(&mut self) {
+        self.queue.clear();
+        self.inbound.clear();
+        match &mut self.side {
+            Side::Client(call) => {
+                call.stage = ClientStage::Taken;
+                call.response = None;
+                call.foreign = None;
+            }
+            Side::Server(call) => {
+                call.request = None;
+                call.head = ServerHead::Sent;
+                call.status = None;
+                call.cause = None;
+            }
         }
     }
 }
@@ -182,9 +245,11 @@ pub(crate) struct ContentLength {
     pub(crate) met: u64,
 }
 
+/// A place for a call. The stream of a call that is over stays where it stood, empty, and is used again.
 struct Slot {
     generation: u32,
-    stream: Option<Stream>,
+    taken: bool,
+    stream: Stream,
 }
 
 /// The table of calls, indexed by slot number.
@@ -204,26 +269,35 @@ impl Slots {
         self.live
     }
 
-    pub(crate) fn insert(&mut self, stream: Stream) -> u32 {
+    /// A slot for a call without a stream id yet, with the windows of a new stream.
+    pub(crate) fn insert(&mut self, side: Side, shape: Shape, windows: Windows) -> u32 {
         self.live = self.live.saturating_add(1);
-        while let Some(slot) = self.free.pop() {
-            if let Some(entry) = self.slots.get_mut(slot as usize) {
-                entry.stream = Some(stream);
-                return slot;
-            }
+        if let Some(slot) = self.free.pop()
+            && let Some(entry) = self.slots.get_mut(slot as usize)
+        {
+            entry.taken = true;
+            entry.stream.begin(side, shape, windows);
+            return slot;
         }
+        self.add(side, shape, windows)
+    }
+
+    #[cold]
+    fn add(&mut self, side: Side, shape: Shape, windows: Windows) -> u32 {
         // One slot a live call, and calls are limited far below 2^32.
         let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.slots.push(Slot { generation: 0, stream: Some(stream) });
+        let stream = Stream::new(side, shape, windows);
+        self.slots.push(Slot { generation: 0, taken: true, stream });
         slot
     }
 
-    /// Drops the call in `slot`, where it stands.
+    /// Ends the use of a slot: what the call held is dropped, its id is no longer valid.
     pub(crate) fn remove(&mut self, slot: u32) {
         if let Some(entry) = self.slots.get_mut(slot as usize)
-            && entry.stream.is_some()
+            && entry.taken
         {
-            entry.stream = None;
+            entry.taken = false;
+            entry.stream.empty();
             entry.generation = entry.generation.wrapping_add(1);
             self.free.push(slot);
             self.live = self.live.saturating_sub(1);
@@ -232,12 +306,14 @@ impl Slots {
 
     #[inline]
     pub(crate) fn get(&self, slot: u32) -> Option<&Stream> {
-        self.slots.get(slot as usize)?.stream.as_ref()
+        let entry = self.slots.get(slot as usize)?;
+        if entry.taken { Some(&entry.stream) } else { None }
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Stream> {
-        self.slots.get_mut(slot as usize)?.stream.as_mut()
+        let entry = self.slots.get_mut(slot as usize)?;
+        if entry.taken { Some(&mut entry.stream) } else { None }
     }
 
     /// The call in `slot`, with its id.
@@ -245,7 +321,7 @@ impl Slots {
     pub(crate) fn named_mut(&mut self, slot: u32) -> Option<(CallId, &mut Stream)> {
         let entry = self.slots.get_mut(slot as usize)?;
         let call = CallId { slot, generation: entry.generation };
-        entry.stream.as_mut().map(|stream| (call, stream))
+        if entry.taken { Some((call, &mut entry.stream)) } else { None }
     }
 
     /// The id of the call in `slot`.
@@ -258,23 +334,19 @@ impl Slots {
     /// The call that the caller names, if its id is still valid.
     #[inline]
     pub(crate) fn find(&self, call: CallId) -> Option<&Stream> {
-        let entry = self.slots.get(call.slot as usize)?;
-        // A caller that has been told of the end has no business with what is left of the call.
-        let named = |stream: &&Stream| entry.generation == call.generation && !stream.caller_done;
-        entry.stream.as_ref().filter(named)
+        self.slots.get(call.slot as usize).filter(|entry| entry.is_named(call)).map(|entry| &entry.stream)
     }
 
     /// As [`find`](Self::find), to change it.
     #[inline]
     pub(crate) fn find_mut(&mut self, call: CallId) -> Option<&mut Stream> {
         let entry = self.slots.get_mut(call.slot as usize)?;
-        let generation = entry.generation;
-        entry.stream.as_mut().filter(|stream| generation == call.generation && !stream.caller_done)
+        if entry.is_named(call) { Some(&mut entry.stream) } else { None }
     }
 
     /// The slots in use, in slot order. Walks the whole table: for rare events only.
     pub(crate) fn occupied(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..).zip(&self.slots).filter(|(_, entry)| entry.stream.is_some()).map(|(slot, _)| slot)
+        (0..).zip(&self.slots).filter(|(_, entry)| entry.taken).map(|(slot, _)| slot)
     }
 
     pub(crate) fn shrink(&mut self) {
@@ -283,5 +355,13 @@ impl Slots {
             self.slots.shrink_to_fit();
             self.free.shrink_to_fit();
         }
+    }
+}
+
+impl Slot {
+    /// Whether `call` is the call here. A caller that has been told of the end has no business with what is left of it.
+    #[inline]
+    fn is_named(&self, call: CallId) -> bool {
+        self.generation == call.generation && self.taken && !self.stream.caller_done
     }
 }

@@ -43,12 +43,15 @@ impl Stream {
 impl Engine {
     pub(crate) fn recv(&mut self, call: CallId) -> Result<Recv, Misuse> {
         let Some(stream) = self.slots.find_mut(call) else { return Err(Misuse::UnknownCall) };
-        if stream.inbound.complete() > 0
-            && let Some(raw) = stream.inbound.pop()
-        {
-            return Ok(self.take_message(call.slot, raw));
+        let Some(raw) = stream.inbound.pop() else { return Ok(self.recv_end(call.slot)) };
+        let counted = stream.count_message();
+        if !stream.owe(raw.wire_len) {
+            self.credit_taken(call.slot, raw.wire_len);
         }
-        Ok(self.recv_end(call.slot))
+        if counted.is_ok() && !raw.compressed {
+            return Ok(Recv::Message(Message { payload: raw.payload, compressed: false }));
+        }
+        Ok(self.take_unusual(call.slot, raw, counted))
     }
 
     /// Nothing is left to take: the end, or nothing yet.
@@ -119,20 +122,11 @@ impl Engine {
         self.recv_end(slot)
     }
 
-    #[inline]
-    fn take_message(&mut self, slot: u32, raw: RawMessage) -> Recv {
-        let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
-        let counted = stream.count_message();
-        let partial = stream.inbound.is_mid_message();
-        self.credit_stream(slot, raw.wire_len);
-        if partial {
-            self.consider_loan(slot);
-        }
+    /// A message that is one too many, or compressed.
+    #[inline(never)]
+    fn take_unusual(&mut self, slot: u32, raw: RawMessage, counted: Result<(), &'static str>) -> Recv {
         if let Err(text) = counted {
             return self.refuse_count(slot, text);
-        }
-        if !raw.compressed {
-            return Recv::Message(Message { payload: raw.payload, compressed: false });
         }
         match self.decompress(slot, &raw.payload) {
             Ok(payload) => Recv::Message(Message { payload, compressed: true }),
@@ -140,7 +134,6 @@ impl Engine {
         }
     }
 
-    #[inline(never)]
     fn decompress(&self, slot: u32, payload: &[u8]) -> Result<Bytes, Status> {
         let encoding = self.slots.get(slot).and_then(|stream| stream.peer_encoding);
         // P-51: the flag without an encoding that says what it means.

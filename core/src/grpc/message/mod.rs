@@ -336,6 +336,7 @@ impl MessageBuffer {
         Some(RawMessage { compressed, payload, wire_len: u32::try_from(wire_len).unwrap_or(u32::MAX) })
     }
 
+    #[inline(never)]
     fn pop_framed(&mut self, mut run: Bytes) -> Option<(bool, Bytes)> {
         // `push` has walked these prefixes: neither step can fail.
         let prefix = Prefix::parse(*run.first_chunk::<PREFIX_LEN>()?).ok()?;
@@ -351,12 +352,18 @@ impl MessageBuffer {
     }
 
     /// Moves the next run of the backlog to the front, and gives the backlog's memory back when it is empty.
+    #[inline]
     fn next_run(&mut self) {
-        if let Some(backlog) = &mut self.backlog {
-            self.front = backlog.pop();
-            if self.front.is_none() {
-                self.backlog = None;
-            }
+        if self.backlog.is_some() {
+            self.next_of_backlog();
+        }
+    }
+
+    #[inline(never)]
+    fn next_of_backlog(&mut self) {
+        self.front = self.backlog.as_mut().and_then(|backlog| backlog.pop());
+        if self.front.is_none() {
+            self.backlog = None;
         }
     }
 

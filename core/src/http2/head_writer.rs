@@ -1,0 +1,356 @@
+//! Heads to HEADERS and CONTINUATION frames: the connection's encoder, and the encoded fields of heads that repeat.
+
+use std::time::Duration;
+
+use super::peer::PeerSettings;
+use super::templates::Templates;
+use crate::config::{Config, Limits};
+use crate::frame::{Flags, FrameHead, HEAD_LEN, Kind, StreamId};
+use crate::grpc::encoding::Encoding;
+use crate::grpc::head::{
+    Hint, RequestFields, ResponseFields, write_metadata, write_request, write_response_head, write_trailers,
+    write_trailers_only,
+};
+use crate::grpc::metadata::{FIELD_OVERHEAD, Metadata};
+use crate::grpc::status::Status;
+use crate::grpc::timeout;
+use crate::hpack::{Encoder, Indexing};
+use crate::types::Request;
+
+const fn indexing(hint: Hint) -> Indexing {
+    match hint {
+        Hint::Index => Indexing::Incremental,
+        Hint::NoIndex => Indexing::Without,
+        Hint::Never => Indexing::Never,
+    }
+}
+
+/// Octets from the peer or the caller as text; what is no text is refused before it comes here.
+fn text(octets: &[u8]) -> &str {
+    std::str::from_utf8(octets).unwrap_or_default()
+}
+
+/// A HEADERS frame that is being written: its head is put in when its block is complete.
+struct OpenFrame {
+    start: usize,
+}
+
+impl OpenFrame {
+    fn begin(out: &mut Vec<u8>) -> Self {
+        let start = out.len();
+        out.extend_from_slice(&[0; HEAD_LEN]);
+        Self { start }
+    }
+
+    /// Completes the frame, in several CONTINUATION frames where the peer's frame size asks for it.
+    fn finish(self, out: &mut Vec<u8>, stream: StreamId, end_stream: bool, max_frame: usize) {
+        let length = out.len() - self.start - HEAD_LEN;
+        let whole = length <= max_frame;
+        let head = FrameHead {
+            length: u32::try_from(length.min(max_frame)).unwrap_or(0),
+            kind: Kind::Headers,
+            flags: Flags::NONE.with(Flags::END_STREAM, end_stream).with(Flags::END_HEADERS, whole),
+            stream,
+        };
+        if let Some(place) = out.get_mut(self.start..self.start + HEAD_LEN) {
+            place.copy_from_slice(&head.encode());
+        }
+        if !whole {
+            let rest = out.split_off(self.start + HEAD_LEN + max_frame);
+            continue_block(out, stream, &rest, max_frame);
+        }
+    }
+}
+
+/// A HEADERS frame whose block is a template: shorter than any frame may be.
+#[inline]
+fn write_template(out: &mut Vec<u8>, stream: StreamId, end_stream: bool, fields: &[u8]) {
+    let head = FrameHead {
+        length: u32::try_from(fields.len()).unwrap_or(0),
+        kind: Kind::Headers,
+        flags: Flags::END_HEADERS.with(Flags::END_STREAM, end_stream),
+        stream,
+    };
+    out.reserve(HEAD_LEN + fields.len());
+    head.write(out);
+    out.extend_from_slice(fields);
+}
+
+/// RFC 9113 §6.10: the rest of a block that is longer than one frame.
+#[cold]
+fn continue_block(out: &mut Vec<u8>, stream: StreamId, rest: &[u8], max_frame: usize) {
+    let mut pieces = rest.chunks(max_frame.max(1)).peekable();
+    while let Some(piece) = pieces.next() {
+        let flags = Flags::NONE.with(Flags::END_HEADERS, pieces.peek().is_none());
+        let length = u32::try_from(piece.len()).unwrap_or(0);
+        FrameHead { length, kind: Kind::Continuation, flags, stream }.write(out);
+        out.extend_from_slice(piece);
+    }
+}
+
+/// What turns heads into header blocks.
+pub(super) struct HeadWriter {
+    encoder: Encoder,
+    templates: Templates,
+    /// Room for the base64 of one value.
+    scratch: Vec<u8>,
+}
+
+impl HeadWriter {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            encoder: Encoder::new(limits.encoder_table as usize),
+            templates: Templates::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    pub(super) fn set_peer_max_table_size(&mut self, size: u32) {
+        self.encoder.set_peer_max_table_size(size);
+    }
+
+    /// Gives back the memory that only speed needs; the table that the peer relies on stays.
+    pub(super) fn shrink(&mut self) {
+        self.encoder.shrink();
+        self.templates.clear();
+        self.scratch = Vec::new();
+    }
+
+    /// Whether a request's own fields, all but its deadline and metadata, have been found valid and written before.
+    #[inline]
+    pub(super) fn knows(&self, request: &Request) -> bool {
+        self.templates.find(request).is_some()
+    }
+
+    /// Writes the HEADERS of a request, with what is left of its deadline.
+    ///
+    /// # Errors
+    /// P-15: its size as a header list, where the peer would refuse that; nothing is written.
+    #[inline]
+    pub(super) fn request(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: StreamId,
+        (config, peer): (&Config, &PeerSettings),
+        (request, left): (&Request, Option<Duration>),
+    ) -> Result<(), usize> {
+        let template = self.templates.find(request);
+        let own = template.map_or_else(|| fields_size(config, request), |template| template.list_size);
+        let size = own.saturating_add(TIMEOUT_SIZE).saturating_add(request.metadata.list_size());
+        if size > peer.max_header_list as usize {
+            return Err(size);
+        }
+        match template.and_then(|template| template.fields.get(self.encoder.generation())) {
+            Some(fields) if left.is_none() && request.metadata.is_empty() => {
+                write_template(out, id, false, fields);
+            }
+            _ => self.write_request(out, id, (config, peer), (request, left), own),
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn write_request(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: StreamId,
+        (config, peer): (&Config, &PeerSettings),
+        (request, left): (&Request, Option<Duration>),
+        own_size: usize,
+    ) {
+        let Self { encoder, templates, scratch } = self;
+        let generation = encoder.generation();
+        let frame = OpenFrame::begin(out);
+        if let Some(fields) = templates.find(request).and_then(|template| template.fields.get(generation)) {
+            out.extend_from_slice(fields);
+        } else {
+            encoder.begin(out);
+            let from = out.len();
+            write_own_fields(config, request, |name, value, hint| {
+                encoder.field(name, value, indexing(hint), out);
+            });
+            let fields = out.get(from..).unwrap_or_default();
+            templates.put(request, own_size, generation, encoder.generation(), fields);
+        }
+        if let Some(left) = left {
+            // P-7: what is left of the deadline when the request leaves, its wait for a stream taken off.
+            let left = timeout::format(left);
+            encoder.field(b"grpc-timeout", left.as_bytes(), Indexing::Without, out);
+        }
+        write_metadata(&request.metadata, scratch, |name, value, hint| {
+            encoder.field(name, value, indexing(hint), out);
+        });
+        frame.finish(out, id, false, peer.max_frame_size as usize);
+    }
+
+    /// Writes the HEADERS of a response.
+    #[inline]
+    pub(super) fn response(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: StreamId,
+        (config, peer): (&Config, &PeerSettings),
+        (encoding, metadata): (Option<Encoding>, &Metadata),
+    ) {
+        match self.templates.response.get(self.encoder.generation()) {
+            Some(fields) if encoding.is_none() && metadata.is_empty() => {
+                write_template(out, id, false, fields);
+            }
+            _ => self.write_response(out, id, (config, peer), (encoding, metadata)),
+        }
+    }
+
+    #[inline(never)]
+    fn write_response(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: StreamId,
+        (config, peer): (&Config, &PeerSettings),
+        (encoding, metadata): (Option<Encoding>, &Metadata),
+    ) {
+        let Self { encoder, templates, scratch } = self;
+        let generation = encoder.generation();
+        let plain = encoding.is_none();
+        let frame = OpenFrame::begin(out);
+        if let Some(fields) = templates.response.get(generation).filter(|_| plain) {
+            out.extend_from_slice(fields);
+        } else {
+            encoder.begin(out);
+            let from = out.len();
+            let fields = response_fields(config, encoding);
+            write_response_head(&fields, &NO_METADATA, scratch, |name, value, hint| {
+                encoder.field(name, value, indexing(hint), out);
+            });
+            if plain && generation == encoder.generation() {
+                templates.response.put(generation, out.get(from..).unwrap_or_default());
+            }
+        }
+        write_metadata(metadata, scratch, |name, value, hint| {
+            encoder.field(name, value, indexing(hint), out);
+        });
+        frame.finish(out, id, false, peer.max_frame_size as usize);
+    }
+
+    /// The size of response headers as a header list (RFC 9113 §6.5.2).
+    pub(super) fn response_size(
+        &mut self,
+        config: &Config,
+        encoding: Option<Encoding>,
+        metadata: &Metadata,
+    ) -> usize {
+        let fields = response_fields(config, encoding);
+        let mut size = metadata.list_size();
+        write_response_head(&fields, &NO_METADATA, &mut self.scratch, |name, value, _| {
+            size = size.saturating_add(name.len() + value.len() + FIELD_OVERHEAD);
+        });
+        size
+    }
+
+    /// The head of an answer to a request that is not gRPC's (P-2, P-8): a plain text body follows, then trailers.
+    #[cold]
+    pub(super) fn refusal(&mut self, out: &mut Vec<u8>, id: StreamId, peer: &PeerSettings, http_status: u16) {
+        let frame = OpenFrame::begin(out);
+        self.encoder.begin(out);
+        let status = http_status.to_string();
+        self.encoder.field(b":status", status.as_bytes(), Indexing::Without, out);
+        self.encoder.field(b"content-type", b"text/plain; charset=utf-8", Indexing::Without, out);
+        frame.finish(out, id, false, peer.max_frame_size as usize);
+    }
+
+    /// Writes a status, in trailers or as Trailers-Only.
+    #[inline]
+    pub(super) fn status(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: StreamId,
+        (config, peer): (&Config, &PeerSettings),
+        trailers_only: bool,
+        status: (&Status, &Metadata),
+    ) {
+        let plain = !trailers_only && is_plain(status);
+        match self.templates.status_ok.get(self.encoder.generation()) {
+            Some(fields) if plain => write_template(out, id, true, fields),
+            _ => self.write_status(out, id, (config, peer), trailers_only, status),
+        }
+    }
+
+    #[inline(never)]
+    fn write_status(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: StreamId,
+        (config, peer): (&Config, &PeerSettings),
+        trailers_only: bool,
+        (status, metadata): (&Status, &Metadata),
+    ) {
+        let Self { encoder, templates, scratch } = self;
+        let frame = OpenFrame::begin(out);
+        let generation = encoder.generation();
+        encoder.begin(out);
+        let from = out.len();
+        let limit = peer.max_header_list as usize;
+        let write = |name: &[u8], value: &[u8], hint| encoder.field(name, value, indexing(hint), out);
+        // P-45: the writers shorten what is over the peer's limit; the code always goes.
+        if trailers_only {
+            let fields = response_fields(config, None);
+            write_trailers_only(200, &fields, (status, metadata), limit, scratch, write);
+        } else {
+            write_trailers(status, metadata, limit, scratch, write);
+        }
+        if !trailers_only && is_plain((status, metadata)) && generation == encoder.generation() {
+            templates.status_ok.put(generation, out.get(from..).unwrap_or_default());
+        }
+        frame.finish(out, id, true, peer.max_frame_size as usize);
+    }
+}
+
+#[inline]
+fn is_plain((status, metadata): (&Status, &Metadata)) -> bool {
+    status.is_plain_ok() && metadata.is_empty()
+}
+
+static NO_METADATA: Metadata = Metadata::new();
+
+/// The room that `grpc-timeout` may take in a header list: at most 8 digits and a unit.
+const TIMEOUT_SIZE: usize = "grpc-timeout".len() + 9 + FIELD_OVERHEAD;
+
+/// `grpc-accept-encoding`, where there is anything but identity to say.
+fn accept_encoding(config: &Config) -> Option<&str> {
+    let names = config.codecs.accept_encoding();
+    (names != "identity").then_some(names)
+}
+
+fn response_fields(config: &Config, encoding: Option<Encoding>) -> ResponseFields<'_> {
+    ResponseFields {
+        content_subtype: None,
+        encoding: encoding.map(Encoding::as_str),
+        accept_encoding: accept_encoding(config),
+    }
+}
+
+/// The fields of a request that are the same for every call of its kind.
+fn write_own_fields(config: &Config, request: &Request, f: impl FnMut(&[u8], &[u8], Hint)) {
+    let fields = RequestFields {
+        scheme: text(config.scheme.as_bytes()),
+        path: text(&request.path),
+        authority: Some(text(request.authority.as_ref().unwrap_or(&config.authority)))
+            .filter(|authority| !authority.is_empty()),
+        content_subtype: None,
+        user_agent: text(&config.user_agent),
+        timeout: None,
+        encoding: request.encoding.filter(|encoding| *encoding != Encoding::Identity).map(Encoding::as_str),
+        accept_encoding: accept_encoding(config),
+        metadata: &NO_METADATA,
+    };
+    write_request(&fields, &mut Vec::new(), f);
+}
+
+/// The size of those fields as a header list (RFC 9113 §6.5.2).
+#[inline(never)]
+fn fields_size(config: &Config, request: &Request) -> usize {
+    let mut size = 0_usize;
+    write_own_fields(config, request, |name, value, _| {
+        size = size.saturating_add(name.len() + value.len() + FIELD_OVERHEAD);
+    });
+    size
+}
