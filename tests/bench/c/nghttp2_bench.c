@@ -123,50 +123,103 @@ static uint32_t number(const uint8_t **at) {
   return value;
 }
 
-static long decode(const uint8_t *at, const uint8_t *end) {
-  long counted = 0;
-  while (at < end) {
-    uint32_t blocks = number(&at), warm = number(&at);
-    nghttp2_hd_inflater *inflater;
-    nghttp2_hd_inflate_new(&inflater);
-    for (uint32_t nth = 0; nth < blocks; nth++) {
-      uint32_t fields = number(&at), len = number(&at), met = 0;
-      const uint8_t *block = at;
-      for (;;) {
-        nghttp2_nv nv;
-        int flags = 0;
-        ssize_t n = nghttp2_hd_inflate_hd2(inflater, &nv, &flags, block, at + len - block, 1);
-        if (n < 0) fail("decode");
-        block += n;
-        if (flags & NGHTTP2_HD_INFLATE_EMIT) met++;
-        if (flags & NGHTTP2_HD_INFLATE_FINAL) break;
-      }
-      nghttp2_hd_inflate_end_headers(inflater);
-      if (met != fields) fail("fields are missing");
-      if (nth >= warm) counted += fields;
-      at += len;
-    }
-    nghttp2_hd_inflate_del(inflater);
+/* A block as hpack-bench --dump writes it. */
+typedef struct {
+  const uint8_t *wire;
+  uint32_t len, fields;
+  nghttp2_nv *list;
+} block;
+
+typedef struct {
+  uint32_t blocks, warm;
+  block *block;
+} story;
+
+static block read_block(const uint8_t **at) {
+  block b;
+  b.fields = number(at);
+  b.len = number(at);
+  b.wire = *at;
+  *at += b.len;
+  b.list = calloc(b.fields, sizeof *b.list);
+  for (uint32_t nth = 0; nth < b.fields; nth++) {
+    nghttp2_nv *nv = b.list + nth;
+    nv->namelen = number(at), nv->valuelen = number(at);
+    nv->name = (uint8_t *)*at, nv->value = (uint8_t *)*at + nv->namelen;
+    *at += nv->namelen + nv->valuelen;
   }
+  return b;
+}
+
+static story read_story(const uint8_t **at) {
+  story s;
+  s.blocks = number(at);
+  s.warm = number(at);
+  s.block = calloc(s.blocks, sizeof *s.block);
+  for (uint32_t nth = 0; nth < s.blocks; nth++) s.block[nth] = read_block(at);
+  return s;
+}
+
+static long decode(const story *s) {
+  long counted = 0;
+  nghttp2_hd_inflater *inflater;
+  nghttp2_hd_inflate_new(&inflater);
+  for (uint32_t nth = 0; nth < s->blocks; nth++) {
+    const block *b = s->block + nth;
+    const uint8_t *at = b->wire;
+    uint32_t met = 0;
+    for (;;) {
+      nghttp2_nv nv;
+      int flags = 0;
+      ssize_t n = nghttp2_hd_inflate_hd2(inflater, &nv, &flags, at, b->wire + b->len - at, 1);
+      if (n < 0) fail("decode");
+      at += n;
+      if (flags & NGHTTP2_HD_INFLATE_EMIT) met++;
+      if (flags & NGHTTP2_HD_INFLATE_FINAL) break;
+    }
+    nghttp2_hd_inflate_end_headers(inflater);
+    if (met != b->fields) fail("fields are missing");
+    if (nth >= s->warm) counted += met;
+  }
+  nghttp2_hd_inflate_del(inflater);
   return counted;
 }
 
-static void blocks(const char *path) {
+static long encode(const story *s) {
+  static uint8_t out[1 << 20];
+  long counted = 0;
+  nghttp2_hd_deflater *deflater;
+  nghttp2_hd_deflate_new(&deflater, 4096);
+  for (uint32_t nth = 0; nth < s->blocks; nth++) {
+    const block *b = s->block + nth;
+    if (nghttp2_hd_deflate_hd(deflater, out, sizeof out, b->list, b->fields) < 0) fail("encode");
+    if (nth >= s->warm) counted += b->fields;
+  }
+  nghttp2_hd_deflate_del(deflater);
+  return counted;
+}
+
+static void blocks(long (*work)(const story *), const char *path) {
   FILE *file = fopen(path, "rb");
   if (!file) fail(path);
-  static uint8_t octets[16 << 20];
-  size_t len = fread(octets, 1, sizeof octets, file);
+  static uint8_t octets[64 << 20];
+  const uint8_t *at = octets, *end = octets + fread(octets, 1, sizeof octets, file);
   fclose(file);
+  static story stories[1024];
+  size_t count = 0;
+  while (at < end && count < 1024) stories[count++] = read_story(&at);
+  if (at < end) fail("too many stories");
   long fields = 0;
   double start = now();
-  do fields += decode(octets, octets + len);
-  while (fields < 2000000);
-  printf("corpus=%s ns_per_field=%.2f\n", path, (now() - start) / fields);
+  while (fields < 400000)
+    for (size_t nth = 0; nth < count; nth++) fields += work(stories + nth);
+  printf("ns_per_field=%.3f\n", (now() - start) / fields);
 }
 
 int main(int argc, char **argv) {
   if (argc == 3 && !strcmp(argv[1], "calls")) calls(atol(argv[2]));
-  else if (argc == 3 && !strcmp(argv[1], "blocks")) blocks(argv[2]);
-  else fail("usage: nghttp2_bench calls ROUNDS | blocks FILE");
+  else if (argc == 3 && !strcmp(argv[1], "decode")) blocks(decode, argv[2]);
+  else if (argc == 3 && !strcmp(argv[1], "encode")) blocks(encode, argv[2]);
+  else fail("usage: nghttp2_bench calls ROUNDS | decode FILE | encode FILE");
   return 0;
 }

@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
-# Measures nghttp2's C library where it is installed: whole RPCs in memory, and header blocks decoded.
+# Measures nghttp2's C library where it is installed: whole RPCs in memory, and header blocks decoded and encoded.
 # The release build of this crate must be there, for the blocks.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 target=${CARGO_TARGET_DIR:-$here/../../../target}
-if ! command -v gcc >/dev/null || ! echo '#include <nghttp2/nghttp2.h>' | gcc -E - >/dev/null 2>&1; then
-  echo "skipped: gcc or nghttp2's headers (libnghttp2-dev) are not installed"
-  exit 0
-fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-gcc -O2 -o "$work/nghttp2_bench" "$here/nghttp2_bench.c" -lnghttp2
+"$here/build.sh" "$work/nghttp2_bench"
+[ -x "$work/nghttp2_bench" ] || exit 0
 "$work/nghttp2_bench" calls 3000
 "$target/release/hpack-bench" --dump "$work"
 for blocks in "$work"/*.blocks; do
-  "$work/nghttp2_bench" blocks "$blocks" | sed "s|$work/||"
+  for work_kind in decode encode; do
+    echo "corpus=$(basename "$blocks" .blocks) work=$work_kind $("$work/nghttp2_bench" "$work_kind" "$blocks")"
+  done
 done
 if command -v valgrind >/dev/null; then
   count() {

@@ -42,6 +42,38 @@ impl Corpus {
         self.counted().map(|block| block.list.len()).sum()
     }
 
+    /// A file name for it.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        format!("{}.blocks", self.name.replace([' ', ','], "-"))
+    }
+
+    /// Its octets, for programs in other languages: for each story the number of its blocks, and of those that only
+    /// fill the table; for each block the number of its fields and its octets, its octets, and for each field the
+    /// lengths of name and value, and both. Numbers have 32 bits, the least octet first.
+    #[must_use]
+    pub fn dump(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let numbers = |out: &mut Vec<u8>, values: [usize; 2]| {
+            for value in values {
+                out.extend_from_slice(&u32::try_from(value).unwrap_or(0).to_le_bytes());
+            }
+        };
+        for story in &self.stories {
+            numbers(&mut out, [story.len(), self.warm]);
+            for block in story {
+                numbers(&mut out, [block.list.len(), block.wire.len()]);
+                out.extend_from_slice(&block.wire);
+                for (name, value) in &block.list {
+                    numbers(&mut out, [name.len(), value.len()]);
+                    out.extend_from_slice(name);
+                    out.extend_from_slice(value);
+                }
+            }
+        }
+        out
+    }
+
     /// Blocks that count.
     pub fn counted(&self) -> impl Iterator<Item = &Block> {
         self.stories.iter().flat_map(|story| story.iter().skip(self.warm))
@@ -56,7 +88,7 @@ pub fn all() -> Vec<Corpus> {
         .filter_map(|name| match stories(name) {
             Some(stories) => Some(Corpus { name: name.to_owned(), stories, warm: 0 }),
             None => {
-                println!("skipped: no corpus {name} (set HALFCLOSE_DATA)");
+                eprintln!("skipped: no corpus {name} (set HALFCLOSE_DATA)");
                 None
             }
         })
@@ -102,7 +134,8 @@ fn unhex(hex: &str) -> Option<Vec<u8>> {
 
 /// Blocks of gRPC's requests, the second of a connection and the same again and again: all indexed, with the path as a
 /// literal (as h2 and nghttp2 send it), and with a timeout that is never indexed.
-fn grpc() -> Vec<Corpus> {
+#[must_use]
+pub fn grpc() -> Vec<Corpus> {
     let table = |path, timeout| {
         let mut encoder = Encoder::new(4096);
         let list = grpc_list(timeout);

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// The CPU time of all threads of a process that are alive, user and system together; `None` where the process or the
 /// count is not there.
 #[must_use]
@@ -10,10 +12,10 @@ pub fn of_process(process: u32) -> Option<Duration> {
     threads_of(&format!("/proc/{process}/task"))
 }
 
-/// The CPU time of this process.
+/// The CPU time of this process, with that of the threads that have ended.
 #[must_use]
 pub fn of_self() -> Duration {
-    threads_of("/proc/self/task").unwrap_or_default()
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
 fn threads_of(directory: &str) -> Option<Duration> {
@@ -32,4 +34,23 @@ pub fn resident(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Works until this thread has used so much CPU time.
+    fn work(time: Duration) {
+        let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+        let end = now() + time;
+        while now() < end {}
+    }
+
+    #[test]
+    fn the_time_of_threads_that_have_ended_counts() {
+        let before = of_self();
+        std::thread::spawn(|| work(Duration::from_millis(20))).join().unwrap();
+        assert!(of_self() - before >= Duration::from_millis(20));
+    }
 }

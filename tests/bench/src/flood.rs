@@ -1,13 +1,17 @@
 //! A light client: requests encoded beforehand, answers read by their frame heads only. It keeps to the protocol where
 //! that matters to the server (SETTINGS, PING, windows, the limit on streams) and costs a fraction of a microsecond a
-//! call, so that what is measured is the server.
+//! call, so that what is measured is the server. What it cannot follow (a call that fails, GOAWAY, limits that forbid
+//! the requests as they were encoded) ends the run with an error: it is never counted as an answer.
 
 use std::io::{Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use halfclose::frame::{Flags, FrameHead, HEAD_LEN, Kind, PREFACE, StreamId};
-use halfclose::hpack::{Encoder, Indexing};
+use halfclose::frame::{
+    DEFAULT_MAX_FRAME_SIZE, ErrorCode, Flags, FrameHead, HEAD_LEN, Kind, PREFACE, Setting, SettingId,
+    Settings, StreamId, write_settings,
+};
+use halfclose::hpack::{DEFAULT_TABLE_SIZE, Encoder, Indexing};
 use prost::Message;
 
 use crate::load::Budget;
@@ -35,6 +39,8 @@ pub struct Flood {
     max_open: usize,
     send_window: i64,
     received: u32,
+    /// Octets of DATA in every answer.
+    answer_len: u64,
     answers: Answers,
 }
 
@@ -43,7 +49,7 @@ pub struct Flood {
 pub struct Answers {
     /// Calls that ended with trailers.
     pub calls: u64,
-    /// Calls that were reset.
+    /// Streams that were reset after their answer, with NO_ERROR.
     pub resets: u64,
     /// Octets of DATA.
     pub octets: u64,
@@ -93,7 +99,7 @@ impl Flood {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         let message = request(size, rsize).encode_to_vec();
-        let mut encoder = Encoder::new(4096);
+        let mut encoder = Encoder::new(DEFAULT_TABLE_SIZE);
         let (first, first_data) = call_frames(&block(&mut encoder), &message);
         let (call, data_at) = call_frames(&block(&mut encoder), &message);
         let mut flood = Self {
@@ -109,17 +115,29 @@ impl Flood {
             max_open: 100,
             send_window: 65_535,
             received: 0,
+            answer_len: 0,
             answers: Answers::default(),
         };
-        flood.output.extend_from_slice(&head(Kind::Settings, Flags::NONE, 0, 0));
+        if flood.data_len > DEFAULT_MAX_FRAME_SIZE {
+            return Err(Error::other("a request must be one frame"));
+        }
+        let settings = [Setting { id: SettingId::INITIAL_WINDOW_SIZE, value: WINDOW }];
+        write_settings(&settings, &mut flood.output).map_err(Error::other)?;
         flood.update_window(WINDOW);
         flood.start();
         flood.exchange()?;
         (flood.call, flood.data_at) = (call, data_at);
-        if flood.answers.calls != 1 || flood.answers.octets == 0 {
+        flood.answer_len = flood.answers.octets;
+        if flood.answers.calls != 1 || flood.answer_len == 0 {
             return Err(Error::other(format!("the server does not answer: {:?}", flood.answers)));
         }
         Ok(flood)
+    }
+
+    /// The octets of a call's frames, once the server's table has the fields.
+    #[must_use]
+    pub fn request_len(&self) -> usize {
+        self.call.len()
     }
 
     /// Makes calls out of the budget, `streams` of them open at once.
@@ -145,11 +163,20 @@ impl Flood {
             }
             self.turn()?;
         }
-        Ok(Answers {
+        self.checked(&before)
+    }
+
+    /// What came since `before`: every call was answered with a message as long as the first one's.
+    fn checked(&self, before: &Answers) -> Result<Answers> {
+        let answers = Answers {
             calls: self.answers.calls - before.calls,
             resets: self.answers.resets - before.resets,
             octets: self.answers.octets - before.octets,
-        })
+        };
+        if answers.octets != answers.calls * self.answer_len {
+            return Err(Error::other(format!("calls without their message: {answers:?}")));
+        }
+        Ok(answers)
     }
 
     /// One call at a time; how long each took.
@@ -158,6 +185,7 @@ impl Flood {
     ///
     /// What the socket says.
     pub fn pingpong(&mut self, calls: u64) -> Result<Vec<Duration>> {
+        let before = self.answers;
         let mut latencies = Vec::with_capacity(usize::try_from(calls).unwrap_or(0));
         for _ in 0..calls {
             let start = Instant::now();
@@ -165,6 +193,7 @@ impl Flood {
             self.exchange()?;
             latencies.push(start.elapsed());
         }
+        self.checked(&before)?;
         Ok(latencies)
     }
 
@@ -200,11 +229,10 @@ impl Flood {
             return Err(Error::other("the server closed the connection"));
         }
         self.filled += count;
-        self.frames();
-        Ok(())
+        self.frames()
     }
 
-    fn frames(&mut self) {
+    fn frames(&mut self) -> Result<()> {
         let mut at = 0;
         while let Some(octets) = self.input.get(at..self.filled).and_then(|rest| rest.first_chunk()) {
             let head = FrameHead::parse(octets);
@@ -212,14 +240,15 @@ impl Flood {
             if end > self.filled {
                 break;
             }
-            self.frame(&head, at + HEAD_LEN);
+            self.frame(&head, at + HEAD_LEN)?;
             at = end;
         }
         self.input.copy_within(at..self.filled, 0);
         self.filled -= at;
+        Ok(())
     }
 
-    fn frame(&mut self, head: &FrameHead, at: usize) {
+    fn frame(&mut self, head: &FrameHead, at: usize) -> Result<()> {
         let ended = head.flags.contains(Flags::END_STREAM);
         match head.kind {
             Kind::Data => {
@@ -234,15 +263,18 @@ impl Flood {
                 self.answers.calls += 1;
                 self.open -= 1;
             }
-            Kind::RstStream => {
-                // A server may reset a stream with NO_ERROR after its answer: that is no call of ours any more.
-                self.answers.resets += 1;
+            // A server may reset a stream with NO_ERROR after its answer: that is no call of ours any more.
+            Kind::RstStream if self.octets(at) == ErrorCode::NO_ERROR.0.to_be_bytes() => {
+                self.answers.resets += 1
+            }
+            Kind::RstStream | Kind::GoAway => {
+                return Err(Error::other(format!("the server ends calls or the connection: {head:?}")));
             }
             Kind::WindowUpdate if head.stream.is_connection() => {
                 let increment = self.octets(at);
                 self.send_window += i64::from(u32::from_be_bytes(increment));
             }
-            Kind::Settings if !head.flags.contains(Flags::ACK) => self.settings(at, head.length as usize),
+            Kind::Settings if !head.flags.contains(Flags::ACK) => return self.settings(head, at),
             Kind::Ping if !head.flags.contains(Flags::ACK) => {
                 let data: [u8; 8] = self.octets(at);
                 self.output.extend_from_slice(&self::head(Kind::Ping, Flags::ACK, 0, 8));
@@ -250,18 +282,29 @@ impl Flood {
             }
             _ => {}
         }
+        Ok(())
     }
 
-    fn settings(&mut self, at: usize, length: usize) {
-        let entries = self.input.get(at..at + length).unwrap_or_default();
-        for entry in entries.chunks_exact(6) {
-            if let [0, 3, value @ ..] = entry
-                && let Ok(value) = <[u8; 4]>::try_from(value)
-            {
-                self.max_open = usize::try_from(u32::from_be_bytes(value)).unwrap_or(usize::MAX);
+    fn settings(&mut self, head: &FrameHead, at: usize) -> Result<()> {
+        let payload = self.input.get(at..at + head.length as usize).unwrap_or_default();
+        let settings = Settings::parse(head, payload).map_err(Error::other)?;
+        for Setting { id, value } in settings.iter() {
+            match id {
+                SettingId::MAX_CONCURRENT_STREAMS => {
+                    self.max_open = usize::try_from(value).unwrap_or(usize::MAX);
+                }
+                // One frame is all that a stream sends: its window is never in the way, or always.
+                SettingId::INITIAL_WINDOW_SIZE if value < self.data_len => {
+                    return Err(Error::other("a request is longer than the server's windows"));
+                }
+                SettingId::HEADER_TABLE_SIZE if (value as usize) < DEFAULT_TABLE_SIZE => {
+                    return Err(Error::other("the requests are encoded for a larger table"));
+                }
+                _ => {}
             }
         }
-        self.output.extend_from_slice(&head(Kind::Settings, Flags::ACK, 0, 0));
+        self.output.extend_from_slice(&self::head(Kind::Settings, Flags::ACK, 0, 0));
+        Ok(())
     }
 
     fn octets<const N: usize>(&self, at: usize) -> [u8; N] {

@@ -5,12 +5,17 @@
 #![forbid(unsafe_code)]
 
 pub mod blocks;
+pub mod bounds;
+pub mod comparison;
 pub mod cpu;
+pub mod externals;
 pub mod flood;
+pub mod floor;
 pub mod idle;
 pub mod load;
 pub mod memory;
 pub mod options;
+pub mod parts;
 pub mod processes;
 pub mod service;
 pub mod table;

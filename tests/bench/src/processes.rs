@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Error, Result};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -12,6 +12,10 @@ use crate::cpu;
 pub const SERVER_CORE: &str = "0";
 /// The core of the load.
 pub const LOAD_CORE: &str = "1";
+/// Both.
+pub const ALL_CORES: &str = "0,1";
+/// A load that takes longer than so many seconds hangs: it is ended, and that is an error.
+const PATIENCE: &str = "120";
 
 /// Another program of this crate: it stands beside the one that runs.
 ///
@@ -30,14 +34,14 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Starts a server on its core, and waits until it listens.
+    /// Starts a server on its cores, and waits until it listens.
     ///
     /// # Errors
     ///
     /// A program that does not start, or does not listen.
-    pub fn start(program: &str, arguments: &[&str]) -> Result<Self> {
+    pub fn start(program: &str, arguments: &[&str], cores: &str) -> Result<Self> {
         let mut command = Command::new("taskset");
-        command.args(["-c", SERVER_CORE]).arg(sibling(program)?).args(arguments);
+        command.args(["-c", cores]).arg(sibling(program)?).args(arguments);
         Self::wait(command)
     }
 
@@ -46,7 +50,7 @@ impl Serving {
     /// # Errors
     ///
     /// A program that does not start, or does not listen.
-    pub fn start_counted(program: &str, arguments: &[&str], log: &std::path::Path) -> Result<Self> {
+    pub fn start_counted(program: &str, arguments: &[&str], log: &Path) -> Result<Self> {
         let mut command = Command::new("valgrind");
         command.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
         command.arg(format!("--log-file={}", log.display())).arg(sibling(program)?).args(arguments);
@@ -127,29 +131,29 @@ impl Report {
     }
 }
 
-/// Runs a load program on its core, to its end.
+/// Runs a load program on its cores, to its end.
 ///
 /// # Errors
 ///
-/// A program that fails.
-pub fn load(program: &str, arguments: &[String]) -> Result<Report> {
-    let mut command = Command::new("taskset");
-    command.args(["-c", LOAD_CORE]).arg(sibling(program)?).args(arguments);
-    report(&mut command)
+/// A program that fails, or hangs.
+pub fn load(program: &str, arguments: &[String], cores: &str) -> Result<Report> {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=1", PATIENCE, "taskset", "-c", cores]).arg(sibling(program)?).args(arguments);
+    output(&mut command).map(Report::new)
 }
 
-/// Runs a program to its end.
+/// Runs a program to its end; what it prints.
 ///
 /// # Errors
 ///
 /// A program that fails.
-pub fn report(command: &mut Command) -> Result<Report> {
+pub fn output(command: &mut Command) -> Result<String> {
     let output = command.stderr(Stdio::inherit()).output()?;
-    let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if !output.status.success() {
-        return Err(Error::other(format!("{command:?} failed: {line}")));
+        return Err(Error::other(format!("{command:?} failed, {}: {text}", output.status)));
     }
-    Ok(Report(line))
+    Ok(text)
 }
 
 /// The instructions in a log of cachegrind.
@@ -163,15 +167,15 @@ pub fn instructions(log: &str) -> Result<u64> {
     number.and_then(|number| number.parse().ok()).ok_or_else(|| Error::other(format!("no count in {log:?}")))
 }
 
-/// Runs a program of this crate under cachegrind, and gives the instructions.
+/// Runs a program under cachegrind, and gives the instructions.
 ///
 /// # Errors
 ///
 /// A program that fails, or no valgrind.
-pub fn counted(program: &str, arguments: &[&str]) -> Result<u64> {
+pub fn counted(program: &Path, arguments: &[&str]) -> Result<u64> {
     let mut command = Command::new("valgrind");
     command.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
-    let output = command.arg(sibling(program)?).args(arguments).output()?;
+    let output = command.arg(program).args(arguments).output()?;
     if !output.status.success() {
         return Err(Error::other(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))));
     }

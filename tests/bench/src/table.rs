@@ -7,6 +7,12 @@ use std::fmt;
 pub struct Samples(Vec<f64>);
 
 impl Samples {
+    /// One measurement.
+    #[must_use]
+    pub fn of(value: f64) -> Self {
+        Self(vec![value])
+    }
+
     /// Adds a measurement.
     pub fn push(&mut self, value: f64) {
         self.0.push(value);
@@ -42,13 +48,18 @@ impl fmt::Display for Samples {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let least = self.0.iter().copied().fold(f64::INFINITY, f64::min);
         let most = self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if least == most {
+            return f.write_str(&short(most));
+        }
         write!(f, "{} [{}..{}]", short(self.median()), short(least), short(most))
     }
 }
 
 /// Three significant digits, or the whole number.
-fn short(value: f64) -> String {
+#[must_use]
+pub fn short(value: f64) -> String {
     match value.abs() {
+        0.0 => "0".to_owned(),
         100.0.. => format!("{value:.0}"),
         10.0..100.0 => format!("{value:.1}"),
         1.0..10.0 => format!("{value:.2}"),
@@ -75,6 +86,7 @@ mod tests {
     fn ratios_are_formed_inside_a_round() {
         let ratio = samples(&[1.0, 30.0, 2.0]).over(&samples(&[2.0, 60.0, 4.0]));
         assert_eq!(ratio.values(), [0.5, 0.5, 0.5]);
-        assert_eq!(ratio.to_string(), "0.500 [0.500..0.500]");
+        assert_eq!(ratio.to_string(), "0.500");
+        assert_eq!(samples(&[1.0, 1.25, 3.0]).to_string(), "1.25 [1.00..3.00]");
     }
 }

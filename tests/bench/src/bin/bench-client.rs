@@ -14,7 +14,7 @@ use halfclose_bench::service::{
     response_octets,
 };
 use halfclose_tokio::{CallOptions, Channel, Config, Method, Prost};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 type Failure = Box<dyn Error + Send + Sync>;
 type Simple = Method<SimpleRequest, SimpleResponse, Prost>;
@@ -128,21 +128,29 @@ async fn download(options: &ClientOptions, channel: &Channel) -> Result<(u64, u6
     Ok((options.per_stream(), octets))
 }
 
-/// Sends this stream's share of messages, with at most a window of them unanswered.
+/// Sends this stream's share of messages, with at most a window of them unanswered. Both directions go on at once: who
+/// only reads when he is not sending waits for ever once what is under way is more than the windows hold.
 async fn chat(options: &ClientOptions, channel: &Channel) -> Result<(u64, u64), Failure> {
     let request = request(options.size, options.rsize);
-    let mut call = channel.bidi_streaming(&BIDI, CallOptions::new())?;
-    let (mut sent, mut octets) = (0, 0);
-    for received in 0..options.per_stream() {
-        while sent < options.per_stream() && sent - received < options.window {
-            call.send(&request).await?;
-            sent += 1;
+    let (mut send, mut receive) = channel.bidi_streaming(&BIDI, CallOptions::new())?.split();
+    let unanswered = Semaphore::new(usize::try_from(options.window)?);
+    let sending = async {
+        for _ in 0..options.per_stream() {
+            unanswered.acquire().await?.forget();
+            send.send(&request).await?;
         }
-        let message = call.recv().await?.ok_or("the server ended the stream")?;
-        octets += response_octets(&message) as u64;
-    }
-    call.close_send()?;
-    while call.recv().await?.is_some() {}
+        send.close_send()?;
+        Ok::<_, Failure>(())
+    };
+    let receiving = async {
+        let mut octets = 0;
+        while let Some(message) = receive.recv().await? {
+            octets += response_octets(&message) as u64;
+            unanswered.add_permits(1);
+        }
+        Ok(octets)
+    };
+    let ((), octets) = tokio::try_join!(sending, receiving)?;
     Ok((options.per_stream(), octets))
 }
 

@@ -9,7 +9,7 @@ use std::io::{Error, Result};
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
-use halfclose_bench::processes::counted;
+use halfclose_bench::processes::{counted, sibling};
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baseline.txt");
 
@@ -69,7 +69,8 @@ fn main() -> Result<ExitCode> {
     }
     let mut figures = Vec::new();
     for (name, program, [short, long], units) in FIGURES {
-        figures.push((name, (counted(program, long)? - counted(program, short)?) / units));
+        let program = sibling(program)?;
+        figures.push((name, (counted(&program, long)? - counted(&program, short)?) / units));
     }
     if options.update {
         let lines: String = figures.iter().map(|(name, count)| format!("{name} {count}\n")).collect();

@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+type Failure = Box<dyn Error + Send + Sync>;
+
 /// Serves grpc.testing.BenchmarkService by a peer; prints `LISTENING <port>` when it is ready.
 #[derive(Parser)]
 struct Options {
@@ -18,6 +20,9 @@ struct Options {
     /// Which one.
     #[arg(long, value_enum, default_value = "tonic")]
     kind: Kind,
+    /// Threads of the runtime; one runs everything on the main thread.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -27,9 +32,18 @@ enum Kind {
     H2,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Failure> {
     let options = Options::parse();
+    let mut builder = match options.threads {
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.enable_all().worker_threads(options.threads.max(1)).build()?;
+    // On a runtime of several threads the accepting task runs on one of them, not on the thread that waits.
+    runtime.block_on(async { tokio::spawn(serve(options)).await? })
+}
+
+async fn serve(options: Options) -> Result<(), Failure> {
     let listener = TcpListener::bind(("127.0.0.1", options.port)).await?;
     println!("LISTENING {}", listener.local_addr()?.port());
     match options.kind {

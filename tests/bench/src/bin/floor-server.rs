@@ -1,0 +1,25 @@
+//! Plain TCP on tokio that answers as many octets as a small unary call takes: the floor under the servers.
+#![forbid(unsafe_code)]
+
+use std::io::Result;
+
+use clap::Parser;
+use halfclose_bench::floor;
+use tokio::net::TcpListener;
+
+/// Answers as many octets as a small unary call takes; prints `LISTENING <port>` when it is ready.
+#[derive(Parser)]
+struct Options {
+    /// The port; 0 picks one.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", Options::parse().port)).await?;
+    println!("LISTENING {}", listener.local_addr()?.port());
+    loop {
+        tokio::spawn(floor::serve(listener.accept().await?.0));
+    }
+}
