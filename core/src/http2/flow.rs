@@ -126,10 +126,10 @@ impl Engine {
             return;
         }
         let mut increment = std::mem::take(&mut stream.recv_owed);
-        // The reader has taken everything there was, and half a window has passed since: the window is what limits.
+        // The reader has taken every message that was whole, and half a window has passed since: the window is what limits.
         let growth = stream.recv_target.min(max_target.saturating_sub(stream.recv_target));
         if growth > 0
-            && stream.inbound.buffered() == 0
+            && stream.inbound.complete() == 0
             && self.pool_free.saturating_sub(reserve) >= growth
             && increment.checked_add(growth).is_some_and(|sum| sum <= MAX_WINDOW)
         {

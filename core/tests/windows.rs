@@ -1,0 +1,74 @@
+//! Receive windows: that of a stream whose reader keeps up grows, however the messages lie in the reads.
+
+mod common;
+
+use bytes::{Bytes, BytesMut};
+use common::Pair;
+use halfclose::{CallId, Recv, Shape};
+
+const WINDOW_UPDATE: u8 = 8;
+const MESSAGES: usize = 200;
+
+/// How many frames of `wire` give credit to a stream.
+fn stream_credits(mut wire: &[u8]) -> usize {
+    let mut frames = 0;
+    while !wire.is_empty() {
+        let length = u32::from_be_bytes([0, wire[0], wire[1], wire[2]]) as usize;
+        frames += usize::from(wire[3] == WINDOW_UPDATE && wire[5..9] != [0; 4]);
+        wire = &wire[9 + length..];
+    }
+    frames
+}
+
+/// Takes every message that is whole; how many.
+fn take(pair: &mut Pair, call: CallId) -> usize {
+    let taken = std::iter::from_fn(|| match pair.client.recv(call) {
+        Ok(Recv::Message(message)) => Some(message),
+        _ => None,
+    });
+    taken.count()
+}
+
+/// Messages of `size` octets, read in pieces of `read` octets by a client that takes each as soon as it is whole: the
+/// number of updates of the stream's window.
+fn updates(size: usize, read: usize) -> usize {
+    let mut pair = Pair::new();
+    let call = pair.start(Shape::SERVER_STREAMING);
+    pair.client.half_close(call).unwrap();
+    let served = pair.accept(Shape::SERVER_STREAMING);
+    let payload = Bytes::from(vec![7; size]);
+    let (mut sent, mut taken, mut frames) = (0, 0, 0);
+    while taken < MESSAGES {
+        while sent < MESSAGES && pair.server.send_message(served, payload.clone(), false).is_ok() {
+            sent += 1;
+        }
+        let mut wire = common::written(&mut pair.server, pair.now);
+        assert!(!wire.is_empty(), "stalled after {taken} messages");
+        while !wire.is_empty() {
+            let piece = wire.split_to(read.min(wire.len()));
+            pair.down.extend_from_slice(&piece);
+            common::feed(&mut pair.client, pair.now, &mut pair.down);
+            taken += take(&mut pair, call);
+            let answer = common::written(&mut pair.client, pair.now);
+            frames += stream_credits(&answer);
+            common::feed(&mut pair.server, pair.now, &mut BytesMut::from(answer));
+        }
+    }
+    frames
+}
+
+#[test]
+fn the_window_of_a_reader_that_keeps_up_grows_though_the_next_message_has_begun() {
+    for size in [10_000, 65_536, 200_000] {
+        let megabytes = size * MESSAGES >> 20;
+        // Half a window of 1 MiB at a time, once it has grown.
+        let bound = 2 * megabytes + 12;
+        for read in [1_000, 16_384, 65_536] {
+            let updates = updates(size, read);
+            assert!(
+                updates <= bound,
+                "{updates} updates for {MESSAGES} messages of {size} in reads of {read}"
+            );
+        }
+    }
+}
