@@ -265,7 +265,7 @@ impl Flood {
             }
             // A server may reset a stream with NO_ERROR after its answer: that is no call of ours any more.
             Kind::RstStream if self.octets(at) == ErrorCode::NO_ERROR.0.to_be_bytes() => {
-                self.answers.resets += 1
+                self.answers.resets += 1;
             }
             Kind::RstStream | Kind::GoAway => {
                 return Err(Error::other(format!("the server ends calls or the connection: {head:?}")));
