@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use halfclose::{CloseReason, Connection, ConnectionError, Event, Needed, Role, Time};
 
 use crate::io::{Clock, Io, Timer};
-use crate::shared::{Shared, State, Wakers};
+use crate::shared::{Shared, State, Wakers, unlock};
 use crate::shutdown::{Shutdown, Watch};
 
 mod buffer;
@@ -158,9 +158,13 @@ impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
             }
         };
         works.write(&mut state, cx, now);
-        state.take_wakers(&mut works.wakers);
-        drop(state);
-        works.wakers.release();
+        if state.has_wakers() {
+            state.take_wakers(&mut works.wakers);
+            drop(state);
+            works.wakers.release();
+        } else {
+            drop(state);
+        }
         works.next = works.what_is_next(cx, now, needed);
     }
 
@@ -171,8 +175,12 @@ impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
         let mut state = shared.lock();
         let wake_at = works.wake_at(&mut state, now);
         let work = works.has_work(&state);
-        // What was given back holds wakers.
-        drop(state);
+        // What was given back may have held wakers.
+        if state.has_wakers() {
+            unlock(state);
+        } else {
+            drop(state);
+        }
         if work || works.arm(cx, now, wake_at).is_ready() {
             shared.signal.awake();
             return Poll::Ready(());
@@ -330,5 +338,6 @@ impl<I, K: Clock, S: Side> Drop for Driver<I, K, S> {
             state.wake(&event);
         }
         state.driver_gone();
+        unlock(state);
     }
 }

@@ -21,9 +21,9 @@ use crate::driver::{Driver, Side};
 use crate::io::{Clock, Io};
 use crate::shared::{Shared, State};
 use crate::shutdown::Shutdown;
+use call::First;
 use handlers::Handlers;
-use router::Incoming;
-use router::Recent;
+use router::{Incoming, Recent};
 
 /// The driver of a server's connection; its handlers run inside. A future that must be polled, in a task of its own as
 /// a rule, until it ends.
@@ -48,16 +48,16 @@ impl Side for ServerSide {
                 if let Ok(head) = state.connection.request(call) {
                     let head = Arc::clone(head);
                     let method = self.recent.find(&self.router, head.path());
-                    if let Some(method) = &method {
-                        // The id is valid: the event has just been told.
-                        let _ = state.connection.accept(call, method.shape());
-                    }
-                    self.requests.push(Incoming { call, head, method });
+                    let first =
+                        method.map_or_else(First::default, |method| First::take(state, call, method.shape));
+                    self.requests.push(Incoming { call, head, method, first });
                 }
             }
             Event::Ended(call, _) => {
-                // A call may end before its handler has begun.
-                self.requests.retain(|incoming| incoming.call != call);
+                if !self.requests.is_empty() {
+                    // A call may end before its handler has begun.
+                    self.requests.retain(|incoming| incoming.call != call);
+                }
                 self.handlers.end(call);
             }
             _ => {}
@@ -67,7 +67,7 @@ impl Side for ServerSide {
     fn run(&mut self, shared: &Arc<Shared<Server>>) {
         self.handlers.attach(&shared.signal);
         for incoming in self.requests.drain(..) {
-            self.handlers.start(incoming.call, || incoming.into_future(shared));
+            self.handlers.start(incoming.call, || incoming.into_future(&self.router, shared));
         }
         self.handlers.run();
     }

@@ -1,7 +1,6 @@
 //! The connection that a driver shares with the calls on it, and how each wakes the other.
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -129,7 +128,15 @@ impl<R: Role> State<R> {
     }
 
     /// Wakes whoever waits for what an event tells, once the lock is free.
+    #[inline]
     pub(crate) fn wake(&mut self, event: &Event) {
+        // Where handlers answer at once, nobody ever waits.
+        if !self.waiting.is_empty() {
+            self.wake_waiting(event);
+        }
+    }
+
+    fn wake_waiting(&mut self, event: &Event) {
         match event {
             Event::Readable(call) | Event::Response(call) => {
                 let waker = self.waiting(*call).and_then(|waiting| waiting.receiver.take());
@@ -222,48 +229,13 @@ fn set_waker(place: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
     }
 }
 
-/// The lock, held. What became of wakers meanwhile is made good when it is free again.
-pub(crate) struct Locked<'a, R: Role> {
-    // Dropped first, and the lock with it.
-    state: MutexGuard<'a, State<R>>,
-    leaving: Leaving,
-}
-
-#[derive(Default)]
-struct Leaving(Option<Wakers>);
-
-impl<R: Role> Deref for Locked<'_, R> {
-    type Target = State<R>;
-
-    #[inline]
-    fn deref(&self) -> &State<R> {
-        &self.state
-    }
-}
-
-impl<R: Role> DerefMut for Locked<'_, R> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut State<R> {
-        &mut self.state
-    }
-}
-
-impl<R: Role> Drop for Locked<'_, R> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.state.wakers.is_empty() {
-            self.leaving.0 = Some(std::mem::take(&mut self.state.wakers));
-        }
-    }
-}
-
-impl Drop for Leaving {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(wakers) = &mut self.0 {
-            wakers.release();
-        }
-    }
+/// Leaves the lock, and wakes and drops what is to be woken and dropped.
+#[cold]
+pub(crate) fn unlock<R: Role>(mut state: MutexGuard<'_, State<R>>) {
+    let mut wakers = Wakers::default();
+    state.take_wakers(&mut wakers);
+    drop(state);
+    wakers.release();
 }
 
 /// A connection between its driver and its calls.
@@ -285,12 +257,12 @@ impl<R: Role> Shared<R> {
         Arc::new(Self { state, signal: Arc::default(), now })
     }
 
-    /// The connection, for a moment: never across an await, and never while foreign code runs.
+    /// The connection, for a moment: never across an await, and never while foreign code runs. Whoever makes wakers
+    /// leave takes them along ([`State::take_wakers`]); those that stay leave with the next order or round.
     #[inline]
-    pub(crate) fn lock(&self) -> Locked<'_, R> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<R>> {
         // A panic of foreign code cannot happen under the lock, and the core has none.
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Locked { state, leaving: Leaving::default() }
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether somebody holds the lock.
@@ -310,7 +282,11 @@ impl<R: Role> Shared<R> {
         let mut state = self.lock();
         let result = orders(&mut state);
         let work = state.connection.wants_transmit() || state.connection.has_events();
-        drop(state);
+        if state.has_wakers() {
+            unlock(state);
+        } else {
+            drop(state);
+        }
         if work {
             self.signal.tell();
         }

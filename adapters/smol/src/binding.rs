@@ -68,7 +68,11 @@ impl<T: AsFd> Io for SmolIo<T> {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
-            match rustix::io::writev(&self.socket, slices) {
+            let written = match slices {
+                [one] => rustix::io::write(&self.socket, one),
+                _ => rustix::io::writev(&self.socket, slices),
+            };
+            match written {
                 Ok(count) => return Poll::Ready(Ok(count)),
                 Err(rustix::io::Errno::AGAIN) => ready!(self.socket.poll_writable(cx))?,
                 Err(rustix::io::Errno::INTR) => {}

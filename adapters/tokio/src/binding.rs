@@ -29,7 +29,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Io for TokioIo<T> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, slices)
+        let stream = Pin::new(&mut self.0);
+        match slices {
+            [one] => stream.poll_write(cx, one),
+            _ => stream.poll_write_vectored(cx, slices),
+        }
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -47,9 +47,14 @@ impl<I: Io, K: Clock, S: Side> Works<I, K, S> {
             return;
         }
         while let Some(mut transmit) = state.connection.poll_transmit(now) {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = transmit.chunks_vectored(&mut slices);
-            match self.io.poll_write(cx, slices.get(..count).unwrap_or_default()) {
+            let written = if transmit.chunk().len() == transmit.remaining() {
+                self.io.poll_write(cx, &[IoSlice::new(transmit.chunk())])
+            } else {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let count = transmit.chunks_vectored(&mut slices);
+                self.io.poll_write(cx, slices.get(..count).unwrap_or_default())
+            };
+            match written {
                 Poll::Ready(Ok(written)) if written > 0 => transmit.advance(written),
                 // What is queued cannot leave any more. But the peer may have answered before it closed.
                 Poll::Ready(_) => {

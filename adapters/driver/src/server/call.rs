@@ -4,23 +4,48 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use halfclose::grpc::head::RequestHead;
-use halfclose::{CallId, Message, Metadata, Misuse, Recv, Server, Status};
+use halfclose::{CallId, Cardinality, Message, Metadata, Misuse, Recv, Server, Shape, Status};
 
 use crate::method::{SendError, misuse_status};
-use crate::shared::Shared;
+use crate::shared::{Shared, State};
+
+/// What came together with a request's headers, as most small requests do: it is taken in the same visit to the
+/// connection.
+#[derive(Debug, Default)]
+pub(super) struct First {
+    /// The one message of a unary or server streaming call.
+    pub(super) message: Option<Message>,
+    /// The client has half-closed behind it.
+    pub(super) complete: bool,
+}
+
+impl First {
+    /// Accepts a call that has just been told, and takes what there is.
+    #[inline]
+    pub(super) fn take(state: &mut State<Server>, call: CallId, shape: Shape) -> Self {
+        let mut first = Self::default();
+        // The id is valid: the event has just been told.
+        let _ = state.connection.accept(call, shape);
+        if shape.requests == Cardinality::One
+            && let Ok(Recv::Message(message)) = state.connection.recv(call)
+        {
+            first.message = Some(message);
+            first.complete = matches!(state.connection.recv(call), Ok(Recv::HalfClosed));
+        }
+        first
+    }
+}
 
 /// One call. Whoever drops it without a status ends it with UNKNOWN: a handler that panicked, as a rule.
 pub(super) struct ServerCall {
     pub(super) shared: Arc<Shared<Server>>,
     pub(super) call: CallId,
-    pub(super) head: Arc<RequestHead>,
     open: bool,
 }
 
 impl ServerCall {
-    pub(super) fn new(shared: &Arc<Shared<Server>>, call: CallId, head: Arc<RequestHead>) -> Self {
-        Self { shared: Arc::clone(shared), call, head, open: true }
+    pub(super) fn new(shared: &Arc<Shared<Server>>, call: CallId) -> Self {
+        Self { shared: Arc::clone(shared), call, open: true }
     }
 
     /// Ends the call with a status, behind what was sent.
@@ -92,7 +117,6 @@ impl ServerCall {
                         return Poll::Pending;
                     }
                     Ok(Recv::HalfClosed) => {
-                        let missing = || Status::internal("no request message");
                         return Poll::Ready(message.take().ok_or_else(missing));
                     }
                     Ok(Recv::End(_)) | Err(_) => return Poll::Ready(Err(ended())),
@@ -149,6 +173,11 @@ pub(super) fn poll_send(
         }
         Err(misuse) => Poll::Ready(Err(SendError::from_misuse(misuse))),
     })
+}
+
+/// The client half-closed without a message.
+fn missing() -> Status {
+    Status::internal("no request message")
 }
 
 /// The call ended before its handler did: reset by the client, out of time, or with its connection.

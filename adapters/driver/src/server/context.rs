@@ -20,8 +20,8 @@ pub struct Context {
 }
 
 impl Context {
-    pub(super) fn new(call: &ServerCall) -> Self {
-        Self { shared: Arc::clone(&call.shared), call: call.call, head: Arc::clone(&call.head) }
+    pub(super) fn new(call: &ServerCall, head: Arc<RequestHead>) -> Self {
+        Self { shared: Arc::clone(&call.shared), call: call.call, head }
     }
 
     /// The client's metadata.

@@ -95,7 +95,8 @@ impl Handlers {
     /// Runs a new handler in place, and keeps it if it waits.
     #[inline]
     pub(super) fn start(&mut self, call: CallId, future: impl FnOnce() -> Option<HandlerFuture>) {
-        let Some(future) = future() else { return };
+        // A handler that panics ends its own call (UNKNOWN, by the guard that it holds), and no other.
+        let Ok(Some(future)) = catch_unwind(AssertUnwindSafe(future)) else { return };
         let Some(place) = self.place(call.slot()) else { return };
         if let Some((_, stale)) = place.running.replace((call, future)) {
             discard(stale);
@@ -155,7 +156,6 @@ impl Handlers {
         place.slot.told.swap(false, Ordering::AcqRel);
         let Some((_, future)) = &mut place.running else { return };
         let mut cx = Context::from_waker(&place.waker);
-        // A handler that panics ends its own call (UNKNOWN, by the guard that it holds), and no other.
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
         if !matches!(polled, Ok(Poll::Pending)) {
             self.running = self.running.saturating_sub(1);

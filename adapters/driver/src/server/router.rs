@@ -8,25 +8,24 @@ use std::sync::Arc;
 use halfclose::grpc::head::RequestHead;
 use halfclose::{CallId, Server, Shape, Status};
 
-use super::call::ServerCall;
+use super::call::{First, ServerCall};
 use super::context::{Context, Request};
 use super::handlers::HandlerFuture;
 use super::stream::{BidiStreamingServer, ClientStreamingServer, ServerStreamingServer};
-use super::unary::Unary;
+use super::unary;
 use crate::codec::Codec;
 use crate::method::{Method, Response};
 use crate::shared::Shared;
 
-/// Serves one method: makes the future of one call.
-pub(super) trait MethodHandler: Send + Sync {
-    fn shape(&self) -> Shape;
-    fn start(&self, call: ServerCall) -> HandlerFuture;
-}
+/// Serves one method: makes the future of one call, unless it can be answered at once. It runs foreign code, which may
+/// panic.
+type Start = dyn Fn(ServerCall, Arc<RequestHead>, First) -> Option<HandlerFuture> + Send + Sync;
 
-impl fmt::Debug for dyn MethodHandler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MethodHandler").field("shape", &self.shape()).finish()
-    }
+/// Where the router has a method.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    index: usize,
+    pub(super) shape: Shape,
 }
 
 /// A call that has arrived.
@@ -34,17 +33,19 @@ impl fmt::Debug for dyn MethodHandler {
 pub(super) struct Incoming {
     pub(super) call: CallId,
     pub(super) head: Arc<RequestHead>,
-    pub(super) method: Option<Arc<dyn MethodHandler>>,
+    pub(super) method: Option<Place>,
+    pub(super) first: First,
 }
 
 impl Incoming {
     /// The handler's future, or the answer at once where there is no such method.
-    pub(super) fn into_future(self, shared: &Arc<Shared<Server>>) -> Option<HandlerFuture> {
-        let call = ServerCall::new(shared, self.call, self.head);
-        match self.method {
-            Some(method) => Some(method.start(call)),
+    #[inline]
+    pub(super) fn into_future(self, router: &Router, shared: &Arc<Shared<Server>>) -> Option<HandlerFuture> {
+        let call = ServerCall::new(shared, self.call);
+        match self.method.and_then(|method| router.methods.get(method.index)) {
+            Some(start) => start(call, self.head, self.first),
             None => {
-                let status = Status::unimplemented(format!("no method {}", call.head.path()));
+                let status = Status::unimplemented(format!("no method {}", self.head.path()));
                 call.finish(status);
                 None
             }
@@ -77,9 +78,10 @@ impl Incoming {
 ///     });
 /// # let _ = router;
 /// ```
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Router {
-    methods: HashMap<&'static str, Arc<dyn MethodHandler>>,
+    places: HashMap<&'static str, Place>,
+    methods: Vec<Box<Start>>,
 }
 
 impl Router {
@@ -91,9 +93,10 @@ impl Router {
 
     fn add<S>(mut self, path: &'static str, shape: Shape, start: S) -> Self
     where
-        S: Fn(ServerCall) -> HandlerFuture + Send + Sync + 'static,
+        S: Fn(ServerCall, Arc<RequestHead>, First) -> Option<HandlerFuture> + Send + Sync + 'static,
     {
-        self.methods.insert(path, Arc::new(Started { shape, start }));
+        self.places.insert(path, Place { index: self.methods.len(), shape });
+        self.methods.push(Box::new(start));
         self
     }
 
@@ -108,8 +111,8 @@ impl Router {
         Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::UNARY, move |call| {
-            Box::pin(Unary::<F, Fut, Req, Res, C>::new(call, Arc::clone(&handler)))
+        self.add(method.path(), Shape::UNARY, move |call, head, first| {
+            unary::start::<F, Fut, Req, Res, C>(&handler, call, head, first)
         })
     }
 
@@ -124,15 +127,18 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::SERVER_STREAMING, move |call| {
+        self.add(method.path(), Shape::SERVER_STREAMING, move |call, head, first| {
             let handler = Arc::clone(&handler);
-            Box::pin(async move {
-                let result = match only_request::<Req, C>(&call).await {
-                    Ok(request) => handler(request, ServerStreamingServer::new(&call)).await,
+            Some(Box::pin(async move {
+                let result = match only_request::<Req, C>(&call, head, first).await {
+                    Ok(request) => {
+                        let streaming = ServerStreamingServer::new(&call, request.context.clone());
+                        handler(request, streaming).await
+                    }
                     Err(status) => Err(status),
                 };
                 call.finish_result(result);
-            })
+            }))
         })
     }
 
@@ -147,12 +153,13 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::CLIENT_STREAMING, move |call| {
+        self.add(method.path(), Shape::CLIENT_STREAMING, move |call, head, _| {
             let handler = Arc::clone(&handler);
-            Box::pin(async move {
-                let result = handler(ClientStreamingServer::new(&call)).await;
+            Some(Box::pin(async move {
+                let context = Context::new(&call, head);
+                let result = handler(ClientStreamingServer::new(&call, context)).await;
                 call.finish_result(result);
-            })
+            }))
         })
     }
 
@@ -167,61 +174,62 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::BIDI, move |call| {
+        self.add(method.path(), Shape::BIDI, move |call, head, _| {
             let handler = Arc::clone(&handler);
-            Box::pin(async move {
-                let result = handler(BidiStreamingServer::new(&call)).await;
+            Some(Box::pin(async move {
+                let context = Context::new(&call, head);
+                let result = handler(BidiStreamingServer::new(&call, context)).await;
                 call.finish_result(result);
-            })
+            }))
         })
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").field("methods", &self.places).finish_non_exhaustive()
     }
 }
 
 /// The methods that a connection called last: most call a few, and comparing a path is cheaper than hashing it.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    methods: [Option<(&'static str, Arc<dyn MethodHandler>)>; 4],
+    methods: [Option<(&'static str, Place)>; 4],
     next: usize,
 }
 
 impl Recent {
     /// The method at `path`, if the router has one.
-    pub(super) fn find(&mut self, router: &Router, path: &str) -> Option<Arc<dyn MethodHandler>> {
-        let known = self.methods.iter().flatten().find(|(known, _)| *known == path);
-        if let Some((_, method)) = known {
-            return Some(Arc::clone(method));
+    #[inline]
+    pub(super) fn find(&mut self, router: &Router, path: &str) -> Option<Place> {
+        match self.methods.iter().flatten().find(|(known, _)| *known == path) {
+            Some((_, method)) => Some(*method),
+            None => self.look_up(router, path),
         }
-        let (path, method) = router.methods.get_key_value(path)?;
+    }
+
+    #[cold]
+    fn look_up(&mut self, router: &Router, path: &str) -> Option<Place> {
+        let (path, method) = router.places.get_key_value(path)?;
         if let Some(place) = self.methods.get_mut(self.next) {
-            *place = Some((path, Arc::clone(method)));
+            *place = Some((path, *method));
         }
         self.next = (self.next + 1) % self.methods.len();
-        Some(Arc::clone(method))
-    }
-}
-
-struct Started<S> {
-    shape: Shape,
-    start: S,
-}
-
-impl<S> MethodHandler for Started<S>
-where
-    S: Fn(ServerCall) -> HandlerFuture + Send + Sync,
-{
-    fn shape(&self) -> Shape {
-        self.shape
-    }
-
-    fn start(&self, call: ServerCall) -> HandlerFuture {
-        (self.start)(call)
+        Some(*method)
     }
 }
 
 /// The one request of a call, decoded.
-async fn only_request<Req, C: Codec<Req>>(call: &ServerCall) -> Result<Request<Req>, Status> {
-    let mut first = None;
-    let message = poll_fn(|cx| call.poll_only(cx, &mut first)).await?;
+async fn only_request<Req, C: Codec<Req>>(
+    call: &ServerCall,
+    head: Arc<RequestHead>,
+    first: First,
+) -> Result<Request<Req>, Status> {
+    let First { mut message, complete } = first;
+    let message = match message {
+        Some(message) if complete => message,
+        _ => poll_fn(|cx| call.poll_only(cx, &mut message)).await?,
+    };
     let compressed = message.compressed;
-    Ok(Request { message: C::decode(message.payload)?, compressed, context: Context::new(call) })
+    Ok(Request { message: C::decode(message.payload)?, compressed, context: Context::new(call, head) })
 }

@@ -83,8 +83,8 @@ pub struct ServerStreamingServer<Res, C> {
 }
 
 impl<Res, C: Codec<Res>> ServerStreamingServer<Res, C> {
-    pub(super) fn new(call: &ServerCall) -> Self {
-        Self { sender: ServerSender::new(call), context: Context::new(call) }
+    pub(super) fn new(call: &ServerCall, context: Context) -> Self {
+        Self { sender: ServerSender::new(call), context }
     }
 
     /// Sends a response; waits while the send buffer is full.
@@ -110,12 +110,8 @@ pub struct ClientStreamingServer<Req, Res, C> {
 }
 
 impl<Req, Res, C: Codec<Req> + Codec<Res>> ClientStreamingServer<Req, Res, C> {
-    pub(super) fn new(call: &ServerCall) -> Self {
-        Self {
-            receiver: ServerReceiver::new(call),
-            sender: ServerSender::new(call),
-            context: Context::new(call),
-        }
+    pub(super) fn new(call: &ServerCall, context: Context) -> Self {
+        Self { receiver: ServerReceiver::new(call), sender: ServerSender::new(call), context }
     }
 
     /// The next request; `None` when the client has half-closed: the request is complete.
@@ -156,12 +152,8 @@ pub struct BidiStreamingServer<Req, Res, C> {
 }
 
 impl<Req, Res, C: Codec<Req> + Codec<Res>> BidiStreamingServer<Req, Res, C> {
-    pub(super) fn new(call: &ServerCall) -> Self {
-        Self {
-            receiver: ServerReceiver::new(call),
-            sender: ServerSender::new(call),
-            context: Context::new(call),
-        }
+    pub(super) fn new(call: &ServerCall, context: Context) -> Self {
+        Self { receiver: ServerReceiver::new(call), sender: ServerSender::new(call), context }
     }
 
     /// The next request; `None` when the client has half-closed: the request is complete.

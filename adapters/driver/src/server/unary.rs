@@ -8,21 +8,22 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
 use bytes::Bytes;
+use halfclose::grpc::head::RequestHead;
 use halfclose::{Message, Metadata, Status};
 use pin_project_lite::pin_project;
 
-use super::call::ServerCall;
+use super::call::{First, ServerCall};
 use super::context::{Context, Request};
+use super::handlers::HandlerFuture;
 use crate::codec::Codec;
 use crate::method::Response;
 
 pin_project! {
     /// One unary call.
-    pub(super) struct Unary<F, Fut, Req, Res, C> {
+    struct Unary<F, Fut, Req, Res, C> {
         call: ServerCall,
-        handler: Arc<F>,
         #[pin]
-        stage: Stage<Fut>,
+        stage: Stage<F, Fut>,
         types: PhantomData<fn(C, Req) -> Res>,
     }
 }
@@ -30,17 +31,57 @@ pin_project! {
 pin_project! {
     /// How far it is.
     #[project = StageProjection]
-    enum Stage<Fut> {
-        Receive { message: Option<Message> },
+    enum Stage<F, Fut> {
+        Receive { message: Option<Message>, head: Arc<RequestHead>, handler: Arc<F> },
         Handle { #[pin] handling: Fut },
         Respond { payload: Bytes, header: Option<Metadata>, trailer: Metadata, compress: bool },
     }
 }
 
-impl<F, Fut, Req, Res, C> Unary<F, Fut, Req, Res, C> {
-    pub(super) fn new(call: ServerCall, handler: Arc<F>) -> Self {
-        Self { call, handler, stage: Stage::Receive { message: None }, types: PhantomData }
-    }
+/// A unary call's future; `None` where it was answered at once. Where the request is here already, the handler begins.
+#[inline]
+pub(super) fn start<F, Fut, Req, Res, C>(
+    handler: &Arc<F>,
+    call: ServerCall,
+    head: Arc<RequestHead>,
+    first: First,
+) -> Option<HandlerFuture>
+where
+    Req: 'static,
+    Res: 'static,
+    C: Codec<Req> + Codec<Res>,
+    F: Fn(Request<Req>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
+{
+    let stage = match first {
+        First { message: Some(message), complete: true } => {
+            match handle::<F, Fut, Req, C>(handler, &call, head, message) {
+                Ok(handling) => Stage::Handle { handling },
+                Err(status) => {
+                    call.finish(status);
+                    return None;
+                }
+            }
+        }
+        First { message, .. } => Stage::Receive { message, head, handler: Arc::clone(handler) },
+    };
+    Some(Box::pin(Unary::<F, Fut, Req, Res, C> { call, stage, types: PhantomData }))
+}
+
+/// Begins the handler.
+fn handle<F, Fut, Req, C>(
+    handler: &F,
+    call: &ServerCall,
+    head: Arc<RequestHead>,
+    message: Message,
+) -> Result<Fut, Status>
+where
+    C: Codec<Req>,
+    F: Fn(Request<Req>) -> Fut,
+{
+    let Message { payload, compressed } = message;
+    let message = C::decode(payload)?;
+    Ok(handler(Request { message, compressed, context: Context::new(call, head) }))
 }
 
 impl<F, Fut, Req, Res, C> Future for Unary<F, Fut, Req, Res, C>
@@ -56,30 +97,34 @@ where
         let call = this.call;
         loop {
             let failed = match this.stage.as_mut().project() {
-                StageProjection::Receive { message } => match ready!(call.poll_only(cx, message)) {
-                    Err(status) => status,
-                    Ok(Message { payload, compressed }) => match C::decode(payload) {
-                        Err(status) => status,
-                        Ok(message) => {
-                            let context = Context::new(call);
-                            let handling = (this.handler)(Request { message, compressed, context });
-                            this.stage.set(Stage::Handle { handling });
-                            continue;
-                        }
-                    },
-                },
                 StageProjection::Handle { handling } => match ready!(handling.poll(cx)) {
                     Err(status) => status,
                     Ok(response) => match C::encode(&response.message) {
                         Err(status) => status,
-                        Ok(payload) => {
+                        Ok(mut payload) => {
                             let Response { header, trailer, compressed: compress, .. } = response;
-                            let header = Some(header);
-                            this.stage.set(Stage::Respond { payload, header, trailer, compress });
-                            continue;
+                            let mut header = Some(header);
+                            let sent = call.poll_respond(cx, &mut header, &trailer, &mut payload, compress);
+                            if sent.is_pending() {
+                                this.stage.set(Stage::Respond { payload, header, trailer, compress });
+                            }
+                            return sent;
                         }
                     },
                 },
+                StageProjection::Receive { message, head, handler } => {
+                    let begun = match ready!(call.poll_only(cx, message)) {
+                        Err(status) => Err(status),
+                        Ok(message) => handle::<F, Fut, Req, C>(handler, call, Arc::clone(head), message),
+                    };
+                    match begun {
+                        Err(status) => status,
+                        Ok(handling) => {
+                            this.stage.set(Stage::Handle { handling });
+                            continue;
+                        }
+                    }
+                }
                 StageProjection::Respond { payload, header, trailer, compress } => {
                     return call.poll_respond(cx, header, trailer, payload, *compress);
                 }
