@@ -174,14 +174,17 @@ impl Drop for Gone {
     }
 }
 
-fn streaming<R: Runtime>() -> (Serving<R>, Receiver<()>) {
+/// What is received tells when an upload has begun, and when a handler was dropped.
+fn streaming<R: Runtime>() -> (Serving<R>, Receiver<()>, Receiver<()>) {
+    let (begin, begun) = unbounded();
     let (tell, gone) = unbounded();
     let tell_too = tell.clone();
     let router = Router::new()
         .unary(&SAY, |request| async move { Ok(Response::new(request.message)) })
         .client_streaming(&COUNT, move |mut call| {
-            let gone = Gone(tell.clone());
+            let (begin, gone) = (begin.clone(), Gone(tell.clone()));
             async move {
+                begin.send(()).await.expect("the test waits");
                 while call.recv().await?.is_some() {}
                 drop(gone);
                 Ok(call.send_and_close(&Bytes::new()).await?)
@@ -196,11 +199,11 @@ fn streaming<R: Runtime>() -> (Serving<R>, Receiver<()>) {
                 Ok(())
             }
         });
-    (Serving::start(router), gone)
+    (Serving::start(router), begun, gone)
 }
 
 fn cancels_in_the_middle_of_uploads_and_downloads_leave_the_connection_whole<R: Runtime>() {
-    let (server, gone) = streaming::<R>();
+    let (server, begun, gone) = streaming::<R>();
     run::<R>(async {
         let channel = server.connect::<R>().await;
         let piece = Bytes::from(vec![7; PIECE]);
@@ -210,6 +213,7 @@ fn cancels_in_the_middle_of_uploads_and_downloads_leave_the_connection_whole<R: 
             for _ in 0..10 {
                 upload.send(&piece).await.expect("the server reads");
             }
+            begun.recv().await.expect("a handler");
             let error = upload.cancel_and_recv().await;
             assert_eq!(error.code(), Code::Cancelled);
 
@@ -232,7 +236,7 @@ fn cancels_in_the_middle_of_uploads_and_downloads_leave_the_connection_whole<R: 
 
 fn five_hundred_connections_at_once<R: Runtime>() {
     const CONNECTIONS: usize = 500;
-    let (server, _gone) = streaming::<R>();
+    let (server, ..) = streaming::<R>();
     run::<R>(async {
         let (done, finished) = unbounded();
         let (address, all_here) = (server.address(), Arc::new(AtomicUsize::new(0)));
