@@ -33,6 +33,7 @@ pub mod grpc;
 pub mod hpack;
 pub(crate) mod http2;
 pub mod machine;
+mod names;
 pub mod time;
 pub mod types;
 

@@ -4,7 +4,7 @@
 ///
 /// Every variant ends the connection: after it the decoder's table may differ from the peer's, and nothing that
 /// the decoder says about later blocks can be trusted. RFC 9113 §4.3: a decoding error is a connection error of type
-/// COMPRESSION_ERROR; [`is_limit`](Self::is_limit) tells the one that is a matter of policy instead.
+/// COMPRESSION_ERROR; [`is_limit`](Self::is_limit) tells those that are a matter of policy instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -77,10 +77,10 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// True for a block that may be well-formed but is over our limit on header lists, which is answered by
-    /// ENHANCE_YOUR_CALM (RFC 9113 §10.5.1); false for all that is answered by COMPRESSION_ERROR.
+    /// True for a block that may be well-formed but is over our limit on header lists or on one string of them, which is
+    /// answered by ENHANCE_YOUR_CALM (RFC 9113 §10.5.1); false for all that is answered by COMPRESSION_ERROR.
     #[must_use]
     pub const fn is_limit(&self) -> bool {
-        matches!(self, Self::ListTooLarge { .. })
+        matches!(self, Self::StringTooLong { .. } | Self::ListTooLarge { .. })
     }
 }

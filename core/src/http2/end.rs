@@ -296,11 +296,6 @@ impl Engine {
 
     /// P-105: the end of the connection ends every call on it.
     pub(super) fn end_every_call(&mut self, error: &ConnectionError) {
-        // A GOAWAY with an error code that came before says more than the end of the transport that followed it.
-        let error = match (&self.goaway_error, error) {
-            (Some(goaway), ConnectionError::Eof) => goaway.clone(),
-            _ => error.clone(),
-        };
         let open: Vec<u32> = self.slots.occupied().collect();
         for slot in open {
             let Some(stream) = self.slots.get(slot) else { continue };
@@ -313,7 +308,9 @@ impl Engine {
                         ClientStage::Queued(_) => Cause::NeverSent,
                         // P-93: what GOAWAY did not refuse it may have processed.
                         _ => match error {
-                            ConnectionError::GoAway { code, .. } => Cause::GoAway { code, processed: true },
+                            ConnectionError::GoAway { code, .. } => {
+                                Cause::GoAway { code: *code, processed: true }
+                            }
                             _ => Cause::Connection,
                         },
                     };

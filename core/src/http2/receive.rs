@@ -274,7 +274,8 @@ impl Engine {
         let clean = self.has_no_calls() && self.open_block.is_none();
         self.lifecycle(LifecycleInput::Fatal);
         self.clock.stop();
-        let error = ConnectionError::Eof;
+        // A GOAWAY with an error code that came before says more than the end of the transport that followed it.
+        let error = self.goaway_error.take().unwrap_or(ConnectionError::Eof);
         self.end_every_call(&error);
         // What is queued cannot be answered any more, but may still be written.
         self.close_reason =

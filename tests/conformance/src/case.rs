@@ -1,7 +1,7 @@
 //! One rule, provoked: what the other end sends to a connection in a known state, and what must come of it.
 
 use halfclose::frame::ErrorCode;
-use halfclose::{Cause, CloseReason, Code, Config, ConnectionError, Event, Shape, Violation};
+use halfclose::{Code, Config, Shape};
 use halfclose_wire::{
     Block, END_STREAM, Frame, PREFACE, REQUEST, RESPONSE, Reader, TRAILERS, block, data, headers,
     kind::{DATA, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS},
@@ -66,7 +66,9 @@ pub struct Case {
 }
 
 impl Case {
-    fn config(&self, mut config: Config) -> Config {
+    /// These settings with what differs in the case.
+    #[must_use]
+    pub fn config(&self, mut config: Config) -> Config {
         (self.configure)(&mut config);
         config
     }
@@ -256,14 +258,4 @@ fn answer_next<C: Caller>(client: &mut C, stream: u32) {
     client.write(&headers(stream, END_STREAM, &block(&TRAILERS)));
     let expected = End { code: Code::Ok, messages: vec![b"answer".to_vec()] };
     assert_eq!(client.end(call), expected, "the next call on the connection");
-}
-
-/// The broken rule that an event tells of.
-#[must_use]
-pub fn violation_of(event: &Event) -> Option<&Violation> {
-    match event {
-        Event::Ended(_, Cause::Violation(violation))
-        | Event::Closed(CloseReason::Error(ConnectionError::Violation(violation))) => Some(violation),
-        _ => None,
-    }
 }

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 
 use halfclose::{
-    CallId, Client, Code, Config, Connection, Event, Metadata, Misuse, Recv, Request, Role, Server, Shape,
-    Status, Violation,
+    CallId, Cause, Client, CloseReason, Code, Config, Connection, ConnectionError, Event, Metadata, Misuse,
+    Recv, Request, Role, Server, Shape, Status, Violation,
 };
 use halfclose_wire::{Frame, kind::GOAWAY};
 
+use crate::Peer;
 use crate::transport::{Caller, ECHO, End, HOLD, Line, Transport};
-use crate::{Peer, case::violation_of};
 
 /// The core in memory.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Memory<R: Role> {
     last_goaway: Option<Frame>,
     /// The rules that the peer broke, as the core tells of them.
     pub violations: Vec<Violation>,
+    /// Why the connection failed.
+    pub error: Option<ConnectionError>,
 }
 
 /// What a caller does about events.
@@ -83,7 +85,21 @@ fn echo(connection: &mut Connection<Server>, call: CallId) {
 impl<R: App> Memory<R> {
     fn new(config: Config) -> Self {
         let peer = Peer::silent(config);
-        Self { peer, unread: VecDeque::new(), last_goaway: None, violations: Vec::new() }
+        Self { peer, unread: VecDeque::new(), last_goaway: None, violations: Vec::new(), error: None }
+    }
+
+    /// Keeps what an event tells of the peer's mistakes.
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Ended(_, Cause::Violation(violation)) => self.violations.push(violation.clone()),
+            Event::Closed(CloseReason::Error(error)) => {
+                if let ConnectionError::Violation(violation) = error {
+                    self.violations.push(violation.clone());
+                }
+                self.error = Some(error.clone());
+            }
+            _ => {}
+        }
     }
 
     /// Takes events and output until there are none.
@@ -91,7 +107,7 @@ impl<R: App> Memory<R> {
         loop {
             let events = self.peer.events();
             for event in &events {
-                self.violations.extend(violation_of(event).cloned());
+                self.note(event);
                 R::on_event(&mut self.peer.connection, event);
             }
             let sent = self.peer.sent();
@@ -153,10 +169,9 @@ impl Caller for Memory<Client> {
             match self.peer.connection.recv(call).expect("its end has not been told") {
                 Recv::Message(message) => messages.push(message.payload.to_vec()),
                 Recv::End(outcome) => {
-                    self.violations.extend(match outcome.cause {
-                        halfclose::Cause::Violation(violation) => Some(violation),
-                        _ => None,
-                    });
+                    if let Cause::Violation(violation) = outcome.cause {
+                        self.violations.push(violation);
+                    }
                     return End { code: outcome.status.code, messages };
                 }
                 other => panic!("the call does not end: {other:?}"),

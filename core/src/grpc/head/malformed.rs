@@ -48,19 +48,19 @@ pub enum MalformedReason {
 }
 
 impl MalformedReason {
-    /// The section of RFC 9113 that says so.
+    /// The section that says so, as `"RFC 9113 §8.2.1"`.
     #[must_use]
     pub fn section(self) -> &'static str {
         match self {
-            Self::Field(_) => "8.2.1",
-            Self::ConnectionSpecific | Self::Te => "8.2.2",
-            Self::PseudoOrder | Self::UnknownPseudo | Self::DuplicatePseudo(_) => "8.3",
-            Self::MissingPseudo(":status") | Self::InvalidPseudo(":status") => "8.3.2",
-            Self::MissingPseudo(_) | Self::InvalidPseudo(_) => "8.3.1",
-            Self::ConnectPseudo(_) => "8.5",
-            Self::PseudoInTrailers | Self::InterimEnd => "8.1",
-            Self::ContentLength => "8.1.1",
-            Self::SwitchingProtocols => "8.6",
+            Self::Field(_) => "RFC 9113 §8.2.1",
+            Self::ConnectionSpecific | Self::Te => "RFC 9113 §8.2.2",
+            Self::PseudoOrder | Self::UnknownPseudo | Self::DuplicatePseudo(_) => "RFC 9113 §8.3",
+            Self::MissingPseudo(":status") | Self::InvalidPseudo(":status") => "RFC 9113 §8.3.2",
+            Self::MissingPseudo(_) | Self::InvalidPseudo(_) => "RFC 9113 §8.3.1",
+            Self::ConnectPseudo(_) => "RFC 9113 §8.5",
+            Self::PseudoInTrailers | Self::InterimEnd => "RFC 9113 §8.1",
+            Self::ContentLength => "RFC 9113 §8.1.1",
+            Self::SwitchingProtocols => "RFC 9113 §8.6",
         }
     }
 }

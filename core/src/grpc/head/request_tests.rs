@@ -101,31 +101,31 @@ fn a_bare_request() {
 fn malformed_fields() {
     use MalformedReason as M;
     let table = [
-        (("X", "1"), M::Field(FieldError::UpperCase(b'X')), "8.2.1"),
-        (("Content-Type", "1"), M::Field(FieldError::UpperCase(b'C')), "8.2.1"),
-        (("", "1"), M::Field(FieldError::EmptyName), "8.2.1"),
-        (("a b", "1"), M::Field(FieldError::NameOctet(b' ')), "8.2.1"),
-        (("a:b", "1"), M::Field(FieldError::NameOctet(b':')), "8.2.1"),
-        (("a", "x\0"), M::Field(FieldError::ValueOctet(0)), "8.2.1"),
-        (("a", "x\r\ny: z"), M::Field(FieldError::ValueOctet(b'\r')), "8.2.1"),
-        (("te", "trailers\n"), M::Field(FieldError::ValueOctet(b'\n')), "8.2.1"),
-        (("a", " x"), M::Field(FieldError::Whitespace), "8.2.1"),
-        (("user-agent", "x\t"), M::Field(FieldError::Whitespace), "8.2.1"),
-        (("connection", "close"), M::ConnectionSpecific, "8.2.2"),
-        (("proxy-connection", "x"), M::ConnectionSpecific, "8.2.2"),
-        (("keep-alive", "x"), M::ConnectionSpecific, "8.2.2"),
-        (("transfer-encoding", "chunked"), M::ConnectionSpecific, "8.2.2"),
-        (("upgrade", "h2c"), M::ConnectionSpecific, "8.2.2"),
-        (("te", "gzip"), M::Te, "8.2.2"),
-        (("te", "trailers, deflate"), M::Te, "8.2.2"),
-        (("te", ""), M::Te, "8.2.2"),
-        ((":authority", "x"), M::PseudoOrder, "8.3"),
-        ((":unknown", "x"), M::PseudoOrder, "8.3"),
-        (("content-length", ""), M::ContentLength, "8.1.1"),
-        (("content-length", "-1"), M::ContentLength, "8.1.1"),
-        (("content-length", "1, 1"), M::ContentLength, "8.1.1"),
-        (("content-length", "18446744073709551616"), M::ContentLength, "8.1.1"),
-        (("host", "a@b"), M::InvalidPseudo(":authority"), "8.3.1"),
+        (("X", "1"), M::Field(FieldError::UpperCase(b'X')), "RFC 9113 §8.2.1"),
+        (("Content-Type", "1"), M::Field(FieldError::UpperCase(b'C')), "RFC 9113 §8.2.1"),
+        (("", "1"), M::Field(FieldError::EmptyName), "RFC 9113 §8.2.1"),
+        (("a b", "1"), M::Field(FieldError::NameOctet(b' ')), "RFC 9113 §8.2.1"),
+        (("a:b", "1"), M::Field(FieldError::NameOctet(b':')), "RFC 9113 §8.2.1"),
+        (("a", "x\0"), M::Field(FieldError::ValueOctet(0)), "RFC 9113 §8.2.1"),
+        (("a", "x\r\ny: z"), M::Field(FieldError::ValueOctet(b'\r')), "RFC 9113 §8.2.1"),
+        (("te", "trailers\n"), M::Field(FieldError::ValueOctet(b'\n')), "RFC 9113 §8.2.1"),
+        (("a", " x"), M::Field(FieldError::Whitespace), "RFC 9113 §8.2.1"),
+        (("user-agent", "x\t"), M::Field(FieldError::Whitespace), "RFC 9113 §8.2.1"),
+        (("connection", "close"), M::ConnectionSpecific, "RFC 9113 §8.2.2"),
+        (("proxy-connection", "x"), M::ConnectionSpecific, "RFC 9113 §8.2.2"),
+        (("keep-alive", "x"), M::ConnectionSpecific, "RFC 9113 §8.2.2"),
+        (("transfer-encoding", "chunked"), M::ConnectionSpecific, "RFC 9113 §8.2.2"),
+        (("upgrade", "h2c"), M::ConnectionSpecific, "RFC 9113 §8.2.2"),
+        (("te", "gzip"), M::Te, "RFC 9113 §8.2.2"),
+        (("te", "trailers, deflate"), M::Te, "RFC 9113 §8.2.2"),
+        (("te", ""), M::Te, "RFC 9113 §8.2.2"),
+        ((":authority", "x"), M::PseudoOrder, "RFC 9113 §8.3"),
+        ((":unknown", "x"), M::PseudoOrder, "RFC 9113 §8.3"),
+        (("content-length", ""), M::ContentLength, "RFC 9113 §8.1.1"),
+        (("content-length", "-1"), M::ContentLength, "RFC 9113 §8.1.1"),
+        (("content-length", "1, 1"), M::ContentLength, "RFC 9113 §8.1.1"),
+        (("content-length", "18446744073709551616"), M::ContentLength, "RFC 9113 §8.1.1"),
+        (("host", "a@b"), M::InvalidPseudo(":authority"), "RFC 9113 §8.3.1"),
     ];
     for (field, reason, section) in table {
         let met = malformed(plus(field));
@@ -152,7 +152,7 @@ fn malformed_pseudo_header_fields() {
     ] {
         let reason = malformed(with(name, value));
         assert_eq!(reason, M::InvalidPseudo(name), "{name} {value:?}");
-        assert_eq!(reason.section(), "8.3.1");
+        assert_eq!(reason.section(), "RFC 9113 §8.3.1");
     }
     for name in [":method", ":scheme", ":path"] {
         assert_eq!(malformed(without(name)), M::MissingPseudo(name));

@@ -78,19 +78,19 @@ fn interim_responses() {
 fn malformed_responses() {
     use MalformedReason as M;
     let table: [(&[Field<'_>], M, &str); 13] = [
-        (&[], M::MissingPseudo(":status"), "8.3.2"),
-        (&[GRPC], M::MissingPseudo(":status"), "8.3.2"),
-        (&[OK, OK], M::DuplicatePseudo(":status"), "8.3"),
-        (&[GRPC, OK], M::PseudoOrder, "8.3"),
-        (&[(":status", "")], M::InvalidPseudo(":status"), "8.3.2"),
-        (&[(":status", "20")], M::InvalidPseudo(":status"), "8.3.2"),
-        (&[(":status", "2000")], M::InvalidPseudo(":status"), "8.3.2"),
-        (&[(":status", "099")], M::InvalidPseudo(":status"), "8.3.2"),
-        (&[(":status", "2x0")], M::InvalidPseudo(":status"), "8.3.2"),
-        (&[OK, (":path", "/")], M::UnknownPseudo, "8.3"),
-        (&[OK, ("connection", "close")], M::ConnectionSpecific, "8.2.2"),
-        (&[OK, ("A", "")], M::Field(FieldError::UpperCase(b'A')), "8.2.1"),
-        (&[OK, ("te", "x")], M::Te, "8.2.2"),
+        (&[], M::MissingPseudo(":status"), "RFC 9113 §8.3.2"),
+        (&[GRPC], M::MissingPseudo(":status"), "RFC 9113 §8.3.2"),
+        (&[OK, OK], M::DuplicatePseudo(":status"), "RFC 9113 §8.3"),
+        (&[GRPC, OK], M::PseudoOrder, "RFC 9113 §8.3"),
+        (&[(":status", "")], M::InvalidPseudo(":status"), "RFC 9113 §8.3.2"),
+        (&[(":status", "20")], M::InvalidPseudo(":status"), "RFC 9113 §8.3.2"),
+        (&[(":status", "2000")], M::InvalidPseudo(":status"), "RFC 9113 §8.3.2"),
+        (&[(":status", "099")], M::InvalidPseudo(":status"), "RFC 9113 §8.3.2"),
+        (&[(":status", "2x0")], M::InvalidPseudo(":status"), "RFC 9113 §8.3.2"),
+        (&[OK, (":path", "/")], M::UnknownPseudo, "RFC 9113 §8.3"),
+        (&[OK, ("connection", "close")], M::ConnectionSpecific, "RFC 9113 §8.2.2"),
+        (&[OK, ("A", "")], M::Field(FieldError::UpperCase(b'A')), "RFC 9113 §8.2.1"),
+        (&[OK, ("te", "x")], M::Te, "RFC 9113 §8.2.2"),
     ];
     for (fields, reason, section) in table {
         for end in [false, true] {

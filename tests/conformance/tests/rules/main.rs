@@ -11,3 +11,5 @@ mod registry;
 mod requests;
 mod responses;
 mod roles;
+mod tables;
+mod violations;

@@ -129,10 +129,16 @@ cases! {
         rfc9113_8_2_an_upper_case_name "an upper-case name" Asked head_with("X-Case", "1") => Stream(PROTOCOL);
         rfc9113_8_2_an_upper_case_name_in_trailers "an upper-case name in trailers" Asked
             trailers(&[("grpc-status", "0"), ("X-Case", "1")]) => Stream(PROTOCOL);
+        rfc9113_8_2_1_an_empty_name "an empty name" Asked head_with("", "1") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_name_with_a_space "a name with a space" Asked head_with("x case", "1") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_value_that_begins_with_a_space "a value that begins with a space" Asked
+            head_with("x-space", " a") => Stream(PROTOCOL);
         rfc9113_8_2_1_a_value_with_lf "a value with LF" Asked head_with("x-split", "a\nb") => Stream(PROTOCOL);
         rfc9113_8_2_1_a_value_with_cr_in_trailers "a value with CR in trailers" Asked
             trailers(&[("grpc-status", "0"), ("grpc-message", "a\rb")]) => Stream(PROTOCOL);
         rfc9113_8_2_2_connection "connection" Asked head_with("connection", "close") => Stream(PROTOCOL);
+        rfc9113_8_2_2_te_other_than_trailers "te with another value than trailers" Asked
+            head_with("te", "gzip") => Stream(PROTOCOL);
         rfc9113_8_3_a_pseudo_field_of_requests "a request's pseudo-header field" Asked
             head(&[(":status", "200"), (":path", "/")]) => Stream(PROTOCOL);
         rfc9113_8_3_a_pseudo_field_behind_a_regular_one "a pseudo-header field behind a regular one" Asked

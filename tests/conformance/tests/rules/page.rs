@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use halfclose_conformance::{Case, Expect, rule};
 
 use crate::registry::{RULES, Rule};
-use crate::{hpack, http2, malformed, requests, responses, roles};
+use crate::tables::{TABLES, Table};
 
 const HEAD: &str = "# Conformance
 
@@ -22,88 +22,10 @@ A server must serve a call on another connection after every row; a client's cal
 with UNAVAILABLE after a connection error and INTERNAL after a stream error, and the next call on a connection that lives must be
 answered. None of the tests is left out of `cargo test --workspace`.
 
-Each cell of the state tables is driven by `tests/conformance/tests/cells`, each attack class by `tests/security`.
+Each cell of the state tables is driven by `tests/conformance/tests/cells`, each entry of the
+registry of violations by `tests/conformance/tests/rules/violations.rs`, each attack class by `tests/security`.
 
 ";
-
-/// A table and where it stands.
-struct Table {
-    title: &'static str,
-    /// The module of its tests, up to the side.
-    module: &'static str,
-    sides: &'static [&'static str],
-    rows: &'static [fn() -> Case],
-}
-
-const SERVER: &[&str] = &["server"];
-const CLIENT: &[&str] = &["client"];
-const BOTH: &[&str] = &["server", "client"];
-
-const TABLES: &[Table] = &[
-    Table { title: "What neither side may do", module: "http2::both", sides: BOTH, rows: http2::both::ROWS },
-    Table {
-        title: "What a client may not do",
-        module: "roles::to_a_server",
-        sides: SERVER,
-        rows: roles::to_a_server::ROWS,
-    },
-    Table {
-        title: "What a server may not do",
-        module: "roles::to_a_client",
-        sides: CLIENT,
-        rows: roles::to_a_client::ROWS,
-    },
-    Table { title: "Header blocks", module: "hpack::both", sides: BOTH, rows: hpack::both::ROWS },
-    Table {
-        title: "Header blocks of requests",
-        module: "hpack::requests",
-        sides: SERVER,
-        rows: hpack::requests::ROWS,
-    },
-    Table {
-        title: "Header blocks of responses",
-        module: "hpack::responses",
-        sides: CLIENT,
-        rows: hpack::responses::ROWS,
-    },
-    Table {
-        title: "Malformed requests",
-        module: "malformed::requests",
-        sides: SERVER,
-        rows: malformed::requests::ROWS,
-    },
-    Table {
-        title: "Malformed responses",
-        module: "malformed::responses",
-        sides: CLIENT,
-        rows: malformed::responses::ROWS,
-    },
-    Table {
-        title: "gRPC requests",
-        module: "requests::requests",
-        sides: SERVER,
-        rows: requests::requests::ROWS,
-    },
-    Table {
-        title: "gRPC answers",
-        module: "responses::answers",
-        sides: CLIENT,
-        rows: responses::answers::ROWS,
-    },
-    Table {
-        title: "HTTP statuses without a gRPC status",
-        module: "responses::http_statuses",
-        sides: CLIENT,
-        rows: responses::http_statuses::ROWS,
-    },
-    Table { title: "Reset codes", module: "responses::resets", sides: CLIENT, rows: responses::resets::ROWS },
-    Table {
-        title: "Connections that end before the call",
-        module: "responses::cuts",
-        sides: CLIENT,
-        rows: responses::cuts::ROWS,
-    },
-];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

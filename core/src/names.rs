@@ -1,0 +1,51 @@
+//! The registry of what a peer can do wrong, by name.
+//!
+//! Each enum of it knows the names of its variants. The match in `name` has an arm for each, so that a variant without a
+//! name does not compile, and a test of `halfclose-conformance` sends the octets that provoke every name in `NAMES`.
+
+use crate::error::{ConnectionError, Flood, Timeout, Violation};
+use crate::frame::FrameError;
+use crate::grpc::field::FieldError;
+use crate::grpc::head::MalformedReason;
+use crate::hpack::DecodeError;
+
+macro_rules! names {
+    ($($registered:ident { $($variant:ident)+ })+) => { $(
+        impl $registered {
+            /// The names of all variants.
+            pub const NAMES: &'static [&'static str] = &[ $( stringify!($variant) ),+ ];
+
+            /// The name of the variant: the key under which a log or a metric counts it.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self { $( Self::$variant { .. } => stringify!($variant), )+ }
+            }
+        }
+    )+ };
+}
+
+names! {
+    ConnectionError { Violation GoAway Eof Closed }
+    Violation {
+        Frame FrameTooLarge Order Preface Hpack Malformed ContentLength WindowExceeded WindowOverflow
+        PushEnabledByServer UnexpectedAck GoAwayRaised Flood Timeout
+    }
+    Flood {
+        Resets PendingResets InternalResets ControlFrames Pings DataFrames Continuations HeaderBlock HeaderList
+        SettingsEntries Glitches
+    }
+    Timeout { Preface SettingsAck HeaderBlock Keepalive }
+    FrameError {
+        TooLarge TooShort WrongLength StreamZero StreamNotZero Padding SelfDependency SettingsLength SettingsAck
+        SettingValue PromisedStream ZeroIncrement
+    }
+    DecodeError {
+        Truncated IntegerOverflow IntegerTooLong InvalidIndex HuffmanEos HuffmanPadding StringTooLong ListTooLarge
+        SizeUpdateTooLarge SizeUpdateLate TooManySizeUpdates MissingSizeUpdate
+    }
+    MalformedReason {
+        Field ConnectionSpecific Te PseudoOrder UnknownPseudo DuplicatePseudo MissingPseudo InvalidPseudo
+        ConnectPseudo PseudoInTrailers ContentLength InterimEnd SwitchingProtocols
+    }
+    FieldError { EmptyName UpperCase NameOctet ValueOctet Whitespace }
+}
