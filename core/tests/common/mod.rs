@@ -3,9 +3,11 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use halfclose::{
-    CallId, Client, Config, Connection, Event, Needed, Outcome, Recv, Request, Role, Seed, Server, Shape,
-    Time,
+    CallId, Client, Config, Connection, ConnectionError, Event, Needed, Outcome, Recv, Request, Role, Seed,
+    Server, Shape, Time,
 };
+use halfclose_wire::{Frame, PREFACE, REQUEST, block, frames, headers, kind, settings, settings_ack};
+use std::time::Duration;
 
 /// Everything that `from` has to write.
 pub fn written<R: Role>(from: &mut Connection<R>, now: Time) -> BytesMut {
@@ -28,6 +30,84 @@ pub fn feed<R: Role>(to: &mut Connection<R>, now: Time, wire: &mut BytesMut) {
             Needed::Again | Needed::Closed => {}
         }
     }
+}
+
+/// One core, whose peer's frames are written by hand.
+pub struct Scripted<R: Role> {
+    pub core: Connection<R>,
+    pub now: Time,
+}
+
+impl<R: Role> Scripted<R> {
+    /// A core that has heard nothing.
+    pub fn silent(config: Config) -> Self {
+        Self { core: Connection::new(config, Seed(3), Time::ZERO), now: Time::ZERO }
+    }
+
+    /// Feeds octets until they are taken.
+    pub fn feed(&mut self, octets: &[u8]) -> Result<(), ConnectionError> {
+        let mut wire = BytesMut::from(octets);
+        while self.core.receive(self.now, &mut wire)? == Needed::Again {}
+        Ok(())
+    }
+
+    /// What it sends now.
+    pub fn sent(&mut self) -> Vec<Frame> {
+        frames(&written(&mut self.core, self.now))
+    }
+
+    /// What it tells now.
+    pub fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.core.poll_event()).collect()
+    }
+
+    /// Time passes, and the timers that are due then fire.
+    pub fn wait(&mut self, span: Duration) {
+        self.now = self.now + span;
+        self.core.handle_timeout(self.now);
+    }
+}
+
+impl Scripted<Client> {
+    /// A client whose server has sent these SETTINGS and acknowledged the client's.
+    pub fn client(config: Config, entries: &[(u16, u32)]) -> Self {
+        let mut peer = Self::silent(config);
+        peer.feed(&[settings(entries), settings_ack()].concat()).expect("good SETTINGS");
+        peer.sent();
+        peer.events();
+        peer
+    }
+
+    /// Starts a call; nothing is sent yet.
+    pub fn start(&mut self) -> CallId {
+        self.core.start(self.now, Request::new("/demo.Echo/Call", Shape::BIDI)).expect("a good request")
+    }
+}
+
+impl Scripted<Server> {
+    /// A server whose client has sent these SETTINGS and acknowledged the server's.
+    pub fn server(config: Config, entries: &[(u16, u32)]) -> Self {
+        let mut peer = Self::silent(config);
+        peer.feed(&[PREFACE, &settings(entries), &settings_ack()].concat()).expect("a good preface");
+        peer.sent();
+        peer.events();
+        peer
+    }
+
+    /// A call that the client starts on `stream`.
+    pub fn open(&mut self, stream: u32) -> CallId {
+        self.feed(&headers(stream, 0, &block(&REQUEST))).expect("a good request");
+        match self.events().as_slice() {
+            [Event::Request(call)] => *call,
+            other => panic!("not one request: {other:?}"),
+        }
+    }
+}
+
+/// The credit that these frames give to a stream, or to the connection (0).
+pub fn credit(sent: &[Frame], stream: u32) -> u64 {
+    let updates = sent.iter().filter(|frame| frame.kind == kind::WINDOW_UPDATE && frame.stream == stream);
+    updates.filter_map(|frame| frame.word(0)).map(u64::from).sum()
 }
 
 /// Two cores and one time.
