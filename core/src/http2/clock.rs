@@ -281,3 +281,25 @@ fn jitter(age: Duration, seed: Seed) -> Duration {
     let thousandths = u32::try_from((x ^ (x >> 31)) % 201).unwrap_or(100);
     (age / 1000).saturating_mul(900 + thousandths)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_at_which_a_connection_ends_follows_from_its_seed() {
+        // The first numbers of SplitMix64 for these seeds, from its author's and from others' code.
+        for (seed, number) in [(0, 0xe220_a839_7b1d_cdaf_u64), (1_234_567, 6_457_827_717_110_365_317)] {
+            let thousandths = 900 + number % 201;
+            assert_eq!(jitter(Duration::from_secs(1), Seed(seed)), Duration::from_millis(thousandths));
+            assert_eq!(
+                jitter(Duration::from_millis(10), Seed(seed)),
+                Duration::from_micros(10 * thousandths)
+            );
+        }
+        assert_eq!(
+            jitter(Duration::MAX, Seed(1_234_567)),
+            Duration::MAX / 1000 * (900 + 6_457_827_717_110_365_317_u64 % 201) as u32
+        );
+    }
+}

@@ -115,7 +115,16 @@ impl Template {
 
 #[cfg(test)]
 mod tests {
-    use super::Template;
+    use super::*;
+    use crate::types::Shape;
+
+    fn request(path: &'static str) -> Request {
+        Request::new(path, Shape::UNARY)
+    }
+
+    fn fields<'a>(templates: &'a Templates, request: &Request) -> Option<&'a [u8]> {
+        templates.find(request)?.fields.get(7)
+    }
 
     #[test]
     fn a_template_holds_for_its_generation() {
@@ -124,7 +133,62 @@ mod tests {
         template.put(0, b"ab");
         assert_eq!(template.get(0), Some(b"ab".as_slice()));
         assert_eq!(template.get(1), None);
-        template.put(1, &[0; 200]);
+        template.put(1, &[0; MAX_BLOCK + 1]);
         assert_eq!(template.get(1), None, "a block that is too long replaces nothing");
+        template.put(1, &[0; MAX_BLOCK]);
+        assert_eq!(template.get(1), Some([0; MAX_BLOCK].as_slice()));
+    }
+
+    #[test]
+    fn requests_that_differ_in_any_of_their_own_fields_have_templates_of_their_own() {
+        let variants = [
+            request("/a/b"),
+            request("/a/c"),
+            request("/a/bc"),
+            Request { authority: Some("one".into()), ..request("/a/b") },
+            Request { authority: Some("two".into()), ..request("/a/b") },
+            Request { encoding: Some(Encoding::Gzip), ..request("/a/b") },
+        ];
+        let mut templates = Templates::default();
+        for (n, variant) in variants.iter().enumerate() {
+            assert!(templates.find(variant).is_none(), "{variant:?}");
+            templates.put(variant, n, 7, 7, &[n as u8]);
+        }
+        for (n, variant) in variants.iter().enumerate() {
+            // Octets count, not where they are.
+            let copy = Request { path: Bytes::copy_from_slice(&variant.path), ..variant.clone() };
+            assert_eq!(fields(&templates, &copy), Some([n as u8].as_slice()), "{variant:?}");
+            assert_eq!(templates.find(&copy).map(|template| template.list_size), Some(n));
+        }
+        templates.clear();
+        assert!(templates.find(&variants[0]).is_none());
+    }
+
+    #[test]
+    fn fields_that_change_the_table_are_not_kept() {
+        let mut templates = Templates::default();
+        templates.put(&request("/a/b"), 0, 6, 7, b"first");
+        assert!(templates.find(&request("/a/b")).is_none());
+        templates.put(&request("/a/b"), 0, 7, 7, b"second");
+        assert_eq!(fields(&templates, &request("/a/b")), Some(b"second".as_slice()));
+        templates.put(&request("/a/b"), 0, 8, 8, b"third");
+        assert_eq!(fields(&templates, &request("/a/b")), None, "another generation's now");
+        assert_eq!(templates.requests.len(), 1);
+    }
+
+    #[test]
+    fn the_oldest_template_makes_room() {
+        let paths = [
+            "/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9", "/10", "/11", "/12", "/13", "/14",
+            "/15", "/16",
+        ];
+        let mut templates = Templates::default();
+        for (n, path) in paths.into_iter().enumerate() {
+            templates.put(&request(path), 0, 7, 7, path.as_bytes());
+            for (other, path) in paths.into_iter().enumerate() {
+                let kept = other <= n && n < other + REQUEST_TEMPLATES;
+                assert_eq!(fields(&templates, &request(path)).is_some(), kept, "{path} after {n}");
+            }
+        }
     }
 }

@@ -2,11 +2,13 @@
 #![allow(dead_code, unreachable_pub)]
 
 use bytes::{Buf, Bytes, BytesMut};
+use halfclose::grpc::compress::{Codecs, CompressError, DecompressError, MessageCodec};
 use halfclose::{
     CallId, Client, Config, Connection, ConnectionError, Event, Needed, Outcome, Recv, Request, Role, Seed,
     Server, Shape, Time,
 };
 use halfclose_wire::{Frame, PREFACE, REQUEST, block, frames, headers, kind, settings, settings_ack};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that `from` has to write.
@@ -29,6 +31,40 @@ pub fn feed<R: Role>(to: &mut Connection<R>, now: Time, wire: &mut BytesMut) {
             Needed::More | Needed::Drain => break,
             Needed::Again | Needed::Closed => {}
         }
+    }
+}
+
+/// A codec that any build has, under a name that is known: a message backwards, behind a mark. It refuses to compress
+/// `"incompressible"`.
+#[derive(Debug)]
+pub struct Backwards;
+
+impl Backwards {
+    pub fn alone() -> Codecs {
+        Codecs::none().with(Arc::new(Self)).expect("a good name")
+    }
+}
+
+impl MessageCodec for Backwards {
+    fn name(&self) -> &str {
+        "gzip"
+    }
+
+    fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+        if payload == b"incompressible" {
+            return Err(CompressError);
+        }
+        out.push(b'<');
+        out.extend(payload.iter().rev());
+        Ok(())
+    }
+
+    fn decompress(&self, payload: &[u8], max: usize) -> Result<Bytes, DecompressError> {
+        let backwards = payload.strip_prefix(b"<").ok_or(DecompressError::Corrupt)?;
+        if backwards.len() > max {
+            return Err(DecompressError::TooLarge { limit: max });
+        }
+        Ok(backwards.iter().rev().copied().collect())
     }
 }
 

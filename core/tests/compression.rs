@@ -1,0 +1,162 @@
+//! Compressed messages: when they are, and what is wrong with some (P-50 to P-53, P-57, P-60).
+
+mod common;
+
+use bytes::Bytes;
+use common::{Backwards, Pair, Scripted};
+use halfclose::grpc::encoding::Encoding;
+use halfclose::{
+    CallId, Cause, Client, Code, Config, Event, Message, Metadata, Misuse, Recv, Request, Shape, Status,
+};
+use halfclose_wire::{END_STREAM, REQUEST, TRAILERS, block, data, flagged, headers};
+
+fn pair() -> Pair {
+    let (mut client, mut server) = (Config::client(), Config::server());
+    (client.codecs, server.codecs) = (Backwards::alone(), Backwards::alone());
+    Pair::with(client, server)
+}
+
+fn gzip_call(pair: &mut Pair) -> (CallId, CallId) {
+    let mut request = Request::new("/demo.Echo/Call", Shape::BIDI);
+    request.encoding = Some(Encoding::Gzip);
+    let call = pair.client.start(pair.now, request).unwrap();
+    (call, pair.accept(Shape::BIDI))
+}
+
+fn message(payload: &'static str, compressed: bool) -> Message {
+    Message { payload: payload.into(), compressed }
+}
+
+fn at_client(pair: &mut Pair, call: CallId) -> Message {
+    pair.exchange();
+    match pair.client.recv(call) {
+        Ok(Recv::Message(message)) => message,
+        other => panic!("no message: {other:?}"),
+    }
+}
+
+fn at_server(pair: &mut Pair, call: CallId) -> Message {
+    pair.exchange();
+    match pair.server.recv(call) {
+        Ok(Recv::Message(message)) => message,
+        other => panic!("no message: {other:?}"),
+    }
+}
+
+#[test]
+fn messages_are_compressed_one_by_one_as_their_sender_asks() {
+    let mut pair = pair();
+    let (call, answering) = gzip_call(&mut pair);
+    for compress in [true, false, true] {
+        pair.client.send_message(call, "up".into(), compress).unwrap();
+        assert_eq!(at_server(&mut pair, answering), message("up", compress));
+    }
+    // Without an encoding every message goes as it is.
+    pair.server.send_message(answering, "down".into(), true).unwrap();
+    assert_eq!(at_client(&mut pair, call), message("down", false));
+
+    let (call, answering) = gzip_call(&mut pair);
+    pair.server.set_encoding(answering, Some(Encoding::Gzip)).unwrap();
+    for compress in [true, false] {
+        pair.server.send_message(answering, "down".into(), compress).unwrap();
+        assert_eq!(at_client(&mut pair, call), message("down", compress));
+    }
+}
+
+#[test]
+fn a_message_that_its_codec_refuses_is_given_back() {
+    let mut pair = pair();
+    let (call, answering) = gzip_call(&mut pair);
+    let mut payload = Bytes::from_static(b"incompressible");
+    let refused = pair.client.send_message_from(call, &mut payload, true);
+    assert_eq!((refused, payload.as_ref()), (Err(Misuse::CompressionFailed), b"incompressible".as_slice()));
+    pair.client.send_message_from(call, &mut payload, false).unwrap();
+    assert!(payload.is_empty());
+    assert_eq!(at_server(&mut pair, answering), message("incompressible", false));
+}
+
+#[test]
+fn a_server_may_use_what_its_client_offered_or_used_and_only_before_its_head() {
+    // P-60: the encoding, what the client accepts, what it uses, and whether the server may use it.
+    let accepts = ("grpc-accept-encoding", "gzip");
+    let uses = ("grpc-encoding", "gzip");
+    let none = ("x-nothing", "1");
+    let table = [
+        (Encoding::Gzip, none, none, false),
+        (Encoding::Gzip, accepts, none, true),
+        (Encoding::Gzip, none, uses, true),
+        (Encoding::Zstd, ("grpc-accept-encoding", "zstd"), none, false),
+        (Encoding::Identity, none, none, true),
+    ];
+    for (encoding, one, other, allowed) in table {
+        let mut config = Config::server();
+        config.codecs = Backwards::alone();
+        let mut peer = Scripted::<halfclose::Server>::server(config, &[]);
+        let fields = [REQUEST.as_slice(), &[one, other]].concat();
+        peer.feed(&headers(1, 0, &block(&fields))).unwrap();
+        let Some(Event::Request(call)) = peer.core.poll_event() else { panic!("no request") };
+        let expected = if allowed { Ok(()) } else { Err(Misuse::UnsupportedEncoding) };
+        assert_eq!(peer.core.set_encoding(call, Some(encoding)), expected, "{encoding:?} {one:?} {other:?}");
+        assert_eq!(peer.core.set_encoding(call, None), Ok(()));
+        peer.core.send_headers(call, Metadata::new()).unwrap();
+        assert_eq!(peer.core.set_encoding(call, None), Err(Misuse::HeadersTwice));
+    }
+}
+
+/// How a call ends, of which the server sends this message under this encoding, and the trailers after it or not yet.
+fn end(encoding: Option<&'static str>, octets: &[u8], complete: bool) -> (Code, String, Cause) {
+    let mut config = Config::client();
+    config.codecs = Backwards::alone();
+    config.limits.max_receive_message = 8;
+    let mut peer = Scripted::<Client>::client(config, &[]);
+    let call = peer.start();
+    peer.sent();
+    let mut fields = halfclose_wire::RESPONSE.to_vec();
+    fields.extend(encoding.map(|encoding| ("grpc-encoding", encoding)));
+    peer.feed(&headers(1, 0, &block(&fields))).unwrap();
+    peer.feed(&data(1, 0, octets)).unwrap();
+    if complete {
+        peer.feed(&headers(1, END_STREAM, &block(&TRAILERS))).unwrap();
+    }
+    match peer.core.recv(call) {
+        Ok(Recv::End(outcome)) => (outcome.status.code, outcome.status.message().to_owned(), outcome.cause),
+        other => panic!("no end: {other:?}"),
+    }
+}
+
+#[test]
+fn a_message_that_cannot_be_read_fails_its_call_whatever_the_status() {
+    let table: [(Option<&str>, &[u8], Code, &str); 2] = [
+        // P-51.
+        (None, b"<ab", Code::Internal, "without grpc-encoding"),
+        // P-53.
+        (Some("gzip"), b"no mark", Code::Internal, "corrupt"),
+    ];
+    for (encoding, payload, code, text) in table {
+        for complete in [false, true] {
+            let (met, message, cause) = end(encoding, &flagged(1, payload), complete);
+            assert_eq!(met, code, "{payload:?}");
+            assert!(message.contains(text), "{message:?}");
+            assert_eq!(matches!(cause, Cause::Trailers), complete, "{cause:?}");
+        }
+    }
+    // P-52: an encoding that nobody here knows fails the call at once.
+    let (code, message, _) = end(Some("zstd"), &[], false);
+    assert_eq!(code, Code::Internal);
+    assert!(message.contains("zstd"), "{message:?}");
+}
+
+#[test]
+fn identity_is_no_encoding() {
+    let mut pair = pair();
+    let mut request = Request::new("/demo.Echo/Call", Shape::BIDI);
+    request.encoding = Some(Encoding::Identity);
+    let call = pair.client.start(pair.now, request).unwrap();
+    let answering = pair.accept(Shape::BIDI);
+    assert_eq!(pair.server.request(answering).unwrap().encoding_name(), None);
+    pair.client.send_message(call, "as it is".into(), true).unwrap();
+    assert_eq!(at_server(&mut pair, answering), message("as it is", false));
+    pair.server.finish(answering, Status::ok(), Metadata::new()).unwrap();
+    pair.exchange();
+    assert!(pair.outcome(call).status.is_ok());
+}
