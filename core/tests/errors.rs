@@ -160,9 +160,11 @@ fn names() {
     assert_eq!(TimerKind::KeepaliveTimeout.to_string(), "KeepaliveTimeout");
     let mut client = Connection::<Client>::new(Config::client(), Seed(1), Time::ZERO);
     assert_eq!(format!("{client:?}"), "Connection { role: Client, closed: false, idle: true, .. }");
-    client.unary(Time::ZERO, "/a/b").unwrap().release(&mut client);
+    let call = client.unary(Time::ZERO, "/a/b").unwrap();
     client.close(Time::ZERO, ErrorCode::NO_ERROR, "");
     assert_eq!(format!("{client:?}"), "Connection { role: Client, closed: true, idle: false, .. }");
+    call.release(&mut client);
+    assert_eq!(format!("{client:?}"), "Connection { role: Client, closed: true, idle: true, .. }");
     let server = Connection::<Server>::new(Config::server(), Seed(1), Time::ZERO);
     assert_eq!(format!("{server:?}"), "Connection { role: Server, closed: false, idle: true, .. }");
 }
