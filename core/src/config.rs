@@ -328,3 +328,81 @@ impl Limits {
         Self { small_data: Rate { burst: 100_000, per_second: 10_000 }, ..Self::server() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_brought_into_their_ranges() {
+        // The windows of a stream and of the connection, as given and as taken.
+        for (given, taken) in [
+            ((0, 0, 0), (1, 1, 65_535)),
+            ((1, 0, 65_534), (1, 1, 65_535)),
+            ((70_000, 60_000, 65_536), (70_000, 70_000, 65_536)),
+            ((u32::MAX, u32::MAX, u32::MAX), (MAX_WINDOW, MAX_WINDOW, MAX_WINDOW)),
+        ] {
+            let mut config = Config::server();
+            (config.initial_stream_window, config.max_stream_window, config.connection_window) = given;
+            let config = config.in_range(false);
+            let met = (config.initial_stream_window, config.max_stream_window, config.connection_window);
+            assert_eq!(met, taken, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn limits_that_would_stop_everything_are_at_least_one() {
+        for (given, taken, frame) in [(0, 1, 16_384), (1, 1, 16_384), (20_000, 20_000, 20_000)] {
+            let mut config = Config::server();
+            config.limits.max_frame_size = given;
+            config.limits.queued_replies = given;
+            config.limits.connection_send_buffer = given;
+            config.limits.frames_per_turn = given;
+            config.limits.octets_per_turn = given;
+            let limits = config.in_range(false).limits;
+            assert_eq!(limits.max_frame_size, frame);
+            let met = [
+                limits.queued_replies,
+                limits.connection_send_buffer,
+                limits.frames_per_turn,
+                limits.octets_per_turn,
+            ];
+            assert_eq!(met, [taken; 4]);
+        }
+        let mut config = Config::server();
+        config.limits.max_frame_size = u32::MAX;
+        assert_eq!(config.in_range(false).limits.max_frame_size, (1 << 24) - 1);
+    }
+
+    #[test]
+    fn a_user_agent_that_is_no_field_value_gives_way_to_the_default() {
+        for (given, kept) in [("mine/1.0", true), ("", true), ("two\nlines", false), ("caf\u{e9}", false)] {
+            let mut config = Config::client();
+            config.user_agent = given.into();
+            let expected = if kept { given } else { user_agent::DEFAULT };
+            assert_eq!(config.in_range(true).user_agent, expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn only_servers_end_connections_for_their_age() {
+        for is_client in [false, true] {
+            let mut config = Config::server();
+            config.keepalive.interval = Some(Duration::from_micros(999));
+            (config.max_idle, config.max_age) = (Some(Duration::ZERO), Some(Duration::MAX));
+            let config = config.in_range(is_client);
+            assert_eq!((config.max_idle.is_none(), config.max_age.is_none()), (is_client, is_client));
+            assert_eq!(config.keepalive.interval, Some(Duration::from_millis(1)));
+        }
+        let mut config = Config::client();
+        config.keepalive.interval = Some(Duration::from_millis(2));
+        assert_eq!(config.in_range(true).keepalive.interval, Some(Duration::from_millis(2)));
+    }
+
+    #[test]
+    fn what_stands_on_the_wire_for_the_settings() {
+        assert_eq!((Scheme::Http.as_bytes(), Scheme::Https.as_bytes()), (&b"http"[..], &b"https"[..]));
+        let codes = [CardinalityPolicy::default(), CardinalityPolicy::Internal].map(CardinalityPolicy::code);
+        assert_eq!(codes, [Code::Unimplemented, Code::Internal]);
+    }
+}

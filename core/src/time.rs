@@ -79,3 +79,19 @@ impl fmt::Debug for Time {
         fmt::Debug::fmt(&self.since_epoch(), f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_points_convert_and_saturate() {
+        let span = Duration::new(3, 7);
+        let time = Time::from_duration(span);
+        assert_eq!((time.as_nanos(), time.since_epoch()), (3_000_000_007, span));
+        assert_eq!(time, Time::from_nanos(3_000_000_007));
+        assert_eq!(format!("{time:?}"), "3.000000007s");
+        assert_eq!((Time::ZERO + span, time - Time::ZERO, Time::ZERO - time), (time, span, Duration::ZERO));
+        assert_eq!((Time::from_duration(Duration::MAX), time + Duration::MAX), (Time::MAX, Time::MAX));
+    }
+}

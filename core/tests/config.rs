@@ -11,6 +11,20 @@ use halfclose::{
 };
 use std::time::Duration;
 
+#[test]
+fn keepalive_of_each_side_by_default() {
+    // P-96 to P-99.
+    let (client, server) = (Config::client().keepalive, Config::server().keepalive);
+    let (hours, minutes) = (Duration::from_secs(2 * 60 * 60), Duration::from_secs(5 * 60));
+    assert_eq!((client.interval, server.interval), (None, Some(hours)));
+    assert_eq!((client.without_calls, server.without_calls), (false, true));
+    assert_eq!((client.max_strikes, server.max_strikes), (None, Some(2)));
+    for side in [client, server] {
+        assert_eq!((side.timeout, side.max_pings_without_data), (Duration::from_secs(20), 2));
+        assert_eq!((side.min_ping_interval, side.min_ping_interval_idle), (minutes, hours));
+    }
+}
+
 /// One call with a message of `size` octets each way, in whatever turns the limits call for.
 fn echo(pair: &mut Pair, size: usize) {
     let payload: Bytes = (0..size).map(|n| n as u8).collect::<Vec<_>>().into();
