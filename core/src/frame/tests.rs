@@ -236,7 +236,42 @@ fn kinds_and_codes_have_their_names() {
         format!("{:?} {}", ErrorCode::ENHANCE_YOUR_CALM, ErrorCode(0xe)),
         "ENHANCE_YOUR_CALM error code 0xe"
     );
-    assert_eq!(SettingId(0xfe03).to_string(), "setting 0xfe03");
+    let settings = [
+        (SettingId(0x1), "SETTINGS_HEADER_TABLE_SIZE"),
+        (SettingId(0x2), "SETTINGS_ENABLE_PUSH"),
+        (SettingId(0x3), "SETTINGS_MAX_CONCURRENT_STREAMS"),
+        (SettingId(0x4), "SETTINGS_INITIAL_WINDOW_SIZE"),
+        (SettingId(0x5), "SETTINGS_MAX_FRAME_SIZE"),
+        (SettingId(0x6), "SETTINGS_MAX_HEADER_LIST_SIZE"),
+        (SettingId(0x8), "SETTINGS_ENABLE_CONNECT_PROTOCOL"),
+        (SettingId(0x9), "SETTINGS_NO_RFC7540_PRIORITIES"),
+        (SettingId(0xfe03), "setting 0xfe03"),
+    ];
+    for (id, name) in settings {
+        assert_eq!(id.to_string(), name);
+        assert_eq!(format!("{id:?}"), name);
+    }
+}
+
+#[test]
+fn flags_are_added_once() {
+    let both = Flags(0x09);
+    assert_eq!(Flags::PADDED | Flags::END_STREAM, both);
+    assert_eq!(both | Flags::PADDED, both);
+    for (condition, with) in [(true, both), (false, Flags::PADDED)] {
+        assert_eq!(Flags::PADDED.with(Flags::END_STREAM, condition), with);
+        assert_eq!(both.with(Flags::END_STREAM, condition), both);
+    }
+}
+
+#[test]
+fn settings_know_how_many_they_are() {
+    let head = head(4, 0, 0, 12);
+    let mut settings = Settings::parse(&head, &[0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1]).unwrap().iter();
+    for left in [2, 1, 0] {
+        assert_eq!((settings.len(), settings.size_hint()), (left, (left, Some(left))));
+        settings.next();
+    }
 }
 
 #[test]
@@ -255,6 +290,7 @@ fn stream_ids_by_who_opens_them() {
         );
     }
     assert_eq!(StreamId::new(u32::MAX), StreamId::MAX);
+    assert_eq!(format!("{:?}", StreamId::new(7)), "StreamId(7)");
 }
 
 /// What a frame is made of, with owned payloads.

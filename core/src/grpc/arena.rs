@@ -101,6 +101,16 @@ mod tests {
     }
 
     #[test]
+    fn a_block_is_used_to_its_last_octet() {
+        let mut arena = Arena::new();
+        let views: Vec<Bytes> = (0..4).map(|_| arena.copy(&[1; BLOCK / 4])).collect();
+        for (nth, view) in views.iter().enumerate() {
+            assert_eq!(view.as_ptr() as usize, views[0].as_ptr() as usize + nth * BLOCK / 4);
+        }
+        assert_eq!(arena.block.capacity(), 0);
+    }
+
+    #[test]
     fn views_that_are_kept_stay_as_they_are() {
         let mut arena = Arena::new();
         let kept: Vec<Bytes> = (0..500_u32).map(|i| arena.copy(&i.to_be_bytes().repeat(25))).collect();

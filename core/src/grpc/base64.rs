@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn garbage_is_refused() {
         let octet = |octet, index| Err(Base64Error::Octet { octet, index });
-        let table: [Case<'_>; 13] = [
+        let table: [Case<'_>; 19] = [
             (b"A", Err(Base64Error::Length(1))),
             (b"AAAAA", Err(Base64Error::Length(5))),
             (b"Zg=", Err(Base64Error::Length(3))),
@@ -185,6 +185,12 @@ mod tests {
             (b"Zm9v\n", Err(Base64Error::Length(5))),
             (b"Z\xff", octet(0xff, 1)),
             (b"!!!", octet(b'!', 0)),
+            (b"!!A", octet(b'!', 0)),
+            (b"A!!", octet(b'!', 1)),
+            (b"!!", octet(b'!', 0)),
+            (b"!!AA", octet(b'!', 0)),
+            (b"A!!A", octet(b'!', 1)),
+            (b"AA!!", octet(b'!', 2)),
         ];
         for (text, expected) in table {
             assert_eq!(decoded(text), expected, "{text:?}");

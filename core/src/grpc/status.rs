@@ -353,11 +353,29 @@ mod tests {
     }
 
     #[test]
+    fn plain_ok_has_neither_message_nor_details() {
+        let details = || Bytes::from_static(b"d");
+        for (status, plain) in [
+            (Status::ok(), true),
+            (Status::new(Code::Ok, ""), true),
+            (Status::new(Code::Ok, "m"), false),
+            (Status::ok().with_details(details()), false),
+            (Status::internal(""), false),
+            (Status::internal("m"), false),
+        ] {
+            assert_eq!(status.is_plain_ok(), plain, "{status:?}");
+        }
+    }
+
+    #[test]
     fn display_details_and_size() {
+        assert_eq!(Code::NotFound.to_string(), "NOT_FOUND");
         assert_eq!(Status::ok().to_string(), "OK");
         assert_eq!(Status::internal(String::from("x")).to_string(), "INTERNAL: x");
         let status = Status::aborted("x").with_details(Bytes::from_static(b"d"));
         assert_eq!(status.details().as_ref(), b"d");
+        let debug = format!("{status:?}");
+        assert_eq!(debug, "Status { code: Aborted, message: \"x\", details_len: 1 }");
         assert_ne!(status, Status::aborted("x"));
         assert_eq!(status.with_details(Bytes::new()), Status::aborted("x"));
         assert_eq!(

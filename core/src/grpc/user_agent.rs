@@ -24,5 +24,6 @@ mod tests {
         let (name, version) = DEFAULT.split_once('/').unwrap();
         assert_eq!(name, "grpc-rust-halfclose");
         assert!(version.split('.').count() >= 3 && version.starts_with(|c: char| c.is_ascii_digit()));
+        assert_eq!(with_prefix("shop/2.1"), format!("shop/2.1 {DEFAULT}"));
     }
 }

@@ -158,10 +158,11 @@ impl<'a> Bits<'a> {
         (symbols, four.count(), fourth.bits() == 0)
     }
 
-    /// Whether only padding is left: at most 7 bits, all ones.
+    /// Whether only padding is left, where the next [`PEEK`] bits begin with no whole code: at most 7 bits. They are all
+    /// ones, since such a run begins with ten.
     #[inline]
     fn at_padding(&self) -> bool {
-        (0..8).contains(&self.left) && self.window | u64::MAX >> self.left == u64::MAX
+        (0..8).contains(&self.left)
     }
 
     /// Decodes a symbol whose code is longer than [`PEEK`].

@@ -148,9 +148,12 @@ impl ResponseHeadBuilder {
             b"te" => check_te(value)?,
             b"content-type" => self.content_type(value, keep),
             b"content-length" => seen.content_length = content_length(seen.content_length, value)?,
-            b"grpc-encoding" if keep => seen.encoding = Some(self.gather.keep(value)),
+            b"grpc-encoding" => {
+                if keep {
+                    seen.encoding = Some(self.gather.keep(value));
+                }
+            }
             b"grpc-accept-encoding" => seen.accept = seen.accept.union(EncodingSet::parse(value)),
-            b"grpc-encoding" => {}
             _ => self.gather.custom(name, value, keep)?,
         }
         Ok(())

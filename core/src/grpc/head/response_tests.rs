@@ -212,6 +212,25 @@ fn malformed_trailers() {
 }
 
 #[test]
+fn fields_of_a_status_beyond_the_limit_are_not_kept() {
+    for (name, value, kept) in [
+        ("grpc-message", "some text", "some text"),
+        ("grpc-status-details-bin", "Zm9v", "foo"),
+        ("grpc-encoding", "some-codec", "some-codec"),
+    ] {
+        for (limit, fits) in [(200, true), (199, false)] {
+            let filler = "v".repeat(200 - 33 - name.len() - 32 - value.len());
+            let mut builder = ResponseHeadBuilder::new(limit);
+            builder.field(b"x", filler.as_bytes());
+            builder.field(name.as_bytes(), value.as_bytes());
+            assert_eq!(format!("{builder:?}").contains(kept), fits, "{name}");
+            builder.field(b":status", b"200");
+            assert_eq!(builder.finish(true), Err(MalformedReason::PseudoOrder));
+        }
+    }
+}
+
+#[test]
 fn the_limit_at_its_edges() {
     // grpc-status: 0 counts 44 octets.
     for (len, fits) in [(922, true), (923, true), (924, false)] {

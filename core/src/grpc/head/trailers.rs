@@ -43,18 +43,27 @@ impl StatusFields {
     pub(super) fn take(&mut self, name: &[u8], value: &[u8], keep: bool, gather: &mut Gather) -> bool {
         match name {
             b"grpc-status" => self.status(value),
-            b"grpc-message" if keep => self.message = percent::decode(value).into_owned(),
-            b"grpc-status-details-bin" if keep => {
-                let mut details = Vec::new();
-                match base64::decode(value, &mut details) {
-                    Ok(()) => self.details = Bytes::from(details),
-                    Err(_) => gather.mark_bad_binary(),
+            b"grpc-message" => {
+                if keep {
+                    self.message = percent::decode(value).into_owned();
                 }
             }
-            b"grpc-message" | b"grpc-status-details-bin" => {}
+            b"grpc-status-details-bin" => {
+                if keep {
+                    self.details(value, gather);
+                }
+            }
             _ => return false,
         }
         true
+    }
+
+    fn details(&mut self, value: &[u8], gather: &mut Gather) {
+        let mut details = Vec::new();
+        match base64::decode(value, &mut details) {
+            Ok(()) => self.details = Bytes::from(details),
+            Err(_) => gather.mark_bad_binary(),
+        }
     }
 
     /// P-27: what is no number is `UNKNOWN`, and so is a number without a code.

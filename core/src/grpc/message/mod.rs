@@ -101,11 +101,10 @@ impl Payload<'_> {
 
     /// The part from `start` to `end`; the caller has found both within the payload.
     fn slice(&self, start: usize, end: usize) -> Payload<'_> {
+        let part = self.as_slice().get(start..end).unwrap_or_default();
         match self {
-            Payload::Owned(octets) if start <= end && end <= octets.len() => {
-                Payload::Owned(octets.slice(start..end))
-            }
-            other => Payload::Borrowed(other.as_slice().get(start..end).unwrap_or_default()),
+            Payload::Owned(octets) => Payload::Owned(octets.slice_ref(part)),
+            Payload::Borrowed(_) => Payload::Borrowed(part),
         }
     }
 
@@ -395,7 +394,8 @@ impl MessageBuffer {
     /// Drops everything, an error included.
     #[inline]
     pub fn clear(&mut self) {
-        if self.buffered > 0 || self.front.is_some() || self.partial.is_some() || self.backlog.is_some() {
+        // A backlog stands behind a front, and octets are in one of these.
+        if self.front.is_some() || self.partial.is_some() {
             *self = Self::new();
         }
         self.failed = None;

@@ -146,10 +146,60 @@ fn a_large_owned_chunk_is_not_copied() {
         assert_eq!(buffer.pop().unwrap().payload.as_ptr(), chunk[5..].as_ptr());
         assert_eq!(buffer.pop().unwrap().payload.as_ptr(), chunk[5010..].as_ptr());
     }
-    // A small one is, so that it does not keep the receive buffer alive.
-    let small = Bytes::from(frame(false, &[1; 50]));
-    buffer.push(Payload::Owned(small.clone()), LIMIT, &mut arena).unwrap();
-    assert_ne!(buffer.pop().unwrap().payload.as_ptr(), small[5..].as_ptr());
+    // Nor is one of which only a part is whole messages, or which is one message.
+    let part = [&chunk[..], &[0, 0, 0]].concat();
+    for wire in [part, frame(false, &[1; 5000])] {
+        let chunk = Bytes::from(wire);
+        buffer.push(Payload::Owned(chunk.clone()), LIMIT, &mut arena).unwrap();
+        assert_eq!(buffer.pop().unwrap().payload.as_ptr(), chunk[5..].as_ptr());
+        buffer.clear();
+    }
+    // Small ones are, so that they do not keep the receive buffer alive.
+    for count in [1, 2] {
+        let small = Bytes::from(frame(false, &[1; 50]).repeat(count));
+        buffer.push(Payload::Owned(small.clone()), LIMIT, &mut arena).unwrap();
+        assert!(!small.as_ptr_range().contains(&buffer.pop().unwrap().payload.as_ptr()));
+        buffer.clear();
+    }
+}
+
+#[test]
+fn what_goes_on_with_a_message_is_not_a_message_whatever_it_looks_like() {
+    let mut arena = Arena::new();
+    let mut buffer = MessageBuffer::new();
+    let inner = frame(false, b"abc");
+    let wire = frame(true, &inner);
+    buffer.push(Payload::Borrowed(&wire[..PREFIX_LEN]), LIMIT, &mut arena).unwrap();
+    buffer.push(Payload::Borrowed(&wire[PREFIX_LEN..]), LIMIT, &mut arena).unwrap();
+    assert_eq!(drain(&mut buffer), [(true, inner)]);
+}
+
+#[test]
+fn nothing_is_kept_ready_for_a_message_that_has_not_begun() {
+    let mut arena = Arena::new();
+    for count in [1, 2] {
+        let mut buffer = MessageBuffer::new();
+        let wire = frame(false, b"abc").repeat(count);
+        buffer.push(Payload::Borrowed(&wire), LIMIT, &mut arena).unwrap();
+        assert!(buffer.partial.is_none());
+    }
+}
+
+#[test]
+fn clearing_drops_whatever_there_is() {
+    let one = frame(false, b"abc");
+    for chunks in [&[&one[..]][..], &[&one[..3]], &[&one, &one[..6]], &[&one, &one, &one[..1]], &[]] {
+        let mut arena = Arena::new();
+        let mut buffer = MessageBuffer::new();
+        for chunk in chunks {
+            buffer.push(Payload::Borrowed(chunk), LIMIT, &mut arena).unwrap();
+        }
+        buffer.clear();
+        assert_eq!((buffer.complete(), buffer.buffered(), buffer.missing()), (0, 0, None));
+        assert!(!buffer.is_mid_message() && buffer.pop().is_none() && buffer.backlog.is_none());
+        buffer.push(Payload::Borrowed(&one), LIMIT, &mut arena).unwrap();
+        assert_eq!(drain(&mut buffer), [(false, b"abc".to_vec())]);
+    }
 }
 
 #[test]

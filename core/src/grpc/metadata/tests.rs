@@ -21,6 +21,36 @@ fn a_new_map_is_empty_and_small() {
 }
 
 #[test]
+fn equal_is_what_has_the_same_entries_in_the_same_order() {
+    let made = |entries: &[(&str, &str)]| {
+        let mut metadata = Metadata::new();
+        for (name, value) in entries {
+            metadata.append(name, value).unwrap();
+        }
+        metadata
+    };
+    let one = made(&[("a", "1"), ("b", "2")]);
+    assert_eq!(one, made(&[("a", "1"), ("b", "2")]));
+    for other in [&[("b", "2"), ("a", "1")][..], &[("a", "1")], &[("a", "1"), ("b", "3")], &[]] {
+        assert_ne!(one, made(other));
+    }
+    let mut sensitive = made(&[("a", "1")]);
+    sensitive.append_sensitive("b", "2").unwrap();
+    assert_eq!(one, sensitive);
+}
+
+#[test]
+fn values_by_kind() {
+    for (value, octets, text) in [
+        (Value::Ascii(b"ab"), b"ab", Some("ab")),
+        (Value::Ascii(b"a\xff"), b"a\xff", None),
+        (Value::Binary(b"ab"), b"ab", None),
+    ] {
+        assert_eq!((value.as_bytes(), value.as_str()), (&octets[..], text));
+    }
+}
+
+#[test]
 fn order_and_duplicates() {
     let mut metadata = Metadata::new();
     for (name, value) in [("b", "1"), ("a", "2"), ("b", "3"), ("c", "")] {
@@ -160,6 +190,7 @@ fn shared_records_are_copied_when_they_change() {
     assert_eq!((shared.len(), kept.len()), (2, 1));
     assert_eq!(kept, source);
     assert_eq!(shared.get_str("a"), Some("1"));
+    assert!(Metadata::from_records(Bytes::new(), 0).records.is_none());
     let mut cleared = kept.clone();
     cleared.clear();
     assert!(cleared.is_empty() && kept.len() == 1);

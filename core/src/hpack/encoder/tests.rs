@@ -156,6 +156,47 @@ fn owns_nothing_until_the_first_entry() {
     assert!(format!("{encoder:?}").contains("fields: [], names: [], links: []"));
 }
 
+#[test]
+fn shrinking_keeps_the_entries_and_gives_back_the_rest() {
+    let field: &[(&[u8], &[u8], Indexing)] = &[(b"name", b"value", Indexing::Incremental)];
+    let mut encoder = Encoder::new(4096);
+    encode(&mut encoder, field);
+    encoder.shrink();
+    assert_eq!(encode(&mut encoder, field), [0xbe]);
+    encoder.set_peer_max_table_size(0);
+    updates(&mut encoder);
+    encoder.shrink();
+    let debug = format!("{encoder:?}");
+    assert!(debug.contains("store: []") && debug.contains("ring: []"), "{debug}");
+    assert!(debug.contains("fields: [], names: [], links: []"), "{debug}");
+}
+
+#[test]
+fn every_entry_is_found_while_the_index_grows() {
+    let mut encoder = Encoder::new(4096);
+    let name = |nth: usize| format!("n{nth}");
+    for nth in 0..100 {
+        assert_eq!(encode(&mut encoder, &[(name(nth).as_bytes(), b"v", Indexing::Incremental)])[0], 0x40);
+        for back in 0..=nth {
+            let known = name(nth - back);
+            let mut wire = Vec::new();
+            integer::encode(62 + back, 0x7f, 0x80, &mut wire);
+            assert_eq!(encode(&mut encoder, &[(known.as_bytes(), b"v", Indexing::Without)]), wire, "{nth}");
+        }
+    }
+}
+
+/// Names of one length that differ in the middle have the same hash.
+#[test]
+fn a_name_is_compared_octet_by_octet() {
+    let mut encoder = Encoder::new(4096);
+    encode(&mut encoder, &[(b"same-head-1-same-tail", b"v", Indexing::Incremental)]);
+    let known = encode(&mut encoder, &[(b"same-head-1-same-tail", b"w", Indexing::Without)]);
+    assert_eq!(known[..2], [0x0f, 62 - 15]);
+    let other = encode(&mut encoder, &[(b"same-head-2-same-tail", b"w", Indexing::Without)]);
+    assert_eq!(other[0], 0x00);
+}
+
 /// Entries with the same hashes in one chain, and chains that go on after eviction.
 #[test]
 fn finds_what_only_the_middle_tells_apart() {

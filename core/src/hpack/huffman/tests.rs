@@ -62,6 +62,14 @@ fn codes_of_the_appendix() {
 }
 
 #[test]
+fn a_run_without_a_whole_code_begins_with_ten_ones() {
+    for run in 0..1_u64 << PEEK {
+        let whole = pair(run << (64 - PEEK)).count() > 0;
+        assert_eq!(whole, run >> (PEEK - 10) != 0x3ff, "{run:012b}");
+    }
+}
+
+#[test]
 fn every_string_of_one_and_two_octets() {
     for first in 0..=255 {
         assert_eq!(decoded(&[first]), naive(&[first]), "{first:02x}");
