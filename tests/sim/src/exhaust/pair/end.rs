@@ -16,14 +16,18 @@ impl Pair {
         let mut rounds = 0;
         while self.round()? {
             rounds += 1;
-            ensure(rounds < MOST_ROUNDS, "the run comes to rest", || self.signature())?;
+            ensure(rounds < MOST_ROUNDS, "the run comes to rest", || self.describe())?;
         }
         let server_over = self.server.call.is_none() || self.server.account.ended;
         let over = self.client.account.ended && server_over;
-        ensure(over, "with a fair network every call ends", || self.signature())?;
+        ensure(over, "with a fair network every call ends", || self.describe())?;
         let idle = self.client.core.is_idle() && self.server.core.is_idle();
-        ensure(idle, "nothing is kept of a call", || self.signature())?;
+        ensure(idle, "nothing is kept of a call", || self.describe())?;
         self.judge()
+    }
+
+    fn describe(&self) -> String {
+        format!("{:?}", self.signature())
     }
 
     /// The network delivers, and both callers do what honest callers do. Whether anything moved.

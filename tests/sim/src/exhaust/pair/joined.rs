@@ -1,7 +1,6 @@
 //! Two cores, their callers, and the frames on their way.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 
 use bytes::{Buf, BytesMut};
 use halfclose::{Cardinality, Client, Server, Shape};
@@ -66,21 +65,23 @@ impl Pair {
     }
 
     /// All that can be seen of the state.
-    pub(super) fn signature(&self) -> String {
-        let mut text = String::new();
+    pub(super) fn signature(&self) -> Signature {
         let outcome = self.client.outcome.as_ref().map(|outcome| (outcome.status.code, &outcome.cause));
-        let accounts: [&Account; 2] = [&self.client.account, &self.server.account];
-        let _ = write!(
-            text,
-            "{:?} {:?} {accounts:?} {outcome:?} {:?} {:?} {:?}",
-            self.client.states(),
-            self.server.states(),
-            self.server.cause,
-            self.up,
-            self.down
-        );
-        text
+        let states = [self.client.states(), self.server.states()];
+        Signature {
+            halves_and_ends: format!("{states:?} {outcome:?} {:?}", self.server.cause),
+            accounts: [self.client.account.clone(), self.server.account.clone()],
+            on_way: [self.up.clone(), self.down.clone()],
+        }
     }
+}
+
+/// What tells one state from another.
+#[derive(PartialEq, Eq, Hash, Debug)]
+pub(super) struct Signature {
+    halves_and_ends: String,
+    accounts: [Account; 2],
+    on_way: [VecDeque<Vec<u8>>; 2],
 }
 
 /// Takes all events and all output of one side.

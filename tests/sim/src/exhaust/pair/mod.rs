@@ -7,13 +7,13 @@
 mod end;
 mod joined;
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use halfclose::Shape;
 
 use super::{Count, Order};
 use crate::wire::Breach;
-use joined::Pair;
+use joined::{Pair, Signature};
 
 /// One thing that happens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,7 +47,7 @@ const ACTIONS: [Action; 11] = [
 /// # Errors
 /// The first property that does not hold, and the sequence that shows it.
 pub fn enumerate(shape: Shape, messages: usize, depth: usize) -> Result<Count, (Breach, Vec<Action>)> {
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::new();
     let mut frontier = vec![Vec::new()];
     let mut count = Count::default();
     while !frontier.is_empty() && count.depth < depth {
@@ -77,7 +77,7 @@ pub fn enumerate(shape: Shape, messages: usize, depth: usize) -> Result<Count, (
     Ok(count)
 }
 
-fn play(shape: Shape, messages: usize, sequence: &[Action]) -> Result<Option<String>, Breach> {
+fn play(shape: Shape, messages: usize, sequence: &[Action]) -> Result<Option<Signature>, Breach> {
     let mut pair = Pair::new(shape, messages)?;
     for action in sequence {
         if !pair.act(*action)? {
