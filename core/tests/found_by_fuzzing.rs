@@ -1,7 +1,7 @@
-//! What the fuzz targets found, each as the shortest exchange that shows it.
+//! What the fuzz targets and the simulation found, each as the shortest exchange that shows it.
 
 use bytes::{Buf, BytesMut};
-use halfclose::frame::{ErrorCode, Flags, Frame, FrameHead, HEAD_LEN, Kind, PREFACE, StreamId};
+use halfclose::frame::{ErrorCode, Flags, Frame, FrameHead, HEAD_LEN, Kind, PREFACE, SettingId, StreamId};
 use halfclose::hpack::{Encoder, Indexing};
 use halfclose::{
     Client, Config, Connection, Event, Misuse, Needed, Recv, Request, Role, Seed, Server, Shape, Time,
@@ -129,4 +129,28 @@ fn recv_on_a_reset_call_without_its_message_returns() {
     assert!(matches!(server.recv(call), Ok(Recv::Pending)));
     assert!(matches!(server.poll_event(), Some(Event::Ended(ended, _)) if ended == call));
     assert!(server.is_idle());
+}
+
+/// P-55: the library's own answer drops what was queued, so no window keeps it, the connection's neither.
+#[test]
+fn an_answer_does_not_wait_for_the_connections_window() {
+    let mut server = server();
+    // RFC 9113 §6.9.2: streams get a window that is larger than the connection's.
+    let mut setting = SettingId::INITIAL_WINDOW_SIZE.0.to_be_bytes().to_vec();
+    setting.extend_from_slice(&(1_u32 << 20).to_be_bytes());
+    feed(&mut server, &frame(Kind::Settings, 0, 0, &setting));
+    feed(&mut server, &request(0, 1, &[]));
+    let call = std::iter::from_fn(|| server.poll_event()).find_map(|event| match event {
+        Event::Request(call) => Some(call),
+        _ => None,
+    });
+    let call = call.expect("a request");
+    server.send_message(call, vec![7; 70_000].into(), false).unwrap();
+    let data = |frames: &[(Kind, u32, Option<ErrorCode>)]| frames.iter().any(|it| it.0 == Kind::Data);
+    assert!(data(&written(&mut server)), "as much as the connection's window takes");
+    // P-50: a flag that is neither 0 nor 1.
+    feed(&mut server, &frame(Kind::Data, 0, 1, &[2, 0, 0, 0, 0]));
+    let frames = written(&mut server);
+    let expected = [(Kind::Headers, 1, None), (Kind::RstStream, 1, Some(ErrorCode::NO_ERROR))];
+    assert_eq!(frames, expected, "the status and P-31");
 }

@@ -232,6 +232,8 @@ impl Engine {
         stream.inbound.clear();
         // Messages that are still queued are not worth their place: the status is the answer.
         self.queued_octets = self.queued_octets.saturating_sub(stream.queue.clear());
+        // Nor does the status wait for the connection's window, as they did.
+        self.lines.remove(slot);
         self.conclude_server(slot, cause);
         self.schedule(slot);
     }
