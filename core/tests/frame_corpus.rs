@@ -1,43 +1,11 @@
 //! The http2jp/http2-frame-test-case corpus: every normal case reads as described and is written again as it was;
 //! every error case ends with a code that the case allows.
-#![allow(clippy::disallowed_methods, reason = "a test finds and reads its corpus")]
 
 use halfclose::frame::{
     DEFAULT_MAX_FRAME_SIZE, ErrorCode, Frame, FrameError, FrameHead, HEAD_LEN, Priority, Settings,
 };
+use halfclose_wire::{corpus, json_files, octets_of};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::{env, fs};
-
-fn corpus() -> Option<PathBuf> {
-    let data = env::var_os("HALFCLOSE_DATA")
-        .map_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data").into(), PathBuf::from);
-    let corpus = data.join("http2-frame-test-case");
-    if !corpus.is_dir() {
-        println!("skipped: no {} (HALFCLOSE_DATA names the folder above it)", corpus.display());
-        return None;
-    }
-    Some(corpus)
-}
-
-fn cases(folder: &Path) -> Vec<(String, Value)> {
-    let mut cases = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            cases.extend(self::cases(&path));
-        } else if path.extension().is_some_and(|extension| extension == "json") {
-            let case = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-            cases.push((path.display().to_string(), case));
-        }
-    }
-    cases
-}
-
-fn octets(hex: &str) -> Vec<u8> {
-    assert!(hex.len().is_multiple_of(2));
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-}
 
 fn text(octets: &[u8]) -> Value {
     Value::from(std::str::from_utf8(octets).unwrap())
@@ -144,10 +112,10 @@ fn check_error(path: &str, wire: &[u8], allowed: &[Value]) {
 
 #[test]
 fn every_case_of_the_corpus() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = corpus("http2-frame-test-case") else { return };
     let (mut kinds, mut errors) = ([false; 10], 0);
-    for (path, case) in cases(&corpus) {
-        let wire = octets(case["wire"].as_str().unwrap());
+    for (path, case) in json_files(&corpus) {
+        let wire = octets_of(case["wire"].as_str().unwrap());
         if let Some(allowed) = case["error"].as_array() {
             check_error(&path, &wire, allowed);
             errors += 1;

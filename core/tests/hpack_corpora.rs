@@ -1,10 +1,8 @@
 //! The stories of http2jp/hpack-test-case: blocks of other encoders decode to what their authors meant, and our
 //! encoder's blocks for the same lists decode to the same again.
-#![allow(clippy::disallowed_methods, reason = "tests read the corpora from the disk")]
-
-use std::path::PathBuf;
 
 use halfclose::hpack::{BlockLimits, Decoder, Encoder, Indexing};
+use halfclose_wire::{corpus, json_files, octets_of};
 use serde_json::Value;
 
 const LIMITS: BlockLimits = BlockLimits { max_string: 65_536, max_list_size: 1 << 20 };
@@ -17,41 +15,22 @@ struct Case {
     list: List,
 }
 
-fn folder(corpus: &str) -> Option<PathBuf> {
-    let data = std::env::var_os("HALFCLOSE_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        PathBuf::from,
-    );
-    let folder = data.join("hpack-test-case").join(corpus);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: no corpus at {} (set HALFCLOSE_DATA)", folder.display());
-    None
-}
-
 /// All stories of a corpus; none where it is absent.
-fn stories(corpus: &str) -> Vec<(String, Vec<Case>)> {
-    let Some(folder) = folder(corpus) else { return Vec::new() };
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-    paths.sort();
-    assert!(!paths.is_empty(), "an empty corpus");
-    paths
-        .into_iter()
-        .map(|path| (path.display().to_string(), story(&std::fs::read(&path).unwrap())))
-        .collect()
+fn stories(name: &str) -> Vec<(String, Vec<Case>)> {
+    let Some(folder) = corpus(&format!("hpack-test-case/{name}")) else { return Vec::new() };
+    let files = json_files(&folder);
+    assert!(!files.is_empty(), "an empty corpus");
+    files.into_iter().map(|(name, file)| (name, story(&file))).collect()
 }
 
-fn story(json: &[u8]) -> Vec<Case> {
-    let story: Value = serde_json::from_slice(json).unwrap();
+fn story(story: &Value) -> Vec<Case> {
     story["cases"].as_array().unwrap().iter().map(case).collect()
 }
 
 fn case(case: &Value) -> Case {
     Case {
         table_size: case["header_table_size"].as_u64().map(|size| size as usize),
-        wire: case["wire"].as_str().map(unhex).unwrap_or_default(),
+        wire: case["wire"].as_str().map(octets_of).unwrap_or_default(),
         list: case["headers"].as_array().unwrap().iter().map(field).collect(),
     }
 }
@@ -59,11 +38,6 @@ fn case(case: &Value) -> Case {
 fn field(field: &Value) -> (Vec<u8>, Vec<u8>) {
     let (name, value) = field.as_object().unwrap().iter().next().unwrap();
     (name.clone().into_bytes(), value.as_str().unwrap().to_owned().into_bytes())
-}
-
-fn unhex(hex: &str) -> Vec<u8> {
-    assert!(hex.len().is_multiple_of(2));
-    (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
 }
 
 fn decoded(decoder: &mut Decoder, block: &[u8], story: &str) -> List {

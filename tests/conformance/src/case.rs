@@ -88,8 +88,8 @@ impl Case {
         assert_eq!(served, Some("0".to_owned()), "another connection's call is served");
     }
 
-    /// Brings a server's connection to where the case begins, sends its octets and judges what comes.
-    pub fn provoke_server<L: Line>(&self, line: &mut L) {
+    /// Brings a server's connection to where the case begins.
+    pub fn prepare_server<L: Line>(&self, line: &mut L) {
         if self.before != Before::Nothing {
             greet_server(line);
         }
@@ -99,6 +99,11 @@ impl Case {
             Before::HalfClosed => line.write(&headers(1, END_STREAM, &block(&REQUEST))),
             Before::Headers | Before::Asked => panic!("a state of clients"),
         }
+    }
+
+    /// Brings a server's connection to where the case begins, sends its octets and judges what comes.
+    pub fn provoke_server<L: Line>(&self, line: &mut L) {
+        self.prepare_server(line);
         line.write(&(self.octets)());
         match self.expect {
             Expect::Answer(http, grpc) => {
@@ -121,8 +126,8 @@ impl Case {
         self.provoke_client(&mut T::client(self.config(Config::client())));
     }
 
-    /// Brings a client's connection to where the case begins, sends its octets and judges what comes.
-    pub fn provoke_client<C: Caller>(&self, client: &mut C) {
+    /// Brings a client's connection to where the case begins; the call that is open then.
+    pub fn prepare_client<C: Caller>(&self, client: &mut C) -> Option<C::Call> {
         if self.before != Before::Nothing {
             greet_client(client);
         }
@@ -139,6 +144,12 @@ impl Case {
         if self.before == Before::Headers {
             client.write(&headers(1, 0, &block(&RESPONSE)));
         }
+        call
+    }
+
+    /// Brings a client's connection to where the case begins, sends its octets and judges what comes.
+    pub fn provoke_client<C: Caller>(&self, client: &mut C) {
+        let call = self.prepare_client(client);
         client.write(&(self.octets)());
         let next = if call.is_some() { 3 } else { 1 };
         match self.expect {

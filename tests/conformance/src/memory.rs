@@ -121,6 +121,50 @@ impl<R: App> Memory<R> {
     }
 }
 
+/// All that a connection has told since it was last asked.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trace {
+    /// The frames that it sent.
+    pub sent: Vec<Frame>,
+    /// The rules that its peer broke.
+    pub violations: Vec<Violation>,
+    /// Why it failed.
+    pub error: Option<ConnectionError>,
+    /// What the caller of its call took.
+    pub received: Vec<String>,
+}
+
+impl<R: App> Memory<R> {
+    /// Writes octets in pieces. Neither its caller nor its transport look at the connection before it has them all: an
+    /// answer that leaves between two pieces is another than one that leaves behind them (P-31).
+    pub fn write_pieces(&mut self, pieces: &[&[u8]]) {
+        for piece in pieces {
+            // What it says to them is told in the end.
+            let _ = self.peer.feed(piece);
+        }
+        self.settle();
+    }
+
+    /// Takes all that the connection has told, and what there is to receive on a call.
+    pub fn trace(&mut self, call: Option<CallId>) -> Trace {
+        self.settle();
+        let mut received = Vec::new();
+        while let Some(Ok(taken)) = call.map(|call| self.peer.connection.recv(call)) {
+            received.push(format!("{taken:?}"));
+            if !matches!(taken, Recv::Message(_)) {
+                break;
+            }
+        }
+        self.settle();
+        Trace {
+            sent: self.unread.drain(..).collect(),
+            violations: std::mem::take(&mut self.violations),
+            error: self.error.clone(),
+            received,
+        }
+    }
+}
+
 impl<R: App> Line for Memory<R> {
     fn write(&mut self, octets: &[u8]) {
         let fed = self.peer.feed(octets);

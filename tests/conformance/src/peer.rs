@@ -15,35 +15,48 @@ pub struct Peer<R: Role> {
     pub connection: Connection<R>,
     /// The time of every order, until it is moved.
     pub now: Time,
+    /// What the connection has not taken yet: part of a frame, or what it does not read before it has sent its replies.
+    input: BytesMut,
 }
 
 impl<R: Role> Peer<R> {
     /// A connection that has heard nothing.
     #[must_use]
     pub fn silent(config: Config) -> Self {
-        Self { connection: Connection::new(config, Seed(7), Time::ZERO), now: Time::ZERO }
+        Self::of(Connection::new(config, Seed(7), Time::ZERO))
     }
 
-    /// Feeds octets until they are taken.
+    /// The same for a connection that is there already.
+    #[must_use]
+    pub fn of(connection: Connection<R>) -> Self {
+        Self { connection, now: Time::ZERO, input: BytesMut::new() }
+    }
+
+    /// Feeds octets until they are taken, as far as the connection takes them before its replies are taken.
     ///
     /// # Errors
     ///
     /// The error that the connection answers them with.
     pub fn feed(&mut self, octets: &[u8]) -> Result<(), ConnectionError> {
-        let mut input = BytesMut::from(octets);
-        while self.connection.receive(self.now, &mut input)? == Needed::Again {}
+        self.input.extend_from_slice(octets);
+        while self.connection.receive(self.now, &mut self.input)? == Needed::Again {}
         Ok(())
     }
 
     /// What the connection sends now.
     pub fn sent(&mut self) -> Vec<Frame> {
+        frames(&self.octets())
+    }
+
+    /// The same as octets.
+    pub fn octets(&mut self) -> Vec<u8> {
         let mut octets = Vec::new();
         while let Some(mut out) = self.connection.poll_transmit(self.now) {
             let mut chunk = vec![0; out.remaining()];
             out.copy_to_slice(&mut chunk);
             octets.extend(chunk);
         }
-        frames(&octets)
+        octets
     }
 
     /// What it tells now.

@@ -6,17 +6,20 @@
 //! - [`Block`] writes header blocks field by field, [`block`] a list of fields at once; [`Reader`] reads them.
 //! - [`Socket`] is a peer on a TCP connection: blocking, on the thread of its test, and with an end to its patience, so
 //!   that a connection that does not answer is a failure and not a hang.
+//! - [`corpus`] finds the public corpora, where they are.
 //!
 //! The other end of a [`Socket`] is a halfclose server or client on either runtime: `halfclose_e2e` starts both
 //! (`Serving` and `Runtime::connect`). This crate knows no runtime, so that suites in memory do not build any.
 #![forbid(unsafe_code)]
 
 mod block;
+mod corpus;
 mod fields;
 mod frame;
 mod socket;
 
 pub use block::{Block, PATH, REQUEST, RESPONSE, TRAILERS, TRAILERS_ONLY, block, literal};
+pub use corpus::{corpus, json_files, octets_of};
 pub use fields::{Fields, Reader};
 pub use frame::{
     ACK, END_HEADERS, END_STREAM, Frame, PADDED, PREFACE, data, flagged, frame, frames, goaway, headers,

@@ -144,7 +144,7 @@ fn p100_idle_and_old_connections_shut_down() {
     let mut ages = Vec::new();
     for seed in 0..50 {
         let connection = halfclose::Connection::<Server>::new(config.clone(), Seed(seed), Time::ZERO);
-        let mut peer = Peer { connection, now: Time::ZERO };
+        let mut peer = Peer::of(connection);
         peer.feed(&[PREFACE, &settings(&[]), &settings_ack()].concat()).expect("a good preface");
         let (at, _) = peer.connection.poll_timeout().expect("a timer");
         peer.sent();

@@ -11,5 +11,6 @@ mod registry;
 mod requests;
 mod responses;
 mod roles;
+mod splits;
 mod tables;
 mod violations;

@@ -22,6 +22,9 @@ A server must serve a call on another connection after every row; a client's cal
 with UNAVAILABLE after a connection error and INTERNAL after a stream error, and the next call on a connection that lives must be
 answered. None of the tests is left out of `cargo test --workspace`.
 
+How the octets arrive makes no difference: every row is also sent in two pieces, cut at every octet (`splits.rs`), and so is every flight
+of recorded sessions of the four call types (`tests/conformance/tests/sessions.rs`).
+
 Each cell of the state tables is driven by `tests/conformance/tests/cells`, each entry of the
 registry of violations by `tests/conformance/tests/rules/violations.rs`, each attack class by `tests/security`.
 
