@@ -1,7 +1,8 @@
-//! Where octets are read to: one buffer for each thread, lent to the connection that is reading. A connection keeps a
+//! Where octets are read to: a few buffers for each thread, lent to the connection that is reading. A connection keeps a
 //! buffer only while it holds an unfinished frame, so that idle connections have none.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
@@ -9,27 +10,131 @@ use bytes::BytesMut;
 const READ: usize = 64 * 1024;
 /// Less room than this is not worth a read.
 const LEAST: usize = 16 * 1024;
+/// Buffers that a thread keeps. A large message looks into the buffers it came in until it is whole: by the time that
+/// the last of these has been filled, the first is free again, and nothing is allocated.
+const KEPT: usize = 4;
 
 thread_local! {
-    static SPARE: Cell<BytesMut> = Cell::new(BytesMut::new());
+    static SPARE: RefCell<VecDeque<BytesMut>> = const { RefCell::new(VecDeque::new()) };
 }
 
 /// Gives `input` room for a read.
 pub(super) fn take(input: &mut BytesMut) {
-    if input.is_empty() && input.capacity() == 0 {
-        // A thread that is going away has no spare buffer: a new one is made.
-        *input = SPARE.try_with(Cell::take).unwrap_or_default();
+    if input.capacity() - input.len() >= LEAST {
+        return;
     }
-    if input.capacity() - input.len() < LEAST {
-        // Reuses the memory that has been read already, unless messages still look into it.
-        input.reserve(READ);
+    if input.len() > LEAST {
+        // A frame larger than the usual: its buffer grows with it.
+        return input.reserve(READ);
     }
+    // What has been read already is free again, unless messages still look into it.
+    if input.try_reclaim(READ.saturating_sub(input.len())) {
+        return;
+    }
+    let mut next = spare();
+    next.extend_from_slice(input);
+    input.clear();
+    keep(std::mem::replace(input, next));
 }
 
 /// Takes the buffer back, if nothing is left in it.
 pub(super) fn give_back(input: &mut BytesMut) {
     if input.is_empty() {
-        let spare = std::mem::take(input);
-        let _ = SPARE.try_with(|place| place.set(spare));
+        keep(std::mem::take(input));
+    }
+}
+
+/// An empty buffer with room for a read.
+fn spare() -> BytesMut {
+    // A thread that is going away has no spare buffers: a new one is made.
+    let found = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        let free = spare.iter_mut().position(|buffer| buffer.try_reclaim(READ))?;
+        spare.remove(free)
+    });
+    found.ok().flatten().unwrap_or_else(|| BytesMut::with_capacity(READ))
+}
+
+/// Keeps an empty buffer, whether messages still look into it or not; the one that was kept longest makes room.
+fn keep(buffer: BytesMut) {
+    if buffer.capacity() == 0 {
+        // None yet, or one that was read to its very last octet, which is seldom.
+        return;
+    }
+    let _ = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if spare.len() == KEPT {
+            spare.pop_front();
+        }
+        spare.push_back(buffer);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    /// A read that fills the buffer, of which all but `left` octets are taken at once.
+    fn read(input: &mut BytesMut, left: usize) -> Bytes {
+        take(input);
+        assert!(input.capacity() - input.len() >= LEAST);
+        input.resize(input.capacity(), 7);
+        input.split_to(input.len() - left).freeze()
+    }
+
+    #[test]
+    fn buffers_are_used_again_when_the_messages_in_them_are_gone() {
+        let mut input = BytesMut::new();
+        let mut places = HashSet::new();
+        let mut pieces = VecDeque::new();
+        for _ in 0..100 {
+            let piece = read(&mut input, 100);
+            places.insert(piece.as_ptr() as usize);
+            pieces.push_back(piece);
+            // Three pieces are looked into at a time.
+            pieces.drain(..pieces.len().saturating_sub(3));
+        }
+        assert!(places.len() <= 2 * KEPT, "{} buffers", places.len());
+    }
+
+    #[test]
+    fn messages_that_are_kept_stay_as_they_are_and_keep_no_more_than_their_buffers() {
+        let mut input = BytesMut::new();
+        let kept: Vec<Bytes> = (0..20)
+            .map(|nth| {
+                take(&mut input);
+                input.extend_from_slice(&[nth; LEAST]);
+                input.split_to(LEAST).freeze()
+            })
+            .collect();
+        for (nth, piece) in (0..).zip(&kept) {
+            assert!(piece.iter().all(|octet| *octet == nth));
+        }
+        assert!(SPARE.with_borrow(VecDeque::len) <= KEPT);
+    }
+
+    #[test]
+    fn a_connection_that_waits_has_no_buffer_unless_a_frame_is_unfinished() {
+        let mut input = BytesMut::new();
+        drop(read(&mut input, 0));
+        give_back(&mut input);
+        assert_eq!(input.capacity(), 0);
+        drop(read(&mut input, 9));
+        give_back(&mut input);
+        assert_eq!(input.as_ref(), [7; 9]);
+    }
+
+    #[test]
+    fn a_frame_larger_than_a_buffer_gets_its_room() {
+        let mut input = BytesMut::new();
+        for _ in 0..10 {
+            take(&mut input);
+            input.resize(input.capacity(), 7);
+        }
+        assert!(input.len() >= 4 * READ && input.iter().all(|octet| *octet == 7));
     }
 }
