@@ -29,9 +29,9 @@ fn take(pair: &mut Pair, call: CallId) -> usize {
     taken.count()
 }
 
-/// Messages of `size` octets, read in pieces of `read` octets by a client that takes each as soon as it is whole: the
-/// number of updates of the stream's window.
-fn updates(size: usize, read: usize) -> usize {
+/// Messages of `size` octets, read in pieces of `read` octets by a client that takes all that are whole after so many
+/// `reads`: the number of updates of the stream's window.
+fn updates(size: usize, read: usize, reads: usize) -> usize {
     let mut pair = Pair::new();
     let call = pair.start(Shape::SERVER_STREAMING);
     pair.client.half_close(call).unwrap();
@@ -45,9 +45,11 @@ fn updates(size: usize, read: usize) -> usize {
         let mut wire = common::written(&mut pair.server, pair.now);
         assert!(!wire.is_empty(), "stalled after {taken} messages");
         while !wire.is_empty() {
-            let piece = wire.split_to(read.min(wire.len()));
-            pair.down.extend_from_slice(&piece);
-            common::feed(&mut pair.client, pair.now, &mut pair.down);
+            for _ in 0..reads {
+                let piece = wire.split_to(read.min(wire.len()));
+                pair.down.extend_from_slice(&piece);
+                common::feed(&mut pair.client, pair.now, &mut pair.down);
+            }
             taken += take(&mut pair, call);
             let answer = common::written(&mut pair.client, pair.now);
             frames += stream_credits(&answer);
@@ -58,17 +60,41 @@ fn updates(size: usize, read: usize) -> usize {
 }
 
 #[test]
-fn the_window_of_a_reader_that_keeps_up_grows_though_the_next_message_has_begun() {
+fn the_window_of_a_reader_that_keeps_up_grows_however_messages_and_reads_lie() {
     for size in [10_000, 65_536, 200_000] {
         let megabytes = size * MESSAGES >> 20;
         // Half a window of 1 MiB at a time, once it has grown.
         let bound = 2 * megabytes + 12;
-        for read in [1_000, 16_384, 65_536] {
-            let updates = updates(size, read);
+        for (read, reads) in [(1_000, 1), (16_384, 1), (16_384, 5), (65_536, 1), (65_536, 2), (65_536, 3)] {
+            let updates = updates(size, read, reads);
             assert!(
                 updates <= bound,
-                "{updates} updates for {MESSAGES} messages of {size} in reads of {read}"
+                "{updates} updates for {MESSAGES} messages of {size}, taken after {reads} reads of {read}"
             );
         }
+    }
+}
+
+#[test]
+fn the_window_of_a_reader_that_leaves_messages_lie_stays_as_it_is() {
+    let mut pair = Pair::new();
+    let call = pair.start(Shape::SERVER_STREAMING);
+    pair.client.half_close(call).unwrap();
+    let served = pair.accept(Shape::SERVER_STREAMING);
+    let payload = Bytes::from(vec![7; 10_000]);
+    let mut sent: usize = 0;
+    for taken in 0..MESSAGES {
+        while pair.server.send_message(served, payload.clone(), false).is_ok() {
+            sent += 1;
+            pair.exchange();
+        }
+        // What the server keeps in its send buffer is no matter of windows: 64 KiB.
+        let under_way = (sent - taken) * payload.len();
+        assert!(
+            under_way <= 65_535 + 64 * 1024 + 2 * payload.len(),
+            "{under_way} octets after {taken} messages"
+        );
+        common::message(pair.client.recv(call).unwrap());
+        pair.exchange();
     }
 }

@@ -139,6 +139,7 @@ impl Engine {
             return Ok(());
         }
         let (told, partial) = (!stream.want_read, stream.inbound.is_mid_message());
+        self.note_pressure(slot);
         if completed {
             // A sender that puts prefixes into frames of their own sends one small frame a message.
             self.guards.small_data.give(1);

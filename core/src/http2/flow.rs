@@ -30,15 +30,23 @@ impl Stream {
     }
 
     /// Owes the peer `count` octets more that the caller has taken, where that calls for nothing else: no loan is to be
-    /// paid back or considered, and less than half a window is owed. Whether it did.
+    /// paid back or considered, the window is not to grow, and less than half of it is owed. Whether it did.
     #[inline]
     pub(super) fn owe(&mut self, count: u32) -> bool {
         let owed = self.recv_owed.saturating_add(count);
-        let quiet = owed < self.recv_target / 2 && self.loan == 0 && !self.inbound.is_mid_message();
+        let quiet = owed < self.recv_target / 2
+            && !self.recv_pressed
+            && self.loan == 0
+            && !self.inbound.is_mid_message();
         if quiet {
             self.recv_owed = owed;
         }
         quiet
+    }
+
+    /// Whether the reader has taken every message that was whole, and its window is what holds the sender up.
+    fn wants_more_window(&self) -> bool {
+        self.recv_pressed && self.inbound.complete() == 0
     }
 
     /// Whether the peer may still send DATA that anybody wants: only then is credit worth a frame.
@@ -102,7 +110,7 @@ impl Engine {
     pub(super) fn owe_stream(&mut self, slot: u32, count: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         stream.recv_owed = stream.recv_owed.saturating_add(count);
-        if stream.recv_owed >= stream.recv_target / 2 {
+        if stream.recv_owed >= stream.recv_target / 2 || stream.wants_more_window() {
             self.update_stream_window(slot);
         }
     }
@@ -117,6 +125,16 @@ impl Engine {
         self.credit_stream(slot, unread);
     }
 
+    /// DATA has come. A sender that has more than half of a window under way may be held up by it: once the reader has
+    /// taken everything, the window grows. A reader that leaves messages lie gets no more than it has.
+    #[inline]
+    pub(super) fn note_pressure(&mut self, slot: u32) {
+        let max_target = self.config.max_stream_window;
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let target = stream.recv_target;
+        stream.recv_pressed |= stream.recv_window < i64::from(target / 2) && target < max_target;
+    }
+
     #[inline(never)]
     fn update_stream_window(&mut self, slot: u32) {
         let reserve = self.config.limits.max_receive_message;
@@ -126,14 +144,14 @@ impl Engine {
             return;
         }
         let mut increment = std::mem::take(&mut stream.recv_owed);
-        // The reader has taken every message that was whole, and half a window has passed since: the window is what limits.
         let growth = stream.recv_target.min(max_target.saturating_sub(stream.recv_target));
         if growth > 0
-            && stream.inbound.complete() == 0
+            && stream.wants_more_window()
             && self.pool_free.saturating_sub(reserve) >= growth
             && increment.checked_add(growth).is_some_and(|sum| sum <= MAX_WINDOW)
         {
             stream.recv_target += growth;
+            stream.recv_pressed = false;
             self.pool_free -= growth;
             increment += growth;
         }

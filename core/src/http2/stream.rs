@@ -140,6 +140,8 @@ pub(crate) struct Stream {
     pub(crate) recv_owed: u32,
     /// The window that this stream is kept at; grows while its reader keeps up.
     pub(crate) recv_target: u32,
+    /// More than half of the window was under way at once, and the window may grow.
+    pub(crate) recv_pressed: bool,
     /// Octets lent from the connection's pool for the message in progress.
     pub(crate) loan: u32,
     /// Octets that content-length still promises (RFC 9113 §8.1.1).
@@ -176,6 +178,7 @@ impl Stream {
             recv_window: windows.recv,
             recv_owed: 0,
             recv_target: windows.recv_target,
+            recv_pressed: false,
             loan: 0,
             content_length: None,
             deadline: None,
@@ -204,6 +207,7 @@ impl Stream {
             recv_window,
             recv_owed,
             recv_target,
+            recv_pressed,
             loan,
             content_length,
             deadline,
@@ -214,7 +218,7 @@ impl Stream {
         (*wire_done, *caller_done) = (false, false);
         (*encoding, *peer_encoding) = (None, None);
         (*send_window, *recv_window, *recv_target) = (windows.send, windows.recv, windows.recv_target);
-        (*recv_owed, *loan) = (0, 0);
+        (*recv_owed, *recv_pressed, *loan) = (0, false, 0);
         (*content_length, *deadline) = (None, None);
     }
 
