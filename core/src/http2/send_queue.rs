@@ -126,11 +126,11 @@ impl SendQueue {
         }
     }
 
-    /// Drops everything and tells what it counted for.
+    /// Drops everything, the room for messages that stood in line too, and tells what it counted for.
     #[inline]
     pub(crate) fn clear(&mut self) -> usize {
         let weight = self.weight();
-        if self.items > 0 {
+        if self.items > 0 || self.rest.is_some() {
             *self = Self::default();
         }
         weight
@@ -206,5 +206,63 @@ mod tests {
             }
             prop_assert_eq!(met, expected);
         }
+    }
+
+    #[test]
+    fn what_a_queue_counts_for_is_its_octets_and_the_places_of_its_messages() {
+        let (mut queue, mut out) = (SendQueue::default(), Outbox::default());
+        assert_eq!((queue.octets(), queue.weight()), (0, 0));
+        assert_eq!(queue.push_message(false, Bytes::from_static(b"one")), PREFIX_LEN + 3 + ITEM_OVERHEAD);
+        assert_eq!(queue.push_raw(Bytes::from_static(b"two")), 3 + ITEM_OVERHEAD);
+        assert_eq!(queue.push_message(true, Bytes::new()), PREFIX_LEN + ITEM_OVERHEAD);
+        assert_eq!((queue.octets(), queue.weight()), (16, 16 + 3 * ITEM_OVERHEAD));
+        // A message has its place until its last octet is gone.
+        assert_eq!(queue.take(7, &mut out), 7);
+        assert_eq!(queue.take(1, &mut out), 1 + ITEM_OVERHEAD);
+        assert_eq!(queue.take(5, &mut out), 5 + ITEM_OVERHEAD);
+        assert_eq!(queue.take(100, &mut out), 3 + ITEM_OVERHEAD);
+        assert_eq!((queue.octets(), queue.weight(), queue.take(1, &mut out)), (0, 0, 0));
+        assert_eq!(drain(&mut out), b"\0\0\0\0\x03onetwo\x01\0\0\0\0");
+        // Whole messages move.
+        queue.push_message(false, Bytes::from_static(b"one"));
+        assert_eq!(queue.take(8, &mut out), 8 + ITEM_OVERHEAD);
+        queue.push_raw(Bytes::from_static(b"two"));
+        assert_eq!(queue.take(3, &mut out), 3 + ITEM_OVERHEAD);
+        assert_eq!(drain(&mut out), b"\0\0\0\0\x03onetwo");
+    }
+
+    #[test]
+    fn large_payloads_are_neither_copied_nor_shared() {
+        let payload = Bytes::from(vec![7; 10_000]);
+        let (mut queue, mut out) = (SendQueue::default(), Outbox::default());
+        let place = payload.as_ptr();
+        queue.push_message(false, payload);
+        queue.take(usize::MAX, &mut out);
+        let owned = out.take();
+        assert_eq!((owned.segments()[1].as_ptr(), owned.segments()[1].is_unique()), (place, true));
+    }
+
+    #[test]
+    fn a_queue_that_is_cleared_holds_nothing() {
+        let (mut queue, mut out) = (SendQueue::default(), Outbox::default());
+        for taken in [0, 3, 300] {
+            for _ in 0..20 {
+                queue.push_message(false, Bytes::from_static(b"message"));
+            }
+            queue.take(taken, &mut out);
+            assert_eq!(queue.clear(), queue_weight(20, taken));
+            assert_eq!((queue.octets(), queue.weight(), queue.clear()), (0, 0, 0));
+            assert!(queue.front.is_none() && queue.rest.is_none());
+            queue.push_message(false, Bytes::from_static(b"next"));
+            drain(&mut out);
+            queue.take(100, &mut out);
+            assert_eq!(drain(&mut out), b"\0\0\0\0\x04next");
+        }
+    }
+
+    /// What a queue of messages of 12 octets counts for once some octets have been taken.
+    fn queue_weight(messages: usize, taken: usize) -> usize {
+        let octets = (messages * 12).saturating_sub(taken);
+        octets + octets.div_ceil(12) * ITEM_OVERHEAD
     }
 }

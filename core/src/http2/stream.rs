@@ -369,3 +369,117 @@ impl Slot {
         self.generation == call.generation && self.taken && !self.stream.caller_done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOWS: Windows = Windows { send: 10, recv: 20, recv_target: 30 };
+
+    fn insert(slots: &mut Slots) -> CallId {
+        let side = Side::Server(ServerCall {
+            send: ServerSend::AwaitHeaders,
+            recv: ServerRecv::Body,
+            requests: OneRequest::Missing,
+            request: None,
+            head: ServerHead::Unset,
+            status: None,
+            cause: None,
+        });
+        let slot = slots.insert(side, Shape::BIDI, WINDOWS);
+        slots.call_id(slot)
+    }
+
+    #[test]
+    fn events_are_told_in_their_order_whatever_the_order_in_which_they_came() {
+        let all = [Pending::REQUEST, Pending::RESPONSE, Pending::READABLE, Pending::WRITABLE, Pending::ENDED];
+        let mut pending = Pending::default();
+        assert!(pending.is_empty());
+        for event in all.into_iter().rev() {
+            pending.insert(event);
+            pending.insert(event);
+        }
+        for (n, event) in all.into_iter().enumerate() {
+            assert!(all[n..].iter().all(|later| pending.contains(*later)));
+            assert!(!all[..n].iter().any(|told| pending.contains(*told)));
+            assert!(pending.take_first() == event);
+        }
+        assert!(pending.is_empty());
+        pending.insert(Pending::READABLE);
+        pending.clear();
+        assert!(pending.is_empty() && pending.take_first() == Pending::default());
+    }
+
+    #[test]
+    fn an_id_names_one_call_and_never_another_one_in_its_slot() {
+        let mut slots = Slots::new();
+        let [first, second] = [0; 2].map(|_| insert(&mut slots));
+        assert_eq!((first.slot(), second.slot(), slots.live()), (0, 1, 2));
+        assert!(slots.find(first).is_some() && slots.find_mut(second).is_some());
+        slots.remove(first.slot);
+        slots.remove(first.slot);
+        assert_eq!(slots.live(), 1);
+        assert!(slots.find(first).is_none() && slots.find_mut(first).is_none());
+        assert!(slots.get(first.slot).is_none() && slots.get_mut(first.slot).is_none());
+        assert!(slots.named_mut(first.slot).is_none());
+        assert_eq!(slots.occupied().collect::<Vec<_>>(), [1]);
+        let third = insert(&mut slots);
+        assert_eq!((third.slot, slots.live()), (first.slot, 2));
+        assert!(slots.find(first).is_none() && slots.find(third).is_some());
+        assert!(slots.named_mut(third.slot).is_some_and(|(call, _)| call == third));
+        // A place is used by one call at a time.
+        assert_eq!(insert(&mut slots).slot(), 2);
+        assert!(slots.get(7).is_none() && slots.get_mut(7).is_none());
+    }
+
+    #[test]
+    fn a_caller_that_was_told_of_the_end_finds_the_call_no_more() {
+        let mut slots = Slots::new();
+        let call = insert(&mut slots);
+        slots.get_mut(call.slot).unwrap().caller_done = true;
+        assert!(slots.find(call).is_none() && slots.find_mut(call).is_none());
+        assert!(slots.get(call.slot).is_some(), "the wire is not done with it");
+    }
+
+    #[test]
+    fn a_call_begins_as_new_where_another_one_stood() {
+        let mut slots = Slots::new();
+        let call = insert(&mut slots);
+        let stream = slots.get_mut(call.slot).unwrap();
+        stream.id = 1;
+        (stream.want_read, stream.want_write, stream.sent_one) = (true, true, true);
+        (stream.wire_done, stream.caller_done) = (true, true);
+        (stream.encoding, stream.peer_encoding) = (Some(Encoding::Gzip), Some(Encoding::Gzip));
+        (stream.send_window, stream.recv_window, stream.recv_target) = (-1, -2, 3);
+        (stream.recv_owed, stream.loan) = (4, 5);
+        stream.pending.insert(Pending::READABLE);
+        stream.content_length = Some(ContentLength { expected: 6, met: 7 });
+        stream.deadline = Some(Time::ZERO);
+        stream.queue.push_raw("left".into());
+        slots.remove(call.slot);
+        let call = insert(&mut slots);
+        let stream = slots.find(call).unwrap();
+        assert_eq!((stream.id, stream.queue.octets(), stream.inbound.complete()), (0, 0, 0));
+        assert!(!stream.want_read && !stream.want_write && !stream.sent_one);
+        assert!(!stream.wire_done && !stream.caller_done && stream.pending.is_empty());
+        assert_eq!((stream.encoding, stream.peer_encoding), (None, None));
+        assert_eq!((stream.send_window, stream.recv_window, stream.recv_target), (10, 20, 30));
+        assert_eq!((stream.recv_owed, stream.loan), (0, 0));
+        assert!(stream.content_length.is_none() && stream.deadline.is_none());
+    }
+
+    #[test]
+    fn shrinking_keeps_calls_and_lets_no_old_id_name_a_new_one() {
+        let mut slots = Slots::new();
+        let calls: Vec<CallId> = (0..50).map(|_| insert(&mut slots)).collect();
+        slots.shrink();
+        assert!(calls.iter().all(|call| slots.find(*call).is_some()));
+        for call in &calls {
+            slots.remove(call.slot);
+        }
+        slots.shrink();
+        assert_eq!((slots.slots.capacity(), slots.free.capacity()), (slots.slots.len(), slots.free.len()));
+        let next = insert(&mut slots);
+        assert!(calls.iter().all(|call| slots.find(*call).is_none()) && slots.find(next).is_some());
+    }
+}
