@@ -2,7 +2,7 @@
 
 mod common;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use common::Pair;
 use halfclose::{CallId, Recv, Shape};
 
@@ -51,9 +51,9 @@ fn updates(size: usize, read: usize, reads: usize) -> usize {
                 common::feed(&mut pair.client, pair.now, &mut pair.down);
             }
             taken += take(&mut pair, call);
-            let answer = common::written(&mut pair.client, pair.now);
+            let mut answer = common::written(&mut pair.client, pair.now);
             frames += stream_credits(&answer);
-            common::feed(&mut pair.server, pair.now, &mut BytesMut::from(answer));
+            common::feed(&mut pair.server, pair.now, &mut answer);
         }
     }
     frames
@@ -62,7 +62,7 @@ fn updates(size: usize, read: usize, reads: usize) -> usize {
 #[test]
 fn the_window_of_a_reader_that_keeps_up_grows_however_messages_and_reads_lie() {
     for size in [10_000, 65_536, 200_000] {
-        let megabytes = size * MESSAGES >> 20;
+        let megabytes = (size * MESSAGES) >> 20;
         // Half a window of 1 MiB at a time, once it has grown.
         let bound = 2 * megabytes + 12;
         for (read, reads) in [(1_000, 1), (16_384, 1), (16_384, 5), (65_536, 1), (65_536, 2), (65_536, 3)] {
