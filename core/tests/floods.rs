@@ -1,0 +1,137 @@
+//! What a connection says of a limit against abuse: what it met, and how much it takes. (`tests/security` has the attacks.)
+
+mod common;
+
+use bytes::BytesMut;
+use common::{Scripted, written};
+use halfclose::frame::ErrorCode;
+use halfclose::{Config, ConnectionError, Flood, Limits, Needed, Server, Violation};
+use halfclose_wire::{REQUEST, block, frame, headers, kind, ping, reset, settings};
+
+fn server(change: impl FnOnce(&mut Limits)) -> Scripted<Server> {
+    let mut config = Config::server();
+    config.keepalive.max_strikes = None;
+    change(&mut config.limits);
+    Scripted::server(config, &[])
+}
+
+/// A limit that is set to some number, what is just taken then, and what is more.
+struct Case {
+    flood: Flood,
+    limit: fn(&mut Limits),
+    taken: Vec<u8>,
+    too_much: Vec<u8>,
+    met: u64,
+    most: u64,
+}
+
+fn continuations(count: usize) -> Vec<u8> {
+    let fields = block(&REQUEST);
+    let pieces: Vec<Vec<u8>> =
+        fields[1..=count].iter().map(|octet| frame(kind::CONTINUATION, 0, 1, &[*octet])).collect();
+    [frame(kind::HEADERS, 0, 1, &fields[..1]), pieces.concat()].concat()
+}
+
+fn cancelled_calls(count: u32) -> Vec<u8> {
+    let call = |n| [headers(2 * n + 1, 0, &block(&REQUEST)), reset(2 * n + 1, ErrorCode::CANCEL)].concat();
+    (0..count).flat_map(call).collect()
+}
+
+#[test]
+fn limits_at_their_edges() {
+    let table = [
+        Case {
+            // The SETTINGS of the preface were the first.
+            flood: Flood::ControlFrames,
+            limit: |limits| (limits.control_frames.burst, limits.control_frames.per_second) = (3, 0),
+            taken: [ping(b"pingpong"), settings(&[])].concat(),
+            too_much: ping(b"pingpong"),
+            met: 4,
+            most: 3,
+        },
+        Case {
+            // A window that changes costs as much as a frame: the walk over the open streams is the work.
+            flood: Flood::ControlFrames,
+            limit: |limits| (limits.control_frames.burst, limits.control_frames.per_second) = (4, 0),
+            taken: settings(&[(4, 1), (4, 1), (4, 2)]),
+            too_much: settings(&[]),
+            met: 5,
+            most: 4,
+        },
+        Case {
+            flood: Flood::SettingsEntries,
+            limit: |limits| limits.settings_entries = 2,
+            taken: settings(&[(3, 1), (3, 1)]),
+            too_much: settings(&[(3, 1), (3, 1), (3, 1)]),
+            met: 3,
+            most: 2,
+        },
+        Case {
+            flood: Flood::PendingResets,
+            limit: |limits| limits.pending_resets = 2,
+            taken: cancelled_calls(2),
+            too_much: cancelled_calls(3)[cancelled_calls(2).len()..].to_vec(),
+            met: 3,
+            most: 2,
+        },
+        Case {
+            flood: Flood::Continuations,
+            limit: |limits| limits.max_continuations = 2,
+            taken: continuations(2),
+            too_much: frame(kind::CONTINUATION, 0, 1, &[]),
+            met: 3,
+            most: 2,
+        },
+        Case {
+            flood: Flood::HeaderBlock,
+            limit: |limits| limits.max_header_block = 10,
+            taken: frame(kind::HEADERS, 0, 1, &block(&REQUEST)[..10]),
+            too_much: frame(kind::CONTINUATION, 0, 1, &[0; 2]),
+            met: 12,
+            most: 10,
+        },
+        Case {
+            flood: Flood::HeaderBlock,
+            limit: |limits| limits.max_header_block = 10,
+            taken: Vec::new(),
+            too_much: frame(kind::HEADERS, 0, 1, &block(&REQUEST)[..11]),
+            met: 11,
+            most: 10,
+        },
+    ];
+    for case in table {
+        let mut peer = server(case.limit);
+        peer.feed(&case.taken).unwrap();
+        let expected = Violation::Flood { flood: case.flood, met: case.met, limit: case.most };
+        assert_eq!(peer.feed(&case.too_much), Err(ConnectionError::Violation(expected)));
+    }
+}
+
+#[test]
+fn resets_that_the_caller_has_heard_of_are_not_counted_with_the_others() {
+    let mut peer = server(|limits| limits.pending_resets = 2);
+    let octets = cancelled_calls(40);
+    for pair in octets.chunks(octets.len() / 20) {
+        peer.feed(pair).unwrap();
+        assert!(peer.events().is_empty(), "calls that nobody heard of are not told");
+    }
+}
+
+#[test]
+fn nothing_more_is_read_while_too_much_waits_to_be_written() {
+    // As many replies as you like: their octets count.
+    let mut peer = server(|limits| {
+        limits.queued_replies = u32::MAX;
+        limits.control_frames.burst = u32::MAX;
+        limits.octets_per_turn = u32::MAX;
+        limits.frames_per_turn = u32::MAX;
+    });
+    let one = ping(b"pingpong");
+    let mut wire = BytesMut::from(one.repeat(20_000).as_slice());
+    assert_eq!(peer.core.receive(peer.now, &mut wire), Ok(Needed::Drain));
+    assert_eq!(peer.core.receive(peer.now, &mut wire), Ok(Needed::Drain));
+    let waiting = written(&mut peer.core, peer.now).len();
+    assert_eq!(waiting, (256_usize * 1024).div_ceil(one.len()) * one.len());
+    assert_eq!(peer.core.receive(peer.now, &mut wire), Ok(Needed::More));
+    assert_eq!(waiting + written(&mut peer.core, peer.now).len(), 20_000 * one.len());
+}
