@@ -94,6 +94,38 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The same settings with everything that the peer can make this side hold cut down: at most 2.3 MiB a connection
+    /// (docs/limits.md), for servers with very many connections of strangers. It costs: 50 calls at once, messages of
+    /// 128 KiB received, header lists of 8 KiB (what gRPC suggests), and one more round trip for each message that is
+    /// larger than 4 KiB.
+    ///
+    /// ```
+    /// use halfclose::Config;
+    ///
+    /// let config = Config::server().strict();
+    /// assert_eq!(config.limits.max_receive_message, 128 * 1024);
+    /// ```
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.initial_stream_window = 4 * 1024;
+        self.max_stream_window = 4 * 1024;
+        self.connection_window = DEFAULT_WINDOW;
+        self.limits = Limits {
+            max_concurrent_streams: 50,
+            max_header_list: 8 * 1024,
+            max_header_block: 16 * 1024,
+            max_receive_message: 128 * 1024,
+            window_pool: 128 * 1024,
+            kept_buffers: 0,
+            send_buffer: 16 * 1024,
+            connection_send_buffer: 64 * 1024,
+            ..self.limits
+        };
+        self
+    }
+}
+
 /// PINGs more often than this would be all that the connection does.
 const LEAST_KEEPALIVE: Duration = Duration::from_millis(1);
 
@@ -266,6 +298,9 @@ pub struct Limits {
     /// Octets that all streams together may receive over their initial windows, for messages larger than a window
     /// and for readers that keep up: 16 MiB. Never less than one largest message.
     pub window_pool: u32,
+    /// Read buffers that received messages may keep alive before the caller takes them: 16. A message of 2 KiB or more
+    /// that came in a frame of 4 KiB or more is a view of the buffer that it was read into; beyond this many it is copied.
+    pub kept_buffers: u32,
     /// Octets queued for sending on one call, 48 for each message included, beyond which its sender waits: 64 KiB
     /// (CVE-2019-9517). One message of any size may go over it.
     pub send_buffer: u32,
@@ -285,6 +320,8 @@ pub struct Limits {
     pub settings_timeout: Duration,
     /// How long the peer may take to finish a header block: 10 seconds.
     pub header_block_timeout: Duration,
+    /// How long the peer may read nothing at all while replies wait for it and it has sent more frames: 20 seconds.
+    pub unread_timeout: Duration,
 }
 
 impl Limits {
@@ -311,6 +348,7 @@ impl Limits {
             max_receive_message: 4 << 20,
             max_send_message: u32::MAX,
             window_pool: 16 << 20,
+            kept_buffers: 16,
             send_buffer: 64 * 1024,
             connection_send_buffer: 1 << 20,
             queued_calls: 65_536,
@@ -319,6 +357,7 @@ impl Limits {
             preface_timeout: Duration::from_secs(10),
             settings_timeout: Duration::from_secs(10),
             header_block_timeout: Duration::from_secs(10),
+            unread_timeout: Duration::from_secs(20),
         }
     }
 

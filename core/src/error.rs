@@ -221,6 +221,9 @@ pub enum Flood {
     /// Entries of one SETTINGS frame (CVE-2020-11080).
     #[error("too_many_settings")]
     SettingsEntries,
+    /// Replies that the peer calls for and does not read (CVE-2019-9512, -9514, -9515); what is met is the octets that wait.
+    #[error("too_many_unread_replies")]
+    Unread,
     /// Other frames without use: unknown types, refused streams, frames for closed streams.
     #[error("too_many_useless_frames")]
     Glitches,

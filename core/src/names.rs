@@ -32,7 +32,7 @@ names! {
     }
     Flood {
         Resets PendingResets InternalResets ControlFrames Pings DataFrames Continuations HeaderBlock HeaderList
-        SettingsEntries Glitches
+        SettingsEntries Unread Glitches
     }
     Timeout { Preface SettingsAck HeaderBlock Keepalive }
     FrameError {

@@ -20,6 +20,9 @@ mod transport;
 
 /// So many turns of [`Connection::receive`], each bounded by its own limits, and other tasks get theirs.
 const TURNS_PER_POLL: usize = 32;
+/// A poll that has taken this long is over with the turn that it is in: some octets are far more work than others, such as
+/// a message that is a thousand times as long when it is decompressed, and what handlers do is theirs to say.
+const MOST_TIME: Duration = Duration::from_millis(2);
 /// How far a runtime's timers may be from its clock.
 const TIMER_SLACK: Duration = Duration::from_millis(2);
 /// A connection without calls gives its buffers back after this long.
@@ -152,6 +155,9 @@ impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
                 // A handler that wakes itself gets its next turn after the transport had its own.
                 works.side.run(shared);
                 state = shared.lock();
+            }
+            if needed == Needed::Again && works.clock.now() - now > MOST_TIME {
+                *turns = 0;
             }
             if needed != Needed::Again || *turns == 0 {
                 break needed;
@@ -303,6 +309,7 @@ impl<I: Io, K: Clock, S: Side> Future for Driver<I, K, S> {
         }
         let mut turns = TURNS_PER_POLL;
         let mut now = None;
+        let mut begun = None;
         while turns > 0 {
             let ready = match this.works.next {
                 Next::Read => this.works.read(cx).is_ready(),
@@ -312,6 +319,9 @@ impl<I: Io, K: Clock, S: Side> Future for Driver<I, K, S> {
             // One look at the clock for each read.
             let time = now.filter(|_| !ready).unwrap_or_else(|| this.works.clock.now());
             now = Some(time);
+            if time - *begun.get_or_insert(time) > MOST_TIME {
+                turns = 1;
+            }
             if !ready && !std::mem::take(&mut told) && this.sleep(cx, time).is_pending() {
                 return Poll::Pending;
             }

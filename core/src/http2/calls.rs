@@ -353,7 +353,10 @@ impl Engine {
                 call.recv = next;
                 self.drop_unread(slot);
             }
-            _ => stream.inbound.clear(),
+            _ => {
+                let views = stream.inbound.clear();
+                self.views = self.views.saturating_sub(views);
+            }
         }
         self.schedule(slot);
         Ok(())

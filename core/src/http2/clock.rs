@@ -24,6 +24,8 @@ pub enum TimerKind {
     SettingsAck,
     /// The rest of a header block.
     HeaderBlock,
+    /// Something of what waits to be written, while nothing more is read for it.
+    Unread,
     /// The next keepalive PING.
     Keepalive,
     /// The answer to a keepalive PING.
@@ -47,10 +49,11 @@ impl fmt::Display for TimerKind {
 }
 
 /// The kinds that have one timer each.
-const KINDS: [TimerKind; 9] = [
+const KINDS: [TimerKind; 10] = [
     TimerKind::Preface,
     TimerKind::SettingsAck,
     TimerKind::HeaderBlock,
+    TimerKind::Unread,
     TimerKind::Keepalive,
     TimerKind::KeepaliveTimeout,
     TimerKind::DrainPing,
@@ -158,6 +161,10 @@ impl Clock {
 
     pub(super) fn block_closed(&mut self) {
         self.clear(TimerKind::HeaderBlock);
+    }
+
+    pub(super) fn backed_up(&mut self, now: Time, limits: &Limits) {
+        self.set(TimerKind::Unread, now + limits.unread_timeout);
     }
 
     pub(super) fn drain_ping_sent(&mut self, now: Time) {

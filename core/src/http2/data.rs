@@ -128,12 +128,18 @@ impl Engine {
         if is_not_grpc(stream) {
             return self.on_foreign_body(slot, payload, end);
         }
-        let complete = stream.inbound.complete();
-        if let Err(error) = stream.inbound.push(payload, limit, &mut self.arena) {
+        let (complete, views) = (stream.inbound.complete(), stream.inbound.views());
+        let pushed = stream.inbound.push(payload, limit, &mut self.arena);
+        self.views = self.views.saturating_add(stream.inbound.views().saturating_sub(views));
+        if let Err(error) = pushed {
             self.on_message_error(slot, &error);
             return Ok(());
         }
         let completed = stream.inbound.complete() > complete;
+        if completed && stream.peer_encoding.is_some() {
+            // A thousandth of what comes out may be what comes in: decompressing it is the work of a turn by itself.
+            self.work = usize::MAX;
+        }
         if end {
             self.on_end_of_data(slot);
             return Ok(());

@@ -80,6 +80,7 @@ impl Engine {
         let Some(stream) = self.slots.get(slot) else { return };
         if stream.wire_done && stream.caller_done {
             let borrowed = self.borrowed(stream);
+            self.views = self.views.saturating_sub(stream.inbound.views());
             self.eventful.remove(slot);
             self.slots.remove(slot);
             self.repay(borrowed);
@@ -149,7 +150,7 @@ impl Engine {
         }
         // P-84: messages that came before a cancel or a deadline need not be delivered.
         if matches!(outcome.cause, Cause::Cancelled | Cause::Deadline) {
-            stream.inbound.clear();
+            self.views = self.views.saturating_sub(stream.inbound.clear());
         }
         // P-84: the server's own timer was faster than ours; what it calls cancelled ran out of time.
         if outcome.status.code == Code::Cancelled
@@ -188,7 +189,7 @@ impl Engine {
         if let Step::To(next) = call.recv.step(input) {
             call.recv = next;
         }
-        stream.inbound.clear();
+        self.views = self.views.saturating_sub(stream.inbound.clear());
         let how = if remote { HowClosed::ResetByPeer } else { HowClosed::ResetByUs };
         self.reset_and_retire(slot, reset, how);
         self.conclude_server(slot, cause);
@@ -229,7 +230,7 @@ impl Engine {
         if let Step::To(next) = call.recv.step(ServerRecvInput::Cancel) {
             call.recv = next;
         }
-        stream.inbound.clear();
+        self.views = self.views.saturating_sub(stream.inbound.clear());
         // Messages that are still queued are not worth their place: the status is the answer.
         self.queued_octets = self.queued_octets.saturating_sub(stream.queue.clear());
         // Nor does the status wait for the connection's window, as they did.

@@ -18,6 +18,7 @@ use super::outbox::Outbox;
 use super::peer::PeerSettings;
 use super::replies::Replies;
 use super::role::RoleKind;
+use super::scheduler::Output;
 use super::stream::{Pending, Side, Slots};
 use super::timers::DeadlineHeap;
 use crate::config::{Config, Seed};
@@ -52,6 +53,8 @@ pub(crate) struct Engine {
     // What arrives.
     pub(super) wire: Wire,
     pub(super) preface_met: usize,
+    /// Octets of work that this turn has brought besides those of the frames.
+    pub(super) work: usize,
     pub(super) open_block: Option<OpenBlock>,
     pub(super) reader: HeadReader,
     pub(super) arena: Arena,
@@ -59,8 +62,11 @@ pub(crate) struct Engine {
 
     // What leaves.
     pub(super) outbox: Outbox,
+    pub(super) output: Output,
     pub(super) writer: HeadWriter,
     pub(super) replies: Replies,
+    /// Octets that had been written when nothing more was read for what waited; `None` where no timer runs for that.
+    pub(super) unread_since: Option<u64>,
 
     // The calls.
     pub(super) slots: Slots,
@@ -88,6 +94,8 @@ pub(crate) struct Engine {
     pub(super) recv_window: i64,
     pub(super) recv_owed: u32,
     pub(super) pool_free: u32,
+    /// Receive buffers that messages nobody has taken may keep alive.
+    pub(super) views: u32,
     /// Octets queued on calls that have a stream.
     pub(super) queued_octets: usize,
     /// Octets queued on calls that wait for one. Counted apart: they move only when a call with a stream ends, so they
@@ -123,13 +131,17 @@ impl Engine {
             now,
             wire: Wire::AwaitSettings,
             preface_met: 0,
+            work: 0,
             open_block: None,
             reader: HeadReader::new(&limits),
             arena: Arena::new(),
             guards: Guards::new(&config),
             outbox: Outbox::default(),
+            output: Output::of(&limits),
             writer: HeadWriter::new(&limits),
             replies: Replies::default(),
+            unread_since: None,
+            views: 0,
             slots: Slots::new(),
             ids: IdTable::default(),
             closed_ids: ClosedIds::default(),

@@ -121,7 +121,7 @@ impl Engine {
     pub(super) fn drop_unread(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let unread = u32::try_from(stream.inbound.buffered()).unwrap_or(u32::MAX);
-        stream.inbound.clear();
+        self.views = self.views.saturating_sub(stream.inbound.clear());
         self.credit_stream(slot, unread);
     }
 

@@ -28,6 +28,8 @@ pub(super) struct OpenBlock {
 /// What turns header blocks into heads.
 pub(super) struct HeadReader {
     decoder: Decoder,
+    /// Octets of header lists that were decoded and that nobody has counted yet.
+    decoded: usize,
     requests: RequestHeadBuilder,
     responses: ResponseHeadBuilder,
     trailers: TrailersBuilder,
@@ -41,6 +43,7 @@ impl HeadReader {
         let limit = limits.max_header_list as usize;
         Self {
             decoder: first_decoder(limits),
+            decoded: 0,
             requests: RequestHeadBuilder::new(limit),
             responses: ResponseHeadBuilder::new(limit),
             trailers: TrailersBuilder::new(limit),
@@ -48,6 +51,13 @@ impl HeadReader {
             response_memo: Memo::new(2),
             trailers_memo: Memo::new(2),
         }
+    }
+
+    /// Octets of header lists that were decoded since the last time this was asked. An octet of a block may stand for a
+    /// whole entry of the table, so a block's own length says little about the work that it is.
+    #[inline]
+    pub(super) fn take_decoded(&mut self) -> usize {
+        std::mem::take(&mut self.decoded)
     }
 
     /// The peer has our SETTINGS.
@@ -63,7 +73,7 @@ impl HeadReader {
 
     /// Decodes a block that nobody will read: the table has to stay in step with the peer's.
     pub(super) fn discard(&mut self, limits: &Limits, block: &[u8]) -> Result<(), Violation> {
-        decode(&mut self.decoder, limits, block, |_| {})
+        decode(&mut self.decoder, &mut self.decoded, limits, block, |_| {})
     }
 
     /// The head of a request whose block is known, octet for octet. A block that ends the stream may be judged otherwise
@@ -83,7 +93,7 @@ impl HeadReader {
     ) -> Result<Result<Arc<RequestHead>, RequestError>, Violation> {
         let generation = self.decoder.generation();
         let builder = &mut self.requests;
-        decode(&mut self.decoder, limits, block, |field| {
+        decode(&mut self.decoder, &mut self.decoded, limits, block, |field| {
             builder.field(field.name, field.value);
         })?;
         let head = match builder.finish(end_stream) {
@@ -112,7 +122,7 @@ impl HeadReader {
     ) -> Result<Result<FirstBlock, Violation>, Violation> {
         let generation = self.decoder.generation();
         let builder = &mut self.responses;
-        decode(&mut self.decoder, limits, block, |field| {
+        decode(&mut self.decoder, &mut self.decoded, limits, block, |field| {
             builder.field(field.name, field.value);
         })?;
         Ok(match builder.finish(end_stream) {
@@ -144,7 +154,7 @@ impl HeadReader {
     ) -> Result<Result<Arc<Trailers>, Violation>, Violation> {
         let generation = self.decoder.generation();
         let builder = &mut self.trailers;
-        decode(&mut self.decoder, limits, block, |field| {
+        decode(&mut self.decoder, &mut self.decoded, limits, block, |field| {
             builder.field(field.name, field.value);
         })?;
         Ok(match builder.finish() {
@@ -179,13 +189,17 @@ fn first_decoder(limits: &Limits) -> Decoder {
 #[inline]
 fn decode(
     decoder: &mut Decoder,
+    decoded: &mut usize,
     limits: &Limits,
     block: &[u8],
     sink: impl FnMut(Field<'_>),
 ) -> Result<(), Violation> {
     let hard = (limits.max_header_list as usize).saturating_mul(HARD_LIST_FACTOR);
     match decoder.decode(block, &BlockLimits { max_string: hard, max_list_size: hard }, sink) {
-        Ok(_) => Ok(()),
+        Ok(stats) => {
+            *decoded = decoded.saturating_add(stats.list_size);
+            Ok(())
+        }
         Err(error) => Err(undecodable(error, hard)),
     }
 }

@@ -18,10 +18,6 @@ use crate::time::Time;
 /// they came in.
 const OWN_THRESHOLD: usize = 4 * 1024;
 
-/// Octets that wait for the transport, above which nothing more is read. What calls send stops far below it, so the
-/// rest is replies and credit.
-const MOST_OUTPUT: usize = 256 * 1024;
-
 /// What a connection wants from its caller after [`receive`](crate::Connection::receive).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Needed {
@@ -66,6 +62,7 @@ impl Engine {
         // A turn that may do nothing would never end.
         let mut frames_left = self.config.limits.frames_per_turn.max(1);
         let mut octets_left = self.config.limits.octets_per_turn.max(1) as usize;
+        self.work = 0;
         // Octets of `input` that are taken but still stand at its front.
         let mut position = 0;
         // Output is looked at once more for each frame that added to it.
@@ -83,16 +80,19 @@ impl Engine {
             let queued = Some(self.outbox.buf().len());
             if looked_at != queued {
                 if self.is_backed_up() {
+                    self.expect_reader();
                     break Needed::Drain;
                 }
                 looked_at = queued;
             }
-            if frames_left == 0 || octets_left == 0 {
+            if frames_left == 0 || octets_left <= self.work {
                 break Needed::Again;
             }
             frames_left -= 1;
             octets_left = octets_left.saturating_sub(HEAD_LEN + length);
-            let payload = if head.kind == Kind::Data && length >= OWN_THRESHOLD {
+            // However little of it is a message, a view keeps the whole buffer that it was read into.
+            let may_keep = length >= OWN_THRESHOLD && self.views < self.config.limits.kept_buffers;
+            let payload = if may_keep && head.kind == Kind::Data {
                 input.advance(position + HEAD_LEN);
                 position = 0;
                 Payload::Owned(input.split_to(length).freeze())
@@ -203,7 +203,31 @@ impl Engine {
     /// keeps to its windows cannot bring the second about, since credit that it has not seen is not spent.
     fn is_backed_up(&mut self) -> bool {
         let replies = self.replies.waiting(self.outbox.written());
-        replies >= self.config.limits.queued_replies.max(1) || self.outbox.len() >= MOST_OUTPUT
+        replies >= self.config.limits.queued_replies.max(1) || self.outbox.len() >= self.output.most
+    }
+
+    /// From now on the peer has a while to read something of what waits for it.
+    #[cold]
+    fn expect_reader(&mut self) {
+        if self.unread_since.is_none() {
+            self.unread_since = Some(self.outbox.written());
+            self.clock.backed_up(self.now, &self.config.limits);
+        }
+    }
+
+    /// The while is over. A peer that has read something gets another one; one that goes on asking and reads nothing of
+    /// the answers is cut off (CVE-2019-9512, CVE-2019-9514, CVE-2019-9515).
+    pub(super) fn check_reader(&mut self) {
+        let Some(since) = self.unread_since.take() else { return };
+        if !self.is_backed_up() {
+            return;
+        }
+        if self.outbox.written() != since {
+            return self.expect_reader();
+        }
+        let (met, limit) = (self.outbox.len() as u64, u64::from(self.config.limits.queued_replies));
+        // The error is kept and told by `Event::Closed`; nobody is waiting for a result here.
+        let _ = self.fail(Violation::Flood { flood: Flood::Unread, met, limit });
     }
 
     /// A frame without use: read, counted, dropped.

@@ -7,14 +7,29 @@ use super::engine::{Engine, READY, STARVED};
 use super::outbox::{OwnedTransmit, Transmit};
 use super::role::RoleKind;
 use super::stream::{ClientCall, ServerHead, Side};
+use crate::config::Limits;
 use crate::frame::{Flags, FrameHead, HEAD_LEN, Kind, StreamId};
 use crate::machine::{ClientSend, ClientSendInput, Step};
 use crate::time::Time;
 
-/// How much is cut before the caller gets it: enough for one large write, little enough to stay in cache.
-const BATCH: usize = 128 * 1024;
-/// The largest DATA frame that is cut, whatever more the peer allows.
-const MAX_DATA: usize = 64 * 1024;
+/// How much of what calls send is cut into frames ahead of the transport, and what the output may grow to.
+pub(super) struct Output {
+    /// Octets that wait for the transport, from which on nothing more is read. What is cut stops well below it, so the
+    /// rest is replies and credit: a peer that reads never brings it about.
+    pub(super) most: usize,
+    /// How much is cut before the caller gets it: enough for one large write, little enough to stay in cache.
+    batch: usize,
+    /// The largest DATA frame that is cut, whatever more the peer allows.
+    frame: usize,
+}
+
+impl Output {
+    /// Connections with small send buffers have small outputs.
+    pub(super) fn of(limits: &Limits) -> Self {
+        let most = (limits.connection_send_buffer as usize).clamp(64 * 1024, 256 * 1024);
+        Self { most, batch: most / 2, frame: most / 4 }
+    }
+}
 
 /// What became of a call's turn to send DATA.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +68,7 @@ impl Engine {
 
     fn fill(&mut self, now: Time) {
         self.advance_clock(now);
-        while self.outbox.len() < BATCH {
+        while self.outbox.len() < self.output.batch {
             let Some(slot) = self.lines.pop_from(READY) else { return };
             self.emit(slot);
         }
@@ -72,7 +87,7 @@ impl Engine {
 
     #[inline]
     fn emit_data(&mut self, slot: u32) -> Turn {
-        let max_frame = (self.peer.max_frame_size as usize).min(MAX_DATA);
+        let max_frame = (self.peer.max_frame_size as usize).min(self.output.frame);
         let Some(stream) = self.slots.get_mut(slot) else { return Turn::Waits };
         let queued = stream.queue.octets();
         if queued == 0 {
@@ -92,7 +107,7 @@ impl Engine {
         let last =
             count == queued && matches!(&stream.side, Side::Client(call) if call.send == ClientSend::Closing);
         let head = FrameHead {
-            // At most `MAX_DATA`.
+            // At most `Output::frame`.
             length: count as u32,
             kind: Kind::Data,
             flags: Flags::NONE.with(Flags::END_STREAM, last),

@@ -225,7 +225,8 @@ impl Stream {
     /// The call is over: gives back the memory that it holds.
     fn empty(&mut self) {
         self.queue.clear();
-        self.inbound.clear();
+        // `free_if_done` has counted the views.
+        let _ = self.inbound.clear();
         match &mut self.side {
             Side::Client(call) => {
                 call.stage = ClientStage::Taken;

@@ -43,7 +43,11 @@ impl Stream {
 impl Engine {
     pub(crate) fn recv(&mut self, call: CallId) -> Result<Recv, Misuse> {
         let Some(stream) = self.slots.find_mut(call) else { return Err(Misuse::UnknownCall) };
+        let views = stream.inbound.views();
         let Some(raw) = stream.inbound.pop() else { return Ok(self.recv_end(call.slot)) };
+        if views > 0 {
+            self.views = self.views.saturating_sub(views.saturating_sub(stream.inbound.views()));
+        }
         let counted = stream.count_message();
         if !stream.owe(raw.wire_len) {
             self.credit_taken(call.slot, raw.wire_len);
@@ -109,7 +113,7 @@ impl Engine {
     #[cold]
     fn fail_call(&mut self, slot: u32, status: Status) -> Recv {
         let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
-        stream.inbound.clear();
+        self.views = self.views.saturating_sub(stream.inbound.clear());
         if let Side::Client(call) = &mut stream.side
             && let ClientStage::Done(outcome) = &mut call.stage
         {

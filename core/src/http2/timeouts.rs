@@ -50,6 +50,7 @@ impl Engine {
             TimerKind::Preface => self.time_out(Timeout::Preface),
             TimerKind::SettingsAck => self.time_out(Timeout::SettingsAck),
             TimerKind::HeaderBlock => self.time_out(Timeout::HeaderBlock),
+            TimerKind::Unread => self.check_reader(),
             TimerKind::Keepalive => self.send_keepalive(),
             TimerKind::KeepaliveTimeout => self.time_out(Timeout::Keepalive),
             TimerKind::DrainPing => self.confirm_shutdown(),

@@ -8,6 +8,7 @@
 
 pub mod client;
 pub mod server;
+pub mod socket;
 pub mod target;
 
 pub mod worst;
@@ -26,8 +27,6 @@ pub enum Expect {
     Resets(ErrorCode, usize),
     /// The connection lives and serves.
     Serves,
-    /// Nothing more is read until the attacker reads what waits for it.
-    BackedUp,
 }
 
 /// One way to attack a connection.
@@ -65,7 +64,6 @@ impl<R: Side> Attack<R> {
             (Expect::Closed(code, text), Met::Closed(met, debug)) => code == met && debug.starts_with(text),
             (Expect::Serves, Met::Alive) => true,
             (Expect::Resets(code, count), Met::Alive) => target.resets.get(&code.0) == Some(count),
-            (Expect::BackedUp, Met::BackedUp) => true,
             _ => false,
         };
         if !as_expected {

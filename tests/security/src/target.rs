@@ -7,8 +7,8 @@ use bytes::{Buf, BytesMut};
 use halfclose::frame::ErrorCode;
 use halfclose::hpack::{BlockLimits, Decoder};
 use halfclose::{
-    CallId, Client, CloseReason, Config, Connection, ConnectionError, Event, Metadata, Needed, Outcome, Recv,
-    Request, Role, Seed, Server, Shape, Status, Time,
+    CallId, Client, CloseReason, Config, Connection, ConnectionError, Event, Flood, Metadata, Needed,
+    Outcome, Recv, Request, Role, Seed, Server, Shape, Status, Time, Violation,
 };
 
 use crate::wire::{self, Block, Fields, Frame, kind};
@@ -110,7 +110,17 @@ impl<R: Side> Target<R> {
     pub fn wait(&mut self, time: Duration) {
         self.now = self.now + time;
         self.conn.handle_timeout(self.now);
+        // What waits is read after all, to see the GOAWAY.
+        self.reads |= self.conn.is_closed();
         self.settle();
+    }
+
+    /// Goes on reading nothing: the connection reads nothing either, and gives the peer up after a while.
+    pub fn wait_unread(&mut self) {
+        assert_eq!(self.met(), Met::BackedUp);
+        self.wait(Duration::from_secs(20) - Duration::from_nanos(1));
+        assert_eq!(self.met(), Met::BackedUp);
+        self.wait(Duration::from_nanos(1));
     }
 
     /// What has become of the connection.
@@ -403,6 +413,32 @@ impl Target<Client> {
 impl<R: Role> std::fmt::Debug for Target<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Target").field("sent", &self.sent).field("taken", &self.taken).finish_non_exhaustive()
+    }
+}
+
+impl Target<Server> {
+    /// A server after the exchange of SETTINGS, with the defaults but for what `change` changes.
+    #[must_use]
+    pub fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Server::config();
+        change(&mut config);
+        Server::target(config)
+    }
+
+    /// Opens a call that goes on.
+    pub fn open(&mut self) -> u32 {
+        let id = self.id();
+        self.send(&wire::headers(id, 0, &Block::request().0));
+        id
+    }
+}
+
+/// The limit against abuse that a connection ended by.
+#[must_use]
+pub fn flood_of<R: Role>(target: &Target<R>) -> Option<Flood> {
+    match error_of(target) {
+        Some(ConnectionError::Violation(Violation::Flood { flood, .. })) => Some(flood),
+        _ => None,
     }
 }
 

@@ -1,39 +1,120 @@
-//! The terms of the most memory that one server connection can hold (docs/limits.md), and the connection that comes
-//! nearest to each.
+//! The most memory that one server connection can hold (docs/limits.md): the parts of the formula, and the connections
+//! that come nearest to them.
 
 use bytes::{Bytes, BytesMut};
 use halfclose::{Config, Limits, Needed, Recv, Server};
 
-use crate::wire::{Block, END_STREAM, data, frame, headers, kind, message, prefixed, settings, update};
+use crate::wire::{
+    Block, END_HEADERS, END_STREAM, data, frame, headers, kind, message, prefixed, settings, update,
+};
 use crate::{Met, Side, Target};
 
+/// Everything that a connection needs besides: its state, small buffers, the tables of its lists.
+const BASE: usize = 16 * 1024;
 /// The most that one call's slot takes: its state, and its places in the tables and lists.
-pub const SLOT: usize = 1_280;
-/// Everything else that a connection needs: its state, small buffers, the tables of its lists.
-pub const BASE: usize = 16 * 1024;
-/// What the outbox takes: nothing more is read while it holds 256 KiB, and it grows by doubling.
-pub const OUTBOX: usize = 768 * 1024;
-/// The block from which small messages are cut; an unread call keeps at most one.
-pub const ARENA_BLOCK: usize = 4 * 1024;
+const SLOT: usize = 1_280;
+/// The block from which small messages are cut: an unread call keeps one of the connection's and one of its own.
+const BLOCK: usize = 4 * 1024;
+/// What the driver reads to.
+const READ: usize = 64 * 1024;
 
-/// One term.
-pub struct Term {
-    /// Its name in docs/limits.md.
+fn streams(config: &Config) -> usize {
+    config.limits.max_concurrent_streams as usize
+}
+
+fn list(config: &Config) -> usize {
+    config.limits.max_header_list as usize
+}
+
+fn largest(config: &Config) -> usize {
+    config.limits.max_receive_message as usize
+}
+
+/// One part of the formula.
+#[derive(Debug)]
+pub struct Part {
+    /// Its name on the page.
     pub name: &'static str,
-    /// The most octets by the formula.
-    pub bound: fn(&Config) -> usize,
-    /// How near the worst connection must come to it, in percent: a bound that nothing comes near is no bound.
+    /// The most octets of it.
+    pub most: fn(&Config) -> usize,
+}
+
+const ITSELF: Part = Part { name: "the connection itself", most: |_| BASE };
+const CALLS: Part = Part { name: "calls", most: |config| streams(config) * SLOT };
+const HEADS: Part = Part {
+    name: "heads of requests",
+    // Also in the reader and in the memory of blocks that repeat.
+    most: |config| (streams(config) + 16) * list(config),
+};
+const READING: Part = Part {
+    name: "the block that is read",
+    // The block grows by doubling; a name and a value are decoded side by side.
+    most: |config| {
+        let limits = &config.limits;
+        2 * limits.max_header_block as usize + 8 * list(config) + 3 * limits.decoder_table as usize
+    },
+};
+const SMALL: Part = Part {
+    name: "small messages that nobody takes",
+    // An eighth for the ends of blocks that are left empty.
+    most: |config| streams(config) * (config.initial_stream_window as usize * 9 / 8 + 2 * BLOCK),
+};
+const LARGE: Part = Part {
+    name: "large messages",
+    // A message that grows may stand there twice for a moment.
+    most: |config| {
+        config.limits.window_pool.max(config.limits.max_receive_message) as usize + largest(config)
+    },
+};
+const KEPT: Part = Part {
+    name: "read buffers that messages keep",
+    most: |config| config.limits.kept_buffers as usize * READ,
+};
+const SENDING: Part = Part {
+    name: "send buffers",
+    // Twice more for empty messages, and the one message that may go over.
+    most: |config| 3 * config.limits.connection_send_buffer as usize + 8 * 1024,
+};
+const OUTPUT: Part = Part {
+    name: "output that the transport has not taken",
+    // It grows by doubling, up to the size at which nothing more is read.
+    most: |config| 3 * output(&config.limits),
+};
+const INFLATING: Part = Part {
+    name: "one message while it is decompressed",
+    most: |config| largest(config) * 3 / 2 + 128 * 1024,
+};
+
+/// The formula: the sum of these.
+pub const PARTS: [&Part; 10] =
+    [&ITSELF, &CALLS, &HEADS, &READING, &SMALL, &LARGE, &KEPT, &SENDING, &OUTPUT, &INFLATING];
+
+/// The most that one connection can hold.
+#[must_use]
+pub fn most(config: &Config) -> usize {
+    PARTS.iter().map(|part| (part.most)(config)).sum()
+}
+
+fn output(limits: &Limits) -> usize {
+    (limits.connection_send_buffer as usize).clamp(64 * 1024, 256 * 1024)
+}
+
+/// A connection that holds the most of some parts.
+#[derive(Debug)]
+pub struct Worst {
+    /// What it holds the most of.
+    pub name: &'static str,
+    /// The parts.
+    pub parts: &'static [&'static Part],
+    /// How near it must come to them, in percent: a bound that nothing comes near is no bound.
     pub near: usize,
-    /// Builds the worst connection.
-    pub build: fn() -> Target<Server>,
+    /// Builds it.
+    pub build: fn(&Config) -> Target<Server>,
 }
 
-fn streams(limits: &Limits) -> usize {
-    limits.max_concurrent_streams as usize
-}
-
-fn silent() -> Target<Server> {
-    let mut target = Server::target(Server::config());
+/// A server whose caller only looks on.
+fn silent(config: &Config) -> Target<Server> {
+    let mut target = Server::target(config.clone());
     target.answers = false;
     target
 }
@@ -44,204 +125,201 @@ fn open(t: &mut Target<Server>) -> u32 {
     id
 }
 
-/// Octets that all calls together may have received.
-fn received(config: &Config) -> usize {
-    let pool = config.limits.window_pool.max(config.limits.max_receive_message + 5) as usize;
-    streams(&config.limits) * config.initial_stream_window as usize + pool
+/// Opens a call whose head is about as large as it may be.
+fn open_heavy(t: &mut Target<Server>, config: &Config) -> u32 {
+    let id = t.id();
+    let filler = vec![b'x'; list(config) - 484];
+    assert!(t.send(&headers(id, 0, &Block::request().field(b"x-filler", &filler).0)));
+    id
 }
 
-/// Every term of the formula.
-pub const TERMS: &[Term] = &[
-    Term {
-        name: "idle connection",
-        bound: |_| BASE,
+/// Fills the window of a stream with messages of four octets.
+fn fill_window(t: &mut Target<Server>, id: u32, config: &Config) {
+    let small = message(b"abcd").repeat(455);
+    for _ in 0..config.initial_stream_window as usize / small.len() {
+        assert!(t.send(&data(id, 0, &small)));
+    }
+}
+
+/// Opens a call and sends all of a message that is as large as it may be but for its last octets, each frame in a read
+/// buffer of its own.
+fn send_large(t: &mut Target<Server>, config: &Config) {
+    let id = open(t);
+    let length = largest(config);
+    assert!(t.send(&data(id, 0, &prefixed(0, u32::try_from(length).expect("32 bits"), b""))));
+    for _ in 0..length / 16_000 {
+        let mut input = BytesMut::from(data(id, 0, &[7; 16_000]).as_slice());
+        assert_eq!(t.conn.receive(t.now, &mut input), Ok(Needed::More));
+        t.settle();
+    }
+}
+
+/// A Huffman-coded string of more than 127 octets (RFC 7541 §5.2).
+fn huffman(coded: &[u8]) -> Vec<u8> {
+    let mut octets = vec![0xff];
+    let mut rest = coded.len() - 127;
+    while rest >= 0x80 {
+        octets.push(u8::try_from(rest & 0x7f).expect("7 bits") | 0x80);
+        rest >>= 7;
+    }
+    octets.push(u8::try_from(rest).expect("7 bits"));
+    octets.extend_from_slice(coded);
+    octets
+}
+
+/// Queues messages on every call until it takes no more, to a peer whose windows are open and who reads nothing.
+fn send_all(t: &mut Target<Server>, size: usize) {
+    for call in t.running.clone() {
+        while t.conn.is_writable(call) {
+            t.conn.send_message(call, Bytes::from(vec![0; size]), false).expect("room");
+        }
+        t.conn.poll_transmit(t.now);
+    }
+}
+
+fn open_windows(t: &mut Target<Server>) {
+    t.send(&settings(&[(4, 0x7fff_ffff)]));
+    t.send(&update(0, 0x7ffe_0000));
+}
+
+/// The worst connections.
+pub const WORST: &[Worst] = &[
+    Worst {
+        name: "idle",
+        parts: &[&ITSELF],
         near: 0,
-        build: || {
-            let mut target = silent();
+        build: |config| {
+            let mut target = silent(config);
             assert!(target.serves());
             (target.data, target.fields) = Default::default();
             target
         },
     },
-    Term {
+    Worst {
         name: "calls",
-        bound: |config| BASE + streams(&config.limits) * SLOT,
+        parts: &[&ITSELF, &CALLS],
         near: 40,
-        build: || {
-            let mut target = silent();
-            (0..200).for_each(|_| assert!(open(&mut target) > 0));
+        build: |config| {
+            let mut target = silent(config);
+            (0..streams(config)).for_each(|_| assert!(open(&mut target) > 0));
             target
         },
     },
-    Term {
+    Worst {
         name: "heads of requests",
-        bound: |config| {
-            let head = config.limits.max_header_list as usize;
-            // Also in the reader, the memory of blocks that repeat, and the block itself.
-            BASE + streams(&config.limits) * (SLOT + head)
-                + 16 * head
-                + 2 * config.limits.max_header_block as usize
-        },
-        near: 70,
-        build: || {
-            let mut target = silent();
-            for _ in 0..200 {
-                let id = target.id();
-                let filler = [b'x'; 15_900];
-                assert!(target.send(&headers(id, 0, &Block::request().field(b"x-filler", &filler).0)));
-            }
-            assert_eq!(target.running.len(), 200);
-            target
-        },
-    },
-    Term {
-        name: "received messages, small ones",
-        bound: |config| {
-            let calls = streams(&config.limits);
-            // Copies stand in buffers of 16 KiB that double up to that size.
-            BASE + calls * (SLOT + ARENA_BLOCK) + calls * config.initial_stream_window as usize * 8 / 5
-        },
-        near: 60,
-        build: || {
-            let mut target = silent();
-            let small = message(b"abcd").repeat(455);
-            for _ in 0..200 {
-                let id = open(&mut target);
-                for _ in 0..16 {
-                    assert!(target.send(&data(id, 0, &small)));
-                }
-            }
-            target
-        },
-    },
-    Term {
-        name: "received messages, large ones",
-        bound: |config| {
-            // While the last piece comes, the message stands there twice.
-            let joined = config.limits.max_receive_message as usize;
-            BASE + 20 * SLOT + received(config) + joined
-        },
+        parts: &[&ITSELF, &CALLS, &HEADS, &READING],
         near: 50,
-        build: || {
-            let mut target = silent();
-            for _ in 0..4 {
-                let id = open(&mut target);
-                assert!(target.send(&data(id, 0, &prefixed(0, 4_000_000, b""))));
-                for _ in 0..4_000_000 / 16_000 {
-                    // A buffer of its own for each read: its view keeps no more than itself.
-                    let mut input = BytesMut::from(data(id, 0, &[7; 16_000]).as_slice());
-                    let read = target.conn.receive(target.now, &mut input);
-                    assert_eq!(read, Ok(Needed::More));
-                    target.settle();
-                }
-            }
+        build: |config| {
+            let mut target = silent(config);
+            (0..streams(config)).for_each(|_| assert!(open_heavy(&mut target, config) > 0));
+            assert_eq!(target.running.len(), streams(config));
             target
         },
     },
-    Term {
-        name: "received messages, views of read buffers",
-        bound: |config| {
-            // Twenty calls, each with its window full of views of 4 KiB, each in a read buffer of 64 KiB of its own.
-            BASE + 20 * SLOT + 20 * config.initial_stream_window as usize * (64 / 4)
-        },
-        near: 70,
-        build: || {
-            let mut target = silent();
-            for _ in 0..20 {
-                let id = open(&mut target);
-                for _ in 0..15 {
-                    let mut input = BytesMut::with_capacity(64 * 1024);
-                    input.extend_from_slice(&data(id, 0, &message(&[7; 4_096 - 5])));
-                    let read = target.conn.receive(target.now, &mut input);
-                    assert_eq!(read, Ok(Needed::More));
-                    target.settle();
-                }
-            }
-            target
-        },
-    },
-    Term {
-        name: "header block",
-        bound: |config| {
-            let limits = &config.limits;
-            let list = 4 * limits.max_header_list as usize;
-            // The block grows by doubling; a name and a value are decoded side by side.
-            BASE + 2 * limits.max_header_block as usize + 2 * list + 3 * limits.decoder_table as usize
-        },
+    Worst {
+        name: "small messages",
+        parts: &[&ITSELF, &CALLS, &SMALL],
         near: 30,
-        build: || {
-            let mut target = silent();
+        build: |config| {
+            let mut target = silent(config);
+            for _ in 0..streams(config) {
+                let id = open(&mut target);
+                fill_window(&mut target, id, config);
+            }
+            target
+        },
+    },
+    Worst {
+        name: "large messages",
+        parts: &[&ITSELF, &CALLS, &LARGE],
+        near: 50,
+        build: |config| {
+            let mut target = silent(config);
+            (0..config.limits.window_pool as usize / largest(config))
+                .for_each(|_| send_large(&mut target, config));
+            target
+        },
+    },
+    Worst {
+        name: "messages of 4 KiB, each in a read buffer of its own",
+        parts: &[&ITSELF, &CALLS, &SMALL, &KEPT],
+        near: 40,
+        build: |config| {
+            let mut target = silent(config);
+            for _ in 0..streams(config) {
+                let id = open(&mut target);
+                for _ in 0..config.initial_stream_window as usize / 4_096 {
+                    let mut input = BytesMut::with_capacity(READ);
+                    input.extend_from_slice(&data(id, 0, &message(&[7; 4_096 - 5])));
+                    assert_eq!(target.conn.receive(target.now, &mut input), Ok(Needed::More));
+                    target.settle();
+                }
+            }
+            target
+        },
+    },
+    Worst {
+        name: "header blocks",
+        parts: &[&ITSELF, &READING],
+        near: 30,
+        build: |config| {
+            let mut target = silent(config);
+            // 'a' is 00011 in Huffman's code: eight of them in five octets.
+            let letters = 3 * list(config) / 8 * 8;
+            let coded = [0x18, 0xc6, 0x31, 0x8c, 0x63].repeat(letters / 8);
             for _ in 0..2 {
                 let id = target.id();
-                // Huffman: 0x07 0x07.. is no matter, 'a' is 00011: eight of them in five octets.
-                let coded = [0x18, 0xc6, 0x31, 0x8c, 0x63].repeat(6_000);
-                let block = Block::request().raw(&[0, 1, b'a', 0xff, 0xb1, 0xe9, 0x01]).raw(&coded);
+                let block = Block::request().raw(&[0, 1, b'a']).raw(&huffman(&coded));
                 let mut pieces: Vec<&[u8]> = block.0.chunks(16_384).collect();
                 let last = pieces.pop().unwrap_or_default();
-                for (i, piece) in pieces.iter().enumerate() {
-                    let kind = if i == 0 { kind::HEADERS } else { kind::CONTINUATION };
-                    let flags = if i == 0 { END_STREAM } else { 0 };
-                    assert!(target.send(&frame(kind, flags, id, piece)));
+                let mut next = (kind::HEADERS, END_STREAM);
+                for piece in pieces {
+                    assert!(target.send(&frame(next.0, next.1, id, piece)));
+                    next = (kind::CONTINUATION, 0);
                 }
-                assert!(target.send(&frame(kind::CONTINUATION, crate::wire::END_HEADERS, id, last)));
+                assert!(target.send(&frame(next.0, next.1 | END_HEADERS, id, last)));
                 assert_eq!(target.end_of(id).and_then(|fields| fields.get("grpc-status")), Some("8"));
             }
             target.fields.clear();
             target
         },
     },
-    Term {
+    Worst {
         name: "send buffers",
-        bound: |config| {
-            let limits = &config.limits;
-            let largest = 8 * 1024;
-            BASE + OUTBOX + streams(limits) * SLOT + limits.connection_send_buffer as usize + largest
-        },
-        near: 60,
-        build: || {
-            let mut target = silent();
-            target.send(&settings(&[(4, 0x7fff_ffff)]));
-            target.send(&update(0, 0x7ffe_0000));
+        parts: &[&ITSELF, &CALLS, &SENDING, &OUTPUT],
+        near: 25,
+        build: |config| {
+            let mut target = silent(config);
+            open_windows(&mut target);
             target.reads = false;
-            (0..200).for_each(|_| assert!(open(&mut target) > 0));
-            for call in target.running.clone() {
-                while target.conn.is_writable(call) {
-                    target.conn.send_message(call, Bytes::from(vec![0; 8 * 1024]), false).expect("room");
-                }
-                assert!(target.conn.poll_transmit(target.now).is_some());
-            }
+            (0..streams(config)).for_each(|_| assert!(open(&mut target) > 0));
+            send_all(&mut target, 8 * 1024);
             target
         },
     },
-    Term {
-        name: "send buffers, empty messages",
-        bound: |config| {
-            BASE + OUTBOX + streams(&config.limits) * SLOT + 3 * config.limits.connection_send_buffer as usize
-        },
-        near: 25,
-        build: || {
-            let mut target = silent();
+    Worst {
+        name: "send buffers with empty messages",
+        parts: &[&ITSELF, &CALLS, &SENDING],
+        near: 30,
+        build: |config| {
+            let mut target = silent(config);
             target.send(&settings(&[(4, 0)]));
             target.reads = false;
-            (0..200).for_each(|_| assert!(open(&mut target) > 0));
-            for call in target.running.clone() {
-                while target.conn.is_writable(call) {
-                    target.conn.send_message(call, Bytes::new(), false).expect("room");
-                }
-            }
+            (0..streams(config)).for_each(|_| assert!(open(&mut target) > 0));
+            send_all(&mut target, 0);
             target
         },
     },
-    Term {
+    Worst {
         name: "output that nobody reads",
-        bound: |config| BASE + OUTBOX + streams(&config.limits) * SLOT,
+        parts: &[&ITSELF, &CALLS, &OUTPUT],
         near: 20,
-        build: || {
+        build: |config| {
             // A window of a few octets makes an update of every message; the attacker reads none of them.
-            let mut config = Server::config();
+            let mut config = config.clone();
             (config.initial_stream_window, config.max_stream_window) = (64, 64);
-            let mut target = Server::target(config);
-            (target.answers, target.reads) = (false, false);
+            let mut target = silent(&config);
+            target.reads = false;
             let id = open(&mut target);
             let call = target.running[0];
             let mut taken = 0;
@@ -251,6 +329,27 @@ pub const TERMS: &[Term] = &[
                 assert!(taken < 100_000, "it stops reading");
             }
             assert!(matches!(target.met(), Met::BackedUp));
+            target
+        },
+    },
+    Worst {
+        name: "everything at once",
+        parts: &PARTS,
+        near: 35,
+        build: |config| {
+            let mut target = silent(config);
+            open_windows(&mut target);
+            send_large(&mut target, config);
+            for _ in 1..streams(config) {
+                let id = open_heavy(&mut target, config);
+                fill_window(&mut target, id, config);
+            }
+            target.reads = false;
+            send_all(&mut target, 8 * 1024);
+            // And a block that is never finished.
+            let id = target.id();
+            let block = Block::request().field(b"x-filler", &vec![b'x'; list(config) - 484]).0;
+            assert!(target.send(&frame(kind::HEADERS, 0, id, &block[..block.len().min(16_384)])));
             target
         },
     },

@@ -6,8 +6,8 @@ use bytes::{Buf, BytesMut};
 use halfclose::frame::ErrorCode;
 use halfclose::{Client, Metadata, Needed, Server, Status};
 use halfclose_security::wire::{
-    Block, END_HEADERS, END_STREAM, PADDED, data, frame, headers, kind, message, prefixed, reset, settings,
-    update,
+    ACK, Block, END_HEADERS, END_STREAM, PADDED, data, frame, headers, kind, message, prefixed, reset,
+    settings, update,
 };
 use halfclose_security::{Met, Side, Target};
 
@@ -15,25 +15,24 @@ fn server() -> Target<Server> {
     Server::target(Server::config())
 }
 
-fn call(t: &mut Target<Server>) -> u32 {
-    let id = t.id();
-    t.send(&headers(id, 0, &Block::request().0));
-    id
-}
-
 #[test]
-fn a_burst_of_cancelled_calls_and_then_the_rate_for_an_hour() {
+fn a_burst_of_cancelled_calls_and_then_the_rate_for_two_hours() {
     let mut t = server();
-    let cancelled = |t: &mut Target<Server>| {
-        let id = call(t);
-        t.send(&data(id, 0, &message(b"wanted no more")));
-        t.send(&reset(id, ErrorCode::CANCEL));
+    let cancelled = |t: &mut Target<Server>, count: usize| {
+        let mut octets = Vec::new();
+        for _ in 0..count {
+            let id = t.id();
+            octets.extend(headers(id, 0, &Block::request().0));
+            octets.extend(data(id, 0, &message(b"wanted no more")));
+            octets.extend(reset(id, ErrorCode::CANCEL));
+        }
+        t.send(&octets);
     };
-    (0..500).for_each(|_| cancelled(&mut t));
+    cancelled(&mut t, 500);
     assert_eq!(t.met(), Met::Alive);
-    for _ in 0..3_600 {
+    for _ in 0..7_200 {
         t.wait(Duration::from_secs(1));
-        (0..50).for_each(|_| cancelled(&mut t));
+        cancelled(&mut t, 50);
         t.fields.clear();
         t.data.clear();
     }
@@ -46,7 +45,7 @@ fn calls_that_the_server_ends_early_while_messages_are_under_way() {
     let mut t = server();
     t.answers = false;
     for _ in 0..20 {
-        let ids: Vec<u32> = (0..200).map(|_| call(&mut t)).collect();
+        let ids: Vec<u32> = (0..200).map(|_| t.open()).collect();
         for (n, call) in t.running.clone().into_iter().enumerate() {
             if n % 2 == 0 {
                 t.conn.cancel(call).unwrap();
@@ -67,6 +66,43 @@ fn calls_that_the_server_ends_early_while_messages_are_under_way() {
     assert_eq!(t.met(), Met::Alive);
     assert_eq!(t.resets.get(&ErrorCode::STREAM_CLOSED.0), None, "none of it is an error");
     assert!(t.serves());
+}
+
+#[test]
+fn keepalives_for_three_days() {
+    let ping = frame(kind::PING, 0, 0, b"are you?");
+    let (minutes, hours) = (Duration::from_secs(60), Duration::from_secs(3_600));
+    // What the server asks itself is answered.
+    let alive = frame(kind::PING, ACK, 0, b"hc-alive");
+    let wait = |t: &mut Target<Server>, time: Duration| {
+        t.wait(time);
+        t.send(&alive);
+    };
+    // A client without calls, every two hours.
+    let mut idle = server();
+    (0..36).for_each(|_| {
+        idle.send(&ping);
+        wait(&mut idle, 2 * hours);
+    });
+    assert!(idle.serves());
+    // A client with a call that says nothing, every five minutes.
+    let mut silent = server();
+    silent.open();
+    (0..3 * 24 * 12).for_each(|_| {
+        silent.send(&ping);
+        wait(&mut silent, 5 * minutes);
+    });
+    assert_eq!((silent.met(), silent.acks), (Met::Alive, 1 + 3 * 24 * 12), "and the SETTINGS");
+    // A client that measures its bandwidth asks with every message that it gets.
+    let mut busy = server();
+    let id = busy.open();
+    for _ in 0..3 * 24 * 60 {
+        busy.send(&data(id, 0, &message(b"tell me")));
+        busy.send(&ping);
+        wait(&mut busy, minutes);
+        busy.data.clear();
+    }
+    assert!(busy.serves());
 }
 
 #[test]
@@ -91,7 +127,7 @@ fn a_stream_of_a_hundred_thousand_tiny_messages() {
     let mut t = server();
     t.send(&settings(&[(4, 0x7fff_ffff)]));
     t.send(&update(0, 0x7ff0_0000));
-    let id = call(&mut t);
+    let id = t.open();
     for n in 0..100_000_u32 {
         // One in ten has its prefix in a frame of its own.
         if n % 10 == 0 {
@@ -157,7 +193,7 @@ fn a_priority_frame_with_every_request() {
 fn updates_for_every_call_that_has_just_ended() {
     let mut t = server();
     for _ in 0..20_000 {
-        let id = call(&mut t);
+        let id = t.open();
         t.send(&data(id, END_STREAM, &message(b"ping")));
         t.send(&update(id, 9));
         t.send(&update(0, 9));
@@ -173,7 +209,7 @@ fn replies_behind_a_writer_that_is_never_done() {
     (t.answers, t.reads) = (false, false);
     t.send(&settings(&[(4, 0x7fff_ffff)]));
     t.send(&update(0, 0x7ff0_0000));
-    call(&mut t);
+    t.open();
     let bulk = t.running[0];
     let ack = frame(kind::SETTINGS, 0, 0, b"");
     for n in 0..900 {
@@ -203,7 +239,7 @@ fn conserved(t: &Target<Server>, sent: u64) {
 #[test]
 fn credit_of_padding_returns_once() {
     let mut t = server();
-    let id = call(&mut t);
+    let id = t.open();
     let padded = [&[200][..], &message(&[1; 300]), &[0; 200]].concat();
     let mut sent = 0;
     for _ in 0..20_000 {
@@ -221,7 +257,7 @@ fn credit_of_reset_calls_returns_once() {
     t.answers = false;
     let mut sent = 0;
     for _ in 0..400 {
-        let id = call(&mut t);
+        let id = t.open();
         (0..3).for_each(|_| {
             t.send(&data(id, 0, &message(&[1; 16_000])));
         });
@@ -237,12 +273,12 @@ fn credit_of_refused_and_late_data_returns_once() {
     let mut t = server();
     t.answers = false;
     for _ in 0..200 {
-        call(&mut t);
+        t.open();
     }
     let mut sent = 0;
     let mut refused = Vec::new();
     for _ in 0..300 {
-        refused.push(call(&mut t));
+        refused.push(t.open());
     }
     for id in refused {
         (0..3).for_each(|_| {

@@ -1,13 +1,12 @@
-//! Every limit just below, at and just above its value, and its rate in virtual time.
+//! Every limit just below, at and just above its value, and its rate in virtual time; those on memory are in
+//! `limits_memory.rs`.
 
 use std::time::Duration;
 
+use bytes::Buf;
 use halfclose::frame::ErrorCode;
-use halfclose::{
-    Client, CloseReason, Config, ConnectionError, Flood, Misuse, Needed, Request, Role, Server, Shape,
-    Violation,
-};
-use halfclose_security::target::error_of;
+use halfclose::{Client, ConnectionError, Flood, Needed, Server, Violation};
+use halfclose_security::target::{error_of, flood_of};
 use halfclose_security::wire::{
     Block, END_HEADERS, END_STREAM, PATH, data, frame, headers, kind, message, prefixed, reset, settings,
     update,
@@ -16,31 +15,12 @@ use halfclose_security::{Met, Side, Target};
 
 type Send = fn(&mut Target<Server>);
 
-fn server(limit: impl FnOnce(&mut Config)) -> Target<Server> {
-    let mut config = Server::config();
-    limit(&mut config);
-    Server::target(config)
-}
-
-fn flood_of<R: Role>(target: &Target<R>) -> Option<Flood> {
-    match &target.closed {
-        Some(CloseReason::Error(ConnectionError::Violation(Violation::Flood { flood, .. }))) => Some(*flood),
-        _ => None,
-    }
-}
-
 fn send(t: &mut Target<Server>, octets: &[u8]) {
     t.send(octets);
 }
 
-fn open(t: &mut Target<Server>) -> u32 {
-    let id = t.id();
-    t.send(&headers(id, 0, &Block::request().0));
-    id
-}
-
 fn cancelled(t: &mut Target<Server>) {
-    let id = open(t);
+    let id = t.open();
     t.send(&reset(id, ErrorCode::CANCEL));
 }
 
@@ -72,9 +52,9 @@ const CLASSES: [Class; 5] = [
 ];
 
 fn class_target(class: &Class) -> Target<Server> {
-    let mut target = server(|_| {});
+    let mut target = Target::with(|_| {});
     if class.flood == Flood::DataFrames {
-        open(&mut target);
+        target.open();
     }
     target
 }
@@ -113,8 +93,8 @@ fn a_rate_refills_by_the_callers_clock() {
 
 #[test]
 fn small_data_counts_what_completes_no_message() {
-    let mut target = server(|config| config.limits.small_data.burst = 10);
-    let id = open(&mut target);
+    let mut target = Target::with(|config| config.limits.small_data.burst = 10);
+    let id = target.open();
     // Each message in two frames: what the prefix takes, the message gives back.
     for _ in 0..100 {
         target.send(&data(id, 0, &prefixed(0, 4, b"")));
@@ -135,7 +115,7 @@ fn small_data_counts_what_completes_no_message() {
 #[test]
 fn pending_resets() {
     for (count, flood) in [(99, None), (100, None), (101, Some(Flood::PendingResets))] {
-        let mut target = server(|config| config.limits.frames_per_turn = 10_000);
+        let mut target = Target::with(|config| config.limits.frames_per_turn = 10_000);
         let mut octets = Vec::new();
         for _ in 0..count {
             let id = target.id();
@@ -150,16 +130,16 @@ fn pending_resets() {
 
 #[test]
 fn streams_at_once() {
-    let mut target = server(|config| config.limits.max_concurrent_streams = 3);
+    let mut target = Target::with(|config| config.limits.max_concurrent_streams = 3);
     target.answers = false;
-    let ids: Vec<u32> = (0..3).map(|_| open(&mut target)).collect();
+    let ids: Vec<u32> = (0..3).map(|_| target.open()).collect();
     assert_eq!(target.running.len(), 3);
-    let refused = open(&mut target);
+    let refused = target.open();
     assert_eq!((target.running.len(), target.resets.get(&ErrorCode::REFUSED_STREAM.0)), (3, Some(&1)));
     // What belongs to the refused call is dropped, and one that ends makes room.
     target.send(&data(refused, END_STREAM, &message(b"x")));
     target.send(&reset(ids[1], ErrorCode::CANCEL));
-    open(&mut target);
+    target.open();
     assert_eq!(target.running.len(), 3);
     assert_eq!(target.resets.get(&ErrorCode::REFUSED_STREAM.0), Some(&1));
 }
@@ -167,7 +147,7 @@ fn streams_at_once() {
 #[test]
 fn frame_size() {
     for (length, alive) in [(16_383, true), (16_384, true), (16_385, false)] {
-        let mut target = server(|_| {});
+        let mut target = Target::with(|_| {});
         target.send(&frame(0x77, 0, 0, &vec![0; length]));
         match target.met() {
             Met::Alive => assert!(alive),
@@ -203,7 +183,7 @@ fn split_block(target: &mut Target<Server>, block: &[u8], continuations: usize) 
 #[test]
 fn continuations_of_one_block() {
     for (count, flood) in [(7, None), (8, None), (9, Some(Flood::Continuations))] {
-        let mut target = server(|_| {});
+        let mut target = Target::with(|_| {});
         let id = split_block(&mut target, &Block::request().0, count);
         assert_eq!(flood_of(&target), flood, "{count}");
         assert_eq!(target.end_of(id).is_some(), flood.is_none());
@@ -213,7 +193,7 @@ fn continuations_of_one_block() {
 #[test]
 fn octets_of_one_header_block() {
     for (size, flood) in [(65_535, None), (65_536, None), (65_537, Some(Flood::HeaderBlock))] {
-        let mut target = server(|config| config.limits.max_header_list = 32 * 1024);
+        let mut target = Target::with(|config| config.limits.max_header_list = 32 * 1024);
         let start = Block::request().field(b"x", b"").0.len() + 3;
         let block = Block::request().field(b"x", &vec![b'x'; size - start]).0;
         assert_eq!(block.len(), size);
@@ -231,7 +211,7 @@ fn octets_of_one_header_list() {
     for (size, status) in
         [(limit - 1, "0"), (limit, "0"), (limit + 1, "8"), (4 * limit, "8"), (4 * limit + 1, "")]
     {
-        let mut target = server(|config| config.limits.max_header_block = 1 << 20);
+        let mut target = Target::with(|config| config.limits.max_header_block = 1 << 20);
         let block = Block::request().field(b"x", &vec![b'x'; size - taken]).0;
         let id = split_block(&mut target, &block, 5);
         let met = target.end_of(id).and_then(|fields| fields.get("grpc-status"));
@@ -246,7 +226,7 @@ fn octets_of_one_header_list() {
 #[test]
 fn entries_of_one_settings_frame() {
     for (count, flood) in [(31, None), (32, None), (33, Some(Flood::SettingsEntries))] {
-        let mut target = server(|_| {});
+        let mut target = Target::with(|_| {});
         target.send(&settings(&vec![(0x99, 1); count]));
         assert_eq!(flood_of(&target), flood, "{count}");
     }
@@ -264,82 +244,57 @@ fn replies_that_wait() {
     assert_eq!(target.met(), Met::BackedUp);
 }
 
-#[test]
-fn octets_of_one_message() {
-    for (length, status) in [(999, "0"), (1000, "0"), (1001, "8")] {
-        let mut target = server(|config| config.limits.max_receive_message = 1000);
-        let id = open(&mut target);
-        target.send(&data(id, END_STREAM, &message(&vec![1; length])));
-        let met = target.end_of(id).and_then(|fields| fields.get("grpc-status"));
-        assert_eq!(met, Some(status), "{length}");
-    }
+/// A client to which so many PINGs have been sent that it reads no more, and that has not been read.
+fn backed_up() -> Target<Client> {
+    let mut target = Client::target(Client::config());
+    target.reads = false;
+    target.flood(&frame(kind::PING, 0, 0, b"pingpong"), 100);
+    assert_eq!(target.met(), Met::BackedUp);
+    target
 }
 
 #[test]
-fn octets_of_one_message_after_decompression() {
-    use std::io::Write;
-    for (length, status) in [(999, "0"), (1000, "0"), (1001, "8")] {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(&vec![0; length]).unwrap();
-        let packed = encoder.finish().unwrap();
-        let mut target = server(|config| config.limits.max_receive_message = 1000);
-        let id = target.id();
-        target.send(&headers(id, 0, &Block::request().field(b"grpc-encoding", b"gzip").0));
-        target.send(&data(id, END_STREAM, &prefixed(1, u32::try_from(packed.len()).unwrap(), &packed)));
-        let met = target.end_of(id).and_then(|fields| fields.get("grpc-status"));
-        assert_eq!(met, Some(status), "{length}");
-    }
+fn replies_that_nobody_reads() {
+    let (timeout, early) = (Duration::from_secs(20), Duration::from_nanos(1));
+    let mut target = backed_up();
+    target.wait(timeout - early);
+    assert_eq!(target.met(), Met::BackedUp);
+    target.wait(early);
+    assert_eq!(flood_of(&target), Some(Flood::Unread));
+    assert_eq!(target.met(), Met::Closed(ErrorCode::ENHANCE_YOUR_CALM, "too_many_unread_replies".to_owned()));
 }
 
 #[test]
-fn send_buffers() {
-    let mut target = server(|config| {
-        (config.limits.send_buffer, config.limits.connection_send_buffer) = (1_000, 2_500);
-    });
-    (target.answers, target.reads) = (false, false);
-    for _ in 0..4 {
-        open(&mut target);
+fn a_slow_reader_is_given_its_time() {
+    let timeout = Duration::from_secs(20);
+    let mut target = backed_up();
+    // An octet each time: for as long as there are any.
+    for _ in 0..100 {
+        target.conn.poll_transmit(target.now).expect("there is more").advance(1);
+        target.wait(timeout);
+        assert_eq!(target.met(), Met::BackedUp);
     }
-    let calls = target.running.clone();
-    let send = |target: &mut Target<Server>, call: usize, octets: usize| {
-        target.conn.send_message(calls[call], vec![0; octets].into(), false)
-    };
-    // A message counts its prefix and 48 octets more.
-    assert!(matches!(send(&mut target, 0, 999 - 53), Ok(halfclose::Sent::Ready)));
-    assert!(matches!(send(&mut target, 0, 0), Ok(halfclose::Sent::Full)));
-    let refused = Misuse::NotWritable { queued: 999 + 53, limit: 1_000 };
-    assert_eq!(send(&mut target, 0, 0).unwrap_err(), refused);
-    assert!(matches!(send(&mut target, 1, 1_000), Ok(halfclose::Sent::Full)));
-    // 2,105 octets on the connection: one more message, then everybody waits.
-    assert!(matches!(send(&mut target, 2, 394 - 53), Ok(halfclose::Sent::Ready)));
-    assert!(matches!(send(&mut target, 3, 0), Ok(halfclose::Sent::Full)));
-    assert!(matches!(send(&mut target, 2, 0), Err(Misuse::NotWritable { limit: 2_500, .. })));
-}
-
-#[test]
-fn calls_that_wait_for_a_stream() {
-    let mut config = Client::config();
-    config.limits.queued_calls = 5;
-    let mut target = Client::target(config);
-    target.send(&settings(&[(3, 0)]));
-    let start = |target: &mut Target<Client>| {
-        target.conn.start(target.now, Request::new("/sec.Test/Call", Shape::UNARY)).map(drop)
-    };
-    (0..5).for_each(|_| assert_eq!(start(&mut target), Ok(())));
-    assert_eq!(start(&mut target), Err(Misuse::TooManyQueuedCalls { queued: 5, limit: 5 }));
+    // Who reads everything is read again, and never cut off.
+    target.reads = true;
+    target.settle();
+    target.wait(timeout * 100);
+    target.send(b"");
+    target.wait(timeout * 100);
+    assert!(!target.conn.is_closed());
+    assert!(target.serves());
 }
 
 #[test]
 fn work_of_one_turn() {
     let ping = frame(0x77, 0, 0, b"pingpong");
     for (frames, needed) in [(63, Needed::More), (64, Needed::More), (65, Needed::Again)] {
-        let mut target = server(|_| {});
+        let mut target = Target::with(|_| {});
         let mut input = bytes::BytesMut::from(ping.repeat(frames).as_slice());
         assert_eq!(target.conn.receive(target.now, &mut input), Ok(needed), "{frames}");
         assert_eq!(input.len(), if needed == Needed::Again { ping.len() } else { 0 });
     }
     for (octets, left) in [(65_535_usize, 0), (65_536, 17), (65_537, 17)] {
-        let mut target = server(|_| {});
+        let mut target = Target::with(|_| {});
         // Five frames with so many octets in all, then one more.
         let mut rest = octets - 5 * 9;
         let mut input = bytes::BytesMut::new();
@@ -358,7 +313,7 @@ fn work_of_one_turn() {
 
 #[test]
 fn zero_limits_do_not_spin() {
-    let mut target = server(|config| {
+    let mut target = Target::with(|config| {
         (config.limits.frames_per_turn, config.limits.octets_per_turn) = (0, 0);
         config.limits.queued_replies = 0;
     });
@@ -381,7 +336,7 @@ fn timers_just_before_and_at_their_end() {
         }),
     ];
     for (debug, code, start) in cases {
-        let mut target = server(|_| {});
+        let mut target = Target::with(|_| {});
         start(&mut target);
         target.wait(ten - early);
         assert_eq!(target.met(), Met::Alive, "{debug}");
@@ -396,7 +351,7 @@ fn ping_strikes() {
     let ping = frame(kind::PING, 0, 0, b"pingpong");
     let idle = Duration::from_secs(2 * 60 * 60);
     // At the legal rate, with no call: for ever.
-    let mut target = server(|_| {});
+    let mut target = Target::with(|_| {});
     for _ in 0..100 {
         target.send(&ping);
         target.wait(idle);
@@ -405,7 +360,7 @@ fn ping_strikes() {
     }
     assert_eq!(target.met(), Met::Alive);
     // Sooner: two strikes are forgiven, the third is not.
-    let mut target = server(|_| {});
+    let mut target = Target::with(|_| {});
     for _ in 0..3 {
         target.send(&ping);
         target.wait(Duration::from_secs(5 * 60));
@@ -414,8 +369,8 @@ fn ping_strikes() {
     target.send(&ping);
     assert_eq!(target.met(), Met::Closed(ErrorCode::ENHANCE_YOUR_CALM, "too_many_pings".to_owned()));
     // With a call five minutes are enough.
-    let mut target = server(|_| {});
-    open(&mut target);
+    let mut target = Target::with(|_| {});
+    target.open();
     for _ in 0..20 {
         target.send(&ping);
         target.wait(Duration::from_secs(5 * 60));
@@ -425,15 +380,15 @@ fn ping_strikes() {
 
 #[test]
 fn goaway_never_names_a_higher_stream_than_before() {
-    let mut target = server(|_| {});
+    let mut target = Target::with(|_| {});
     target.answers = false;
-    open(&mut target);
+    target.open();
     target.conn.shutdown(target.now);
     target.settle();
     target.send(&frame(kind::PING, 1, 0, b"hc-drain"));
     assert_eq!(target.last_goaway, Some(1));
     // Too late: not looked at, and not promised by the GOAWAY that ends the connection.
-    open(&mut target);
+    target.open();
     assert_eq!(target.running.len(), 1);
     target.send(&update(0, 0));
     assert!(matches!(target.met(), Met::Closed(ErrorCode::PROTOCOL_ERROR, _)));

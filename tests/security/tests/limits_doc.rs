@@ -1,8 +1,9 @@
-//! docs/limits.md has every field of `Limits`, with its defaults.
+//! docs/limits.md has every field of `Limits` with its defaults, and the formula of memory with what it comes to.
 
 use std::collections::BTreeMap;
 
-use halfclose::Limits;
+use halfclose::{Config, Limits};
+use halfclose_security::worst::{PARTS, most};
 
 /// Field and value, as the page writes them.
 fn fields(limits: &Limits) -> BTreeMap<String, String> {
@@ -26,18 +27,37 @@ fn fields(limits: &Limits) -> BTreeMap<String, String> {
     fields
 }
 
+fn page() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/limits.md");
+    std::fs::read_to_string(path).expect("docs/limits.md")
+}
+
+/// The cells of the rows that begin with `start`.
+fn rows<'a>(page: &'a str, start: &str) -> Vec<Vec<&'a str>> {
+    let cells = |line: &'a str| line.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect();
+    page.lines().filter(|line| line.starts_with(start)).map(cells).collect()
+}
+
+#[test]
+fn the_page_has_the_formula_and_what_it_comes_to() {
+    let configs = [Config::server(), Config::server().strict()];
+    let page = page();
+    for part in PARTS {
+        let rows = rows(&page, &format!("| {} |", part.name));
+        assert_eq!(rows.len(), 1, "{}", part.name);
+        let kib = configs.each_ref().map(|config| ((part.most)(config) / 1024).to_string());
+        assert_eq!([rows[0][2], rows[0][3]], [kib[0].as_str(), kib[1].as_str()], "{}", part.name);
+    }
+    let all = rows(&page, "| **in all** |");
+    let kib = configs.each_ref().map(|config| format!("**{}**", most(config) / 1024));
+    assert_eq!([all[0][1], all[0][2]], [kib[0].as_str(), kib[1].as_str()]);
+}
+
 #[test]
 fn the_page_has_every_limit_and_its_defaults() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/limits.md");
-    let page = std::fs::read_to_string(path).expect("docs/limits.md");
-    let rows: BTreeMap<String, Vec<&str>> = page
-        .lines()
-        .filter(|line| line.starts_with("| `"))
-        .map(|line| {
-            let cells: Vec<&str> = line.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect();
-            (cells[0].trim_matches('`').to_owned(), cells)
-        })
-        .collect();
+    let page = page();
+    let rows: BTreeMap<String, Vec<&str>> =
+        rows(&page, "| `").into_iter().map(|cells| (cells[0].trim_matches('`').to_owned(), cells)).collect();
     let (server, client) = (fields(&Limits::server()), fields(&Limits::client()));
     assert!(server.len() > 20, "{server:?}");
     assert_eq!(rows.keys().collect::<Vec<_>>(), server.keys().collect::<Vec<_>>());

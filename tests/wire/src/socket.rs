@@ -55,6 +55,15 @@ impl Socket {
         self.stream.write_all(octets)
     }
 
+    /// Another hand on the connection, to write with while this one is read.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn writer(&self) -> io::Result<TcpStream> {
+        self.stream.try_clone()
+    }
+
     /// Ends this direction; the other one goes on.
     ///
     /// # Errors

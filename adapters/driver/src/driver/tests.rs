@@ -162,6 +162,33 @@ fn a_flood_is_handled_a_bounded_piece_at_a_time() {
 }
 
 #[test]
+fn a_poll_that_takes_long_is_over_with_its_turn() {
+    let (wire, clock, begun) = (Wire::default(), Still::default(), Arc::new(AtomicUsize::new(0)));
+    let (count, time) = (Arc::clone(&begun), clock.clone());
+    let router = Arc::new(Router::new().bidi_streaming(&CHAT, move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        // Its work takes a while.
+        time.advance(Duration::from_millis(1));
+        std::future::pending()
+    }));
+    let mut driver = router.serve(wire.clone(), clock, Config::server(), Seed(1), &Shutdown::new());
+    let mut client = Peer::<Client>::new(Config::client());
+    for _ in 0..100 {
+        let request = Request::new("/driver.Test/Chat", Shape::BIDI);
+        client.connection.start(Time::ZERO, request).expect("a call");
+    }
+    client.exchange(&wire);
+    let frames_per_turn = Config::server().limits.frames_per_turn as usize;
+    let (waker, woken) = Counted::new();
+    assert!(Pin::new(&mut driver).poll(&mut Context::from_waker(&waker)).is_pending());
+    let first = begun.load(Ordering::Relaxed);
+    assert!(first > 2 && first <= frames_per_turn, "{first} of them in the first poll");
+    assert_eq!(woken.count(), 1, "it asks for another one");
+    assert!(poll(&mut driver).is_pending());
+    assert_eq!(begun.load(Ordering::Relaxed), 100);
+}
+
+#[test]
 fn a_call_that_ends_with_the_read_that_brought_it_leaves_no_handler() {
     let (wire, begun) = (Wire::default(), Arc::new(AtomicUsize::new(0)));
     let count = Arc::clone(&begun);

@@ -4,15 +4,38 @@ use bytes::Bytes;
 
 use super::{CompressError, DecompressError, MessageCodec};
 
-/// Reads to the end, or to one octet over the limit.
+/// What comes out of a codec is taken in steps of so many octets.
+#[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd"))]
+const STEP: usize = 8 * 1024;
+
+/// Reads to the end, or over the limit.
 #[cfg(any(feature = "gzip", feature = "zstd"))]
-fn read_bounded(reader: impl std::io::Read, max: usize) -> Result<Bytes, DecompressError> {
-    use std::io::Read;
-    let bound = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+fn read_bounded(mut reader: impl std::io::Read, max: usize) -> Result<Bytes, DecompressError> {
+    let mut step = [0; STEP];
     let mut out = Vec::new();
-    // `read_to_end` grows the buffer with what comes out, so a bomb costs no more than twice the limit.
-    reader.take(bound).read_to_end(&mut out).map_err(|_| DecompressError::Corrupt)?;
-    if out.len() > max { Err(DecompressError::TooLarge { limit: max }) } else { Ok(Bytes::from(out)) }
+    loop {
+        let given = reader.read(&mut step).map_err(|_| DecompressError::Corrupt)?;
+        if given == 0 {
+            return Ok(Bytes::from(out));
+        }
+        append(&mut out, step.get(..given).unwrap_or_default(), max)?;
+    }
+}
+
+/// Appends a piece, unless that is over the limit. The buffer doubles with what comes out, and no further than the
+/// limit: a bomb costs one and a half times as much.
+#[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd"))]
+fn append(out: &mut Vec<u8>, piece: &[u8], max: usize) -> Result<(), DecompressError> {
+    let length = out.len().saturating_add(piece.len());
+    if length > max {
+        return Err(DecompressError::TooLarge { limit: max });
+    }
+    if length > out.capacity() {
+        let doubled = out.len().saturating_mul(2).clamp(length, max);
+        out.reserve_exact(doubled.saturating_sub(out.len()));
+    }
+    out.extend_from_slice(piece);
+    Ok(())
 }
 
 /// `gzip` (RFC 1952).
@@ -71,9 +94,8 @@ impl MessageCodec for Deflate {
 #[cfg(feature = "deflate")]
 fn inflate(payload: &[u8], max: usize) -> Result<Bytes, DecompressError> {
     use flate2::{Decompress, FlushDecompress, Status};
-    const STEP: usize = 8 * 1024;
     let mut state = Decompress::new(true);
-    let mut step = vec![0; STEP];
+    let mut step = [0; STEP];
     let mut out = Vec::new();
     let mut rest = payload;
     loop {
@@ -83,10 +105,7 @@ fn inflate(payload: &[u8], max: usize) -> Result<Bytes, DecompressError> {
         let taken = progress(before_in, state.total_in());
         let given = progress(before_out, state.total_out());
         rest = rest.get(taken..).unwrap_or_default();
-        out.extend_from_slice(step.get(..given).unwrap_or_default());
-        if out.len() > max {
-            return Err(DecompressError::TooLarge { limit: max });
-        }
+        append(&mut out, step.get(..given).unwrap_or_default(), max)?;
         match status {
             Status::StreamEnd if rest.is_empty() => return Ok(Bytes::from(out)),
             Status::StreamEnd => return Err(DecompressError::Corrupt),

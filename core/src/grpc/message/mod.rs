@@ -18,8 +18,11 @@ pub const PREFIX_LEN: usize = 5;
 /// the whole receive buffer alive.
 const ZERO_COPY_MIN: usize = 2048;
 
-/// The size at which copies that queue up on a stream are closed and a new buffer begins.
-const TAIL_MAX: usize = 16 * 1024;
+/// Copies that queue up on a stream share blocks of this size; the first ones are smaller.
+const BLOCK: usize = 4 * 1024;
+const LEAST_BLOCK: usize = 512;
+/// Copies from this size on have an allocation of their own, so that little of a block is left empty.
+const ALONE: usize = 512;
 
 /// Why octets are not a sequence of messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -108,8 +111,12 @@ impl Payload<'_> {
         }
     }
 
-    fn is_worth_keeping(&self) -> bool {
-        matches!(self, Payload::Owned(octets) if octets.len() >= ZERO_COPY_MIN)
+    /// The octets as a view of the receive buffer, where that is cheaper than a copy.
+    fn view(&self) -> Option<Bytes> {
+        match self {
+            Payload::Owned(octets) if octets.len() >= ZERO_COPY_MIN => Some(octets.clone()),
+            _ => None,
+        }
     }
 }
 
@@ -128,9 +135,9 @@ pub struct RawMessage {
 #[derive(Debug)]
 enum Run {
     /// Whole messages, each with its prefix.
-    Framed(Bytes),
-    /// The payload of one message that came in several pieces.
-    Lone { compressed: bool, payload: Bytes },
+    Framed { octets: Bytes, is_view: bool },
+    /// The payload of one message.
+    Lone { compressed: bool, payload: Bytes, is_view: bool },
 }
 
 /// Runs behind the first one: only a stream whose messages are not taken as they come has it.
@@ -139,26 +146,39 @@ struct Backlog {
     runs: VecDeque<Run>,
     /// Copies of small runs, all framed. Joined, so that five octets of message do not cost a run each.
     tail: BytesMut,
+    /// The size of the block that `tail` is in.
+    block: usize,
 }
 
 impl Backlog {
-    fn push_framed(&mut self, run: &Payload<'_>) {
-        if let Payload::Owned(octets) = run
-            && octets.len() >= ZERO_COPY_MIN
-        {
-            self.close_tail();
-            self.runs.push_back(Run::Framed(octets.clone()));
-            return;
+    /// Keeps a run of whole messages; whether it is a view.
+    fn push_framed(&mut self, run: &Payload<'_>) -> bool {
+        if let Some(view) = run.view() {
+            self.push(Run::Framed { octets: view, is_view: true });
+            return true;
         }
-        self.tail.extend_from_slice(run.as_slice());
-        if self.tail.len() >= TAIL_MAX {
-            self.close_tail();
+        let octets = run.as_slice();
+        if octets.len() >= ALONE {
+            self.push(Run::Framed { octets: Bytes::copy_from_slice(octets), is_view: false });
+            return false;
         }
+        if self.tail.capacity().saturating_sub(self.tail.len()) < octets.len() {
+            self.close_tail();
+            self.block = self.block.saturating_mul(2).clamp(LEAST_BLOCK, BLOCK);
+            self.tail = BytesMut::with_capacity(self.block);
+        }
+        self.tail.extend_from_slice(octets);
+        false
+    }
+
+    fn push(&mut self, run: Run) {
+        self.close_tail();
+        self.runs.push_back(run);
     }
 
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.runs.push_back(Run::Framed(self.tail.split().freeze()));
+            self.runs.push_back(Run::Framed { octets: self.tail.split().freeze(), is_view: false });
         }
     }
 
@@ -173,7 +193,7 @@ impl Backlog {
 /// The receiving side of one stream: DATA payloads in, messages out.
 ///
 /// Prefixes are checked as soon as their five octets are there, and memory grows with the octets received: never
-/// more than 16 KiB ahead of them, whatever length a prefix promises. How the octets are cut into DATA frames makes
+/// more than 16 KiB or half of them ahead, whatever length a prefix promises. How the octets are cut into DATA frames makes
 /// no difference to the messages (P-59).
 ///
 /// ```
@@ -195,6 +215,8 @@ pub struct MessageBuffer {
     partial: Option<Box<Partial>>,
     complete: usize,
     buffered: usize,
+    /// Runs that are views of receive buffers.
+    views: u32,
     failed: Option<MessageError>,
 }
 
@@ -237,13 +259,16 @@ impl MessageBuffer {
         if usize::try_from(prefix.length) != Ok(payload.len()) {
             return false;
         }
-        let payload = match chunk {
-            Payload::Owned(octets) if chunk.is_worth_keeping() => octets.slice(PREFIX_LEN..),
-            _ => arena.copy(payload),
+        let view = chunk.view();
+        let is_view = view.is_some();
+        let payload = match view {
+            Some(view) => view.slice(PREFIX_LEN..),
+            None => arena.copy(payload),
         };
         self.complete = self.complete.saturating_add(1);
         self.buffered = self.buffered.saturating_add(octets.len());
-        self.front = Some(Run::Lone { compressed: prefix.compressed, payload });
+        self.views = self.views.saturating_add(u32::from(is_view));
+        self.front = Some(Run::Lone { compressed: prefix.compressed, payload, is_view });
         true
     }
 
@@ -291,43 +316,42 @@ impl MessageBuffer {
         if finished {
             let (prefix, payload) = partial.finish();
             self.complete = self.complete.saturating_add(1);
-            self.enqueue(Run::Lone { compressed: prefix.compressed, payload });
+            self.enqueue(Run::Lone { compressed: prefix.compressed, payload, is_view: false });
         }
         Ok(end)
     }
 
     /// Keeps a run of whole messages: the first one in the arena or as it is, the ones behind it in the backlog.
     fn keep(&mut self, run: &Payload<'_>, arena: &mut Arena) {
-        if self.front.is_some() {
-            self.backlog.get_or_insert_default().push_framed(run);
-            return;
-        }
-        let octets = match run {
-            Payload::Owned(octets) if run.is_worth_keeping() => octets.clone(),
-            other => arena.copy(other.as_slice()),
+        let is_view = if self.front.is_some() {
+            self.backlog.get_or_insert_default().push_framed(run)
+        } else {
+            let view = run.view();
+            let is_view = view.is_some();
+            let octets = view.unwrap_or_else(|| arena.copy(run.as_slice()));
+            self.front = Some(Run::Framed { octets, is_view });
+            is_view
         };
-        self.front = Some(Run::Framed(octets));
+        self.views = self.views.saturating_add(u32::from(is_view));
     }
 
     fn enqueue(&mut self, run: Run) {
         if self.front.is_none() {
             self.front = Some(run);
-            return;
+        } else {
+            self.backlog.get_or_insert_default().push(run);
         }
-        let backlog = self.backlog.get_or_insert_default();
-        backlog.close_tail();
-        backlog.runs.push_back(run);
     }
 
     /// Takes the next complete message.
     #[inline]
     pub fn pop(&mut self) -> Option<RawMessage> {
         let (compressed, payload) = match self.front.take()? {
-            Run::Lone { compressed, payload } => {
-                self.next_run();
+            Run::Lone { compressed, payload, is_view } => {
+                self.next_run(is_view);
                 (compressed, payload)
             }
-            Run::Framed(run) => self.pop_framed(run)?,
+            Run::Framed { octets, is_view } => self.pop_framed(octets, is_view)?,
         };
         let wire_len = payload.len().saturating_add(PREFIX_LEN);
         self.complete = self.complete.saturating_sub(1);
@@ -336,23 +360,24 @@ impl MessageBuffer {
     }
 
     #[inline(never)]
-    fn pop_framed(&mut self, mut run: Bytes) -> Option<(bool, Bytes)> {
+    fn pop_framed(&mut self, mut run: Bytes, is_view: bool) -> Option<(bool, Bytes)> {
         // `push` has walked these prefixes: neither step can fail.
         let prefix = Prefix::parse(*run.first_chunk::<PREFIX_LEN>()?).ok()?;
         run.advance(PREFIX_LEN);
         let length = usize::try_from(prefix.length).ok().filter(|&length| length <= run.len())?;
         if length == run.len() {
-            self.next_run();
+            self.next_run(is_view);
             return Some((prefix.compressed, run));
         }
         let payload = run.split_to(length);
-        self.front = Some(Run::Framed(run));
+        self.front = Some(Run::Framed { octets: run, is_view });
         Some((prefix.compressed, payload))
     }
 
     /// Moves the next run of the backlog to the front, and gives the backlog's memory back when it is empty.
     #[inline]
-    fn next_run(&mut self) {
+    fn next_run(&mut self, was_view: bool) {
+        self.views = self.views.saturating_sub(u32::from(was_view));
         if self.backlog.is_some() {
             self.next_of_backlog();
         }
@@ -391,14 +416,23 @@ impl MessageBuffer {
         self.partial.as_ref().is_some_and(|partial| partial.held() > 0)
     }
 
-    /// Drops everything, an error included.
+    /// How many receive buffers complete messages that have not been taken keep alive, at most.
+    #[must_use]
+    pub fn views(&self) -> u32 {
+        self.views
+    }
+
+    /// Drops everything, an error included, and says how many [`views`](Self::views) there were.
     #[inline]
-    pub fn clear(&mut self) {
+    #[must_use]
+    pub fn clear(&mut self) -> u32 {
+        let views = self.views;
         // A backlog stands behind a front, and octets are in one of these.
         if self.front.is_some() || self.partial.is_some() {
             *self = Self::new();
         }
         self.failed = None;
+        views
     }
 }
 

@@ -1,28 +1,28 @@
 //! One message that comes in several pieces.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{MessageError, PREFIX_LEN, Payload, Prefix};
 
-/// How far ahead of the octets received memory is reserved: as far as they are many, but no further than this.
+/// How far ahead of the octets received memory is reserved: as far as they are many, but no further than this...
 const AHEAD: usize = 16 * 1024;
+/// ... or than half of them, once they are more than this: growing by a share of its size, a message is moved a few
+/// times at most. A stream that has so many has been granted a window for all of its message.
+const LARGE: usize = 4 * AHEAD;
 /// And no less far than this, so that a small message in two pieces takes one allocation.
 const LEAST_AHEAD: usize = 512;
 
 /// A message in progress.
 ///
-/// The payload is a list of segments, joined once when it is complete: nothing is moved while it grows, and a
-/// message that fits in one segment is not moved at all.
+/// Its pieces are copied as they come, large ones too: as views they would be joined in the end all the same, and
+/// until then each would keep the whole buffer that it was read into.
 #[derive(Debug, Default)]
 pub(super) struct Partial {
     prefix_octets: [u8; PREFIX_LEN],
     prefix_len: u8,
     prefix: Option<Prefix>,
-    /// Octets of payload received.
-    received: usize,
-    segments: Vec<Bytes>,
-    /// The segment that copies go to.
-    open: BytesMut,
+    /// The payload received.
+    payload: Vec<u8>,
 }
 
 /// What a chunk did to the message in progress.
@@ -53,13 +53,13 @@ impl Partial {
                 *self.prefix.insert(Prefix::checked(self.prefix_octets, limit)?)
             }
         };
-        let missing = lacking(prefix, self.received);
+        let missing = lacking(prefix, self.payload.len());
         let piece_start = end;
         end = octets.len().min(piece_start.saturating_add(missing));
         if end > piece_start {
-            self.add(&chunk.slice(piece_start, end), missing);
+            self.add(octets.get(piece_start..end).unwrap_or_default(), missing);
         }
-        Ok(Fed { end, finished: lacking(prefix, self.received) == 0 })
+        Ok(Fed { end, finished: lacking(prefix, self.payload.len()) == 0 })
     }
 
     /// Takes octets of the prefix and says how many.
@@ -76,50 +76,26 @@ impl Partial {
     }
 
     /// Adds a piece of payload; `missing` octets lacked before it.
-    fn add(&mut self, piece: &Payload<'_>, missing: usize) {
-        self.received = self.received.saturating_add(piece.as_slice().len());
-        if let Payload::Owned(octets) = piece
-            && piece.is_worth_keeping()
-        {
-            self.close_segment();
-            self.segments.push(octets.clone());
-            return;
+    fn add(&mut self, piece: &[u8], missing: usize) {
+        let received = self.payload.len();
+        if piece.len() > self.payload.capacity().saturating_sub(received) {
+            let ahead = if received > LARGE { received / 2 } else { received.clamp(LEAST_AHEAD, AHEAD) };
+            // Not far ahead of what has come, whatever the prefix promises, and never behind the message's end.
+            self.payload.reserve_exact(missing.min(piece.len().saturating_add(ahead)));
         }
-        let room = self.open.capacity().saturating_sub(self.open.len());
-        let (fits, over) = piece.as_slice().split_at_checked(room).unwrap_or((piece.as_slice(), &[]));
-        self.open.extend_from_slice(fits);
-        if !over.is_empty() {
-            self.close_segment();
-            // What lies behind `fits` and no more, and not far ahead of what has come: no promise reserves anything.
-            let lacking = missing.saturating_sub(fits.len());
-            let ahead = self.received.clamp(LEAST_AHEAD, AHEAD);
-            self.open = BytesMut::with_capacity(lacking.min(over.len().saturating_add(ahead)));
-            self.open.extend_from_slice(over);
-        }
-    }
-
-    fn close_segment(&mut self) {
-        if !self.open.is_empty() {
-            self.segments.push(std::mem::take(&mut self.open).freeze());
-        }
+        self.payload.extend_from_slice(piece);
     }
 
     /// Hands the complete message over and starts anew.
     pub(super) fn finish(&mut self) -> (Prefix, Bytes) {
-        self.close_segment();
-        let payload = match self.segments.len() {
-            0 => Bytes::new(),
-            1 => self.segments.pop().unwrap_or_default(),
-            _ => Bytes::from(self.segments.concat()),
-        };
-        let prefix = self.prefix.take().unwrap_or(Prefix { compressed: false, length: 0 });
-        *self = Self::default();
-        (prefix, payload)
+        let partial = std::mem::take(self);
+        let prefix = partial.prefix.unwrap_or(Prefix { compressed: false, length: 0 });
+        (prefix, Bytes::from(partial.payload))
     }
 
     /// Octets held, those of the prefix included.
     pub(super) fn held(&self) -> usize {
-        self.received.saturating_add(usize::from(self.prefix_len))
+        self.payload.len().saturating_add(usize::from(self.prefix_len))
     }
 
     /// Octets that lack as far as is known: those of the prefix, then those of the payload.
@@ -129,13 +105,13 @@ impl Partial {
             let begun = self.prefix_len > 0 && lacking > 0;
             return begun.then(|| u32::try_from(lacking).unwrap_or(0));
         };
-        Some(prefix.length.saturating_sub(u32::try_from(self.received).unwrap_or(u32::MAX)))
+        Some(prefix.length.saturating_sub(u32::try_from(self.payload.len()).unwrap_or(u32::MAX)))
     }
 
     /// Octets of memory reserved for this message and not filled.
     #[cfg(test)]
     pub(super) fn reserved_ahead(&self) -> usize {
-        self.open.capacity() - self.open.len()
+        self.payload.capacity() - self.payload.len()
     }
 }
 

@@ -157,6 +157,19 @@ fn timeout(octets: &[u8], seconds: u64, interval: Option<Duration>) -> Vec<Name>
     told(std::slice::from_ref(violation), Some(&error))
 }
 
+/// PINGs whose answers nobody reads, and the time that passes then.
+fn unread() -> Vec<Name> {
+    let mut config = Config::server();
+    config.limits.queued_replies = 1;
+    let mut peer = Peer::server(config);
+    peer.feed(&ping(b"question").repeat(2)).expect("nothing is wrong yet");
+    peer.now = peer.now + Duration::from_secs(20);
+    peer.connection.handle_timeout(peer.now);
+    let Some(Event::Closed(CloseReason::Error(error))) = peer.events().pop() else { panic!("no end") };
+    let ConnectionError::Violation(violation) = &error else { panic!("{error}") };
+    told(std::slice::from_ref(violation), Some(&error))
+}
+
 fn by_silence() -> Vec<Name> {
     let hello = [PREFACE, &settings(&[])].concat();
     let greeted = [&hello[..], &settings_ack()].concat();
@@ -165,6 +178,7 @@ fn by_silence() -> Vec<Name> {
         timeout(&hello, 10, None),
         timeout(&[&greeted[..], &frame(HEADERS, 0, 1, &[])].concat(), 10, None),
         timeout(&greeted, 21, Some(Duration::from_secs(1))),
+        unread(),
     ]
     .concat()
 }

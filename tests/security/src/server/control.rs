@@ -4,7 +4,7 @@
 use halfclose::Server;
 use halfclose::frame::ErrorCode;
 
-use super::{CALM, KIB, PROTOCOL, ended, open};
+use super::{CALM, KIB, PROTOCOL, ended};
 use crate::wire::{ACK, Block, END_STREAM, data, frame, headers, kind, reset, settings, update};
 use crate::{Attack, Expect};
 
@@ -32,11 +32,13 @@ pub const ATTACKS: &[Attack<Server>] = &[
     Attack {
         name: "settings flood, ACKs unread",
         class: "CVE-2019-9515",
-        expect: Expect::BackedUp,
+        expect: Expect::Closed(CALM, "too_many_unread_replies"),
         memory: 64 * KIB,
         run: |t| {
             t.reads = false;
-            t.flood(&settings(&[(1, 4096)]), 100_000);
+            let taken = t.flood(&settings(&[(1, 4096)]), 100_000);
+            assert_eq!(taken, 64);
+            t.wait_unread();
         },
     },
     Attack {
@@ -120,7 +122,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         expect: Expect::Closed(CALM, "too_many_useless_frames"),
         memory: 64 * KIB,
         run: |t| {
-            let id = open(t);
+            let id = t.open();
             t.flood(&reset(id, ErrorCode::CANCEL), 100_000);
         },
     },
@@ -130,7 +132,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         expect: Expect::Closed(CALM, "too_many_useless_frames"),
         memory: 64 * KIB,
         run: |t| {
-            let id = open(t);
+            let id = t.open();
             t.send(&reset(id, ErrorCode::CANCEL));
             t.flood(&update(id, 1), 100_000);
         },

@@ -1,10 +1,10 @@
 //! gRPC messages: lengths that are promised, bombs, messages of nothing.
 
-use std::io::Write;
+use std::io::{self, Read};
 
 use halfclose::Server;
 
-use super::{KIB, open};
+use super::KIB;
 use crate::wire::{Block, data, headers, prefixed};
 use crate::{Attack, Expect};
 
@@ -35,7 +35,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         memory: 512 * KIB,
         run: |t| {
             for _ in 0..199 {
-                let id = open(t);
+                let id = t.open();
                 t.send(&data(id, 0, &prefixed(0, 4_000_000, &[0; 140])));
             }
         },
@@ -45,7 +45,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         class: "gzip, 64 kB to 64 MiB",
         expect: Expect::Serves,
         // 4 MiB at most are inflated, into a buffer that doubles.
-        memory: 20 * 1024 * KIB,
+        memory: 7 * 1024 * KIB,
         run: |t| {
             let bomb = gzip_bomb();
             for _ in 0..2 {
@@ -68,7 +68,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         memory: 512 * KIB,
         run: |t| {
             t.answers = false;
-            let id = open(t);
+            let id = t.open();
             t.flood(&data(id, 0, &[0; 16_380]), 4);
             assert!(t.is_open());
         },
@@ -78,9 +78,13 @@ pub const ATTACKS: &[Attack<Server>] = &[
 /// 64 MiB of zeros in about 64 kB.
 #[must_use]
 pub fn gzip_bomb() -> Vec<u8> {
+    gzip_of_zeros(64 << 20)
+}
+
+/// So many zeros, in a thousandth of it.
+#[must_use]
+pub fn gzip_of_zeros(count: u64) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    for _ in 0..64 {
-        encoder.write_all(&vec![0; 1 << 20]).expect("memory");
-    }
+    io::copy(&mut io::repeat(0).take(count), &mut encoder).expect("memory");
     encoder.finish().expect("memory")
 }

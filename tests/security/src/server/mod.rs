@@ -26,13 +26,6 @@ pub fn attacks() -> impl Iterator<Item = &'static Attack<Server>> {
         .flatten()
 }
 
-/// Opens a call that goes on.
-fn open(t: &mut T) -> u32 {
-    let id = t.id();
-    t.send(&wire::headers(id, 0, &Block::request().0));
-    id
-}
-
 /// A call that the handler never answers, its request complete.
 fn ended(t: &mut T) -> u32 {
     let id = t.id();

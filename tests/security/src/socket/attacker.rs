@@ -1,0 +1,134 @@
+//! A raw peer that attacks as fast as it can.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use halfclose::frame::ErrorCode;
+
+use super::floods::{Flood, Outcome};
+use crate::wire::{Frame, PREFACE, Socket, kind, settings, settings_ack};
+
+/// What is written at once.
+const BATCH: usize = 16 * 1024;
+/// The ids below are the start's.
+const FIRST_ID: u32 = 1001;
+
+/// What an attacker did, and what it was told.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// Connections that it made.
+    pub connections: usize,
+    /// Octets that it sent.
+    pub octets: usize,
+    /// The codes and debug data of GOAWAY frames, and how many there were.
+    pub goaways: BTreeMap<(u32, String), usize>,
+}
+
+impl Told {
+    fn hear(&mut self, frame: &Frame) {
+        if let (kind::GOAWAY, Some(code)) = (frame.kind, frame.code()) {
+            let debug = String::from_utf8_lossy(frame.payload.get(8..).unwrap_or_default()).into_owned();
+            *self.goaways.entry((code.0, debug)).or_default() += 1;
+        }
+    }
+
+    /// Hears everything up to the end of the connection.
+    pub(super) fn listen(&mut self, socket: &mut Socket) {
+        self.connections += 1;
+        read(socket, &AtomicBool::new(false)).iter().for_each(|frame| self.hear(frame));
+    }
+
+    /// Whether that is what was expected; why not, if not.
+    ///
+    /// # Errors
+    ///
+    /// What was expected, and what was met.
+    pub fn check(&self, outcome: Outcome) -> Result<(), String> {
+        let as_expected = match outcome {
+            Outcome::Cut(code, text) => {
+                let is_it = |(met, debug): &(u32, String)| *met == code.0 && debug.starts_with(text);
+                !self.goaways.is_empty() && self.goaways.keys().all(is_it)
+            }
+            Outcome::Endured => self.goaways.is_empty(),
+        };
+        if as_expected {
+            return Ok(());
+        }
+        Err(format!("{outcome:?} expected, met {:?} in {} octets", self.goaways, self.octets))
+    }
+}
+
+/// Sends a flood to a server for so long, on one connection after the other.
+///
+/// # Panics
+///
+/// When the server does not accept.
+#[must_use]
+pub fn attack(address: SocketAddr, flood: &Flood, span: Duration) -> Told {
+    let until = Instant::now() + span;
+    let mut told = Told::default();
+    while Instant::now() < until {
+        let mut socket = Socket::connect(address).expect("the server accepts");
+        // A connection that is cut off already has said so.
+        let _ = socket.write(&[PREFACE, &settings(&[]), &settings_ack(), &(flood.start)()].concat());
+        send(&mut socket, flood.piece, flood.reads, until, &mut told);
+    }
+    told
+}
+
+/// Sends pieces until the peer says GOAWAY or ends the connection, or the time has come.
+pub fn send(
+    socket: &mut Socket,
+    piece: impl Fn(u32) -> Vec<u8>,
+    reads: bool,
+    until: Instant,
+    told: &mut Told,
+) {
+    told.connections += 1;
+    let mut writer = socket.writer().expect("an open socket");
+    let cut = AtomicBool::new(false);
+    let octets = thread::scope(|scope| {
+        let reader = reads.then(|| scope.spawn(|| read(socket, &cut)));
+        let mut octets = 0;
+        let mut id = FIRST_ID;
+        while !cut.load(Ordering::Relaxed) && Instant::now() < until && id < 1 << 30 {
+            let mut batch = Vec::with_capacity(2 * BATCH);
+            while batch.len() < BATCH {
+                batch.extend(piece(id));
+                id += 2;
+            }
+            if writer.write_all(&batch).is_err() {
+                break;
+            }
+            octets += batch.len();
+        }
+        // Whoever is gone already needs no end.
+        let _ = writer.shutdown(Shutdown::Write);
+        let frames = reader.map(|reader| reader.join().expect("it reads to the end"));
+        frames.unwrap_or_default().iter().for_each(|frame| told.hear(frame));
+        octets
+    });
+    told.octets += octets;
+    if !reads {
+        read(socket, &cut).iter().for_each(|frame| told.hear(frame));
+    }
+}
+
+/// Reads to the end of the connection and keeps the GOAWAY frames.
+fn read(socket: &mut Socket, cut: &AtomicBool) -> Vec<Frame> {
+    let mut kept = Vec::new();
+    while let Some(frame) = socket.next_frame() {
+        if frame.kind == kind::GOAWAY {
+            // A client's farewell without a code is no complaint.
+            cut.store(true, Ordering::Relaxed);
+            if frame.code() != Some(ErrorCode::NO_ERROR) {
+                kept.push(frame);
+            }
+        }
+    }
+    kept
+}

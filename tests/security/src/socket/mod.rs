@@ -1,0 +1,37 @@
+//! Attacks over TCP on servers and clients of both runtimes, while an honest client makes its calls beside them.
+//!
+//! The attacker is a raw peer that attacks as fast as it can for a given time, and connects again when it is cut off:
+//! [`floods`] holds what hostile clients send, [`hostile`] what hostile servers do; [`attacker`] drives them;
+//! [`bystander`] measures how long the calls of somebody else take in the meantime.
+
+pub mod attacker;
+pub mod bystander;
+pub mod floods;
+pub mod hostile;
+
+use std::future::pending;
+
+use bytes::Bytes;
+use halfclose_driver::{Method, Raw, Response, Router};
+
+/// A unary echo: what the honest client calls.
+pub const SAY: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Say");
+/// A bidirectional echo: what most attacks call.
+const CALL: Method<Bytes, Bytes, Raw> = Method::new(halfclose_wire::PATH);
+/// A method that never answers.
+const HANG: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Hang");
+
+/// The services of the attacked server.
+#[must_use]
+pub fn router() -> Router {
+    Router::new()
+        .unary(&SAY, |request| async move { Ok(Response::new(request.message)) })
+        .bidi_streaming(&CALL, |mut call| async move {
+            while let Some(message) = call.recv().await? {
+                // A client that is gone is told of by `recv`.
+                let _ = call.send(&message).await;
+            }
+            Ok(())
+        })
+        .bidi_streaming(&HANG, |_call| async move { pending().await })
+}

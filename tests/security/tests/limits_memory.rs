@@ -1,0 +1,218 @@
+//! Every limit on memory just below, at and just above its value.
+
+use halfclose::frame::ErrorCode;
+use halfclose::{Client, Metadata, Misuse, Needed, Recv, Request, Server, Shape, Status};
+use halfclose_security::wire::{Block, END_STREAM, data, frames, headers, kind, message, prefixed, settings};
+use halfclose_security::{Met, Side, Target};
+
+#[test]
+fn read_buffers_that_messages_keep() {
+    for (limit, kept) in [(0, 0), (1, 1), (3, 3), (4, 4), (5, 4)] {
+        let mut target = Target::with(|config| config.limits.kept_buffers = limit);
+        target.answers = false;
+        let id = target.open();
+        let call = target.running[0];
+        let mut buffers = Vec::new();
+        for _ in 0..4 {
+            // Memory that tells whether anything still looks into it.
+            let whole = bytes::Bytes::from(data(id, 0, &message(&[7; 5_000])));
+            let mut input = bytes::BytesMut::from(whole);
+            assert_eq!(target.conn.receive(target.now, &mut input), Ok(Needed::More));
+            buffers.push(input);
+        }
+        // A buffer that nobody else looks into gives its whole room back.
+        let free = |buffer: &mut bytes::BytesMut| buffer.try_reclaim(5_000);
+        assert_eq!(buffers.iter_mut().filter_map(|buffer| (!free(buffer)).then_some(())).count(), kept);
+        // What is taken makes room for as many.
+        while let Ok(Recv::Message(message)) = target.conn.recv(call) {
+            assert_eq!(message.payload, [7; 5_000].as_slice());
+        }
+        let mut input = bytes::BytesMut::from(data(id, 0, &message(&[7; 5_000])).as_slice());
+        assert_eq!(target.conn.receive(target.now, &mut input), Ok(Needed::More));
+        assert_eq!(free(&mut input), limit == 0);
+    }
+}
+
+#[test]
+fn octets_of_the_window_pool() {
+    // A loan is for the rest of a message and the padding that a window is short of. Who gets none waits until a message
+    // has been taken.
+    let length = 5_000_u32;
+    for (pool, granted) in [(2 * 5_000 - 1, 1), (2 * 5_000, 2), (2 * 5_000 + 1, 2)] {
+        let mut target = Target::with(|config| {
+            (config.initial_stream_window, config.max_stream_window) = (261, 261);
+            config.limits.max_receive_message = length;
+            config.limits.window_pool = pool;
+        });
+        target.answers = false;
+        let ids: Vec<u32> = (0..3).map(|_| target.open()).collect();
+        for id in &ids {
+            target.send(&data(*id, 0, &prefixed(0, length, b"")));
+        }
+        let granted_now = |target: &Target<Server>| {
+            let lent =
+                |id: &&u32| target.credit.get(id).is_some_and(|credit| *credit >= u64::from(length) - 256);
+            ids.iter().filter(lent).count()
+        };
+        assert_eq!(granted_now(&target), granted, "{pool}");
+        assert!(target.send(&data(ids[0], 0, &vec![1; length as usize])));
+        let call = target.running[0];
+        assert!(matches!(target.conn.recv(call), Ok(Recv::Message(_))));
+        target.settle();
+        assert_eq!(granted_now(&target), granted + 1, "{pool}");
+    }
+}
+
+#[test]
+fn octets_of_one_sent_message() {
+    for (length, sent) in [(999, true), (1000, true), (1001, false)] {
+        let mut target = Target::with(|config| config.limits.max_send_message = 1000);
+        target.answers = false;
+        target.open();
+        let call = target.running[0];
+        let result = target.conn.send_message(call, vec![0; length].into(), false);
+        let refused = Misuse::MessageTooLarge { size: length, limit: 1000 };
+        assert_eq!(result.map(drop), if sent { Ok(()) } else { Err(refused) }, "{length}");
+        // A refused message changes nothing: another one can be sent.
+        assert!(target.conn.send_message(call, vec![0; 1000].into(), false).is_ok());
+    }
+}
+
+/// The size update that a header block begins with (RFC 7541 §6.3).
+fn size_update(block: &[u8]) -> Option<usize> {
+    let first = usize::from(*block.first()? & 0x3f);
+    match first {
+        0x3f => {
+            let digits = block[1..].iter().zip((0..).step_by(7));
+            let (mut value, mut open) = (31, true);
+            digits
+                .take_while(|(octet, _)| std::mem::replace(&mut open, *octet & 0x80 != 0))
+                .for_each(|(octet, shift)| value += usize::from(octet & 0x7f) << shift);
+            Some(value)
+        }
+        0x20..0x3f => Some(first - 0x20),
+        _ => None,
+    }
+}
+
+#[test]
+fn octets_of_our_own_header_table() {
+    // The limit, what the peer allows, and the size that our encoder tells: the smaller of the two, unless it is the
+    // 4,096 octets that both sides begin with (RFC 9113 §6.5.2).
+    let cases = [
+        (4_095, None, Some(4_095)),
+        (4_096, None, None),
+        (4_097, None, None),
+        (4_096, Some(4_095), Some(4_095)),
+        (8_192, Some(8_191), Some(8_191)),
+        (8_192, Some(8_192), Some(8_192)),
+        (8_192, Some(8_193), Some(8_192)),
+        (4_096, Some(u32::MAX), None),
+        (0, Some(u32::MAX), Some(0)),
+    ];
+    for (limit, peer, told) in cases {
+        let mut target = Target::with(|config| config.limits.encoder_table = limit);
+        (target.answers, target.reads) = (false, false);
+        target.read();
+        if let Some(size) = peer {
+            target.send(&settings(&[(1, size)]));
+        }
+        target.open();
+        target.conn.finish(target.running[0], Status::ok(), Metadata::new()).expect("open");
+        let out = target.conn.take_transmit(target.now).expect("an answer");
+        let frames = frames(&out.segments().concat());
+        let answer = frames.iter().find(|frame| frame.kind == kind::HEADERS).expect("an answer");
+        assert_eq!(size_update(&answer.payload), told, "{limit} {peer:?}");
+    }
+}
+
+#[test]
+fn octets_of_the_peers_header_table() {
+    for (limit, size, alive) in [
+        (4_096, 4_095, true),
+        (4_096, 4_096, true),
+        (4_096, 4_097, false),
+        (1_000, 1_000, true),
+        (1_000, 1_001, false),
+        (8_192, 8_192, true),
+        (8_192, 8_193, false),
+        (0, 0, true),
+        (0, 1, false),
+    ] {
+        let mut target = Target::with(|config| config.limits.decoder_table = limit);
+        let id = target.id();
+        let block = Block::new().resize(size).raw(&Block::request().0);
+        target.send(&headers(id, END_STREAM, &block.0));
+        let expected = if alive { None } else { Some(ErrorCode::COMPRESSION_ERROR) };
+        let met = match target.met() {
+            Met::Closed(code, _) => Some(code),
+            _ => None,
+        };
+        assert_eq!(met, expected, "{size} of {limit}");
+    }
+}
+
+#[test]
+fn octets_of_one_message() {
+    for (length, status) in [(999, "0"), (1000, "0"), (1001, "8")] {
+        let mut target = Target::with(|config| config.limits.max_receive_message = 1000);
+        let id = target.open();
+        target.send(&data(id, END_STREAM, &message(&vec![1; length])));
+        let met = target.end_of(id).and_then(|fields| fields.get("grpc-status"));
+        assert_eq!(met, Some(status), "{length}");
+    }
+}
+
+#[test]
+fn octets_of_one_message_after_decompression() {
+    use std::io::Write;
+    for (length, status) in [(999, "0"), (1000, "0"), (1001, "8")] {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(&vec![0; length]).unwrap();
+        let packed = encoder.finish().unwrap();
+        let mut target = Target::with(|config| config.limits.max_receive_message = 1000);
+        let id = target.id();
+        target.send(&headers(id, 0, &Block::request().field(b"grpc-encoding", b"gzip").0));
+        target.send(&data(id, END_STREAM, &prefixed(1, u32::try_from(packed.len()).unwrap(), &packed)));
+        let met = target.end_of(id).and_then(|fields| fields.get("grpc-status"));
+        assert_eq!(met, Some(status), "{length}");
+    }
+}
+
+#[test]
+fn send_buffers() {
+    let mut target = Target::with(|config| {
+        (config.limits.send_buffer, config.limits.connection_send_buffer) = (1_000, 2_500);
+    });
+    (target.answers, target.reads) = (false, false);
+    for _ in 0..4 {
+        target.open();
+    }
+    let calls = target.running.clone();
+    let send = |target: &mut Target<Server>, call: usize, octets: usize| {
+        target.conn.send_message(calls[call], vec![0; octets].into(), false)
+    };
+    // A message counts its prefix and 48 octets more.
+    assert!(matches!(send(&mut target, 0, 999 - 53), Ok(halfclose::Sent::Ready)));
+    assert!(matches!(send(&mut target, 0, 0), Ok(halfclose::Sent::Full)));
+    let refused = Misuse::NotWritable { queued: 999 + 53, limit: 1_000 };
+    assert_eq!(send(&mut target, 0, 0).unwrap_err(), refused);
+    assert!(matches!(send(&mut target, 1, 1_000), Ok(halfclose::Sent::Full)));
+    // 2,105 octets on the connection: one more message, then everybody waits.
+    assert!(matches!(send(&mut target, 2, 394 - 53), Ok(halfclose::Sent::Ready)));
+    assert!(matches!(send(&mut target, 3, 0), Ok(halfclose::Sent::Full)));
+    assert!(matches!(send(&mut target, 2, 0), Err(Misuse::NotWritable { limit: 2_500, .. })));
+}
+
+#[test]
+fn calls_that_wait_for_a_stream() {
+    let mut config = Client::config();
+    config.limits.queued_calls = 5;
+    let mut target = Client::target(config);
+    target.send(&settings(&[(3, 0)]));
+    let start = |target: &mut Target<Client>| {
+        target.conn.start(target.now, Request::new("/sec.Test/Call", Shape::UNARY)).map(drop)
+    };
+    (0..5).for_each(|_| assert_eq!(start(&mut target), Ok(())));
+    assert_eq!(start(&mut target), Err(Misuse::TooManyQueuedCalls { queued: 5, limit: 5 }));
+}
