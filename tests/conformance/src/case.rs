@@ -25,6 +25,8 @@ pub enum Before {
     Headers,
     /// A client has sent a unary request on stream 1.
     Asked,
+    /// The same, and its deadline is near.
+    Timed,
 }
 
 /// What must come of it.
@@ -44,6 +46,9 @@ pub enum Expect {
     Answer(&'static str, &'static str),
     /// A client's call ends with this status; the connection lives.
     Status(Code),
+    /// The deadline of a client's call passes, of the one that is open or of one that starts behind the octets; that is
+    /// told the server by RST_STREAM with this code, if the call had left. The connection lives.
+    Late(Option<ErrorCode>),
     /// The server closes the connection behind the octets: a client's call ends with this status.
     Cut(Code),
 }
@@ -97,7 +102,7 @@ impl Case {
             Before::Nothing | Before::Settings => {}
             Before::Open => line.write(&headers(1, 0, &block(&REQUEST))),
             Before::HalfClosed => line.write(&headers(1, END_STREAM, &block(&REQUEST))),
-            Before::Headers | Before::Asked => panic!("a state of clients"),
+            Before::Headers | Before::Asked | Before::Timed => panic!("a state of clients"),
         }
     }
 
@@ -112,7 +117,7 @@ impl Case {
                 assert_eq!(met, expected, "`:status` and `grpc-status`");
                 assert!(still_answers(line).is_ok(), "the connection lives");
             }
-            Expect::Status(_) | Expect::Cut(_) => panic!("expected of clients"),
+            Expect::Status(_) | Expect::Late(_) | Expect::Cut(_) => panic!("expected of clients"),
             _ => self.judge(line),
         }
     }
@@ -136,6 +141,7 @@ impl Case {
             Before::Open => Some(client.start(Shape::BIDI, false)),
             Before::HalfClosed | Before::Headers => Some(client.start(Shape::BIDI, true)),
             Before::Asked => Some(client.start(Shape::UNARY, true)),
+            Before::Timed => Some(client.start_timed()),
         };
         if call.is_some() {
             let complete = self.before != Before::Open;
@@ -156,6 +162,17 @@ impl Case {
             Expect::Status(code) => {
                 assert_eq!(call.map(|call| client.end(call).code), Some(code), "how the call ends");
                 assert!(still_answers(client).is_ok(), "the connection lives");
+            }
+            Expect::Late(code) => {
+                let call = call.unwrap_or_else(|| {
+                    still_answers(client).expect("it has read the octets");
+                    client.start_timed()
+                });
+                assert_eq!(client.end(call).code, Code::DeadlineExceeded, "how the call ends");
+                let sent = still_answers(client).expect("the connection lives");
+                let reset = sent.iter().find(|frame| frame.kind == RST_STREAM);
+                assert_eq!(reset.and_then(Frame::code), code);
+                return;
             }
             Expect::Cut(code) => {
                 client.close();

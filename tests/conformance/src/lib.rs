@@ -18,4 +18,4 @@ mod transport;
 pub use case::{Before, Case, Expect};
 pub use peer::Peer;
 pub use table::rule;
-pub use transport::{Caller, ECHO, End, HOLD, Line, Transport};
+pub use transport::{Caller, DEADLINE, ECHO, End, HOLD, Line, Transport};

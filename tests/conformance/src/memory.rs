@@ -9,7 +9,7 @@ use halfclose::{
 use halfclose_wire::{Frame, kind::GOAWAY};
 
 use crate::Peer;
-use crate::transport::{Caller, ECHO, End, HOLD, Line, Transport};
+use crate::transport::{Caller, DEADLINE, ECHO, End, HOLD, Line, Transport};
 
 /// The core in memory.
 #[derive(Debug)]
@@ -189,20 +189,33 @@ impl<R: App> Line for Memory<R> {
     }
 }
 
-impl Caller for Memory<Client> {
-    type Call = Result<CallId, Misuse>;
-
-    fn start(&mut self, shape: Shape, ends: bool) -> Self::Call {
+impl Memory<Client> {
+    fn start_with(&mut self, request: Request, ends: bool) -> Result<CallId, Misuse> {
         let connection = &mut self.peer.connection;
-        let call = connection.start(self.peer.now, Request::new(ECHO, shape))?;
-        if shape == Shape::UNARY {
+        let unary = request.shape == Shape::UNARY;
+        let call = connection.start(self.peer.now, request)?;
+        if unary {
             connection.send_message(call, "request".into(), false)?;
         }
-        if ends || shape == Shape::UNARY {
+        if ends || unary {
             connection.half_close(call)?;
         }
         self.settle();
         Ok(call)
+    }
+}
+
+impl Caller for Memory<Client> {
+    type Call = Result<CallId, Misuse>;
+
+    fn start(&mut self, shape: Shape, ends: bool) -> Self::Call {
+        self.start_with(Request::new(ECHO, shape), ends)
+    }
+
+    fn start_timed(&mut self) -> Self::Call {
+        let mut request = Request::new(ECHO, Shape::UNARY);
+        request.deadline = Some(self.peer.now + DEADLINE);
+        self.start_with(request, true)
     }
 
     fn end(&mut self, call: Self::Call) -> End {
@@ -217,6 +230,11 @@ impl Caller for Memory<Client> {
                         self.violations.push(violation);
                     }
                     return End { code: outcome.status.code, messages };
+                }
+                // Nothing happens any more but that time passes.
+                Recv::Pending if self.peer.connection.deadline(call).is_some() => {
+                    self.peer.now = self.peer.now + DEADLINE;
+                    self.peer.connection.handle_timeout(self.peer.now);
                 }
                 other => panic!("the call does not end: {other:?}"),
             }

@@ -11,7 +11,7 @@ use halfclose_driver::{BidiStreaming, CallError, CallOptions, Channel, Method, R
 use halfclose_e2e::{Runtime, Serving, within};
 use halfclose_wire::{Frame, PATIENCE, Socket};
 
-use crate::transport::{Caller, ECHO, End, HOLD, Line, Transport};
+use crate::transport::{Caller, DEADLINE, ECHO, End, HOLD, Line, Transport};
 
 const ECHO_METHOD: Method<Bytes, Bytes, Raw> = Method::new(ECHO);
 const HOLD_METHOD: Method<Bytes, Bytes, Raw> = Method::new(HOLD);
@@ -112,23 +112,34 @@ fn end(result: Result<(), CallError>, messages: Vec<Bytes>) -> End {
     End { code, messages: messages.into_iter().map(Vec::from).collect() }
 }
 
+impl<R: Runtime> TcpCaller<R> {
+    /// A unary call, in a task of its own.
+    fn unary(&self, options: CallOptions) -> Call {
+        let (tell, told) = channel();
+        let channel = self.channel.clone();
+        R::spawn(async move {
+            let request = Bytes::from_static(b"request");
+            let end = match channel.unary(&ECHO_METHOD, &request, options).await {
+                Ok(response) => end(Ok(()), vec![response.message]),
+                Err(error) => end(Err(error), Vec::new()),
+            };
+            // A test that has failed does not listen.
+            let _ = tell.send(end);
+        });
+        Call::Unary(told)
+    }
+}
+
 impl<R: Runtime> Caller for TcpCaller<R> {
     type Call = Call;
 
+    fn start_timed(&mut self) -> Call {
+        self.unary(CallOptions::new().timeout(DEADLINE))
+    }
+
     fn start(&mut self, shape: Shape, ends: bool) -> Call {
         if shape == Shape::UNARY {
-            let (tell, told) = channel();
-            let channel = self.channel.clone();
-            R::spawn(async move {
-                let request = Bytes::from_static(b"request");
-                let end = match channel.unary(&ECHO_METHOD, &request, CallOptions::new()).await {
-                    Ok(response) => end(Ok(()), vec![response.message]),
-                    Err(error) => end(Err(error), Vec::new()),
-                };
-                // A test that has failed does not listen.
-                let _ = tell.send(end);
-            });
-            return Call::Unary(told);
+            return self.unary(CallOptions::new());
         }
         let mut call = self.channel.bidi_streaming(&ECHO_METHOD, CallOptions::new());
         if let (true, Ok(call)) = (ends, &mut call) {

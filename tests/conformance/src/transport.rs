@@ -1,5 +1,7 @@
 //! Where a case runs: what joins the connection under test and the peer that provokes it.
 
+use std::time::Duration;
+
 use halfclose::{Code, Config, Shape};
 use halfclose_wire::Frame;
 
@@ -7,6 +9,9 @@ use halfclose_wire::Frame;
 pub const HOLD: &str = halfclose_wire::PATH;
 /// The unary method that gives its request back.
 pub const ECHO: &str = "/demo.Echo/Say";
+
+/// How long a call with a deadline may take.
+pub const DEADLINE: Duration = Duration::from_millis(100);
 
 /// The provoking peer's end of a connection.
 pub trait Line {
@@ -52,6 +57,9 @@ pub trait Caller: Line {
     /// Starts a call to [`ECHO`]: unary calls are sent whole, of the others nothing but their headers and, where `ends`
     /// says so, the half-close. Nothing is read before its end is asked for.
     fn start(&mut self, shape: Shape, ends: bool) -> Self::Call;
+
+    /// Starts a unary call that may take [`DEADLINE`].
+    fn start_timed(&mut self) -> Self::Call;
 
     /// How the call ended. A call that does not end fails the test.
     fn end(&mut self, call: Self::Call) -> End;

@@ -1,6 +1,7 @@
 //! One case for each rule that a peer can break or rely on; `docs/conformance.md` is generated from the same tables.
 
 mod connection;
+mod cuts;
 mod grpc_client;
 mod grpc_server;
 mod hpack;

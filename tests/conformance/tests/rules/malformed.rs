@@ -62,6 +62,8 @@ cases! {
     requests of [server] {
         rfc9113_8_1_trailers_that_do_not_end_the_stream "trailers without END_STREAM" Open
             headers(1, 0, &block(&[("x-late", "1")])) => Stream(PROTOCOL);
+        rfc9113_5_1_data_behind_our_own_reset "DATA that was under way when the server reset the stream" Settings
+            [with("connection", "close"), data(1, 0, b"late"), data(1, END_STREAM, b"later")].concat() => Stream(PROTOCOL);
         rfc9113_8_1_1_content_length_that_is_no_number "a content-length that is no number" Settings
             with("content-length", "1x") => Stream(PROTOCOL);
         rfc9113_8_1_1_content_length_twice "two content-lengths that differ" Settings
@@ -98,6 +100,8 @@ cases! {
             before(":fancy", "1") => Stream(PROTOCOL);
         rfc9113_8_3_a_pseudo_field_of_responses "a response's pseudo-header field" Settings
             before(":status", "200") => Stream(PROTOCOL);
+        rfc8441_4_protocol_without_the_setting ":protocol, where extended CONNECT was not offered" Settings
+            before(":protocol", "websocket") => Stream(PROTOCOL);
         rfc9113_8_3_a_pseudo_field_behind_a_regular_one "a pseudo-header field behind a regular one" Settings
             before("x-first", "1") => Stream(PROTOCOL);
         rfc9113_8_3_1_no_method "no :method" Settings without(":method") => Stream(PROTOCOL);

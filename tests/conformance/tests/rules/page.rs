@@ -42,6 +42,7 @@ fn expected(expect: Expect) -> String {
         Expect::Fine => "nothing is wrong".to_owned(),
         Expect::Acknowledged(_) => "it is acknowledged".to_owned(),
         Expect::Answer(http, grpc) => format!("`:status` {http}, `grpc-status` {grpc}"),
+        Expect::Late(_) => "the call ends with DeadlineExceeded".to_owned(),
         Expect::Status(code) | Expect::Cut(code) => format!("the call ends with {code:?}"),
     }
 }

@@ -59,6 +59,7 @@ const AGENT: &str = "core/src/grpc/user_agent.rs";
 const SECURITY: &str = "tests/security/tests/outcomes.rs";
 const SIM: &str = "tests/sim/tests/programs.rs";
 const EXHAUSTIVE: &str = "tests/sim/tests/exhaustive.rs";
+const CUTS: &str = "tests/conformance/tests/rules/cuts.rs";
 const CONNECTION: &str = "tests/conformance/tests/rules/connection.rs";
 
 rules! {
@@ -87,7 +88,7 @@ rules! {
     "P-23" "Trailers-Only needs END_STREAM" [] [] "";
     "P-24" "1xx is skipped" [] [RESPONSE::interim_responses] "";
     "P-25" "no HEADERS in the middle of a response" [] [] "";
-    "P-26" "a status is always made up" [] [CLIENT::p26_a_stream_that_ends_without_trailers_is_never_ok] "";
+    "P-26" "a status is always made up" [] [CLIENT::p26_a_stream_that_ends_without_trailers_is_never_ok, CUTS::p26_answers_cut_at_every_octet] "";
     "P-27" "grpc-status that is none" [] [STATUS::wire_values_that_are_not_plain_codes] "";
     "P-28" "another content-type" [] [CLIENT::p28_another_content_type_is_unknown_and_its_text_is_kept, OUTCOMES::an_answer_that_is_not_grpcs_is_never_ok] "";
     "P-29" "grpc-status wins over the HTTP status" [] [] "";
@@ -108,7 +109,7 @@ rules! {
     "P-53" "decompression fails" [] [] "";
     "P-54" "the receive limit" [] [CLIENT::p54_the_receive_limit_at_its_edge, COMPRESS::a_bomb_stops_at_the_limit, MESSAGE::a_promise_reserves_nothing] "";
     "P-55" "the send limit" [] [CONNECTION::p55_a_message_over_the_send_limit_is_misuse] "";
-    "P-56" "a stream that ends in a message" [] [CLIENT::p26_a_stream_that_ends_without_trailers_is_never_ok] "";
+    "P-56" "a stream that ends in a message" [] [CLIENT::p26_a_stream_that_ends_without_trailers_is_never_ok, CUTS::p26_answers_cut_at_every_octet] "";
     "P-57" "uncompressed messages under an encoding" [] [] "";
     "P-58" "messages are compressed one by one" [] [COMPRESS::round_trip] "";
     "P-59" "messages have no relation to DATA frames" [] [MESSAGE::chunking_makes_no_difference, MESSAGE::octet_by_octet] "";
@@ -145,7 +146,7 @@ rules! {
     "P-102" "one unread stream does not starve the others" [] [CONNECTION::p102_an_unread_stream_starves_nobody] "";
     "P-103" "messages larger than the window" [] [CONNECTION::p103_a_large_message_passes_a_small_window, CALLS::large_messages_pass_windows_both_ways] "";
     "P-104" "initial window changes" ["rfc9113_6_9_2_"] [SECURITY::a_server_under_attack] "";
-    "P-105" "connection errors end every call" [] [CONNECTION::p105_a_connection_error_ends_every_call] "";
+    "P-105" "connection errors end every call" [] [CONNECTION::p105_a_connection_error_ends_every_call, CUTS::p105_requests_cut_at_every_octet] "";
     "P-106" "limits on abuse" [] [SECURITY::a_server_under_attack, SECURITY::a_client_under_attack] "";
     "P-107" "no push" ["rfc9113_8_4_", "rfc9113_6_6_"] [] "";
     "P-108" "unknown frames, settings and flags" ["rfc9113_4_1_", "rfc9113_6_5_2_an_unknown", "rfc9113_7_"] [] "";

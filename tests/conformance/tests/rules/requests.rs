@@ -71,6 +71,8 @@ cases! {
         p2_put ":method PUT" Settings with(":method", "PUT") => Answer("405", "13");
         p2_connect "CONNECT" Settings
             headers(1, END_STREAM, &block(&[(":method", "CONNECT"), (":authority", "localhost:80")])) => Answer("405", "13");
+        p2_options ":method OPTIONS, :path *" Settings
+            ask(&[(":method", "OPTIONS"), (":path", "*")], &message(b"m")) => Answer("405", "13");
         p3_https ":scheme https" Settings with(":scheme", "https") => Answer("200", "0");
         p4_an_unknown_method "the path of no method" Settings with(":path", "/demo.Echo/Nothing") => Answer("200", "12");
         p4_a_path_in_another_case "a path in another case" Settings with(":path", "/demo.echo/say") => Answer("200", "12");

@@ -3,11 +3,11 @@
 
 use halfclose::Code;
 use halfclose::frame::ErrorCode;
-use halfclose_conformance::Expect::{Connection, Cut, Status, Stream};
+use halfclose_conformance::Expect::{Connection, Cut, Late, Status, Stream};
 use halfclose_conformance::cases;
 use halfclose_wire::{
     END_STREAM, RESPONSE, TRAILERS, TRAILERS_ONLY, block, data, flagged, goaway, headers, message, prefixed,
-    reset,
+    reset, settings,
 };
 
 fn head() -> Vec<u8> {
@@ -185,6 +185,20 @@ cases! {
         grpc_errors_http_1_1_required "RST_STREAM(HTTP_1_1_REQUIRED)" Asked
             reset(1, ErrorCode::HTTP_1_1_REQUIRED) => Status(Code::Internal);
         grpc_errors_unknown_code "RST_STREAM with an unknown code" Asked reset(1, ErrorCode(0xdead)) => Status(Code::Unknown);
+    }
+}
+
+cases! {
+    /// Servers that let a call wait for ever: its deadline ends it.
+    waits of [client] {
+        p84_silence "nothing" Timed Vec::new() => Late(Some(ErrorCode::CANCEL));
+        p84_headers_and_then_silence "response headers, and nothing more" Timed head() => Late(Some(ErrorCode::CANCEL));
+        p84_half_a_message "response headers and half a message" Timed
+            [head(), data(1, 0, &message(b"half of it")[..9])].concat() => Late(Some(ErrorCode::CANCEL));
+        p84_interim_responses_only "100, again and again" Timed
+            headers(1, 0, &block(&[(":status", "100")])).repeat(20) => Late(Some(ErrorCode::CANCEL));
+        p84_no_window "INITIAL_WINDOW_SIZE 0, and no window ever" Settings settings(&[(4, 0)]) => Late(Some(ErrorCode::CANCEL));
+        p85_no_stream "MAX_CONCURRENT_STREAMS 0" Settings settings(&[(3, 0)]) => Late(None);
     }
 }
 

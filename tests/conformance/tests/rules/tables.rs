@@ -78,6 +78,12 @@ pub(crate) const TABLES: &[Table] = &[
     },
     Table { title: "Reset codes", module: "responses::resets", sides: CLIENT, rows: responses::resets::ROWS },
     Table {
+        title: "Servers that keep a call waiting",
+        module: "responses::waits",
+        sides: CLIENT,
+        rows: responses::waits::ROWS,
+    },
+    Table {
         title: "Connections that end before the call",
         module: "responses::cuts",
         sides: CLIENT,
