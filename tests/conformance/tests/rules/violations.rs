@@ -11,7 +11,7 @@ use halfclose::frame::{ErrorCode, FrameError, FrameHead, HEAD_LEN};
 use halfclose::grpc::field::FieldError;
 use halfclose::grpc::head::{MalformedReason, RequestError, RequestHeadBuilder};
 use halfclose::hpack::DecodeError;
-use halfclose::{Client, CloseReason, Config, Event, Rate, Server};
+use halfclose::{Client, CloseReason, Config, Event, Rate, Role, Server};
 use halfclose_conformance::memory::InMemory;
 use halfclose_conformance::{Expect, Line, Peer, Transport};
 use halfclose_wire::kind::{CONTINUATION, HEADERS, PUSH_PROMISE};
@@ -165,9 +165,7 @@ fn unread() -> Vec<Name> {
     peer.feed(&ping(b"question").repeat(2)).expect("nothing is wrong yet");
     peer.now = peer.now + Duration::from_secs(20);
     peer.connection.handle_timeout(peer.now);
-    let Some(Event::Closed(CloseReason::Error(error))) = peer.events().pop() else { panic!("no end") };
-    let ConnectionError::Violation(violation) = &error else { panic!("{error}") };
-    told(std::slice::from_ref(violation), Some(&error))
+    the_end(&mut peer)
 }
 
 fn by_silence() -> Vec<Name> {
@@ -181,6 +179,25 @@ fn by_silence() -> Vec<Name> {
         unread(),
     ]
     .concat()
+}
+
+/// A peer that asks and does not read the answers.
+fn by_not_reading() -> Vec<Name> {
+    let mut config = Config::server();
+    config.limits.queued_replies = 1;
+    let mut peer = Peer::server(config.clone());
+    peer.feed(&settings_ack()).expect("an answer to SETTINGS");
+    peer.feed(&ping(b"question").repeat(2)).expect("it waits for its reader");
+    peer.now = peer.now + config.limits.unread_timeout;
+    peer.connection.handle_timeout(peer.now);
+    the_end(&mut peer)
+}
+
+/// What a connection that a violation has ended tells.
+fn the_end<R: Role>(peer: &mut Peer<R>) -> Vec<Name> {
+    let Some(Event::Closed(CloseReason::Error(error))) = peer.events().pop() else { panic!("no end") };
+    let ConnectionError::Violation(violation) = &error else { panic!("{error}") };
+    told(std::slice::from_ref(violation), Some(&error))
 }
 
 /// A connection that its peer gives up.
@@ -278,6 +295,7 @@ fn every_entry_of_the_registry_is_provoked_by_octets() {
     let mut reached = by_the_tables();
     reached.extend(by_floods());
     reached.extend(by_silence());
+    reached.extend(by_not_reading());
     reached.extend(by_goaway());
     let mut missing: BTreeSet<Name> = registry().difference(&reached).copied().collect();
     for (name, reason, holds) in excused() {
