@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A long run: builds every fuzz target, then runs each for a while, two at a time, and prints what came of it.
+# A long run: builds every fuzz target, then runs each for a while, two at a time (HALFCLOSE_FUZZ_JOBS), and prints
+# what came of it.
 #
 #   fuzz/campaign.sh [seconds a target [target...]]
 #
@@ -51,5 +52,5 @@ run() {
 }
 export -f run dictionary statistic counter
 export seconds programs
-xargs -n 1 -P 2 bash -c 'run "$1"' _ <<<"$targets"
+xargs -n 1 -P "${HALFCLOSE_FUZZ_JOBS:-2}" bash -c 'run "$1"' _ <<<"$targets"
 [ ! -e "$programs/failed" ]
