@@ -40,7 +40,7 @@ run() {
     (
         TIMEFORMAT='%R %U %S'
         time nice -n 15 "$programs/$target" "corpus-work/$target" "corpus/$target" $(dictionary "$target") \
-            -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+            -max_total_time="$seconds" -max_len=4096 -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 \
             -artifact_prefix="artifacts/$target/" 2>"$log"
     ) 2>"$log.time" || found=FAILED
     local real user system
