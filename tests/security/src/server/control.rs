@@ -108,6 +108,17 @@ pub const ATTACKS: &[Attack<Server>] = &[
         },
     },
     Attack {
+        name: "unassigned frame type inside a header block",
+        class: "CVE-2026-27141",
+        expect: Expect::Closed(PROTOCOL, "RFC 9113"),
+        memory: 64 * KIB,
+        run: |t| {
+            let id = t.id();
+            t.send(&frame(kind::HEADERS, 0, id, &Block::request().0));
+            t.send(&frame(0xbb, 0, 0, b"x"));
+        },
+    },
+    Attack {
         name: "unassigned frame types, without end",
         class: "CVE-2026-27141",
         expect: Expect::Closed(CALM, "too_many_useless_frames"),

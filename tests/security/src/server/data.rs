@@ -28,6 +28,23 @@ pub const ATTACKS: &[Attack<Server>] = &[
         },
     },
     Attack {
+        name: "data dribble, every update at once",
+        class: "CVE-2019-9511",
+        expect: Expect::Serves,
+        memory: 128 * KIB,
+        run: |t| {
+            t.send(&settings(&[(4, 0)]));
+            let id = t.open();
+            t.send(&data(id, END_STREAM, &message(&[7; 3000])));
+            t.send(&update(id, 1).repeat(3005));
+            let (frames, octets) = t.data.get(&id).cloned().unwrap_or_default();
+            assert_eq!(octets, message(&[7; 3000]), "the answer is exact");
+            // One for each turn that the updates took, not for each of them.
+            assert!(frames <= 3005 / 64 + 4, "{frames}");
+            t.send(&settings(&[(4, 65_535)]));
+        },
+    },
+    Attack {
         name: "HTTP/2 windows open, transport shut",
         class: "CVE-2019-9517",
         expect: Expect::Serves,

@@ -31,6 +31,47 @@ pub const ATTACKS: &[Attack<Server>] = &[
         },
     },
     Attack {
+        name: "empty HEADERS",
+        class: "CVE-2019-9518",
+        expect: Expect::Closed(CALM, "too_many_internal_resets"),
+        memory: 64 * KIB,
+        run: |t| {
+            for _ in 0..1_000 {
+                let id = t.id();
+                if !t.send(&headers(id, END_STREAM, b"")) {
+                    break;
+                }
+            }
+        },
+    },
+    Attack {
+        name: "cookie crumbs over the limit",
+        class: "CVE-2016-6581",
+        expect: Expect::Serves,
+        memory: 192 * KIB,
+        run: |t| {
+            for _ in 0..100 {
+                let id = t.id();
+                // 32 of the static table is the name; each field is 10 octets and 32 more.
+                let crumb = [0x0f, 32 - 15, 4, b'a', b'=', b'b', b'c'];
+                t.send(&headers(id, END_STREAM, &Block::request().raw(&crumb.repeat(400)).0));
+                let status = t.end_of(id).and_then(|fields| fields.get("grpc-status"));
+                assert_eq!(status, Some("8"), "RESOURCE_EXHAUSTED");
+            }
+        },
+    },
+    Attack {
+        name: "many small fields over four times the limit",
+        class: "CVE-2016-1544",
+        expect: Expect::Closed(CALM, "header_list_too_large"),
+        memory: 192 * KIB,
+        run: |t| {
+            let id = t.id();
+            // 35 octets each, 4 on the wire.
+            t.send(&headers(id, END_STREAM, &Block::request().raw(&[0, 1, b'x', 0].repeat(2_000)).0));
+        },
+    },
+    Attack {
         name: "empty CONTINUATION",
         class: "CVE-2019-9518",
         expect: Expect::Closed(CALM, "too_many_continuations"),

@@ -22,11 +22,17 @@ fn output(program: &str, arguments: &[&str]) -> String {
     )
 }
 
+/// The processor, and how many tasks of others wanted it when this began.
 fn machine() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{cores} cores, {}", model.map_or("unknown", |(_, model)| model))
+    format!(
+        "{cores} cores, {}; load average {load} at the start",
+        model.map_or("unknown", |(_, model)| model)
+    )
 }
 
 const HEAD: &str = "\
