@@ -26,6 +26,14 @@ impl Signal {
         }
     }
 
+    /// Whether telling would be for nothing. Asked under the connection's lock, the answer holds for what was done under
+    /// it: the driver looks at the connection under that lock after it says that it sleeps, so it sees what was done
+    /// before, and who comes later sees that it sleeps.
+    #[inline]
+    fn is_told(&self) -> bool {
+        self.told.load(Ordering::Acquire)
+    }
+
     /// The driver is about to sleep: from now on `tell` wakes it. What was told before must be looked at after this.
     pub(crate) fn sleep(&self, waker: &Waker) {
         self.driver.register(waker);
@@ -281,7 +289,8 @@ impl<R: Role> Shared<R> {
     pub(crate) fn order<T>(&self, orders: impl FnOnce(&mut State<R>) -> T) -> T {
         let mut state = self.lock();
         let result = orders(&mut state);
-        let work = state.connection.wants_transmit() || state.connection.has_events();
+        let connection = &state.connection;
+        let work = !self.signal.is_told() && (connection.wants_transmit() || connection.has_events());
         if state.has_wakers() {
             unlock(state);
         } else {

@@ -205,9 +205,24 @@ impl ReceiveHalf {
         cx: &mut Context<'_>,
         message: &mut Option<Message>,
     ) -> Poll<Result<Message, CallError>> {
-        while let Some(next) = ready!(self.poll_receive(cx)) {
-            // The core ends a call with more than one response (P-71); what came before it was taken goes first.
-            message.get_or_insert(next);
+        if self.outcome.is_none() {
+            let call = self.call;
+            let head = &mut self.head;
+            // One visit: what came together is taken together.
+            let received = self.shared.order(|state| {
+                if head.is_none() {
+                    *head = state.connection.response(call).cloned();
+                }
+                loop {
+                    match receive(state, call, cx) {
+                        // The core ends a call with more than one response (P-71); what came before it was taken goes
+                        // first.
+                        Ok(Recv::Message(next)) => _ = message.get_or_insert(next),
+                        other => break other,
+                    }
+                }
+            });
+            ready!(self.settle(received));
         }
         let outcome = self.outcome();
         if !outcome.status.is_ok() {
