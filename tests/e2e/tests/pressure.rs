@@ -57,6 +57,10 @@ fn calls_over_the_servers_limit_wait_and_go_on_as_streams_end<R: Runtime>() {
     let server = Serving::<R>::with(router, config);
     run::<R>(async {
         let channel = server.connect::<R>().await;
+        // A first call: with its answer the client knows the limit. What is sent before may be refused.
+        tell.send(()).await.expect("a handler waits");
+        say(&channel, "first").await;
+        begun.recv().await.expect("a handler");
         let (done, finished) = unbounded();
         for _ in 0..CALLS {
             let (channel, done) = (channel.clone(), done.clone());
