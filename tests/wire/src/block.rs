@@ -139,3 +139,27 @@ pub const TRAILERS: [(&str, &str); 1] = [("grpc-status", "0")];
 /// The fields of a Trailers-Only answer.
 pub const TRAILERS_ONLY: [(&str, &str); 3] =
     [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "5")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_independent_decoder_reads_strings_of_any_length() {
+        for length in [0, 1, 126, 127, 128, 254, 255, 16_510, 16_511, 70_000] {
+            let value = vec![b'x'; length];
+            let fields =
+                hpack::Decoder::new().decode(&Block::new().field(b"name", &value).0).expect("a block");
+            assert_eq!(fields, [(b"name".to_vec(), value)], "{length}");
+        }
+    }
+
+    #[test]
+    fn an_independent_decoder_reads_what_enters_the_table() {
+        let block =
+            Block::new().resize(4_096).indexing(b"a", b"1").indexing(b"b", b"2").index(63).index(62).index(2);
+        let fields = hpack::Decoder::new().decode(&block.0).expect("a block");
+        let names: Vec<_> = fields.iter().map(|field| field.0.as_slice()).collect();
+        assert_eq!(names, [&b"a"[..], b"b", b"a", b"b", b":method"]);
+    }
+}

@@ -194,3 +194,42 @@ pub fn frames(octets: &[u8]) -> Vec<Frame> {
     assert!(rest.is_empty(), "a connection sends whole frames");
     frames
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let octets =
+            [PREFACE, &settings(&[(4, 1)]), &reset(3, ErrorCode::CANCEL), &goaway(5, ErrorCode(9))].concat();
+        let read = frames(&octets);
+        assert_eq!(read[0].payload, [0, 4, 0, 0, 0, 1]);
+        let codes: Vec<_> = read.iter().map(|frame| (frame.kind, frame.stream, frame.code())).collect();
+        let expected = [
+            (kind::SETTINGS, 0, None),
+            (kind::RST_STREAM, 3, Some(ErrorCode::CANCEL)),
+            (kind::GOAWAY, 0, Some(ErrorCode(9))),
+        ];
+        assert_eq!(codes, expected);
+        assert_eq!(read[2].word(0), Some(5));
+    }
+
+    #[test]
+    fn a_frame_is_taken_when_it_is_whole() {
+        let whole = data(1, END_STREAM, &message(b"whole"));
+        for at in 0..whole.len() {
+            let mut octets = whole[..at].to_vec();
+            assert_eq!((take_frame(&mut octets), octets.len()), (None, at));
+        }
+        let mut octets = [whole.clone(), whole[..3].to_vec()].concat();
+        let frame = take_frame(&mut octets).expect("a whole frame");
+        assert!(frame.ends_stream() && octets == whole[..3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "whole frames")]
+    fn a_frame_that_is_cut_is_none() {
+        let _ = frames(&ping(b"question")[..16]);
+    }
+}

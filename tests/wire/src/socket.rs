@@ -141,3 +141,26 @@ impl Socket {
         self.frames_until(|_| false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{ping, settings};
+
+    #[test]
+    fn frames_arrive_whole_however_they_are_written_and_then_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let mut client = Socket::connect(listener.local_addr().expect("an address")).expect("a listener");
+        let mut server = Socket::accept(&listener).expect("a client");
+        let octets = [PREFACE, &settings(&[]), &ping(b"question")].concat();
+        for octet in &octets {
+            client.write(std::slice::from_ref(octet)).expect("an open connection");
+        }
+        client.finish().expect("an open connection");
+        assert_eq!(server.frames_to_end(), crate::frames(&octets));
+        server.write(&ping(b"question")).expect("the other direction is open");
+        assert_eq!(client.frames_until(|_| true).len(), 1);
+        drop(server);
+        assert_eq!(client.next_frame(), None);
+    }
+}

@@ -14,7 +14,7 @@ use halfclose_wire::{
     ACK, END_HEADERS, END_STREAM, Frame, PREFACE, REQUEST, RESPONSE, TRAILERS, TRAILERS_ONLY, block, data,
     frame, goaway, headers,
     kind::{CONTINUATION, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE},
-    literal, message, settings, settings_ack,
+    literal, message, settings, settings_ack, update,
 };
 
 fn find(sent: &[Frame], kind: u8) -> Option<&Frame> {
@@ -324,4 +324,46 @@ fn p59_trailers_may_follow_messages_in_one_read() {
         }
     }
     assert_eq!(taken, ["one", "two"]);
+}
+
+#[test]
+fn p15_a_request_over_the_servers_header_limit_is_not_sent() {
+    let mut peer = Peer::client(Config::client());
+    // SETTINGS_MAX_HEADER_LIST_SIZE.
+    peer.feed(&settings(&[(6, 100)])).expect("a setting");
+    peer.sent();
+    let call = peer.start(Shape::UNARY);
+    peer.connection.half_close(call).expect("the first half-close");
+    assert_eq!(peer.sent(), Vec::new());
+    let Ok(Recv::End(outcome)) = peer.connection.recv(call) else { panic!("the call is over") };
+    assert_eq!((outcome.status.code, outcome.cause), (Code::Internal, Cause::NeverSent));
+}
+
+#[test]
+fn p104_a_window_below_zero_is_filled_before_it_opens() {
+    let mut peer = Peer::client(Config::client());
+    let call = peer.start(Shape::BIDI);
+    let sends = |peer: &mut Peer<Client>, octets: usize| -> usize {
+        peer.connection.send_message(call, vec![0; octets - 5].into(), false).expect("room");
+        peer.sent().iter().map(|frame| if frame.kind == 0 { frame.payload.len() } else { 0 }).sum()
+    };
+    assert_eq!(sends(&mut peer, 100), 100);
+    // SETTINGS_INITIAL_WINDOW_SIZE: of 50 octets 100 are gone.
+    peer.feed(&settings(&[(4, 50)])).expect("a setting");
+    assert_eq!(sends(&mut peer, 30), 0);
+    for (increment, sent) in [(49, 0), (1, 0), (1, 1), (100, 29)] {
+        peer.feed(&update(1, increment)).expect("an update");
+        let octets: usize =
+            peer.sent().iter().filter(|frame| frame.kind == 0).map(|frame| frame.payload.len()).sum();
+        assert_eq!(octets, sent, "after {increment} more");
+    }
+}
+
+#[test]
+fn p107_a_client_says_that_it_takes_no_push() {
+    let mut peer = Peer::<Client>::silent(Config::client());
+    let sent = peer.sent();
+    let settings = find(&sent, SETTINGS).expect("SETTINGS");
+    let enable_push = [0, 2, 0, 0, 0, 0];
+    assert!(settings.payload.chunks(6).any(|setting| setting == enable_push), "{settings:?}");
 }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod cuts;
+mod floods;
 mod grpc_client;
 mod grpc_server;
 mod hpack;

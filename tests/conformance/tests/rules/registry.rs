@@ -77,7 +77,7 @@ rules! {
     "P-12" "user-agent" [] [AGENT::has_the_form_of_the_document] "";
     "P-13" "custom metadata" [] [METADATA::names, METADATA::received_fields] "";
     "P-14" "no hop-by-hop fields" ["rfc9113_8_2_2_"] [] "";
-    "P-15" "the peer's header list limit" [] [QUEUED::a_request_over_the_peers_header_limit_lets_the_next_one_start, REQUEST::the_limit_at_its_edges] "";
+    "P-15" "the peer's header list limit" [] [QUEUED::a_request_over_the_peers_header_limit_lets_the_next_one_start, REQUEST::the_limit_at_its_edges, CONNECTION::p15_a_request_over_the_servers_header_limit_is_not_sent] "";
     "P-16" "no request trailers" ["rfc9113_8_1_trailers"] [] "";
     "P-17" "the half-close" [] [SERVER::p75_a_request_is_complete_with_its_half_close_only, CELLS::every_cell_does_what_its_row_says] "";
     "P-18" "stream ids" ["rfc9113_5_1_1_"] [] "";
@@ -145,10 +145,10 @@ rules! {
     "P-101" "windows grow with use" [] [CONNECTION::p103_a_large_message_passes_a_small_window] "By what readers take, without probing PINGs: those count as strikes at strict peers.";
     "P-102" "one unread stream does not starve the others" [] [CONNECTION::p102_an_unread_stream_starves_nobody] "";
     "P-103" "messages larger than the window" [] [CONNECTION::p103_a_large_message_passes_a_small_window, CALLS::large_messages_pass_windows_both_ways] "";
-    "P-104" "initial window changes" ["rfc9113_6_9_2_"] [SECURITY::a_server_under_attack] "";
+    "P-104" "initial window changes" ["rfc9113_6_9_2_"] [SECURITY::a_server_under_attack, CONNECTION::p104_a_window_below_zero_is_filled_before_it_opens] "";
     "P-105" "connection errors end every call" [] [CONNECTION::p105_a_connection_error_ends_every_call, CUTS::p105_requests_cut_at_every_octet] "";
     "P-106" "limits on abuse" [] [SECURITY::a_server_under_attack, SECURITY::a_client_under_attack] "";
-    "P-107" "no push" ["rfc9113_8_4_", "rfc9113_6_6_"] [] "";
+    "P-107" "no push" ["rfc9113_8_4_", "rfc9113_6_6_"] [CONNECTION::p107_a_client_says_that_it_takes_no_push] "";
     "P-108" "unknown frames, settings and flags" ["rfc9113_4_1_", "rfc9113_6_5_2_an_unknown", "rfc9113_7_"] [] "";
     "P-109" "MAX_CONCURRENT_STREAMS 0, then raised" [] [QUEUED::a_limit_of_no_streams_that_is_raised_later_starts_what_waits] "Scaling over several connections (A105) is above one connection.";
 }

@@ -112,6 +112,8 @@ cases! {
         p12_any_user_agent "any user-agent" Settings with("user-agent", "curl/8 (x; y)") => Answer("200", "0");
         p13_custom_metadata "metadata with every kind of octet in its name" Settings
             with("0a-_.z", "value") => Answer("200", "0");
+        p14_te_with_more_than_trailers "te: trailers, deflate" Settings
+            with("te", "trailers, deflate") => Reset(1, ErrorCode::PROTOCOL_ERROR);
         p16_request_trailers "trailers that end a request" Open
             headers(1, END_STREAM, &block(&[("x-late", "1")])) => Reset(1, ErrorCode::PROTOCOL_ERROR);
         p17_an_empty_frame_ends_the_request "END_STREAM on an empty DATA frame" Settings

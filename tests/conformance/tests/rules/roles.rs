@@ -3,7 +3,7 @@
 use halfclose::frame::ErrorCode;
 use halfclose_conformance::Expect::{Connection, Fine, Reset, Stream};
 use halfclose_conformance::cases;
-use halfclose_wire::kind::{CONTINUATION, DATA, PRIORITY};
+use halfclose_wire::kind::{CONTINUATION, DATA, HEADERS, PRIORITY};
 use halfclose_wire::{
     END_HEADERS, END_STREAM, PADDED, PREFACE, REQUEST, RESPONSE, block, data, frame, goaway, headers,
     message, ping, reset, settings, update,
@@ -53,6 +53,8 @@ cases! {
         rfc9113_5_1_1_an_even_stream_id "an even stream id" Settings headers(2, 0, &[]) => Connection(PROTOCOL);
         rfc9113_5_1_1_a_stream_id_that_was_passed_over "a stream id that was passed over" Settings
             [request(5), request(3)].concat() => Connection(PROTOCOL);
+        p18_ids_may_leave_some_out "stream ids that leave some out" Settings
+            [request(1), request(7), request(9)].concat() => Fine;
         rfc9113_5_1_2_a_stream_too_many "a stream over SETTINGS_MAX_CONCURRENT_STREAMS" Open
             @(|config| config.limits.max_concurrent_streams = 1)
             request(3) => Reset(3, ErrorCode::REFUSED_STREAM);
@@ -61,6 +63,8 @@ cases! {
         rfc9113_6_1_padding_as_long_as_the_frame "padding as long as the frame" Open
             frame(DATA, PADDED, 1, &[4, 0, 0, 0, 0]) => Fine;
         rfc9113_6_8_goaway_from_a_client "GOAWAY" Open goaway(0, ErrorCode::NO_ERROR) => Fine;
+        p108_unknown_flags_of_headers "flags of HEADERS without meaning" Settings
+            frame(HEADERS, END_HEADERS | END_STREAM | 0xd2, 1, &block(&REQUEST)) => Fine;
         rfc9113_6_10_continuation_behind_a_whole_block "CONTINUATION behind END_HEADERS" Open
             frame(CONTINUATION, END_HEADERS, 1, &[]) => Connection(PROTOCOL);
         rfc9113_7_goaway_with_an_unknown_code "GOAWAY with an unknown code" Open

@@ -2,7 +2,7 @@
 
 use halfclose_conformance::Case;
 
-use crate::{hpack, http2, malformed, requests, responses, roles};
+use crate::{floods, hpack, http2, malformed, requests, responses, roles};
 
 /// A table and where it stands.
 pub(crate) struct Table {
@@ -57,6 +57,19 @@ pub(crate) const TABLES: &[Table] = &[
         module: "malformed::responses",
         sides: CLIENT,
         rows: malformed::responses::ROWS,
+    },
+    Table { title: "Floods", module: "floods::both", sides: BOTH, rows: floods::both::ROWS },
+    Table {
+        title: "Floods of a client",
+        module: "floods::to_a_server",
+        sides: SERVER,
+        rows: floods::to_a_server::ROWS,
+    },
+    Table {
+        title: "Floods of a server",
+        module: "floods::to_a_client",
+        sides: CLIENT,
+        rows: floods::to_a_client::ROWS,
     },
     Table {
         title: "gRPC requests",
