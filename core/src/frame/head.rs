@@ -170,13 +170,14 @@ impl FrameHead {
     #[inline]
     #[must_use]
     pub fn parse(octets: &[u8; HEAD_LEN]) -> Self {
-        let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = *octets;
+        // All but the last octet as one number, which is one load.
+        let [a, b, c, d, e, f, g, h, last] = *octets;
+        let first = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         Self {
-            // Written so that each number becomes one load of four octets.
-            length: u32::from_be_bytes([l0, l1, l2, kind]) >> 8,
-            kind: Kind::from(kind),
-            flags: Flags(flags),
-            stream: StreamId::new(u32::from_be_bytes([s0, s1, s2, s3])),
+            length: (first >> 40) as u32,
+            kind: Kind::from((first >> 32) as u8),
+            flags: Flags((first >> 24) as u8),
+            stream: StreamId::new((first as u32) << 8 | u32::from(last)),
         }
     }
 

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::engine::{Engine, READY, WAITING};
-use super::stream::{ClientCall, ClientStage, ServerHead, Side, Stream};
+use super::send_room::room;
+use super::stream::{ClientStage, ServerHead, Side, Stream};
 use crate::error::Misuse;
 use crate::frame::ErrorCode;
+use crate::grpc::compress::Codecs;
 use crate::grpc::encoding::Encoding;
 use crate::grpc::head::{RequestHead, ResponseHead, check_authority};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::{Code, Status};
-use crate::machine::{
-    ClientRecv, ClientSend, ClientSendInput, Lifecycle, OneResponse, ServerRecvInput, ServerSendInput, Step,
-};
+use crate::machine::{ClientSendInput, Lifecycle, ServerRecvInput, ServerSendInput, Step};
 use crate::time::Time;
 use crate::types::{CallId, Cardinality, Cause, HalfStates, Initiator, Request, Sent, Shape};
 
@@ -93,6 +93,14 @@ pub(super) fn codec_name(encoding: Option<Encoding>) -> Option<Encoding> {
     encoding.filter(|encoding| *encoding != Encoding::Identity)
 }
 
+#[inline(never)]
+fn compressed(codecs: &Codecs, encoding: Encoding, payload: &[u8]) -> Result<Bytes, Misuse> {
+    let codec = codecs.get(encoding.as_str().as_bytes()).ok_or(Misuse::UnsupportedEncoding)?;
+    let mut out = Vec::new();
+    codec.compress(payload, &mut out).map_err(|_| Misuse::CompressionFailed)?;
+    Ok(out.into())
+}
+
 impl Engine {
     pub(crate) fn start(&mut self, now: Time, request: Request) -> Result<CallId, Misuse> {
         self.admit(now, &request)?;
@@ -135,18 +143,13 @@ impl Engine {
     /// Starts a request that has been admitted.
     pub(crate) fn open(&mut self, request: Request) -> CallId {
         let (shape, deadline, encoding) = (request.shape, request.deadline, codec_name(request.encoding));
-        let side = Side::Client(ClientCall {
-            send: ClientSend::Queued,
-            recv: ClientRecv::AwaitHeaders,
-            responses: OneResponse::Missing,
-            stage: ClientStage::Queued(request),
-            response: None,
-            foreign: None,
-        });
-        let slot = self.slots.insert(side, shape, self.new_windows());
+        let slot = self.slots.insert(shape, self.new_windows());
         if let Some(stream) = self.slots.get_mut(slot) {
             stream.encoding = encoding;
             stream.deadline = deadline;
+            if let Side::Client(call) = &mut stream.side {
+                call.stage = ClientStage::Queued(request);
+            }
         }
         self.queued_calls = self.queued_calls.saturating_add(1);
         if let Some(deadline) = deadline {
@@ -202,49 +205,32 @@ impl Engine {
         compress: bool,
     ) -> Result<Sent, Misuse> {
         let slot = call.slot;
-        let stream = self.slots.find(call).ok_or(Misuse::UnknownCall)?;
+        let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
         stream.check_message()?;
-        let limit = self.config.limits.max_send_message as usize;
+        let limits = &self.config.limits;
+        let limit = limits.max_send_message as usize;
         if payload.len() > limit {
             return Err(Misuse::MessageTooLarge { size: payload.len(), limit });
         }
-        if let Err(full) = self.send_room(stream) {
+        let shared = if stream.id == 0 { &mut self.waiting_octets } else { &mut self.queued_octets };
+        if let Err(full) = room(limits, stream.queue.weight(), *shared) {
             self.wait_for_room(slot);
             return Err(full);
         }
-        match stream.encoding.filter(|_| compress) {
-            None => self.queue_message(slot, false, std::mem::take(payload)),
-            Some(encoding) => {
-                let payload = self.compress(encoding, payload)?;
-                self.queue_message(slot, true, payload)
-            }
-        }
-    }
-
-    #[inline]
-    fn queue_message(&mut self, slot: u32, compressed: bool, payload: Bytes) -> Result<Sent, Misuse> {
-        let Some(stream) = self.slots.get_mut(slot) else { return Err(Misuse::UnknownCall) };
-        let added = stream.queue.push_message(compressed, payload);
+        let (compressed, payload) = match stream.encoding {
+            Some(encoding) if compress => (true, compressed(&self.config.codecs, encoding, payload)?),
+            _ => (false, std::mem::take(payload)),
+        };
+        *shared = shared.saturating_add(stream.queue.push_message(compressed, payload));
         stream.step_message();
-        let queued = stream.queue.weight();
-        let shared = if stream.id == 0 { &mut self.waiting_octets } else { &mut self.queued_octets };
-        *shared = shared.saturating_add(added);
-        let limits = &self.config.limits;
-        let full = queued >= limits.send_buffer as usize || *shared >= limits.connection_send_buffer as usize;
+        let full = stream.queue.weight() >= limits.send_buffer as usize
+            || *shared >= limits.connection_send_buffer as usize;
         self.schedule(slot);
         if !full {
             return Ok(Sent::Ready);
         }
         self.wait_for_room(slot);
         Ok(Sent::Full)
-    }
-
-    fn compress(&mut self, encoding: Encoding, payload: &[u8]) -> Result<Bytes, Misuse> {
-        let codec =
-            self.config.codecs.get(encoding.as_str().as_bytes()).ok_or(Misuse::UnsupportedEncoding)?;
-        let mut out = Vec::new();
-        codec.compress(payload, &mut out).map_err(|_| Misuse::CompressionFailed)?;
-        Ok(out.into())
     }
 
     pub(crate) fn half_close(&mut self, call: CallId) -> Result<(), Misuse> {

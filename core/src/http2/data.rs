@@ -106,11 +106,13 @@ impl Engine {
                 self.guard_dropped_data(head)
             }
             Use::Keep => {
-                if padding == 0 {
-                    return self.keep_data(slot, head, payload, end);
-                }
-                self.owe_stream(slot, padding);
-                self.keep_data(slot, head, trim(payload, range), end)
+                let content = if padding > 0 {
+                    self.owe_stream(slot, padding);
+                    trim(payload, range)
+                } else {
+                    payload
+                };
+                self.keep_data(slot, head, content, end)
             }
         }
     }

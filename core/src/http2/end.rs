@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::engine::{Engine, READY, WAITING};
 use super::ids::HowClosed;
 use super::role::RoleKind;
-use super::stream::{ClientStage, Pending, ServerHead, Side};
+use super::stream::{ClientStage, Pending, ServerHead, Side, Stream};
 use crate::error::{CloseReason, ConnectionError, Violation};
 use crate::frame::{ErrorCode, RstStream, StreamId};
 use crate::grpc::metadata::Metadata;
@@ -16,6 +16,7 @@ use crate::machine::{
     ClientRecvInput, ClientSendInput, ClosedStream, Lifecycle, LifecycleInput, ServerRecv, ServerRecvInput,
     ServerSendInput, Step,
 };
+use crate::time::Time;
 use crate::types::{Cause, Initiator, Outcome};
 
 /// How long the rest of a refused request is listened to.
@@ -23,6 +24,63 @@ const REFUSED_LISTEN: Duration = Duration::from_secs(5);
 /// Frames that a peer may honestly send on a stream after its end here: two header blocks, an update of its window and
 /// a reset.
 const LATE_FRAMES: u32 = 4;
+
+impl Stream {
+    /// Sets the outcome of a client's call, once: the first end of a call wins (P-89). Whether the caller waits to be told.
+    /// `views` is the connection's count of them.
+    #[inline]
+    fn conclude_client(&mut self, mut outcome: Outcome, now: Time, views: &mut u32) -> bool {
+        let Side::Client(call) = &mut self.side else { return false };
+        if matches!(call.stage, ClientStage::Done(_) | ClientStage::Taken) {
+            return false;
+        }
+        // P-84: messages that came before a cancel or a deadline need not be delivered.
+        if matches!(outcome.cause, Cause::Cancelled | Cause::Deadline) {
+            *views = views.saturating_sub(self.inbound.clear());
+        }
+        // P-84: the server's own timer was faster than ours; what it calls cancelled ran out of time.
+        if outcome.status.code == Code::Cancelled
+            && outcome.cause != Cause::Cancelled
+            && self.deadline.is_some_and(|deadline| deadline <= now)
+        {
+            outcome.status =
+                Status::deadline_exceeded("the deadline passed, and the server cancelled the call");
+        }
+        call.stage = ClientStage::Done(outcome);
+        if self.caller_done {
+            return false;
+        }
+        // P-88: whoever waits for room would wait for ever.
+        let (reads, writes) = (std::mem::take(&mut self.want_read), std::mem::take(&mut self.want_write));
+        if reads {
+            self.pending.insert(Pending::READABLE);
+        }
+        if writes {
+            self.pending.insert(Pending::WRITABLE);
+        }
+        reads || writes
+    }
+
+    /// Notes that a server's call is over; whether the caller is to be told. A caller that never heard of the call is
+    /// spared the news.
+    #[inline]
+    fn conclude_server(&mut self, cause: Cause) -> bool {
+        if self.pending.contains(Pending::REQUEST) {
+            self.pending.clear();
+            self.caller_done = true;
+        }
+        let Side::Server(call) = &mut self.side else { return false };
+        if self.caller_done || call.cause.is_some() {
+            return false;
+        }
+        call.cause = Some(cause);
+        // Nothing that was pending, or waited for, matters any more; the status may still be on its way.
+        self.pending = Pending::ENDED;
+        self.want_read = false;
+        self.want_write = false;
+        true
+    }
+}
 
 impl Engine {
     /// Takes a call off the wire: its id is retired, its queue dropped, its place in every line given up.
@@ -60,11 +118,16 @@ impl Engine {
 
     /// P-19: a stream is free, or more are allowed: the calls that wait for one are put in line, as many as there are
     /// streams that no call in line will take.
+    #[inline]
     pub(super) fn start_waiting(&mut self) {
-        let waiting = self.lines.len_of(WAITING);
-        if waiting == 0 {
-            return;
+        if self.lines.len_of(WAITING) > 0 {
+            self.start_some();
         }
+    }
+
+    #[inline(never)]
+    fn start_some(&mut self) {
+        let waiting = self.lines.len_of(WAITING);
         let in_line = self.queued_calls.saturating_sub(waiting);
         let taken = self.open_streams.saturating_add(in_line);
         let free = self.peer.max_concurrent_streams.saturating_sub(taken);
@@ -119,8 +182,18 @@ impl Engine {
             }
             _ => false,
         };
-        self.reset_and_retire(slot, open.then_some(ErrorCode::NO_ERROR), HowClosed::Ended);
-        self.conclude_client(slot, outcome);
+        let unwanted = stream.caller_done;
+        if stream.conclude_client(outcome, self.now, &mut self.views) {
+            self.eventful.push_back(slot);
+        }
+        if open {
+            self.reset_and_retire(slot, Some(ErrorCode::NO_ERROR), HowClosed::Ended);
+        } else {
+            self.retire(slot, HowClosed::Ended);
+        }
+        if unwanted {
+            self.free_if_done(slot);
+        }
     }
 
     /// A client's call is cut: by a reset, a deadline, its caller, or the end of the connection.
@@ -137,39 +210,13 @@ impl Engine {
         }
         let how = if remote { HowClosed::ResetByPeer } else { HowClosed::ResetByUs };
         self.reset_and_retire(slot, reset, how);
-        self.conclude_client(slot, Outcome { status, trailers: Arc::clone(&self.no_metadata), cause });
-    }
-
-    /// Sets the outcome, once: the first end of a call wins (P-89).
-    fn conclude_client(&mut self, slot: u32, mut outcome: Outcome) {
-        let now = self.now;
-        let Some(stream) = self.slots.get_mut(slot) else { return };
-        let Side::Client(call) = &mut stream.side else { return };
-        if matches!(call.stage, ClientStage::Done(_) | ClientStage::Taken) {
-            return;
-        }
-        // P-84: messages that came before a cancel or a deadline need not be delivered.
-        if matches!(outcome.cause, Cause::Cancelled | Cause::Deadline) {
-            self.views = self.views.saturating_sub(stream.inbound.clear());
-        }
-        // P-84: the server's own timer was faster than ours; what it calls cancelled ran out of time.
-        if outcome.status.code == Code::Cancelled
-            && outcome.cause != Cause::Cancelled
-            && stream.deadline.is_some_and(|deadline| deadline <= now)
+        let outcome = Outcome { status, trailers: Arc::clone(&self.no_metadata), cause };
+        if let Some(stream) = self.slots.get_mut(slot)
+            && stream.conclude_client(outcome, self.now, &mut self.views)
         {
-            outcome.status =
-                Status::deadline_exceeded("the deadline passed, and the server cancelled the call");
+            self.eventful.push_back(slot);
         }
-        call.stage = ClientStage::Done(outcome);
-        if stream.caller_done {
-            return self.free_if_done(slot);
-        }
-        // P-88: whoever waits for room would wait for ever.
-        let waits = std::mem::take(&mut stream.want_write);
-        self.tell_readable(slot);
-        if waits {
-            self.tell(slot, Pending::WRITABLE);
-        }
+        self.free_if_done(slot);
     }
 
     /// Whether the caller has not been told of the call yet.
@@ -195,26 +242,14 @@ impl Engine {
         self.conclude_server(slot, cause);
     }
 
-    /// Tells the caller that a server's call is over; a caller that never heard of it is spared the news.
-    pub(super) fn conclude_server(&mut self, slot: u32, cause: Cause) {
-        let unheard = self.is_unheard(slot);
-        let Some(stream) = self.slots.get_mut(slot) else { return };
-        if unheard {
-            stream.pending.clear();
-            stream.caller_done = true;
+    /// Tells the caller that a server's call is over.
+    fn conclude_server(&mut self, slot: u32, cause: Cause) {
+        if let Some(stream) = self.slots.get_mut(slot)
+            && stream.conclude_server(cause)
+        {
+            self.eventful.push_back(slot);
         }
-        if stream.caller_done {
-            return self.free_if_done(slot);
-        }
-        let Side::Server(call) = &mut stream.side else { return };
-        if call.cause.is_none() {
-            call.cause = Some(cause);
-            // Nothing that was pending, or waited for, matters any more; the status may still be on its way.
-            stream.pending.clear();
-            stream.want_read = false;
-            stream.want_write = false;
-            self.tell(slot, Pending::ENDED);
-        }
+        self.free_if_done(slot);
     }
 
     /// A server's call that the library itself answers: the status goes out, the handler is told to stop.
@@ -368,7 +403,17 @@ impl Engine {
         if let Step::To(next) = call.recv.step(ServerRecvInput::Cancel) {
             call.recv = next;
         }
-        self.reset_and_retire(slot, unfinished.then_some(ErrorCode::NO_ERROR), HowClosed::Ended);
-        self.conclude_server(slot, cause);
+        if stream.conclude_server(cause) {
+            self.eventful.push_back(slot);
+        }
+        let unheard = stream.caller_done;
+        if unfinished {
+            self.reset_and_retire(slot, Some(ErrorCode::NO_ERROR), HowClosed::Ended);
+        } else {
+            self.retire(slot, HowClosed::Ended);
+        }
+        if unheard {
+            self.free_if_done(slot);
+        }
     }
 }

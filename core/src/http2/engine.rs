@@ -15,11 +15,12 @@ use super::head_writer::HeadWriter;
 use super::ids::{ClosedIds, IdTable};
 use super::list::{SlotList, SlotLists};
 use super::outbox::Outbox;
+use super::output::Output;
 use super::peer::PeerSettings;
 use super::replies::Replies;
 use super::role::RoleKind;
-use super::scheduler::Output;
-use super::stream::{Pending, Side, Slots};
+use super::slots::Slots;
+use super::stream::{Pending, Side};
 use super::timers::DeadlineHeap;
 use crate::config::{Config, Seed};
 use crate::error::{CloseReason, ConnectionError};
@@ -142,7 +143,7 @@ impl Engine {
             replies: Replies::default(),
             unread_since: None,
             views: 0,
-            slots: Slots::new(),
+            slots: Slots::new(role),
             ids: IdTable::default(),
             closed_ids: ClosedIds::default(),
             open_streams: 0,
@@ -279,7 +280,7 @@ impl Engine {
 
     pub(crate) fn poll_event(&mut self) -> Option<Event> {
         if !self.notices.is_empty() {
-            return self.notices.pop_front();
+            return self.poll_notice();
         }
         self.guards.pending_resets = 0;
         while let Some(slot) = self.eventful.front() {
@@ -291,36 +292,35 @@ impl Engine {
             if stream.pending.is_empty() {
                 self.eventful.pop_front();
             }
-            if let Some(event) = self.event(call, what) {
-                return Some(event);
+            match what {
+                Pending::REQUEST => return Some(Event::Request(call)),
+                Pending::RESPONSE => return Some(Event::Response(call)),
+                Pending::READABLE => return Some(Event::Readable(call)),
+                Pending::WRITABLE => return Some(Event::Writable(call)),
+                Pending::ENDED => return Some(self.ended(call)),
+                _ => {}
             }
         }
         self.poll_closed()
     }
 
-    #[inline]
-    fn event(&mut self, call: CallId, what: Pending) -> Option<Event> {
-        match what {
-            Pending::REQUEST => Some(Event::Request(call)),
-            Pending::RESPONSE => Some(Event::Response(call)),
-            Pending::READABLE => Some(Event::Readable(call)),
-            Pending::WRITABLE => Some(Event::Writable(call)),
-            Pending::ENDED => Some(Event::Ended(call, self.take_cause(call.slot))),
-            _ => None,
-        }
+    #[cold]
+    fn poll_notice(&mut self) -> Option<Event> {
+        self.notices.pop_front()
     }
 
-    /// The cause of a server call's end, told now: the call's slot goes when the wire is done with it too.
-    fn take_cause(&mut self, slot: u32) -> Cause {
+    /// The end of a server's call is told now: its slot goes when the wire is done with it too.
+    #[inline(never)]
+    fn ended(&mut self, call: CallId) -> Event {
         let mut cause = None;
-        if let Some(stream) = self.slots.get_mut(slot) {
+        if let Some(stream) = self.slots.get_mut(call.slot) {
             stream.caller_done = true;
-            if let Side::Server(call) = &mut stream.side {
-                cause = call.cause.take();
+            if let Side::Server(server) = &mut stream.side {
+                cause = server.cause.take();
             }
         }
-        self.free_if_done(slot);
-        cause.unwrap_or(Cause::Trailers)
+        self.free_if_done(call.slot);
+        Event::Ended(call, cause.unwrap_or(Cause::Trailers))
     }
 
     // `Closed` comes after everything else, once.

@@ -8,7 +8,8 @@
 //! after its message never comes from what the largest message of another needs: no deadlock.
 
 use super::engine::{Engine, READY, STARVED};
-use super::stream::{Side, Stream, Windows};
+use super::slots::Windows;
+use super::stream::{Side, Stream};
 use crate::error::Violation;
 use crate::frame::{DEFAULT_WINDOW, FrameHead, MAX_WINDOW, MOST_PADDING, StreamId, WindowUpdate};
 use crate::grpc::message::PREFIX_LEN;

@@ -43,6 +43,15 @@ impl IdTable {
     /// The slot of the stream `id`.
     #[inline]
     pub(crate) fn get(&self, id: u32) -> Option<u32> {
+        match self.cells.get(self.home(id)) {
+            Some(&(other, slot)) if other == id && id != 0 => Some(slot),
+            _ => self.get_away(id),
+        }
+    }
+
+    /// The slot of a stream that is not at home.
+    #[inline(never)]
+    fn get_away(&self, id: u32) -> Option<u32> {
         self.cells.get(self.find(id)?).map(|cell| cell.1)
     }
 
@@ -50,7 +59,7 @@ impl IdTable {
     #[inline]
     pub(crate) fn insert(&mut self, id: u32, slot: u32) -> Option<u32> {
         let home = self.home(id);
-        let room = self.len.saturating_add(1).saturating_mul(2) <= self.cells.len();
+        let room = self.len < self.cells.len() / 2;
         match self.cells.get_mut(home) {
             // At home, as a stream opened after the ones before it is.
             Some(cell) if *cell == VACANT && room && id != 0 => {

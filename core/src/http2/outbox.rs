@@ -60,10 +60,24 @@ impl Outbox {
     /// Appends a payload: a copy of a small one, a reference to a large one ([`CHAIN_THRESHOLD`]).
     #[inline]
     pub(crate) fn push_payload(&mut self, payload: Bytes) {
-        if payload.len() < CHAIN_THRESHOLD {
-            self.inline.extend_from_slice(&payload);
-            return;
+        if !self.copy_payload(&payload) {
+            self.chain(payload);
         }
+    }
+
+    /// Appends a copy of a payload, if it is small; whether it is.
+    #[inline]
+    pub(crate) fn copy_payload(&mut self, payload: &[u8]) -> bool {
+        let small = payload.len() < CHAIN_THRESHOLD;
+        if small {
+            self.inline.extend_from_slice(payload);
+        }
+        small
+    }
+
+    /// Appends a payload that is not empty, by reference.
+    #[inline(never)]
+    pub(crate) fn chain(&mut self, payload: Bytes) {
         self.chained_len = self.chained_len.saturating_add(payload.len());
         self.chained.push_back(Chained { at: self.end(), payload });
     }

@@ -7,19 +7,17 @@ use bytes::Bytes;
 use super::clock::DEADLINE_GRACE;
 use super::engine::Engine;
 use super::ids::HowClosed;
-use super::stream::{ContentLength, Pending, ServerCall, ServerHead, Side};
+use super::stream::{ContentLength, Pending, ServerHead, Side};
 use crate::error::Violation;
 use crate::frame::ErrorCode;
 use crate::grpc::head::{RequestError, RequestHead};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
-use crate::machine::{
-    ClosedStreamInput, OneRequest, ServerRecv, ServerRecvInput, ServerSend, ServerSendInput, Step,
-};
+use crate::machine::{ClosedStreamInput, ServerRecvInput, ServerSendInput, Step};
 use crate::types::Shape;
 
 impl Engine {
-    #[inline]
+    #[inline(never)]
     pub(super) fn on_request_block(
         &mut self,
         id: u32,
@@ -100,22 +98,15 @@ impl Engine {
     #[inline]
     fn insert_server(&mut self, id: u32, end_stream: bool, request: Option<Arc<RequestHead>>) -> u32 {
         let input = if end_stream { ServerRecvInput::HeadersEnd } else { ServerRecvInput::Headers };
-        let recv = match ServerRecv::Idle.step(input) {
-            Step::To(next) => next,
-            _ => ServerRecv::Idle,
-        };
-        let side = Side::Server(ServerCall {
-            send: ServerSend::AwaitHeaders,
-            recv,
-            requests: OneRequest::Missing,
-            request,
-            head: ServerHead::Unset,
-            status: None,
-            cause: None,
-        });
-        let slot = self.slots.insert(side, Shape::BIDI, self.new_windows());
+        let slot = self.slots.insert(Shape::BIDI, self.new_windows());
         if let Some(stream) = self.slots.get_mut(slot) {
             stream.id = id;
+            if let Side::Server(call) = &mut stream.side {
+                if let Step::To(next) = call.recv.step(input) {
+                    call.recv = next;
+                }
+                call.request = request;
+            }
         }
         self.ids.insert(id, slot);
         self.open_streams = self.open_streams.saturating_add(1);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::engine::Engine;
 use super::head_reader::FirstBlock;
-use super::stream::{ContentLength, Foreign, Pending, Side};
+use super::headers::NoCodec;
+use super::stream::{ClientCall, ContentLength, Foreign, Pending, Side, Stream};
 use crate::error::Violation;
 use crate::frame::ErrorCode;
 use crate::grpc::head::{ResponseHead, Trailers};
@@ -17,7 +18,7 @@ use crate::types::{Cause, Outcome};
 const MAX_FOREIGN_TEXT: usize = 1024;
 
 impl Engine {
-    #[inline]
+    #[inline(never)]
     pub(super) fn on_response_block(
         &mut self,
         id: u32,
@@ -26,49 +27,68 @@ impl Engine {
         fault: Option<Violation>,
     ) -> Result<(), Violation> {
         let Some(slot) = self.ids.get(id) else {
-            self.glitch()?;
-            self.reader.discard(&self.config.limits, block)?;
-            return self.on_closed_stream(id, ClosedStreamInput::Headers);
+            return self.on_response_elsewhere(id, block);
         };
         let state = match self.slots.get(slot).map(|stream| &stream.side) {
             Some(Side::Client(call)) => call.recv,
             _ => return self.reader.discard(&self.config.limits, block),
         };
-        if state == ClientRecv::AwaitHeaders {
-            let decoded = match self.reader.known_response(block, end_stream) {
-                Some(head) => Ok(FirstBlock::Headers(head)),
-                None => self.reader.response(&self.config.limits, block, end_stream)?,
+        let first = state == ClientRecv::AwaitHeaders;
+        if fault.is_some() {
+            return self.on_new_block(slot, first, end_stream, block, fault);
+        }
+        if first {
+            return match self.reader.known_response(block, end_stream) {
+                Some(head) => self.on_headers(slot, head),
+                None => self.on_new_block(slot, first, end_stream, block, fault),
             };
+        }
+        match self.reader.known_trailers(block) {
+            Some(trailers) => self.on_last_block(slot, end_stream, &trailers),
+            None => self.on_new_block(slot, first, end_stream, block, fault),
+        }
+    }
+
+    /// A block that has to be decoded, for the table's sake even where its frame is at fault.
+    #[inline(never)]
+    fn on_new_block(
+        &mut self,
+        slot: u32,
+        first: bool,
+        end_stream: bool,
+        block: &[u8],
+        fault: Option<Violation>,
+    ) -> Result<(), Violation> {
+        if first {
+            let decoded = self.reader.response(&self.config.limits, block, end_stream)?;
             fault.map_or(Ok(()), Err)?;
-            return self.on_response_head(slot, decoded?);
+            return self.on_first_block(slot, decoded?);
         }
-        let trailers = match self.reader.known_trailers(block) {
-            Some(trailers) => Ok(trailers),
-            None => self.reader.trailers(&self.config.limits, block)?,
-        };
+        let trailers = self.reader.trailers(&self.config.limits, block)?;
         fault.map_or(Ok(()), Err)?;
-        let input = if end_stream { ClientRecvInput::HeadersEnd } else { ClientRecvInput::Headers };
-        self.step_client_recv(slot, input)?;
-        let trailers = trailers?;
-        if end_stream {
-            self.on_trailers(slot, &trailers, Cause::Trailers);
+        match trailers {
+            Ok(trailers) => self.on_last_block(slot, end_stream, &trailers),
+            // Where the block may not come at all, that is what is wrong with it.
+            Err(malformed) => self.step_client_recv(slot, recv_input(end_stream)).and(Err(malformed)),
         }
-        Ok(())
+    }
+
+    /// HEADERS on a stream without a call.
+    #[cold]
+    fn on_response_elsewhere(&mut self, id: u32, block: &[u8]) -> Result<(), Violation> {
+        self.glitch()?;
+        self.reader.discard(&self.config.limits, block)?;
+        self.on_closed_stream(id, ClosedStreamInput::Headers)
     }
 
     fn step_client_recv(&mut self, slot: u32, input: ClientRecvInput) -> Result<(), Violation> {
-        let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
-        let Side::Client(call) = &mut stream.side else { return Ok(()) };
-        match call.recv.step(input) {
-            Step::To(next) => call.recv = next,
-            Step::Stream(breach) | Step::Connection(breach) => return Err(Violation::Order(breach)),
-            Step::Ignore | Step::Misuse(_) | Step::Cardinality(_) => {}
+        match self.slots.get_mut(slot).map(|stream| &mut stream.side) {
+            Some(Side::Client(call)) => call.step_recv(input),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    #[inline]
-    fn on_response_head(&mut self, slot: u32, decoded: FirstBlock) -> Result<(), Violation> {
+    fn on_first_block(&mut self, slot: u32, decoded: FirstBlock) -> Result<(), Violation> {
         match decoded {
             FirstBlock::Informational => {
                 self.glitch()?;
@@ -80,40 +100,47 @@ impl Engine {
                     200 => Cause::TrailersOnly,
                     other => Cause::Http(other),
                 };
-                self.on_trailers(slot, &Arc::new(only.trailers), cause);
+                self.on_trailers(slot, &only.trailers, cause);
                 Ok(())
             }
-            FirstBlock::Headers(head) => {
-                self.step_client_recv(slot, ClientRecvInput::Headers)?;
-                self.on_headers(slot, head);
-                Ok(())
-            }
+            FirstBlock::Headers(head) => self.on_headers(slot, head),
         }
     }
 
     #[inline]
-    fn on_headers(&mut self, slot: u32, head: Arc<ResponseHead>) {
-        if let Some(status) = &head.failure {
-            if head.is_grpc {
-                // P-30, P-45: what came cannot be handed on whole, so no status of the server may call it complete.
-                return self.reject(slot, status.clone());
-            }
-            let foreign = Foreign { status: status.clone(), http_status: head.http_status, text: Vec::new() };
-            return self.await_foreign_body(slot, foreign);
-        }
-        let Ok(encoding) = self.encoding_of(head.encoding_name()) else {
+    fn on_headers(&mut self, slot: u32, head: Arc<ResponseHead>) -> Result<(), Violation> {
+        let encoding = self.encoding_of(head.encoding_name());
+        let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
+        let Side::Client(call) = &mut stream.side else { return Ok(()) };
+        call.step_recv(ClientRecvInput::Headers)?;
+        let Ok(encoding) =
+            encoding.and_then(|encoding| if head.failure.is_none() { Ok(encoding) } else { Err(NoCodec) })
+        else {
+            self.on_unusable_headers(slot, &head);
+            return Ok(());
+        };
+        stream.peer_encoding = encoding;
+        stream.content_length = head.content_length.map(|expected| ContentLength { expected, met: 0 });
+        call.response = Some(head);
+        stream.pending.insert(Pending::RESPONSE);
+        self.eventful.push_back(slot);
+        Ok(())
+    }
+
+    /// Response headers behind which no messages can be taken.
+    #[cold]
+    fn on_unusable_headers(&mut self, slot: u32, head: &ResponseHead) {
+        let Some(status) = &head.failure else {
             // P-52.
             let name = String::from_utf8_lossy(head.encoding_name().unwrap_or_default());
             return self.reject(slot, Status::internal(format!("grpc-encoding {name:?} is not supported")));
         };
-        let Some(stream) = self.slots.get_mut(slot) else { return };
-        stream.peer_encoding = encoding;
-        stream.content_length = head.content_length.map(|expected| ContentLength { expected, met: 0 });
-        if let Side::Client(call) = &mut stream.side {
-            call.response = Some(head);
+        if head.is_grpc {
+            // P-30, P-45: what came cannot be handed on whole, so no status of the server may call it complete.
+            return self.reject(slot, status.clone());
         }
-        stream.pending.insert(Pending::RESPONSE);
-        self.eventful.push_back(slot);
+        let foreign = Foreign { status: status.clone(), http_status: head.http_status, text: Vec::new() };
+        self.await_foreign_body(slot, foreign);
     }
 
     #[cold]
@@ -166,38 +193,64 @@ impl Engine {
         }
     }
 
+    /// The block behind the messages.
     #[inline]
-    fn on_trailers(&mut self, slot: u32, trailers: &Arc<Trailers>, cause: Cause) {
-        let Some(stream) = self.slots.get_mut(slot) else { return };
-        let truncated = stream.inbound.is_mid_message();
-        let content = stream.content_length.filter(|content| content.met < content.expected);
-        let foreign = match &stream.side {
-            Side::Client(call) => call.foreign.is_some(),
-            Side::Server(_) => false,
-        };
-        // P-29: an answer that is not gRPC's may still carry a grpc-status in its trailers. It is not believed when it
-        // says OK: no messages were looked for.
-        if foreign && trailers.status.as_ref().is_none_or(Status::is_ok) {
-            return self.finish_foreign(slot);
+    fn on_last_block(&mut self, slot: u32, end_stream: bool, trailers: &Trailers) -> Result<(), Violation> {
+        self.step_client_recv(slot, recv_input(end_stream))?;
+        if end_stream {
+            self.on_trailers(slot, trailers, Cause::Trailers);
         }
+        Ok(())
+    }
+
+    #[inline]
+    fn on_trailers(&mut self, slot: u32, trailers: &Trailers, cause: Cause) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let Side::Client(call) = &stream.side else { return };
         let status = match &trailers.status {
             Some(status) => status.clone(),
             None => Status::unknown("the trailers have no grpc-status"),
         };
-        let status = match content {
-            Some(content) if status.is_ok() => Status::internal(format!(
-                "content-length said {}, {} octets came",
-                content.expected, content.met
-            )),
-            // P-56: what is cut must not pass for complete.
-            _ if truncated && status.is_ok() => Status::internal("the stream ended inside a message"),
-            _ => status,
-        };
+        // P-29: an answer that is not gRPC's may still carry a grpc-status in its trailers. It is not believed when it
+        // says OK: no messages were looked for.
+        if call.foreign.is_some() && (trailers.status.is_none() || status.is_ok()) {
+            return self.finish_foreign(slot);
+        }
+        let status = if status.is_ok() { checked_ok(stream, status) } else { status };
         let trailers = if trailers.metadata.is_empty() {
             Arc::clone(&self.no_metadata)
         } else {
             Arc::new(trailers.metadata.clone())
         };
         self.finish_client_with(slot, Outcome { status, trailers, cause });
+    }
+}
+
+impl ClientCall {
+    #[inline]
+    fn step_recv(&mut self, input: ClientRecvInput) -> Result<(), Violation> {
+        match self.recv.step(input) {
+            Step::To(next) => self.recv = next,
+            Step::Stream(breach) | Step::Connection(breach) => return Err(Violation::Order(breach)),
+            Step::Ignore | Step::Misuse(_) | Step::Cardinality(_) => {}
+        }
+        Ok(())
+    }
+}
+
+const fn recv_input(end_stream: bool) -> ClientRecvInput {
+    if end_stream { ClientRecvInput::HeadersEnd } else { ClientRecvInput::Headers }
+}
+
+/// The status OK at the end of `stream`, where that came to an end there.
+#[inline]
+fn checked_ok(stream: &Stream, ok: Status) -> Status {
+    match stream.content_length {
+        Some(content) if content.met < content.expected => {
+            Status::internal(format!("content-length said {}, {} octets came", content.expected, content.met))
+        }
+        // P-56: what is cut must not pass for complete.
+        _ if stream.inbound.is_mid_message() => Status::internal("the stream ended inside a message"),
+        _ => ok,
     }
 }

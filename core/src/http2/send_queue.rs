@@ -93,12 +93,10 @@ impl SendQueue {
     #[inline]
     pub(crate) fn take(&mut self, count: usize, out: &mut Outbox) -> usize {
         if self.items == 1 && self.offset == 0 && count >= self.octets {
-            // All of one message, which a small call's only message is: it moves, and is not shared.
+            // All of one message, which a small call's only message is.
             let weight = self.weight();
             (self.items, self.octets) = (0, 0);
-            if let Some(item) = self.front.take() {
-                write_whole(item, out);
-            }
+            self.take_front(out);
             return weight;
         }
         let before = self.weight();
@@ -106,6 +104,21 @@ impl SendQueue {
         self.octets -= count;
         self.take_pieces(count, out);
         before - self.weight()
+    }
+
+    /// Moves the whole of the first item: a small payload is copied where it lies, a large one is not shared.
+    #[inline]
+    fn take_front(&mut self, out: &mut Outbox) {
+        let Some(item) = &self.front else { return };
+        if let Some(prefix) = item.prefix {
+            out.buf().extend_from_slice(&prefix.to_bytes());
+        }
+        if !out.copy_payload(&item.payload)
+            && let Some(item) = self.front.take()
+        {
+            out.chain(item.payload);
+        }
+        self.front = None;
     }
 
     #[inline(never)]
@@ -134,16 +147,6 @@ impl SendQueue {
             *self = Self::default();
         }
         weight
-    }
-}
-
-#[inline]
-fn write_whole(item: Item, out: &mut Outbox) {
-    if let Some(prefix) = item.prefix {
-        out.buf().extend_from_slice(&prefix.to_bytes());
-    }
-    if !item.payload.is_empty() {
-        out.push_payload(item.payload);
     }
 }
 

@@ -5,7 +5,27 @@
 
 use super::engine::Engine;
 use super::stream::{Pending, Stream};
+use crate::config::Limits;
 use crate::error::Misuse;
+
+/// Whether a call that has `own` octets queued may queue a message, where `shared` octets share the connection's buffer.
+/// An empty queue always takes a message, however little the limit is.
+#[inline]
+pub(super) fn room(limits: &Limits, own: usize, shared: usize) -> Result<(), Misuse> {
+    let (own_limit, shared_limit) = (limits.send_buffer as usize, limits.connection_send_buffer as usize);
+    if own > 0 && own >= own_limit {
+        return Err(not_writable(own, own_limit));
+    }
+    if shared > 0 && shared >= shared_limit {
+        return Err(not_writable(shared, shared_limit));
+    }
+    Ok(())
+}
+
+#[cold]
+fn not_writable(queued: usize, limit: usize) -> Misuse {
+    Misuse::NotWritable { queued, limit }
+}
 
 impl Engine {
     /// The octets that share the connection's send buffer with those of `stream`: of all calls that have a stream, or
@@ -21,19 +41,10 @@ impl Engine {
 
     #[inline]
     pub(super) fn send_room(&self, stream: &Stream) -> Result<(), Misuse> {
-        let limits = &self.config.limits;
-        let (queued, limit) = (stream.queue.weight(), limits.send_buffer as usize);
-        // An empty queue always takes a message, however little the limit is.
-        if queued > 0 && queued >= limit {
-            return Err(Misuse::NotWritable { queued, limit });
-        }
-        let (queued, limit) = (self.shared_octets(stream), limits.connection_send_buffer as usize);
-        if queued > 0 && queued >= limit {
-            return Err(Misuse::NotWritable { queued, limit });
-        }
-        Ok(())
+        room(&self.config.limits, stream.queue.weight(), self.shared_octets(stream))
     }
 
+    #[cold]
     pub(super) fn wait_for_room(&mut self, slot: u32) {
         let congested = self.is_congested(slot);
         if let Some(stream) = self.slots.get_mut(slot) {

@@ -38,51 +38,94 @@ impl Stream {
         }
         Ok(())
     }
+
+    /// What there is to take when no message is left.
+    #[inline]
+    fn rest(&mut self) -> Rest {
+        match &mut self.side {
+            Side::Client(call) if matches!(call.stage, ClientStage::Done(_)) => Rest::Over,
+            Side::Server(call) if call.recv == ServerRecv::Ended && call.status.is_none() => {
+                if self.shape.requests == Cardinality::One
+                    && let Step::Cardinality(text) = call.requests.step(OneRequestInput::End)
+                {
+                    return Rest::TooFew(text);
+                }
+                call.requests = OneRequest::Complete;
+                Rest::HalfClosed
+            }
+            _ => {
+                self.want_read = true;
+                Rest::Nothing
+            }
+        }
+    }
+}
+
+/// What is behind the last message.
+enum Rest {
+    /// More may come.
+    Nothing,
+    HalfClosed,
+    Over,
+    /// The end came before the one message.
+    TooFew(&'static str),
 }
 
 impl Engine {
     pub(crate) fn recv(&mut self, call: CallId) -> Result<Recv, Misuse> {
         let Some(stream) = self.slots.find_mut(call) else { return Err(Misuse::UnknownCall) };
+        if stream.inbound.complete() > 0 {
+            return Ok(self.recv_message(call.slot));
+        }
+        match stream.rest() {
+            Rest::Nothing => Ok(Recv::Pending),
+            Rest::HalfClosed => Ok(Recv::HalfClosed),
+            Rest::Over => Ok(self.take_outcome(call.slot)),
+            Rest::TooFew(text) => Ok(self.refuse_too_few(call.slot, text)),
+        }
+    }
+
+    #[inline(never)]
+    fn recv_message(&mut self, slot: u32) -> Recv {
+        let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
         let views = stream.inbound.views();
-        let Some(raw) = stream.inbound.pop() else { return Ok(self.recv_end(call.slot)) };
+        let Some(raw) = stream.inbound.pop() else { return Recv::Pending };
         if views > 0 {
             self.views = self.views.saturating_sub(views.saturating_sub(stream.inbound.views()));
         }
         let counted = stream.count_message();
         if !stream.owe(raw.wire_len) {
-            self.credit_taken(call.slot, raw.wire_len);
+            self.credit_taken(slot, raw.wire_len);
         }
         if counted.is_ok() && !raw.compressed {
-            return Ok(Recv::Message(Message { payload: raw.payload, compressed: false }));
+            return Recv::Message(Message { payload: raw.payload, compressed: false });
         }
-        Ok(self.take_unusual(call.slot, raw, counted))
+        self.take_unusual(slot, raw, counted)
     }
 
-    /// Nothing is left to take: the end, or nothing yet.
-    fn recv_end(&mut self, slot: u32) -> Recv {
+    #[cold]
+    fn recv_rest(&mut self, slot: u32) -> Recv {
         let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
-        match &mut stream.side {
-            Side::Client(call) if matches!(call.stage, ClientStage::Done(_)) => self.take_outcome(slot),
-            Side::Server(call) if call.recv == ServerRecv::Ended && call.status.is_none() => {
-                if stream.shape.requests == Cardinality::One
-                    && let Step::Cardinality(text) = call.requests.step(OneRequestInput::End)
-                {
-                    if !matches!(call.send.step(ServerSendInput::Status), Step::To(_)) {
-                        // The call is over: there is nobody to refuse it to, and `Event::Ended` says why.
-                        return Recv::Pending;
-                    }
-                    return self.refuse_count(slot, text);
-                }
-                call.requests = OneRequest::Complete;
-                Recv::HalfClosed
-            }
-            _ => {
-                stream.want_read = true;
-                Recv::Pending
-            }
+        match stream.rest() {
+            Rest::Nothing => Recv::Pending,
+            Rest::HalfClosed => Recv::HalfClosed,
+            Rest::Over => self.take_outcome(slot),
+            Rest::TooFew(text) => self.refuse_too_few(slot, text),
         }
     }
 
+    #[cold]
+    fn refuse_too_few(&mut self, slot: u32, text: &'static str) -> Recv {
+        match self.slots.get(slot).map(|stream| &stream.side) {
+            Some(Side::Server(call)) if matches!(call.send.step(ServerSendInput::Status), Step::To(_)) => {
+                self.refuse_count(slot, text)
+            }
+            // The call is over: there is nobody to refuse it to, and `Event::Ended` says why.
+            _ => Recv::Pending,
+        }
+    }
+
+    #[inline(never)]
     fn take_outcome(&mut self, slot: u32) -> Recv {
         let policy = self.config.cardinality;
         let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
@@ -123,7 +166,7 @@ impl Engine {
         } else {
             self.reject(slot, status);
         }
-        self.recv_end(slot)
+        self.recv_rest(slot)
     }
 
     /// A message that is one too many, or compressed.

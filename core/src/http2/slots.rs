@@ -1,0 +1,238 @@
+//! The table of calls.
+
+use super::role::RoleKind;
+use super::stream::Stream;
+use crate::types::{CallId, Shape};
+
+/// The windows of a new stream.
+#[derive(Clone, Copy)]
+pub(crate) struct Windows {
+    pub(crate) send: i64,
+    pub(crate) recv: i64,
+    /// What the receiving window is kept at.
+    pub(crate) recv_target: u32,
+}
+
+/// A place for a call. Between two calls its stream is blank, and stays where it stands.
+struct Slot {
+    generation: u32,
+    taken: bool,
+    stream: Stream,
+}
+
+/// The table of calls, indexed by slot number.
+pub(crate) struct Slots {
+    role: RoleKind,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    live: u32,
+}
+
+impl Slots {
+    pub(crate) const fn new(role: RoleKind) -> Self {
+        Self { role, slots: Vec::new(), free: Vec::new(), live: 0 }
+    }
+
+    /// Calls that hold a slot.
+    pub(crate) const fn live(&self) -> u32 {
+        self.live
+    }
+
+    /// A slot for a new call, which has its first states, no stream id yet, and these windows.
+    #[inline]
+    pub(crate) fn insert(&mut self, shape: Shape, windows: Windows) -> u32 {
+        self.live = self.live.saturating_add(1);
+        let slot = self.free.pop().unwrap_or_else(|| self.add());
+        if let Some(entry) = self.slots.get_mut(slot as usize) {
+            entry.taken = true;
+            let stream = &mut entry.stream;
+            stream.shape = shape;
+            stream.send_window = windows.send;
+            stream.recv_window = windows.recv;
+            stream.recv_target = windows.recv_target;
+        }
+        slot
+    }
+
+    #[cold]
+    fn add(&mut self) -> u32 {
+        // One slot a live call, and calls are limited far below 2^32.
+        let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        self.slots.push(Slot { generation: 0, taken: false, stream: Stream::blank(self.role) });
+        slot
+    }
+
+    /// Ends the use of a slot: what the call held is dropped, its id is no longer valid.
+    pub(crate) fn remove(&mut self, slot: u32) {
+        if let Some(entry) = self.slots.get_mut(slot as usize)
+            && entry.taken
+        {
+            entry.taken = false;
+            entry.stream.wipe();
+            entry.generation = entry.generation.wrapping_add(1);
+            self.free.push(slot);
+            self.live = self.live.saturating_sub(1);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: u32) -> Option<&Stream> {
+        let entry = self.slots.get(slot as usize)?;
+        if entry.taken { Some(&entry.stream) } else { None }
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Stream> {
+        let entry = self.slots.get_mut(slot as usize)?;
+        if entry.taken { Some(&mut entry.stream) } else { None }
+    }
+
+    /// The call in `slot`, with its id.
+    #[inline]
+    pub(crate) fn named_mut(&mut self, slot: u32) -> Option<(CallId, &mut Stream)> {
+        let entry = self.slots.get_mut(slot as usize)?;
+        let call = CallId { slot, generation: entry.generation };
+        if entry.taken { Some((call, &mut entry.stream)) } else { None }
+    }
+
+    /// The id of the call in `slot`.
+    #[inline]
+    pub(crate) fn call_id(&self, slot: u32) -> CallId {
+        let generation = self.slots.get(slot as usize).map_or(0, |entry| entry.generation);
+        CallId { slot, generation }
+    }
+
+    /// The call that the caller names, if its id is still valid.
+    #[inline]
+    pub(crate) fn find(&self, call: CallId) -> Option<&Stream> {
+        self.slots.get(call.slot as usize).filter(|entry| entry.is_named(call)).map(|entry| &entry.stream)
+    }
+
+    /// As [`find`](Self::find), to change it.
+    #[inline]
+    pub(crate) fn find_mut(&mut self, call: CallId) -> Option<&mut Stream> {
+        let entry = self.slots.get_mut(call.slot as usize)?;
+        if entry.is_named(call) { Some(&mut entry.stream) } else { None }
+    }
+
+    /// The slots in use, in slot order. Walks the whole table: for rare events only.
+    pub(crate) fn occupied(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..).zip(&self.slots).filter(|(_, entry)| entry.taken).map(|(slot, _)| slot)
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        if self.live == 0 {
+            // Generations must outlive the slots, or a stale id could name a new call: keep them, drop the spare room.
+            self.slots.shrink_to_fit();
+            self.free.shrink_to_fit();
+        }
+    }
+}
+
+impl Slot {
+    /// Whether `call` is the call here. A caller that has been told of the end has no business with what is left of it.
+    #[inline]
+    fn is_named(&self, call: CallId) -> bool {
+        self.generation == call.generation && self.taken && !self.stream.caller_done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grpc::encoding::Encoding;
+    use crate::grpc::metadata::Metadata;
+    use crate::grpc::status::Status;
+    use crate::http2::stream::{ContentLength, Pending, ServerHead, Side};
+    use crate::machine::{OneRequest, ServerRecv, ServerSend};
+    use crate::time::Time;
+    use crate::types::Cause;
+
+    const WINDOWS: Windows = Windows { send: 10, recv: 20, recv_target: 30 };
+
+    fn insert(slots: &mut Slots) -> CallId {
+        let slot = slots.insert(Shape::BIDI, WINDOWS);
+        slots.call_id(slot)
+    }
+
+    #[test]
+    fn an_id_names_one_call_and_never_another_one_in_its_slot() {
+        let mut slots = Slots::new(RoleKind::Server);
+        let [first, second] = [0; 2].map(|_| insert(&mut slots));
+        assert_eq!((first.slot(), second.slot(), slots.live()), (0, 1, 2));
+        assert!(slots.find(first).is_some() && slots.find_mut(second).is_some());
+        slots.remove(first.slot);
+        slots.remove(first.slot);
+        assert_eq!(slots.live(), 1);
+        assert!(slots.find(first).is_none() && slots.find_mut(first).is_none());
+        assert!(slots.get(first.slot).is_none() && slots.get_mut(first.slot).is_none());
+        assert!(slots.named_mut(first.slot).is_none());
+        assert_eq!(slots.occupied().collect::<Vec<_>>(), [1]);
+        let third = insert(&mut slots);
+        assert_eq!((third.slot, slots.live()), (first.slot, 2));
+        assert!(slots.find(first).is_none() && slots.find(third).is_some());
+        assert!(slots.named_mut(third.slot).is_some_and(|(call, _)| call == third));
+        // A place is used by one call at a time.
+        assert_eq!(insert(&mut slots).slot(), 2);
+        assert!(slots.get(7).is_none() && slots.get_mut(7).is_none());
+    }
+
+    #[test]
+    fn a_caller_that_was_told_of_the_end_finds_the_call_no_more() {
+        let mut slots = Slots::new(RoleKind::Server);
+        let call = insert(&mut slots);
+        slots.get_mut(call.slot).unwrap().caller_done = true;
+        assert!(slots.find(call).is_none() && slots.find_mut(call).is_none());
+        assert!(slots.get(call.slot).is_some(), "the wire is not done with it");
+    }
+
+    #[test]
+    fn a_call_begins_as_new_where_another_one_stood() {
+        let mut slots = Slots::new(RoleKind::Server);
+        let call = insert(&mut slots);
+        let stream = slots.get_mut(call.slot).unwrap();
+        stream.id = 1;
+        (stream.want_read, stream.want_write, stream.sent_one) = (true, true, true);
+        (stream.wire_done, stream.caller_done) = (true, true);
+        (stream.encoding, stream.peer_encoding) = (Some(Encoding::Gzip), Some(Encoding::Gzip));
+        (stream.send_window, stream.recv_window, stream.recv_target) = (-1, -2, 3);
+        (stream.recv_owed, stream.recv_pressed, stream.loan) = (4, true, 5);
+        stream.pending.insert(Pending::READABLE);
+        stream.content_length = Some(ContentLength { expected: 6, met: 7 });
+        stream.deadline = Some(Time::ZERO);
+        stream.queue.push_raw("left".into());
+        let Side::Server(server) = &mut stream.side else { panic!("a server's") };
+        (server.send, server.recv) = (ServerSend::Ended, ServerRecv::Ended);
+        (server.requests, server.head) = (OneRequest::Complete, ServerHead::Sent);
+        (server.status, server.cause) = (Some((Status::ok(), Metadata::new())), Some(Cause::Trailers));
+        slots.remove(call.slot);
+        let call = insert(&mut slots);
+        let stream = slots.find(call).unwrap();
+        assert_eq!((stream.id, stream.queue.octets(), stream.inbound.complete()), (0, 0, 0));
+        assert!(!stream.want_read && !stream.want_write && !stream.sent_one);
+        assert!(!stream.wire_done && !stream.caller_done && stream.pending.is_empty());
+        assert_eq!((stream.encoding, stream.peer_encoding), (None, None));
+        assert_eq!((stream.send_window, stream.recv_window, stream.recv_target), (10, 20, 30));
+        assert_eq!((stream.recv_owed, stream.recv_pressed, stream.loan), (0, false, 0));
+        let Side::Server(server) = &stream.side else { panic!("a server's") };
+        assert_eq!((server.send, server.recv), (ServerSend::AwaitHeaders, ServerRecv::Idle));
+        assert!(server.requests == OneRequest::Missing && matches!(server.head, ServerHead::Unset));
+        assert!(server.request.is_none() && server.status.is_none() && server.cause.is_none());
+        assert!(stream.content_length.is_none() && stream.deadline.is_none());
+    }
+
+    #[test]
+    fn shrinking_keeps_calls_and_lets_no_old_id_name_a_new_one() {
+        let mut slots = Slots::new(RoleKind::Server);
+        let calls: Vec<CallId> = (0..50).map(|_| insert(&mut slots)).collect();
+        slots.shrink();
+        assert!(calls.iter().all(|call| slots.find(*call).is_some()));
+        for call in &calls {
+            slots.remove(call.slot);
+        }
+        slots.shrink();
+        assert_eq!((slots.slots.capacity(), slots.free.capacity()), (slots.slots.len(), slots.free.len()));
+        let next = insert(&mut slots);
+        assert!(calls.iter().all(|call| slots.find(*call).is_none()) && slots.find(next).is_some());
+    }
+}
