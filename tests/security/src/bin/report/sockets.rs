@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use halfclose_e2e::{Runtime, Serving, Smol, Tokio};
-use halfclose_security::socket::attacker::{Told, attack};
+use halfclose_security::socket::attacker::{Budget, Told, attack};
 use halfclose_security::socket::bystander::beside;
 use halfclose_security::socket::floods::{FLOODS, Flood, HONEST, Outcome};
 use halfclose_security::socket::hostile::{HOSTILE, serve};
@@ -47,9 +47,9 @@ struct Cost {
 fn cost(runtime: &str, flood: &Flood) -> Cost {
     let server = Server::start(runtime);
     // What is made once for all is not counted.
-    let _ = attack(server.address, &HONEST, Duration::from_millis(20));
+    let _ = attack(server.address, &HONEST, Budget::of(Duration::from_millis(20)));
     let (before, (memory, _)) = (server.processor_time(), server.memory());
-    let told = attack(server.address, flood, SPAN);
+    let told = attack(server.address, flood, Budget::of(SPAN));
     let spent = server.processor_time() - before;
     let each = spent.as_secs_f64() * 1e9 / told.octets.max(1) as f64;
     Cost { each, memory: server.memory().1.saturating_sub(memory), told }
@@ -75,7 +75,8 @@ fn servers<S: Runtime, C: Runtime>() -> bool {
     for flood in [&HONEST].into_iter().chain(FLOODS) {
         let cost = cost(S::NAME, flood);
         let server = Server::start(S::NAME);
-        let (told, waits) = beside::<C, _>(server.address, || attack(server.address, flood, SPAN));
+        let (told, waits) =
+            beside::<C, _>(server.address, || attack(server.address, flood, Budget::of(SPAN)));
         let (as_expected, outcome) = outcome(flood.outcome, &told);
         good &= as_expected && waits.worst < LIMIT;
         println!(
