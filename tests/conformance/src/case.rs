@@ -160,43 +160,32 @@ impl Case {
         let next = if call.is_some() { 3 } else { 1 };
         match self.expect {
             Expect::Status(code) => {
-                assert_eq!(call.map(|call| client.end(call).code), Some(code), "how the call ends");
+                ends(client, call.expect("an open call"), code);
                 assert!(still_answers(client).is_ok(), "the connection lives");
+                answer_next(client, next);
             }
-            Expect::Late(code) => {
-                let call = call.unwrap_or_else(|| {
-                    still_answers(client).expect("it has read the octets");
-                    client.start_timed()
-                });
-                assert_eq!(client.end(call).code, Code::DeadlineExceeded, "how the call ends");
-                let sent = still_answers(client).expect("the connection lives");
-                let reset = sent.iter().find(|frame| frame.kind == RST_STREAM);
-                assert_eq!(reset.and_then(Frame::code), code);
-                return;
-            }
+            Expect::Late(code) => is_late(client, call, code),
             Expect::Cut(code) => {
                 client.close();
-                assert_eq!(call.map(|call| client.end(call).code), Some(code), "how the call ends");
-                return;
+                ends(client, call.expect("an open call"), code);
             }
-            Expect::Answer(..) => panic!("expected of servers"),
-            _ => {
+            Expect::Connection(_) => {
                 self.judge(client);
-                let expected = match self.expect {
-                    Expect::Connection(_) => Code::Unavailable,
-                    Expect::Stream(_) => Code::Internal,
-                    _ => return answer_next(client, next),
-                };
-                if let Some(call) = call {
-                    assert_eq!(client.end(call).code, expected, "how the call ends");
+                // The open call, and one that comes too late.
+                for call in call.into_iter().chain([client.start(Shape::UNARY, true)]) {
+                    ends(client, call, Code::Unavailable);
                 }
             }
-        }
-        if let Expect::Connection(_) = self.expect {
-            let late = client.start(Shape::UNARY, true);
-            assert_eq!(client.end(late).code, Code::Unavailable, "a call on a connection that is over");
-        } else {
-            answer_next(client, next);
+            Expect::Stream(_) => {
+                self.judge(client);
+                ends(client, call.expect("an open call"), Code::Internal);
+                answer_next(client, next);
+            }
+            Expect::Fine | Expect::Reset(..) | Expect::Acknowledged(_) => {
+                self.judge(client);
+                answer_next(client, next);
+            }
+            Expect::Answer(..) => panic!("expected of servers"),
         }
     }
 
@@ -275,6 +264,23 @@ pub fn ask_echo<L: Line>(line: &mut L) -> Option<String> {
     let mut reader = Reader::new();
     let trailers = frames.iter().filter_map(|frame| reader.read(frame)).last()?;
     trailers.get("grpc-status").map(str::to_owned)
+}
+
+/// A client's call ends with this status.
+fn ends<C: Caller>(client: &mut C, call: C::Call, code: Code) {
+    assert_eq!(client.end(call).code, code, "how the call ends");
+}
+
+/// The deadline of a client's call passes, of this one or of one that starts now.
+fn is_late<C: Caller>(client: &mut C, call: Option<C::Call>, code: Option<ErrorCode>) {
+    let call = call.unwrap_or_else(|| {
+        still_answers(client).expect("it has read the octets");
+        client.start_timed()
+    });
+    ends(client, call, Code::DeadlineExceeded);
+    let sent = still_answers(client).expect("the connection lives");
+    let reset = sent.iter().find(|frame| frame.kind == RST_STREAM);
+    assert_eq!(reset.and_then(Frame::code), code);
 }
 
 /// The client's next call, on this stream, is answered and ends well.

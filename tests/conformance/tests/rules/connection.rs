@@ -367,3 +367,13 @@ fn p107_a_client_says_that_it_takes_no_push() {
     let enable_push = [0, 2, 0, 0, 0, 0];
     assert!(settings.payload.chunks(6).any(|setting| setting == enable_push), "{settings:?}");
 }
+
+#[test]
+fn rfc9113_6_5_3_the_last_value_of_a_setting_counts() {
+    let mut peer = Peer::client(Config::client());
+    let call = peer.start(Shape::BIDI);
+    peer.feed(&settings(&[(4, 0), (4, 7), (0xfafa, 1), (4, 10)])).expect("settings");
+    peer.connection.send_message(call, vec![0; 100].into(), false).expect("room");
+    let sent = peer.sent();
+    assert_eq!(find(&sent, 0).expect("DATA").payload.len(), 10);
+}

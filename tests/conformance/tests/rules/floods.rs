@@ -5,7 +5,9 @@ use halfclose::frame::ErrorCode;
 use halfclose_conformance::Expect::Connection;
 use halfclose_conformance::cases;
 use halfclose_wire::kind::{CONTINUATION, HEADERS};
-use halfclose_wire::{END_STREAM, REQUEST, RESPONSE, block, data, frame, headers, reset, settings, update};
+use halfclose_wire::{
+    END_STREAM, REQUEST, RESPONSE, block, data, frame, headers, ping, reset, settings, update,
+};
 
 const CALM: ErrorCode = ErrorCode::ENHANCE_YOUR_CALM;
 
@@ -38,6 +40,9 @@ cases! {
         p106_settings "SETTINGS, again and again" Settings
             @(|config| config.limits.control_frames = FEW)
             settings(&[]).repeat(12) => Connection(CALM);
+        p106_pings "PING, again and again" Settings
+            @(|config| config.limits.control_frames = FEW)
+            ping(b"flooding").repeat(12) => Connection(CALM);
         p106_unknown_frames "frames of an unknown type, again and again" Settings
             @(|config| config.limits.glitches = FEW)
             frame(0xbe, 0, 0, &[]).repeat(12) => Connection(CALM);

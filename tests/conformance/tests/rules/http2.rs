@@ -58,6 +58,8 @@ cases! {
             frame(PRIORITY, 0, 5, &[0, 0, 0, 0, 9]) => Fine;
         rfc9113_5_1_window_update_after_rst_stream "WINDOW_UPDATE after RST_STREAM" Open
             [reset(1, CANCEL), update(1, 1)].concat() => Fine;
+        rfc9113_5_4_2_rst_stream_after_rst_stream "RST_STREAM after RST_STREAM" Open
+            reset(1, CANCEL).repeat(2) => Fine;
         rfc9113_5_1_priority_after_rst_stream "PRIORITY after RST_STREAM" Open
             [reset(1, CANCEL), frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 9])].concat() => Fine;
         rfc9113_5_5_an_unknown_frame_within_a_block "an unknown frame within a header block" Open

@@ -47,7 +47,7 @@ fn gzip(octets: &[u8]) -> Vec<u8> {
 }
 
 /// Octets compressed by gzip.
-fn compressed(octets: &[u8]) -> Vec<u8> {
+pub(crate) fn compressed(octets: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(octets).expect("memory");
     encoder.finish().expect("memory")

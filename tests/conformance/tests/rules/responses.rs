@@ -10,6 +10,8 @@ use halfclose_wire::{
     reset, settings,
 };
 
+use crate::requests::compressed;
+
 fn head() -> Vec<u8> {
     headers(1, 0, &block(&RESPONSE))
 }
@@ -113,6 +115,9 @@ cases! {
         p53_no_gzip "a message that is not gzip" Asked encoded("gzip", &flagged(1, b"no gzip")) => Status(Code::Internal);
         p54_a_message_over_the_limit "a message of 4 MiB and an octet, of which none came" Asked
             body(&prefixed(0, (4 << 20) + 1, b"")) => Status(Code::ResourceExhausted);
+        p54_a_message_that_grows_over_the_limit "a gzip message that is over the limit decompressed" Asked
+            encoded("gzip", &flagged(1, &compressed(&vec![0; (4 << 20) + 1]))) => Status(Code::ResourceExhausted);
+        p58_a_compressed_message "a gzip message" Asked encoded("gzip", &flagged(1, &compressed(b"m"))) => Status(Code::Ok);
         p56_a_message_cut_short "trailers within a message" Asked body(&message(b"cut")[..6]) => Status(Code::Internal);
         p56_a_message_cut_short_by_the_end "END_STREAM within a message" Asked
             [head(), data(1, END_STREAM, &message(b"cut")[..6])].concat() => Status(Code::Internal);
