@@ -17,7 +17,7 @@ const STRIDE: usize = 1_009;
 
 /// Where these octets are cut.
 fn cuts(length: usize) -> impl Iterator<Item = usize> {
-    (1..length).filter(move |at| length <= EVERYWHERE || *at < 100 || at % STRIDE == 0 || at + 20 > length)
+    (1..length).filter(move |at| length <= EVERYWHERE || *at < 30 || at % STRIDE == 0 || at + 10 > length)
 }
 
 /// The octets, cut there.
