@@ -66,6 +66,8 @@ const KINDS: [TimerKind; 10] = [
 pub(crate) struct Clock {
     /// `Time::MAX` where a timer is not set.
     timers: [Time; KINDS.len()],
+    /// The first of `timers`: asked for on every turn of the connection, changed seldom.
+    first: Option<(Time, TimerKind)>,
     last_heard: Time,
     pings_without_data: u32,
     last_ping: Option<Time>,
@@ -77,6 +79,7 @@ impl Clock {
     pub(super) fn new(role: RoleKind, config: &Config, seed: Seed, now: Time) -> Self {
         let mut clock = Self {
             timers: [Time::MAX; KINDS.len()],
+            first: None,
             last_heard: now,
             pings_without_data: 0,
             last_ping: None,
@@ -101,17 +104,22 @@ impl Clock {
     }
 
     fn set(&mut self, kind: TimerKind, at: Time) {
-        if self.stopped {
-            return;
-        }
-        if let Some(timer) = self.timers.get_mut(kind as usize) {
-            *timer = at;
+        if !self.stopped {
+            self.change(kind, at);
         }
     }
 
     fn clear(&mut self, kind: TimerKind) {
-        if let Some(timer) = self.timers.get_mut(kind as usize) {
-            *timer = Time::MAX;
+        self.change(kind, Time::MAX);
+    }
+
+    fn change(&mut self, kind: TimerKind, at: Time) {
+        let Some(timer) = self.timers.get_mut(kind as usize) else { return };
+        *timer = at;
+        // One that was not the first, and is not now, changes nothing else.
+        if self.first.is_none_or(|(first, first_kind)| at <= first || kind == first_kind) {
+            let first = self.timers.iter().copied().zip(KINDS).min_by_key(|(at, _)| *at);
+            self.first = first.filter(|(at, _)| *at != Time::MAX);
         }
     }
 
@@ -120,9 +128,9 @@ impl Clock {
     }
 
     /// The timer that is due first, and when.
-    pub(super) fn earliest(&self) -> Option<(Time, TimerKind)> {
-        let (at, kind) = self.timers.iter().copied().zip(KINDS).min_by_key(|(at, _)| *at)?;
-        (at != Time::MAX).then_some((at, kind))
+    #[inline]
+    pub(super) const fn earliest(&self) -> Option<(Time, TimerKind)> {
+        self.first
     }
 
     /// Takes the earliest timer away where it is not after `now`.
@@ -138,6 +146,7 @@ impl Clock {
     /// The connection is over: no timer matters any more.
     pub(super) fn stop(&mut self) {
         self.timers = [Time::MAX; KINDS.len()];
+        self.first = None;
         self.stopped = true;
     }
 
@@ -292,6 +301,24 @@ fn jitter(age: Duration, seed: Seed) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_earliest_timer_is_the_least_of_all(
+            changes in prop::collection::vec((0..KINDS.len(), prop::option::of(0_u64..20)), 1..60),
+        ) {
+            let mut clock = Clock::new(RoleKind::Server, &Config::server(), Seed(1), Time::ZERO);
+            for (kind, at) in changes {
+                match at {
+                    Some(at) => clock.set(KINDS[kind], Time::ZERO + Duration::from_secs(at)),
+                    None => clock.clear(KINDS[kind]),
+                }
+                let set = clock.timers.iter().copied().zip(KINDS).filter(|(at, _)| *at != Time::MAX);
+                prop_assert_eq!(clock.earliest(), set.min_by_key(|(at, _)| *at));
+            }
+        }
+    }
 
     #[test]
     fn the_age_at_which_a_connection_ends_follows_from_its_seed() {
