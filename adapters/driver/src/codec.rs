@@ -78,6 +78,7 @@ thread_local! {
 /// Encodes a small message into the thread's block: most are copied into a frame soon after, and then the block is
 /// used again, so that sending them allocates nothing.
 #[cfg(feature = "prost")]
+#[inline]
 fn encode_small<T: prost::Message>(message: &T) -> Bytes {
     // A thread that is going away has no block: a new one is made.
     let mut block = ENCODED.try_with(std::cell::Cell::take).unwrap_or_default();

@@ -31,7 +31,7 @@ pub(super) fn take(input: &mut BytesMut) {
     if input.try_reclaim(READ.saturating_sub(input.len())) {
         return;
     }
-    let mut next = spare();
+    let mut next = spare(input.len() + LEAST);
     next.extend_from_slice(input);
     input.clear();
     keep(std::mem::replace(input, next));
@@ -44,11 +44,15 @@ pub(super) fn give_back(input: &mut BytesMut) {
     }
 }
 
-/// An empty buffer with room for a read.
-fn spare() -> BytesMut {
+/// An empty buffer with so much room at least.
+fn spare(room: usize) -> BytesMut {
     // A thread that is going away has no spare buffers: a new one is made.
     let found = SPARE.try_with(|spare| {
         let mut spare = spare.borrow_mut();
+        // Small reads go on where the last one ended, and most buffers need no reclaiming.
+        if spare.back().is_some_and(|buffer| buffer.capacity() >= room) {
+            return spare.pop_back();
+        }
         let free = spare.iter_mut().position(|buffer| buffer.try_reclaim(READ))?;
         spare.remove(free)
     });

@@ -158,6 +158,7 @@ pub(super) fn poll_receive(
     })
 }
 
+#[inline]
 pub(super) fn poll_send(
     shared: &Shared<Server>,
     call: CallId,
