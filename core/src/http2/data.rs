@@ -131,8 +131,11 @@ impl Engine {
             return self.on_foreign_body(slot, payload, end);
         }
         let (complete, views) = (stream.inbound.complete(), stream.inbound.views());
+        let may_be_view = matches!(payload, Payload::Owned(_));
         let pushed = stream.inbound.push(payload, limit, &mut self.arena);
-        self.views = self.views.saturating_add(stream.inbound.views().saturating_sub(views));
+        if may_be_view {
+            self.views = self.views.saturating_add(stream.inbound.views().saturating_sub(views));
+        }
         if let Err(error) = pushed {
             self.on_message_error(slot, &error);
             return Ok(());

@@ -28,8 +28,6 @@ pub(super) struct OpenBlock {
 /// What turns header blocks into heads.
 pub(super) struct HeadReader {
     decoder: Decoder,
-    /// Octets of header lists that were decoded and that nobody has counted yet.
-    decoded: usize,
     requests: RequestHeadBuilder,
     responses: ResponseHeadBuilder,
     trailers: TrailersBuilder,
@@ -43,7 +41,6 @@ impl HeadReader {
         let limit = limits.max_header_list as usize;
         Self {
             decoder: first_decoder(limits),
-            decoded: 0,
             requests: RequestHeadBuilder::new(limit),
             responses: ResponseHeadBuilder::new(limit),
             trailers: TrailersBuilder::new(limit),
@@ -51,13 +48,6 @@ impl HeadReader {
             response_memo: Memo::new(2),
             trailers_memo: Memo::new(2),
         }
-    }
-
-    /// Octets of header lists that were decoded since the last time this was asked. An octet of a block may stand for a
-    /// whole entry of the table, so a block's own length says little about the work that it is.
-    #[inline]
-    pub(super) fn take_decoded(&mut self) -> usize {
-        std::mem::take(&mut self.decoded)
     }
 
     /// The peer has our SETTINGS.
@@ -72,8 +62,13 @@ impl HeadReader {
     }
 
     /// Decodes a block that nobody will read: the table has to stay in step with the peer's.
-    pub(super) fn discard(&mut self, limits: &Limits, block: &[u8]) -> Result<(), Violation> {
-        decode(&mut self.decoder, &mut self.decoded, limits, block, |_| {})
+    pub(super) fn discard(
+        &mut self,
+        work: &mut usize,
+        limits: &Limits,
+        block: &[u8],
+    ) -> Result<(), Violation> {
+        decode(&mut self.decoder, work, limits, block, |_| {})
     }
 
     /// The head of a request whose block is known, octet for octet. A block that ends the stream may be judged otherwise
@@ -87,13 +82,14 @@ impl HeadReader {
     #[inline(never)]
     pub(super) fn request(
         &mut self,
+        work: &mut usize,
         limits: &Limits,
         block: &[u8],
         end_stream: bool,
     ) -> Result<Result<Arc<RequestHead>, RequestError>, Violation> {
         let generation = self.decoder.generation();
         let builder = &mut self.requests;
-        decode(&mut self.decoder, &mut self.decoded, limits, block, |field| {
+        decode(&mut self.decoder, work, limits, block, |field| {
             builder.field(field.name, field.value);
         })?;
         let head = match builder.finish(end_stream) {
@@ -116,13 +112,14 @@ impl HeadReader {
     #[inline(never)]
     pub(super) fn response(
         &mut self,
+        work: &mut usize,
         limits: &Limits,
         block: &[u8],
         end_stream: bool,
     ) -> Result<Result<FirstBlock, Violation>, Violation> {
         let generation = self.decoder.generation();
         let builder = &mut self.responses;
-        decode(&mut self.decoder, &mut self.decoded, limits, block, |field| {
+        decode(&mut self.decoder, work, limits, block, |field| {
             builder.field(field.name, field.value);
         })?;
         Ok(match builder.finish(end_stream) {
@@ -149,12 +146,13 @@ impl HeadReader {
     #[inline(never)]
     pub(super) fn trailers(
         &mut self,
+        work: &mut usize,
         limits: &Limits,
         block: &[u8],
     ) -> Result<Result<Arc<Trailers>, Violation>, Violation> {
         let generation = self.decoder.generation();
         let builder = &mut self.trailers;
-        decode(&mut self.decoder, &mut self.decoded, limits, block, |field| {
+        decode(&mut self.decoder, work, limits, block, |field| {
             builder.field(field.name, field.value);
         })?;
         Ok(match builder.finish() {
@@ -185,11 +183,12 @@ fn first_decoder(limits: &Limits) -> Decoder {
     decoder
 }
 
-/// Decodes one block, whatever becomes of its fields.
+/// Decodes one block, whatever becomes of its fields, and adds its list to the work of the turn: an octet of a block may
+/// stand for a whole entry of the table, so the block's own length says little.
 #[inline]
 fn decode(
     decoder: &mut Decoder,
-    decoded: &mut usize,
+    work: &mut usize,
     limits: &Limits,
     block: &[u8],
     sink: impl FnMut(Field<'_>),
@@ -197,7 +196,7 @@ fn decode(
     let hard = (limits.max_header_list as usize).saturating_mul(HARD_LIST_FACTOR);
     match decoder.decode(block, &BlockLimits { max_string: hard, max_list_size: hard }, sink) {
         Ok(stats) => {
-            *decoded = decoded.saturating_add(stats.list_size);
+            *work = work.saturating_add(stats.list_size);
             Ok(())
         }
         Err(error) => Err(undecodable(error, hard)),

@@ -14,12 +14,10 @@ impl Engine {
         block: &[u8],
         fault: Option<Violation>,
     ) -> Result<(), Violation> {
-        let result = match self.role {
+        match self.role {
             RoleKind::Server => self.on_request_block(id, end_stream, block, fault),
             RoleKind::Client => self.on_response_block(id, end_stream, block, fault),
-        };
-        self.work = self.work.saturating_add(self.reader.take_decoded());
-        result
+        }
     }
 
     /// The encoding of that name, where it names one; an error where there is no codec for it.

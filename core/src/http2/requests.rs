@@ -31,7 +31,7 @@ impl Engine {
         self.last_remote_id = id;
         let decoded = match self.reader.known_request(block, end_stream) {
             Some(head) => Ok(head),
-            None => self.reader.request(&self.config.limits, block, end_stream)?,
+            None => self.reader.request(&mut self.work, &self.config.limits, block, end_stream)?,
         };
         if id > self.accept_limit {
             // P-94: started after our last GOAWAY; the client will try elsewhere.
@@ -78,7 +78,7 @@ impl Engine {
     /// HEADERS on a stream that the client has opened before, or may not open.
     #[cold]
     fn on_late_block(&mut self, id: u32, end_stream: bool, block: &[u8]) -> Result<(), Violation> {
-        self.reader.discard(&self.config.limits, block)?;
+        self.reader.discard(&mut self.work, &self.config.limits, block)?;
         let Some(slot) = self.ids.get(id) else {
             self.glitch()?;
             return self.on_closed_stream(id, ClosedStreamInput::Headers);

@@ -31,7 +31,7 @@ impl Engine {
         };
         let state = match self.slots.get(slot).map(|stream| &stream.side) {
             Some(Side::Client(call)) => call.recv,
-            _ => return self.reader.discard(&self.config.limits, block),
+            _ => return self.reader.discard(&mut self.work, &self.config.limits, block),
         };
         let first = state == ClientRecv::AwaitHeaders;
         if fault.is_some() {
@@ -60,11 +60,11 @@ impl Engine {
         fault: Option<Violation>,
     ) -> Result<(), Violation> {
         if first {
-            let decoded = self.reader.response(&self.config.limits, block, end_stream)?;
+            let decoded = self.reader.response(&mut self.work, &self.config.limits, block, end_stream)?;
             fault.map_or(Ok(()), Err)?;
             return self.on_first_block(slot, decoded?);
         }
-        let trailers = self.reader.trailers(&self.config.limits, block)?;
+        let trailers = self.reader.trailers(&mut self.work, &self.config.limits, block)?;
         fault.map_or(Ok(()), Err)?;
         match trailers {
             Ok(trailers) => self.on_last_block(slot, end_stream, &trailers),
@@ -77,7 +77,7 @@ impl Engine {
     #[cold]
     fn on_response_elsewhere(&mut self, id: u32, block: &[u8]) -> Result<(), Violation> {
         self.glitch()?;
-        self.reader.discard(&self.config.limits, block)?;
+        self.reader.discard(&mut self.work, &self.config.limits, block)?;
         self.on_closed_stream(id, ClosedStreamInput::Headers)
     }
 
