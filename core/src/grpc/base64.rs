@@ -166,6 +166,14 @@ mod tests {
         assert_eq!(decoded(b"+/+/"), Ok(vec![0xfb, 0xff, 0xbf]));
     }
 
+    #[test]
+    fn each_digit_has_its_value_and_other_octets_none() {
+        for (octet, value) in (0..=255_u8).zip(reverse()) {
+            let place = ALPHABET.iter().position(|&digit| digit == octet);
+            assert_eq!(usize::from(value), place.unwrap_or(usize::from(INVALID)), "{octet:#x}");
+        }
+    }
+
     type Case<'a> = (&'a [u8], Result<Vec<u8>, Base64Error>);
 
     #[test]

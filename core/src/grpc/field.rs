@@ -117,6 +117,7 @@ mod tests {
                 _ => Err(FieldError::NameOctet(octet)),
             };
             assert_eq!(check_name(&[b'x', octet]), expected, "{octet:#x}");
+            assert_eq!(name_table()[usize::from(octet)] == 1, lower_token);
         }
         assert_eq!(check_name(b""), Err(FieldError::EmptyName));
         assert_eq!(check_name(b":path"), Err(FieldError::NameOctet(b':')));
@@ -134,6 +135,9 @@ mod tests {
         for padded in [&b" a"[..], b"a ", b"\ta", b"a\t", b" "] {
             assert_eq!(check_value(padded), Err(FieldError::Whitespace));
         }
+        // White space at an end hides no control character, and one control character no other.
+        assert_eq!(check_value(b" \0"), Err(FieldError::ValueOctet(0)));
+        assert_eq!(check_value(b"a\n\r"), Err(FieldError::ValueOctet(b'\n')));
         assert_eq!(check_value(b""), Ok(()));
         assert_eq!(check_value(b"a b"), Ok(()));
     }

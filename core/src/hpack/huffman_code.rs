@@ -211,3 +211,82 @@ const fn long_rows() -> [LongRow; LONG_ROWS] {
     assert!(row == LONG_ROWS - 1);
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    //! The builders run here as they ran in the compiler, and each table is compared with what it is by definition.
+
+    use super::*;
+
+    /// The canonical code: the next number of each length, in the order of lengths and symbols.
+    fn canonical() -> Vec<(u8, u32, u8)> {
+        let mut symbols: Vec<u8> = (0..=255).collect();
+        symbols.sort_by_key(|&symbol| LENGTHS[usize::from(symbol)]);
+        let (mut next, mut len) = (0_u32, 0);
+        let mut codes = Vec::new();
+        for symbol in symbols {
+            next <<= LENGTHS[usize::from(symbol)] - len;
+            len = LENGTHS[usize::from(symbol)];
+            codes.push((symbol, next, len));
+            next += 1;
+        }
+        codes
+    }
+
+    #[test]
+    fn symbols_rise_with_their_codes() {
+        assert_eq!(sorted().to_vec(), canonical().iter().map(|code| code.0).collect::<Vec<_>>());
+        assert_eq!(sorted(), SORTED);
+    }
+
+    #[test]
+    fn codes_are_canonical() {
+        let codes = codes();
+        for (symbol, bits, len) in canonical() {
+            let code = codes[usize::from(symbol)];
+            assert_eq!((code.bits, code.len), (bits, len), "{symbol}");
+        }
+    }
+
+    /// The symbol whose code stands whole at the start of `run`, from its bit `from` on, and where the code ends.
+    fn whole(run: u32, from: u32) -> Option<(u8, u32)> {
+        canonical().into_iter().find_map(|(symbol, bits, len)| {
+            let end = from + u32::from(len);
+            (end <= PEEK && run >> (PEEK - end) & ((1 << len) - 1) == bits).then_some((symbol, end))
+        })
+    }
+
+    #[test]
+    fn pairs_are_the_whole_codes_at_the_start_of_a_run() {
+        for (run, pair) in (0..).zip(pairs()) {
+            let first = whole(run, 0);
+            let second = first.and_then(|(_, end)| whole(run, end));
+            let expected = match (first, second) {
+                (None, _) => (0, 0, 0),
+                (Some((symbol, end)), None) => (1, end, u64::from(symbol)),
+                (Some((symbol, _)), Some((other, end))) => {
+                    (2, end, u64::from(symbol) | u64::from(other) << 8)
+                }
+            };
+            assert_eq!((pair.count(), pair.bits(), pair.symbols()), expected, "{run:012b}");
+        }
+    }
+
+    #[test]
+    fn rows_lead_to_every_long_code() {
+        let rows = long_rows();
+        for (rank, (symbol, bits, len)) in canonical().into_iter().enumerate() {
+            let start = u64::from(bits) << (32 - len);
+            let row = rows.iter().find(|row| start < row.end);
+            if u32::from(len) <= PEEK {
+                continue;
+            }
+            let row = row.unwrap();
+            assert_eq!(
+                (row.len, usize::from(row.rank) + (bits - row.first) as usize),
+                (len, rank),
+                "{symbol}"
+            );
+        }
+    }
+}

@@ -214,6 +214,36 @@ mod tests {
         assert_eq!(find(b"x", b""), Found::Nothing);
     }
 
+    /// The builder runs here as it ran in the compiler.
+    #[test]
+    fn every_name_has_a_slot_of_its_own() {
+        let Slots { multiplier, groups } = slots();
+        for (at, (name, _)) in TABLE.iter().enumerate() {
+            let group = groups[slot(name, multiplier)];
+            let (first, len) = (usize::from(group.first), usize::from(group.len));
+            let same = |entry: &(&[u8], &[u8])| entry.0 == *name;
+            assert!((first..first + len).contains(&at));
+            assert_eq!(TABLE.iter().position(same), Some(first));
+            assert_eq!(TABLE.iter().filter(|entry| same(entry)).count(), len);
+        }
+        let taken: usize = groups.iter().map(|group| usize::from(group.len)).sum();
+        assert_eq!(taken, TABLE.len());
+        assert!(parted(0).is_none(), "all names in one slot");
+    }
+
+    #[test]
+    fn names_are_the_same_octet_by_octet() {
+        for (one, other, equal) in [
+            (&b""[..], &b""[..], true),
+            (b"abc", b"abc", true),
+            (b"abc", b"abd", false),
+            (b"abc", b"xbc", false),
+            (b"abc", b"ab", false),
+        ] {
+            assert_eq!(same(one, other), equal);
+        }
+    }
+
     #[test]
     fn ends_of_the_appendix() {
         assert_eq!(get(1), Some((&b":authority"[..], &b""[..])));
