@@ -2,7 +2,9 @@
 
 use halfclose::frame::ErrorCode;
 use halfclose::{Client, Metadata, Misuse, Needed, Recv, Request, Server, Shape, Status};
-use halfclose_security::wire::{Block, END_STREAM, data, frames, headers, kind, message, prefixed, settings};
+use halfclose_security::wire::{
+    Block, END_STREAM, data, frames, headers, kind, message, prefixed, settings, update,
+};
 use halfclose_security::{Met, Side, Target};
 
 #[test]
@@ -215,4 +217,28 @@ fn calls_that_wait_for_a_stream() {
     };
     (0..5).for_each(|_| assert_eq!(start(&mut target), Ok(())));
     assert_eq!(start(&mut target), Err(Misuse::TooManyQueuedCalls { queued: 5, limit: 5 }));
+}
+
+#[test]
+fn a_strict_server_serves_messages_up_to_its_limit() {
+    let limit = 128 * 1024;
+    for (length, status) in [(1, "0"), (4_096, "0"), (limit - 1, "0"), (limit, "0"), (limit + 1, "8")] {
+        let mut target = Target::with(|config| *config = config.clone().strict());
+        target.send(&settings(&[(4, 1 << 20)]));
+        target.send(&update(0, 1 << 20));
+        let id = target.open();
+        // The prefix alone fits into the window of 4 KiB; what it promises is granted.
+        target.send(&data(id, 0, &prefixed(0, length, b"")));
+        let payload = vec![7; length as usize];
+        if status == "0" {
+            let granted = 4_096 + target.credit.get(&id).copied().unwrap_or(0);
+            assert!(granted >= u64::from(length) + 5, "{granted} octets for {length}");
+            payload.chunks(16_000).for_each(|piece| assert!(target.send(&data(id, 0, piece))));
+        }
+        target.send(&data(id, END_STREAM, b""));
+        let met = target.end_of(id).and_then(|fields| fields.get("grpc-status"));
+        assert_eq!(met, Some(status), "{length}");
+        let echoed = target.data.get(&id).map_or(0, |(_, octets)| octets.len());
+        assert_eq!(echoed, if status == "0" { payload.len() + 5 } else { 0 });
+    }
 }
