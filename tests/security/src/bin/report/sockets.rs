@@ -23,7 +23,7 @@ pub(crate) fn report() -> bool {
         "\nEach attack lasts {} ms, as fast as one raw peer can, which connects again when it is cut off. The \
          server has a process of its own. Once the attacker is alone with it: processor time of the server for each octet \
          that it was sent, against honest calls of 100 octets, and its memory at most above what it had. And once another \
-         client calls it without a pause: how many calls there were, and how long they took.",
+         client calls it without a pause: how many calls there were, and how long they took. The first row is no attack.",
         SPAN.as_millis()
     );
     let servers = servers::<Tokio, Smol>() & servers::<Smol, Tokio>();
@@ -78,7 +78,8 @@ fn servers<S: Runtime, C: Runtime>() -> bool {
         let (told, waits) =
             beside::<C, _>(server.address, || attack(server.address, flood, Budget::of(SPAN)));
         let (as_expected, outcome) = outcome(flood.outcome, &told);
-        good &= as_expected && waits.worst < LIMIT;
+        // The honest load is there to be compared with: whoever asks for all that a server can give may delay others.
+        good &= as_expected && (waits.worst < LIMIT || flood.name == HONEST.name);
         println!(
             "| {} | {} | {outcome} | {} times | {:.1} | {:.1} | {:.1} | {} | {} | {} | {} |",
             flood.name,
