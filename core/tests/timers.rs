@@ -85,8 +85,9 @@ fn a_ping_is_due_after_an_interval_without_a_frame_from_the_peer() {
     peer.wait(15 * SECOND);
     answer_ping(&mut peer);
     assert_eq!(peer.core.poll_timeout(), Some((at(85), TimerKind::Keepalive)));
-    // A call that starts later does not put it off.
+    // Neither a frame nor a call that starts later puts it off before it is looked at.
     peer.wait(5 * SECOND);
+    peer.feed(&frame(kind::PING, 0, 0, b"pingpong")).unwrap();
     peer.start();
     assert_eq!(peer.core.poll_timeout(), Some((at(85), TimerKind::Keepalive)));
     assert!(matches!(peer.core.recv(call), Ok(Recv::Pending)));
