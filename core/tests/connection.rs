@@ -8,7 +8,9 @@ use halfclose::{
     CallId, Cause, Client, CloseReason, Code, Config, ConnectionError, Event, Initiator, Metadata, Misuse,
     Needed, Recv, Request, Server, Shape, Status,
 };
-use halfclose_wire::{END_STREAM, Frame, Reader, TRAILERS_ONLY, block, frame, headers, kind, settings};
+use halfclose_wire::{
+    END_STREAM, Frame, REQUEST, Reader, TRAILERS_ONLY, block, data, frame, goaway, headers, kind, settings,
+};
 
 const MAX_HEADER_LIST_SIZE: u16 = 6;
 
@@ -84,12 +86,89 @@ fn only_the_newest_of_what_the_peer_says_of_itself_is_told() {
     peer.sent();
     for last in [5_u32, 3, 1] {
         peer.feed(&settings(&[])).unwrap();
-        let goaway = [last.to_be_bytes(), 0_u32.to_be_bytes()].concat();
-        peer.feed(&frame(kind::GOAWAY, 0, 0, &goaway)).unwrap();
+        peer.feed(&goaway(last, ErrorCode::NO_ERROR)).unwrap();
     }
     let told = peer.events();
     let goaway = Event::GoAway { code: ErrorCode::NO_ERROR, last_stream: 1, debug: bytes::Bytes::new() };
     assert_eq!(told, [Event::PeerSettings, goaway]);
+}
+
+#[test]
+fn goaway_ends_the_calls_above_it_and_those_that_wait() {
+    // P-93: what is not above it goes on; what waits was never sent.
+    let mut peer = Scripted::<Client>::client(Config::client(), &[(3, 3)]);
+    let [first, second, third, waiting] = [0; 4].map(|_| peer.start());
+    peer.sent();
+    peer.feed(&goaway(3, ErrorCode::NO_ERROR)).unwrap();
+    for call in [first, second] {
+        assert!(matches!(peer.core.recv(call), Ok(Recv::Pending)));
+    }
+    let refused = Cause::GoAway { code: ErrorCode::NO_ERROR, processed: false };
+    assert_eq!(cause(&mut peer, third), (Code::Unavailable, refused));
+    assert_eq!(cause(&mut peer, waiting), (Code::Unavailable, Cause::NeverSent));
+    assert!(peer.sent().is_empty(), "nothing is reset, and nothing more is sent");
+}
+
+#[test]
+fn a_client_says_goodbye_once_its_last_request_is_out() {
+    // P-94: there are servers that close an idle connection at a client's GOAWAY.
+    let mut peer = Scripted::<Client>::client(Config::client(), &[(3, 1)]);
+    for _ in 0..3 {
+        peer.start();
+    }
+    peer.sent();
+    peer.core.shutdown(peer.now);
+    for (stream, says_goodbye) in [(1, false), (3, true), (5, false)] {
+        let goodbye = |sent: &[Frame]| sent.iter().any(|frame| frame.kind == kind::GOAWAY);
+        assert!(!goodbye(&peer.sent()));
+        peer.feed(&headers(stream, END_STREAM, &block(&TRAILERS_ONLY))).unwrap();
+        assert_eq!(goodbye(&peer.sent()), says_goodbye, "after stream {stream}");
+    }
+    assert!(peer.core.is_closed());
+}
+
+#[test]
+fn a_part_of_a_message_is_no_news() {
+    let mut peer = Scripted::<Server>::server(Config::server(), &[]);
+    let call = peer.open(1);
+    assert!(matches!(peer.core.recv(call), Ok(Recv::Pending)));
+    for (octets, told) in
+        [(&[0, 0, 0, 0][..], false), (b"\x02a", false), (b"b", true), (b"\0\0\0\0\0", false)]
+    {
+        peer.feed(&data(1, 0, octets)).unwrap();
+        let expected = if told { vec![Event::Readable(call)] } else { Vec::new() };
+        assert_eq!(peer.events(), expected, "after {octets:?}");
+    }
+}
+
+#[test]
+fn data_adds_up_to_its_content_length() {
+    // RFC 9113 §8.1.1. The length that is said, the octets of each DATA frame, and whether the last one ends the stream.
+    let table: [(&str, &[usize], bool, bool); 7] = [
+        ("7", &[7], true, true),
+        ("7", &[3, 4], true, true),
+        ("7", &[7, 0], true, true),
+        ("7", &[6], true, false),
+        ("7", &[6], false, true),
+        ("7", &[8], false, false),
+        ("0", &[0], true, true),
+    ];
+    for (length, frames, ends, good) in table {
+        let mut peer = Scripted::<Server>::server(Config::server(), &[]);
+        let fields = [REQUEST.as_slice(), &[("content-length", length)]].concat();
+        peer.feed(&headers(1, 0, &block(&fields))).unwrap();
+        let message = [0, 0, 0, 0, 3, 7, 7, 7];
+        let mut from = 0;
+        for (n, octets) in frames.iter().enumerate() {
+            let flags = if ends && n + 1 == frames.len() { END_STREAM } else { 0 };
+            peer.feed(&data(1, flags, &message[from..from + octets])).unwrap();
+            from += octets;
+        }
+        let reset = peer.sent().iter().find(|frame| frame.kind == kind::RST_STREAM).and_then(Frame::code);
+        // Seven octets are less than a whole message, which costs the call, and in gRPC's terms.
+        let malformed = reset == Some(ErrorCode::PROTOCOL_ERROR);
+        assert_eq!(malformed, !good, "{length} {frames:?} {reset:?}");
+    }
 }
 
 #[test]

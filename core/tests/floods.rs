@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use common::{Scripted, written};
 use halfclose::frame::ErrorCode;
 use halfclose::{Config, ConnectionError, Flood, Limits, Needed, Server, Violation};
-use halfclose_wire::{REQUEST, block, frame, headers, kind, ping, reset, settings};
+use halfclose_wire::{REQUEST, block, data, frame, headers, kind, ping, reset, settings};
 
 fn server(change: impl FnOnce(&mut Limits)) -> Scripted<Server> {
     let mut config = Config::server();
@@ -134,4 +134,20 @@ fn nothing_more_is_read_while_too_much_waits_to_be_written() {
     assert_eq!(waiting, (256_usize * 1024).div_ceil(one.len()) * one.len());
     assert_eq!(peer.core.receive(peer.now, &mut wire), Ok(Needed::More));
     assert_eq!(waiting + written(&mut peer.core, peer.now).len(), 20_000 * one.len());
+}
+
+#[test]
+fn the_rest_of_a_refused_request_is_counted_where_it_is_small() {
+    let get = block(&[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "localhost")]);
+    for (size, counted) in [(256, false), (255, true)] {
+        let mut peer = server(|limits| (limits.small_data.burst, limits.small_data.per_second) = (2, 0));
+        peer.feed(&headers(1, 0, &get)).unwrap();
+        peer.sent();
+        for _ in 0..2 {
+            peer.feed(&data(1, 0, &vec![0; size])).unwrap();
+        }
+        let expected = Violation::Flood { flood: Flood::DataFrames, met: 3, limit: 2 };
+        let expected = if counted { Err(ConnectionError::Violation(expected)) } else { Ok(()) };
+        assert_eq!(peer.feed(&data(1, 0, &vec![0; size])), expected, "{size}");
+    }
 }

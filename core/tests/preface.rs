@@ -96,3 +96,15 @@ fn a_client_opens_a_hundred_streams_until_it_hears_how_many_the_server_takes() {
         assert_eq!(opened(peer.sent()), more, "{entries:?}");
     }
 }
+
+#[test]
+fn only_a_client_may_enable_push() {
+    // RFC 9113 §6.5.2.
+    let refused = Err(ConnectionError::Violation(Violation::PushEnabledByServer));
+    for (value, from_server, from_client) in [(0, Ok(()), Ok(())), (1, refused, Ok(()))] {
+        let mut peer = Scripted::<Client>::silent(Config::client());
+        assert_eq!(peer.feed(&settings(&[(ENABLE_PUSH, value)])), from_server);
+        let mut peer = Scripted::<Server>::server(Config::server(), &[]);
+        assert_eq!(peer.feed(&settings(&[(ENABLE_PUSH, value)])), from_client);
+    }
+}
