@@ -133,3 +133,20 @@ fn a_call_that_is_cancelled_while_it_waits_gives_its_room_back() {
     assert!(peer.core.is_writable(second));
     assert!(peer.events().contains(&Event::Writable(second)));
 }
+
+#[test]
+fn room_among_calls_that_wait_is_told_at_half_of_their_limit() {
+    for (moves, stays, told) in [(499, 501, false), (500, 500, true)] {
+        let mut config = Config::client();
+        (config.limits.send_buffer, config.limits.connection_send_buffer) = (1 << 20, 1_000);
+        let entries = [(INITIAL_WINDOW_SIZE, 0), (MAX_CONCURRENT_STREAMS, 1)];
+        let mut peer = Scripted::<Client>::client(config, &entries);
+        let [_, first, second] = [0; 3].map(|_| peer.start());
+        assert_eq!(send(&mut peer, first, moves), Ok(Sent::Ready));
+        assert_eq!(send(&mut peer, second, stays), Ok(Sent::Full));
+        peer.feed(&settings(&[(MAX_CONCURRENT_STREAMS, 2)])).unwrap();
+        peer.sent();
+        let expected = if told { vec![Event::Writable(second)] } else { Vec::new() };
+        assert_eq!(peer.events()[1..], expected, "{stays} wait");
+    }
+}
