@@ -151,3 +151,19 @@ fn the_rest_of_a_refused_request_is_counted_where_it_is_small() {
         assert_eq!(peer.feed(&data(1, 0, &vec![0; size])), expected, "{size}");
     }
 }
+
+#[test]
+fn data_that_nobody_reads_is_counted_where_it_says_nothing() {
+    for (size, counted) in [(16, false), (15, true)] {
+        let mut peer = server(|limits| (limits.small_data.burst, limits.small_data.per_second) = (2, 0));
+        let call = peer.open(1);
+        peer.core.cancel(call).unwrap();
+        peer.sent();
+        for _ in 0..2 {
+            peer.feed(&data(1, 0, &vec![0; size])).unwrap();
+        }
+        let expected = Violation::Flood { flood: Flood::DataFrames, met: 3, limit: 2 };
+        let expected = if counted { Err(ConnectionError::Violation(expected)) } else { Ok(()) };
+        assert_eq!(peer.feed(&data(1, 0, &vec![0; size])), expected, "{size}");
+    }
+}
