@@ -268,14 +268,14 @@ fn credit_returns_once_half_a_window_has_gathered() {
     let mut taken = 0;
     let (mut stream, mut connection) = (Vec::new(), Vec::new());
     while taken < 70_000 {
-        peer.feed(&data(1, 0, &message(&[0; 994]))).expect("within the window");
+        peer.feed(&data(1, 0, &message(&[0; 995]))).expect("within the window");
         assert!(matches!(peer.core.recv(call), Ok(Recv::Message(_))));
-        taken += 999;
+        taken += 1_000;
         let sent = peer.sent();
         stream.extend(Some(credit(&sent, 1)).filter(|credit| *credit > 0));
         connection.extend(Some(credit(&sent, 0)).filter(|credit| *credit > 0));
     }
-    assert!(stream.iter().all(|credit| *credit == 5_994), "{stream:?}");
-    assert!(connection.iter().all(|credit| *credit == 32_967), "{connection:?}");
-    assert_eq!((stream.len(), connection.len()), (11, 2));
+    assert!(stream.iter().all(|credit| *credit == 5_000), "{stream:?}");
+    assert!(connection.iter().all(|credit| *credit == 33_000), "{connection:?}");
+    assert_eq!((stream.len(), connection.len()), (14, 2));
 }

@@ -28,3 +28,19 @@ fn a_stream_that_has_its_message_does_not_keep_what_another_ones_message_needs()
         assert!(matches!(pair.client.recv(calls[n]), Ok(Recv::Pending)));
     }
 }
+
+#[test]
+fn the_message_in_progress_gets_its_loan_when_the_one_before_it_is_taken() {
+    let mut config = Config::client();
+    config.initial_stream_window = 1_000;
+    let mut pair = Pair::with(config, Config::server());
+    let call = pair.start(Shape::BIDI);
+    let at_server = pair.accept(Shape::BIDI);
+    for size in [100, 25_000] {
+        pair.server.send_message(at_server, vec![7; size].into(), false).unwrap();
+    }
+    for size in [100, 25_000] {
+        pair.exchange();
+        assert_eq!(message(pair.client.recv(call).unwrap()).len(), size);
+    }
+}

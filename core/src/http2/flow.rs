@@ -133,7 +133,7 @@ impl Engine {
         let max_target = self.config.max_stream_window;
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let target = stream.recv_target;
-        stream.recv_pressed |= stream.recv_window < i64::from(target / 2) && target < max_target;
+        stream.recv_pressed |= stream.recv_window <= i64::from(target / 2) && target < max_target;
     }
 
     #[inline(never)]
@@ -340,5 +340,107 @@ impl Engine {
     #[inline]
     pub(super) fn schedule(&mut self, slot: u32) {
         self.lines.join(READY, slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::config::{Config, Seed};
+    use crate::frame::{Flags, Kind, PREFACE};
+    use crate::hpack::{Encoder, Indexing};
+    use crate::http2::role::RoleKind;
+    use crate::time::Time;
+    use crate::types::{CallId, Event, Recv};
+
+    const POOL: u32 = 60_000;
+
+    /// A server with one open call, whose windows do not grow.
+    fn server() -> (Engine, CallId) {
+        let mut config = Config::server();
+        (config.initial_stream_window, config.max_stream_window) = (10_000, 10_000);
+        (config.limits.max_receive_message, config.limits.window_pool) = (30_000, POOL);
+        let mut engine = Engine::new(RoleKind::Server, config, Seed(1), Time::ZERO);
+        let settings = |flags| frame(Kind::Settings, flags, StreamId::ZERO, &[]);
+        feed(&mut engine, &[PREFACE.to_vec(), settings(Flags::NONE), settings(Flags::ACK)].concat());
+        feed(&mut engine, &request());
+        let call = std::iter::from_fn(|| engine.poll_event())
+            .find_map(|event| if let Event::Request(call) = event { Some(call) } else { None });
+        (engine, call.unwrap())
+    }
+
+    fn frame(kind: Kind, flags: Flags, stream: StreamId, payload: &[u8]) -> Vec<u8> {
+        let mut octets = Vec::new();
+        FrameHead { length: payload.len() as u32, kind, flags, stream }.write(&mut octets);
+        octets.extend_from_slice(payload);
+        octets
+    }
+
+    fn request() -> Vec<u8> {
+        let (mut encoder, mut block) = (Encoder::new(0), Vec::new());
+        encoder.begin(&mut block);
+        for (name, value) in [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", "/demo.Echo/Call"),
+            (":authority", "localhost"),
+            ("content-type", "application/grpc"),
+        ] {
+            encoder.field(name.as_bytes(), value.as_bytes(), Indexing::Without, &mut block);
+        }
+        frame(Kind::Headers, Flags::END_HEADERS, StreamId::new(1), &block)
+    }
+
+    fn message(size: usize) -> Vec<u8> {
+        let mut message = vec![0];
+        message.extend_from_slice(&(size as u32).to_be_bytes());
+        message.resize(5 + size, 7);
+        message
+    }
+
+    fn feed(engine: &mut Engine, octets: &[u8]) {
+        engine.receive(Time::ZERO, &mut BytesMut::from(octets)).unwrap();
+        drop(engine.take_transmit(Time::ZERO));
+    }
+
+    fn feed_data(engine: &mut Engine, octets: &[u8]) {
+        feed(engine, &frame(Kind::Data, Flags::NONE, StreamId::new(1), octets));
+    }
+
+    #[test]
+    fn what_is_left_of_a_loan_is_paid_back_by_the_messages_after_it() {
+        let (mut engine, call) = server();
+        for piece in message(25_000).chunks(10_000) {
+            feed_data(&mut engine, piece);
+        }
+        let lent = engine.slots.get(call.slot).unwrap().loan;
+        // The rest of the message, the padding there might have been, and a margin of what the pool has to spare.
+        assert_eq!(lent, 15_005 + MOST_PADDING + (POOL - 15_005 - MOST_PADDING - 30_000));
+        assert_eq!(engine.pool_free, POOL - lent);
+        let mut paid = 0;
+        for size in [25_000, 1_000, 1_000, 1_000, 3_000, 1_000] {
+            if size != 25_000 {
+                feed_data(&mut engine, &message(size));
+            }
+            assert!(matches!(engine.recv(call), Ok(Recv::Message(_))));
+            paid += size as u32 + 5;
+            let stream = engine.slots.get(call.slot).unwrap();
+            assert_eq!(stream.loan, lent.saturating_sub(paid));
+            let allowed = stream.recv_window + i64::from(stream.recv_owed);
+            assert_eq!(allowed, 10_000 + i64::from(stream.loan), "what is lent, and no more");
+            assert_eq!(engine.pool_free, (POOL - lent + paid).min(POOL));
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_call_pays_back_what_it_had_borrowed() {
+        let (mut engine, call) = server();
+        feed_data(&mut engine, &message(25_000)[..10_000]);
+        assert!(engine.pool_free < POOL);
+        engine.cancel(call).unwrap();
+        while engine.poll_event().is_some() {}
+        assert_eq!(engine.pool_free, POOL);
     }
 }
