@@ -4,8 +4,8 @@ mod common;
 
 use common::{Scripted, credit};
 use halfclose::frame::ErrorCode;
-use halfclose::{CallId, Client, Config, ConnectionError, Recv, Server, Violation};
-use halfclose_wire::{Frame, data, kind, message, settings, update};
+use halfclose::{CallId, Client, Config, ConnectionError, Metadata, Recv, Server, Status, Violation};
+use halfclose_wire::{END_STREAM, Frame, data, kind, message, settings, update};
 
 const INITIAL_WINDOW_SIZE: u16 = 4;
 const MAX_FRAME_SIZE: u16 = 5;
@@ -60,6 +60,47 @@ fn data_over_the_window_of_the_connection_costs_the_connection() {
         let expected = Violation::WindowExceeded { connection: true, length: 65_536, window: 65_535 };
         assert_eq!(violation(fed), expected);
     }
+}
+
+#[test]
+fn what_came_is_off_the_window_of_the_connection_until_its_credit_returns() {
+    for (length, good) in [(33_535, true), (33_536, false)] {
+        let mut peer = server(1 << 20, 65_535);
+        peer.open(1);
+        peer.feed(&data(1, 0, &message(&vec![0; 32_000 - 5]))).expect("within the window");
+        let fed = peer.feed(&data(1, 0, &message(&vec![0; length - 5])));
+        assert_eq!(fed.is_ok(), good, "{length}");
+    }
+}
+
+#[test]
+fn a_stream_that_its_peer_has_ended_gets_no_credit() {
+    let mut peer = server(1_000, 1 << 20);
+    let call = peer.open(1);
+    peer.feed(&data(1, END_STREAM, &message(&[0; 995]))).expect("within the window");
+    assert!(matches!(peer.core.recv(call), Ok(Recv::Message(_))));
+    assert!(peer.sent().is_empty());
+}
+
+#[test]
+fn a_status_goes_out_with_the_last_message_of_its_call() {
+    let mut peer = Scripted::<Server>::server(Config::server(), &[]);
+    for stream in [1, 3] {
+        let call = peer.open(stream);
+        peer.core.send_message(call, vec![0; 10].into(), false).unwrap();
+        peer.core.finish(call, Status::ok(), Metadata::new()).unwrap();
+    }
+    let sent = peer.sent();
+    let order: Vec<_> = sent.iter().map(|frame| (frame.stream, frame.kind, frame.ends_stream())).collect();
+    let call = |stream| {
+        [
+            (stream, kind::HEADERS, false),
+            (stream, kind::DATA, false),
+            (stream, kind::HEADERS, true),
+            (stream, kind::RST_STREAM, false),
+        ]
+    };
+    assert_eq!(order, [call(1), call(3)].concat());
 }
 
 #[test]
