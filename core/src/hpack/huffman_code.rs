@@ -178,7 +178,8 @@ const fn pairs() -> [Pair; 1 << PEEK] {
         let (first, len) = singles[run];
         if len > 0 {
             let (second, more) = singles[(run << len) & ((1 << PEEK) - 1)];
-            pairs[run] = if more > 0 && len + more <= PEEK {
+            // Zeros stand behind the run, so there is a second code; one that takes some of them is too long here.
+            pairs[run] = if len + more <= PEEK {
                 Pair::new(first as u32 | (second as u32) << 8, 2, len + more)
             } else {
                 Pair::new(first as u32, 1, len)

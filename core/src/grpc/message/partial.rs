@@ -102,8 +102,7 @@ impl Partial {
     pub(super) fn missing(&self) -> Option<u32> {
         let Some(prefix) = self.prefix else {
             let lacking = PREFIX_LEN.saturating_sub(usize::from(self.prefix_len));
-            let begun = self.prefix_len > 0 && lacking > 0;
-            return begun.then(|| u32::try_from(lacking).unwrap_or(0));
+            return (self.prefix_len > 0).then(|| u32::try_from(lacking).unwrap_or(0));
         };
         Some(prefix.length.saturating_sub(u32::try_from(self.payload.len()).unwrap_or(u32::MAX)))
     }

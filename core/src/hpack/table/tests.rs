@@ -39,7 +39,7 @@ impl Model {
             assert_eq!(table.get(nth as u32), Some((&name[..], &value[..])));
         }
         assert_eq!(table.get(table.len()), None);
-        assert!(table.store.capacity() <= SMALLEST_STORE.max(table.largest_store()));
+        assert!(table.store.capacity() <= SMALLEST_STORE.max(table.max_size() * 3 / 2));
     }
 }
 
@@ -117,6 +117,43 @@ fn owns_nothing_until_the_first_insertion() {
     assert_eq!((table.store.capacity(), table.ring.capacity(), table.spare.capacity()), (0, 0, 0));
     table.insert(b"name", b"value");
     assert_eq!((table.store.capacity(), table.ring.len()), (SMALLEST_STORE, FEWEST_SLOTS));
+}
+
+#[test]
+fn the_store_is_no_larger_than_its_octets_need() {
+    // 124 entries of one octet fill the table, so half of 256 octets is room enough.
+    let mut table = Table::new(4096);
+    for _ in 0..10_000 {
+        table.insert(b"n", b"");
+    }
+    assert_eq!((table.len(), table.store.capacity()), (124, 256));
+}
+
+/// A move is paid for by the insertion of at least a third of the octets moved, once the store is as large as it gets.
+#[test]
+fn octets_are_moved_seldom() {
+    for len in [1, 10, 100, 1000] {
+        let mut table = Table::new(4096);
+        let (mut inserted, mut moved) = (0, 0);
+        for turn in 0..20_000 {
+            let base = table.base;
+            table.insert(&vec![b'n'; len], b"");
+            inserted += len;
+            if table.base != base && turn > 1000 {
+                // Before the insertion, which came after the move.
+                moved += table.store.len() - len;
+            }
+        }
+        assert!(moved > 0 && moved <= 3 * inserted, "{moved} octets moved for {inserted} of {len}");
+    }
+}
+
+#[test]
+fn an_entry_is_shown_by_where_its_octets_are() {
+    let mut table = Table::new(4096);
+    table.insert(b"name", b"value");
+    let shown = format!("{table:?}");
+    assert!(shown.contains("ring: [0+4+5, 0+0+0,"), "{shown}");
 }
 
 #[test]
