@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use super::outbox::Outbox;
+use super::outbox::{CHAIN_THRESHOLD, Outbox};
 use crate::grpc::message::{PREFIX_LEN, Prefix};
 
 /// One message, or octets that are no message (the body of an HTTP error answer).
@@ -23,24 +23,71 @@ impl Item {
     }
 }
 
+/// The size at which small messages that were joined become an item: a frame of the usual length.
+const JOINED: usize = 16 * 1024;
+
+/// So many items may stand behind the first one before small messages are joined: with few, a buffer for them would cost
+/// more than it saves.
+const FEW: usize = 4;
+
+/// What stands behind the first item of a queue.
+#[derive(Default)]
+struct Rest {
+    items: VecDeque<Item>,
+    /// Small messages with their prefixes, behind all items. They are copied sooner or later: here it costs each of them
+    /// one copy and no place, and a frame takes whole stretches of them.
+    joined: BytesMut,
+}
+
+impl Rest {
+    /// Puts an item behind the others, and tells how many places that took: none where it joined another one.
+    fn push(&mut self, item: Item) -> usize {
+        let few = self.joined.is_empty() && self.items.len() < FEW;
+        if few || item.payload.len() >= CHAIN_THRESHOLD {
+            self.close();
+            self.items.push_back(item);
+            return 1;
+        }
+        let before = self.joined.len();
+        if let Some(prefix) = item.prefix {
+            self.joined.extend_from_slice(&prefix.to_bytes());
+        }
+        self.joined.extend_from_slice(&item.payload);
+        let places = usize::from(before == 0 && !self.joined.is_empty());
+        if self.joined.len() >= JOINED {
+            self.close();
+        }
+        places
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        if self.items.is_empty() {
+            self.close();
+        }
+        self.items.pop_front()
+    }
+
+    fn close(&mut self) {
+        if !self.joined.is_empty() {
+            self.items.push_back(Item { prefix: None, payload: self.joined.split().freeze() });
+        }
+    }
+}
+
 /// A queue of messages, cut at any octet. The first one is held in place, so that a unary call allocates nothing.
 #[derive(Default)]
 pub(crate) struct SendQueue {
     front: Option<Item>,
     /// What stands behind it; `None` for as long as nothing ever did.
-    #[allow(
-        clippy::box_collection,
-        reason = "eight octets in the many calls that never queue a second message"
-    )]
-    rest: Option<Box<VecDeque<Item>>>,
+    rest: Option<Box<Rest>>,
     /// Octets of `front` that are already gone.
     offset: usize,
     octets: usize,
-    /// `front` and `rest` together.
+    /// Places of `front` and `rest` together: joined messages share one.
     items: usize,
 }
 
-/// What a message counts for in the send buffers besides its octets: its place in the queue. Without it a buffer of
+/// What a place in the queue counts for in the send buffers besides its octets. Without it a buffer of
 /// empty messages would take ten times its size.
 const ITEM_OVERHEAD: usize = 48;
 
@@ -73,19 +120,20 @@ impl SendQueue {
     #[inline]
     fn push(&mut self, item: Item) -> usize {
         let len = item.len();
-        self.octets += len;
-        self.items += 1;
-        if self.front.is_none() {
+        let places = if self.front.is_none() {
             self.front = Some(item);
+            1
         } else {
-            self.push_behind(item);
-        }
-        len + ITEM_OVERHEAD
+            self.push_behind(item)
+        };
+        self.octets += len;
+        self.items += places;
+        len + places * ITEM_OVERHEAD
     }
 
     #[inline(never)]
-    fn push_behind(&mut self, item: Item) {
-        self.rest.get_or_insert_default().push_back(item);
+    fn push_behind(&mut self, item: Item) -> usize {
+        self.rest.get_or_insert_default().push(item)
     }
 
     /// Moves the next `count` octets into `out`, small ones copied, large ones by reference, and tells how much less the
@@ -131,7 +179,7 @@ impl SendQueue {
             count -= n;
             if n == left {
                 self.items -= 1;
-                self.front = self.rest.as_mut().and_then(|rest| rest.pop_front());
+                self.front = self.rest.as_mut().and_then(|rest| rest.pop());
                 self.offset = 0;
             } else {
                 self.offset += n;
@@ -183,7 +231,35 @@ mod tests {
         octets
     }
 
+    /// Empty, small and large ones.
+    fn message() -> impl Strategy<Value = Vec<u8>> {
+        let octets = prop_oneof![Just(0..1), Just(1..200), Just(1900..2200), Just(0..9000)];
+        octets.prop_flat_map(|octets| proptest::collection::vec(any::<u8>(), octets))
+    }
+
     proptest! {
+        #[test]
+        fn messages_keep_their_order_and_their_count_whenever_octets_are_taken(
+            steps in proptest::collection::vec((message(), any::<bool>(), 0usize..30_000), 1..60),
+        ) {
+            let (mut queue, mut out) = (SendQueue::default(), Outbox::default());
+            let (mut expected, mut met, mut weight) = (Vec::new(), Vec::new(), 0);
+            for (message, compressed, count) in steps {
+                expected.push(u8::from(compressed));
+                expected.extend_from_slice(&(message.len() as u32).to_be_bytes());
+                expected.extend_from_slice(&message);
+                weight += queue.push_message(compressed, message.into());
+                // More often than not nothing is taken.
+                weight -= queue.take(count.saturating_sub(20_000), &mut out);
+                met.extend(drain(&mut out));
+                prop_assert_eq!(queue.weight(), weight);
+                prop_assert_eq!(queue.octets(), expected.len() - met.len());
+            }
+            prop_assert_eq!(queue.take(usize::MAX, &mut out), weight);
+            met.extend(drain(&mut out));
+            prop_assert_eq!((met, queue.weight()), (expected, 0));
+        }
+
         #[test]
         fn any_cut_gives_the_same_octets(
             messages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9000), 0..6),
@@ -212,14 +288,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_queue_counts_for_is_its_octets_and_the_places_of_its_messages() {
+    fn what_a_queue_counts_for_is_its_octets_and_its_places() {
         let (mut queue, mut out) = (SendQueue::default(), Outbox::default());
         assert_eq!((queue.octets(), queue.weight()), (0, 0));
         assert_eq!(queue.push_message(false, Bytes::from_static(b"one")), PREFIX_LEN + 3 + ITEM_OVERHEAD);
         assert_eq!(queue.push_raw(Bytes::from_static(b"two")), 3 + ITEM_OVERHEAD);
         assert_eq!(queue.push_message(true, Bytes::new()), PREFIX_LEN + ITEM_OVERHEAD);
         assert_eq!((queue.octets(), queue.weight()), (16, 16 + 3 * ITEM_OVERHEAD));
-        // A message has its place until its last octet is gone.
+        // A place is taken until its last octet is gone.
         assert_eq!(queue.take(7, &mut out), 7);
         assert_eq!(queue.take(1, &mut out), 1 + ITEM_OVERHEAD);
         assert_eq!(queue.take(5, &mut out), 5 + ITEM_OVERHEAD);
@@ -263,9 +339,27 @@ mod tests {
         }
     }
 
-    /// What a queue of messages of 12 octets counts for once some octets have been taken.
+    #[test]
+    fn small_messages_of_a_queue_that_backs_up_share_a_place() {
+        let mut queue = SendQueue::default();
+        for _ in 0..=FEW {
+            assert_eq!(queue.push_message(false, Bytes::from_static(b"small")), 10 + ITEM_OVERHEAD);
+        }
+        assert_eq!(queue.push_message(false, Bytes::from_static(b"small")), 10 + ITEM_OVERHEAD);
+        for _ in 0..100 {
+            assert_eq!(queue.push_message(false, Bytes::from_static(b"small")), 10);
+        }
+        let large = Bytes::from(vec![7; CHAIN_THRESHOLD]);
+        assert_eq!(queue.push_message(false, large), PREFIX_LEN + CHAIN_THRESHOLD + ITEM_OVERHEAD);
+        assert_eq!(queue.push_message(false, Bytes::from_static(b"small")), 10 + ITEM_OVERHEAD);
+    }
+
+    /// What a queue of so many messages of 12 octets counts for once some octets have been taken, none or all or some of
+    /// the first message's: the first ones have a place each, the others one together.
     fn queue_weight(messages: usize, taken: usize) -> usize {
-        let octets = (messages * 12).saturating_sub(taken);
-        octets + octets.div_ceil(12) * ITEM_OVERHEAD
+        match (messages * 12).saturating_sub(taken) {
+            0 => 0,
+            octets => octets + (1 + FEW + 1) * ITEM_OVERHEAD,
+        }
     }
 }

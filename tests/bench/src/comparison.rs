@@ -51,7 +51,11 @@ impl Comparison {
         for Figure { what, unit, contestants } in &self.figures {
             let Some((_, first)) = contestants.first() else { continue };
             for (who, samples) in contestants {
-                println!("| {what} | {who} | {samples} {unit} | {} |", samples.over(first));
+                let ratio = match contestants.len() {
+                    1 => String::new(),
+                    _ => samples.over(first).to_string(),
+                };
+                println!("| {what} | {who} | {samples} {unit} | {ratio} |");
             }
         }
     }

@@ -13,6 +13,7 @@ pub mod flood;
 pub mod floor;
 pub mod idle;
 pub mod load;
+pub mod machine;
 pub mod memory;
 pub mod options;
 pub mod parts;

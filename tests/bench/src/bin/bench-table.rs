@@ -14,6 +14,7 @@ use std::time::Instant;
 use clap::{Parser, ValueEnum};
 use halfclose_bench::bounds;
 use halfclose_bench::comparison::Comparison;
+use halfclose_bench::machine;
 use halfclose_bench::parts::{Effort, client, cores, headers, instructions, memory, streaming, unary};
 
 /// Every comparison in one alternating run.
@@ -73,6 +74,12 @@ impl Part {
 fn main() -> ExitCode {
     let options = Options::parse();
     let effort = Effort { rounds: options.rounds, scale: options.scale };
+    println!(
+        "{}; {} rounds at {}/1000 of the full work",
+        machine::description(),
+        effort.rounds,
+        effort.scale
+    );
     let mut tables = Vec::new();
     let mut failed = false;
     for part in Part::value_variants() {
