@@ -16,7 +16,7 @@ const SLOT: usize = 1_280;
 /// The block from which small messages are cut: an unread call keeps one of the connection's and one of its own.
 const BLOCK: usize = 4 * 1024;
 /// What the driver reads to.
-const READ: usize = 64 * 1024;
+const READ: usize = 72 * 1024;
 
 fn streams(config: &Config) -> usize {
     config.limits.max_concurrent_streams as usize
