@@ -6,7 +6,7 @@ use super::engine::Engine;
 use super::guards::guard;
 use super::role::RoleKind;
 use super::stream::{ClientStage, Side};
-use crate::error::{CloseReason, ConnectionError, Flood, Violation};
+use crate::error::{ConnectionError, Flood, Violation};
 use crate::frame::{ErrorCode, FrameHead, GoAway, Ping, RstStream, SettingId, Settings, StreamId};
 use crate::grpc::status::Status;
 use crate::machine::{ClosedStream, ClosedStreamInput, Lifecycle, LifecycleInput, Step};
@@ -291,12 +291,6 @@ impl Engine {
         if self.is_closed() {
             return;
         }
-        self.write_goaway(self.last_accepted(), code, debug.as_bytes());
-        let error = ConnectionError::Closed { code, debug: debug.into() };
-        self.lifecycle(LifecycleInput::Fatal);
-        self.clock.stop();
-        self.end_every_call(&error);
-        self.close_reason = Some(CloseReason::Error(error.clone()));
-        self.failure = Some(error);
+        self.close_with(code, debug);
     }
 }

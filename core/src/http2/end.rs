@@ -324,16 +324,30 @@ impl Engine {
         };
         self.write_goaway(self.last_accepted(), violation.code(), debug.as_bytes());
         let error = ConnectionError::Violation(violation);
-        self.lifecycle(LifecycleInput::Fatal);
-        self.clock.stop();
-        self.end_every_call(&error);
-        self.close_reason = Some(CloseReason::Error(error.clone()));
-        self.failure = Some(error.clone());
+        self.end_connection(CloseReason::Error(error.clone()), &error);
         error
     }
 
+    /// This side closes the connection, by no fault of the peer.
+    pub(super) fn close_with(&mut self, code: ErrorCode, debug: &'static str) {
+        self.write_goaway(self.last_accepted(), code, debug.as_bytes());
+        let error = ConnectionError::Closed { code, debug: debug.into() };
+        self.end_connection(CloseReason::Error(error.clone()), &error);
+    }
+
+    /// The connection is over: every call on it hears of `error`, its owner of `reason`.
+    pub(super) fn end_connection(&mut self, reason: CloseReason, error: &ConnectionError) {
+        self.lifecycle(LifecycleInput::Fatal);
+        self.clock.stop();
+        self.end_every_call(error);
+        if let CloseReason::Error(error) = &reason {
+            self.failure = Some(error.clone());
+        }
+        self.close_reason = Some(reason);
+    }
+
     /// P-105: the end of the connection ends every call on it.
-    pub(super) fn end_every_call(&mut self, error: &ConnectionError) {
+    fn end_every_call(&mut self, error: &ConnectionError) {
         let open: Vec<u32> = self.slots.occupied().collect();
         for slot in open {
             let Some(stream) = self.slots.get(slot) else { continue };

@@ -87,7 +87,6 @@ impl HeadReader {
         block: &[u8],
         end_stream: bool,
     ) -> Result<Result<Arc<RequestHead>, RequestError>, Violation> {
-        let generation = self.decoder.generation();
         let builder = &mut self.requests;
         decode(&mut self.decoder, work, limits, block, |field| {
             builder.field(field.name, field.value);
@@ -96,8 +95,8 @@ impl HeadReader {
             Ok(head) => Arc::new(head),
             Err(error) => return Ok(Err(error)),
         };
-        if !end_stream && generation == self.decoder.generation() {
-            self.request_memo.put(block, generation, &head);
+        if !end_stream {
+            self.request_memo.put(block, self.decoder.generation(), &head);
         }
         Ok(Ok(head))
     }
@@ -117,7 +116,6 @@ impl HeadReader {
         block: &[u8],
         end_stream: bool,
     ) -> Result<Result<FirstBlock, Violation>, Violation> {
-        let generation = self.decoder.generation();
         let builder = &mut self.responses;
         decode(&mut self.decoder, work, limits, block, |field| {
             builder.field(field.name, field.value);
@@ -128,9 +126,7 @@ impl HeadReader {
             Ok(ResponseBlock::TrailersOnly(trailers)) => Ok(FirstBlock::TrailersOnly(Box::new(trailers))),
             Ok(ResponseBlock::Headers(head)) => {
                 let head = Arc::new(head);
-                if generation == self.decoder.generation() {
-                    self.response_memo.put(block, generation, &head);
-                }
+                self.response_memo.put(block, self.decoder.generation(), &head);
                 Ok(FirstBlock::Headers(head))
             }
         })
@@ -150,7 +146,6 @@ impl HeadReader {
         limits: &Limits,
         block: &[u8],
     ) -> Result<Result<Arc<Trailers>, Violation>, Violation> {
-        let generation = self.decoder.generation();
         let builder = &mut self.trailers;
         decode(&mut self.decoder, work, limits, block, |field| {
             builder.field(field.name, field.value);
@@ -159,9 +154,7 @@ impl HeadReader {
             Err(reason) => Err(Violation::Malformed(reason)),
             Ok(trailers) => {
                 let trailers = Arc::new(trailers);
-                if generation == self.decoder.generation() {
-                    self.trailers_memo.put(block, generation, &trailers);
-                }
+                self.trailers_memo.put(block, self.decoder.generation(), &trailers);
                 Ok(trailers)
             }
         })

@@ -222,8 +222,8 @@ impl HeadWriter {
             write_response_head(&fields, &NO_METADATA, scratch, |name, value, hint| {
                 encoder.field(name, value, indexing(hint), out);
             });
-            if plain && generation == encoder.generation() {
-                templates.response.put(generation, out.get(from..).unwrap_or_default());
+            if plain {
+                templates.response.put(generation, encoder.generation(), out.get(from..).unwrap_or_default());
             }
         }
         write_metadata(metadata, scratch, |name, value, hint| {
@@ -298,8 +298,8 @@ impl HeadWriter {
         } else {
             write_trailers(status, metadata, limit, scratch, write);
         }
-        if !trailers_only && is_plain((status, metadata)) && generation == encoder.generation() {
-            templates.status_ok.put(generation, out.get(from..).unwrap_or_default());
+        if !trailers_only && is_plain((status, metadata)) {
+            templates.status_ok.put(generation, encoder.generation(), out.get(from..).unwrap_or_default());
         }
         frame.finish(out, id, true, peer.max_frame_size as usize);
     }

@@ -1,7 +1,7 @@
 //! Header blocks that repeat are recognised on the way in; `templates` does the same on the way out.
 //!
-//! A block made only of indexed fields means the same for as long as the table has not changed. So the head that such a
-//! block gave is kept beside its octets and the table's generation.
+//! A block made only of indexed fields changes no table (RFC 7541 §3.2) and means the same for as long as the table has
+//! not changed. So the head that such a block gave is kept beside its octets and the table's generation.
 
 use std::sync::Arc;
 

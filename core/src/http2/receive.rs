@@ -11,7 +11,7 @@ use crate::frame::{
     Continuation, Flags, FrameHead, HEAD_LEN, Headers, Kind, PREFACE, PriorityFrame, PushPromise, Scope,
 };
 use crate::grpc::message::Payload;
-use crate::machine::{LifecycleInput, Step, Wire, WireInput};
+use crate::machine::{Step, Wire, WireInput};
 use crate::time::Time;
 
 /// DATA payloads from this size on are handed on by reference; smaller ones are copied rather than pin the buffer
@@ -298,16 +298,10 @@ impl Engine {
             return;
         }
         let clean = self.has_no_calls() && self.open_block.is_none();
-        self.lifecycle(LifecycleInput::Fatal);
-        self.clock.stop();
         // A GOAWAY with an error code that came before says more than the end of the transport that followed it.
         let error = self.goaway_error.take().unwrap_or(ConnectionError::Eof);
-        self.end_every_call(&error);
+        let reason = if clean { CloseReason::Graceful } else { CloseReason::Error(error.clone()) };
         // What is queued cannot be answered any more, but may still be written.
-        self.close_reason =
-            Some(if clean { CloseReason::Graceful } else { CloseReason::Error(error.clone()) });
-        if !clean {
-            self.failure = Some(error);
-        }
+        self.end_connection(reason, &error);
     }
 }

@@ -67,7 +67,7 @@ impl Templates {
             return;
         }
         if let Some(template) = self.requests.iter_mut().find(|template| template.is_for(request)) {
-            return template.fields.put(generation, fields);
+            return template.fields.put(before, generation, fields);
         }
         let mut template = RequestTemplate {
             path: request.path.clone(),
@@ -76,7 +76,7 @@ impl Templates {
             list_size,
             fields: Template::default(),
         };
-        template.fields.put(generation, fields);
+        template.fields.put(before, generation, fields);
         if self.requests.len() < REQUEST_TEMPLATES {
             self.requests.push(template);
         } else if let Some(oldest) = self.requests.get_mut(self.next) {
@@ -103,9 +103,9 @@ impl Template {
         (self.generation == Some(generation)).then_some(self.block.as_slice())
     }
 
-    /// Keeps `block`, unless it changes the peer's table when it is sent.
-    pub(super) fn put(&mut self, generation: u64, block: &[u8]) {
-        if block.len() <= MAX_BLOCK {
+    /// Keeps `block`, unless it is long or writing it changed the table: then it means its fields only once.
+    pub(super) fn put(&mut self, before: u64, generation: u64, block: &[u8]) {
+        if before == generation && block.len() <= MAX_BLOCK {
             self.generation = Some(generation);
             self.block.clear();
             self.block.extend_from_slice(block);
@@ -130,12 +130,14 @@ mod tests {
     fn a_template_holds_for_its_generation() {
         let mut template = Template::default();
         assert_eq!(template.get(0), None);
-        template.put(0, b"ab");
+        template.put(0, 0, b"ab");
         assert_eq!(template.get(0), Some(b"ab".as_slice()));
         assert_eq!(template.get(1), None);
-        template.put(1, &[0; MAX_BLOCK + 1]);
+        template.put(1, 1, &[0; MAX_BLOCK + 1]);
         assert_eq!(template.get(1), None, "a block that is too long replaces nothing");
-        template.put(1, &[0; MAX_BLOCK]);
+        template.put(0, 1, b"cd");
+        assert_eq!(template.get(1), None, "nor does one that changed the table");
+        template.put(1, 1, &[0; MAX_BLOCK]);
         assert_eq!(template.get(1), Some([0; MAX_BLOCK].as_slice()));
     }
 

@@ -4,10 +4,10 @@ use super::clock::TimerKind;
 use super::control::{DRAIN_PING, KEEPALIVE_PING};
 use super::engine::Engine;
 use super::stream::{ServerHead, Side};
-use crate::error::{CloseReason, ConnectionError, Timeout, Violation};
+use crate::error::{Timeout, Violation};
 use crate::frame::{ErrorCode, Ping};
 use crate::grpc::status::Status;
-use crate::machine::{Lifecycle, LifecycleInput};
+use crate::machine::Lifecycle;
 use crate::time::Time;
 use crate::types::Cause;
 
@@ -77,15 +77,7 @@ impl Engine {
         if self.lifecycle == Lifecycle::Closed {
             return;
         }
-        let code = ErrorCode::NO_ERROR;
-        let debug = "drain_timeout";
-        self.write_goaway(self.last_accepted(), code, debug.as_bytes());
-        let error = ConnectionError::Closed { code, debug: debug.into() };
-        self.lifecycle(LifecycleInput::Fatal);
-        self.clock.stop();
-        self.end_every_call(&error);
-        self.close_reason = Some(CloseReason::Error(error.clone()));
-        self.failure = Some(error);
+        self.close_with(ErrorCode::NO_ERROR, "drain_timeout");
     }
 
     /// The payload of the PING that a graceful shutdown sends.
