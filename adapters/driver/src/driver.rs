@@ -182,11 +182,7 @@ impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
         let wake_at = works.wake_at(&mut state, now);
         let work = works.has_work(&state);
         // What was given back may have held wakers.
-        if state.has_wakers() {
-            unlock(state);
-        } else {
-            drop(state);
-        }
+        unlock(state);
         if work || works.arm(cx, now, wake_at).is_ready() {
             shared.signal.awake();
             return Poll::Ready(());

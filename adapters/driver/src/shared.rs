@@ -238,8 +238,15 @@ fn set_waker(place: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
 }
 
 /// Leaves the lock, and wakes and drops what is to be woken and dropped.
+#[inline]
+pub(crate) fn unlock<R: Role>(state: MutexGuard<'_, State<R>>) {
+    if state.has_wakers() {
+        release(state);
+    }
+}
+
 #[cold]
-pub(crate) fn unlock<R: Role>(mut state: MutexGuard<'_, State<R>>) {
+fn release<R: Role>(mut state: MutexGuard<'_, State<R>>) {
     let mut wakers = Wakers::default();
     state.take_wakers(&mut wakers);
     drop(state);
@@ -291,11 +298,7 @@ impl<R: Role> Shared<R> {
         let result = orders(&mut state);
         let connection = &state.connection;
         let work = !self.signal.is_told() && (connection.wants_transmit() || connection.has_events());
-        if state.has_wakers() {
-            unlock(state);
-        } else {
-            drop(state);
-        }
+        unlock(state);
         if work {
             self.signal.tell();
         }
