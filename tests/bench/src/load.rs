@@ -1,9 +1,32 @@
 //! What the load programs report: one line of `key=value`, the same for every client.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use clap::Args;
+
 use crate::cpu;
+
+/// What the light loads are asked for.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// The server.
+    #[arg(long)]
+    pub addr: SocketAddr,
+    /// Connections, with a thread for each.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub conns: u32,
+    /// Requests open at once on each connection.
+    #[arg(long, default_value_t = 100)]
+    pub streams: u32,
+    /// Requests in all.
+    #[arg(long, default_value_t = 100_000)]
+    pub requests: u64,
+    /// One request at a time on one connection, with latencies.
+    #[arg(long)]
+    pub pingpong: bool,
+}
 
 /// Work that several tasks share: so many requests, taken one by one.
 #[derive(Debug)]

@@ -2,60 +2,46 @@
 #![forbid(unsafe_code)]
 
 use std::io::{Error, Result};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
 use clap::Parser;
 use halfclose_bench::flood::{Answers, Flood};
-use halfclose_bench::load::{Budget, Clocked, percentiles};
+use halfclose_bench::load::{Budget, Clocked, LoadOptions, percentiles};
 
-/// Unary calls as fast as the server takes them; a thread for each connection.
+/// Unary calls as fast as the server takes them.
 #[derive(Parser)]
 struct Options {
-    /// The server.
-    #[arg(long)]
-    addr: SocketAddr,
-    /// Connections.
-    #[arg(long, default_value_t = 1)]
-    conns: usize,
-    /// Calls open at once on each connection.
-    #[arg(long, default_value_t = 100)]
-    streams: usize,
-    /// Calls in all.
-    #[arg(long, default_value_t = 100_000)]
-    requests: u64,
+    #[command(flatten)]
+    load: LoadOptions,
     /// Octets of payload in a request.
     #[arg(long, default_value_t = 16)]
     size: usize,
     /// Octets of payload in a response.
     #[arg(long, default_value_t = 16)]
     rsize: usize,
-    /// One call at a time on one connection, with latencies.
-    #[arg(long)]
-    pingpong: bool,
 }
 
 fn main() -> Result<()> {
-    let options = Options::parse();
+    let Options { load: options, size, rsize } = Options::parse();
     if options.pingpong {
-        let mut flood = Flood::connect(options.addr, options.size, options.rsize)?;
+        let mut flood = Flood::connect(options.addr, size, rsize)?;
         let clocked = Clocked::start();
         let mut latencies = flood.pingpong(options.requests)?;
-        let octets = options.rsize as u64 * options.requests;
+        let octets = rsize as u64 * options.requests;
         println!("{} {}", clocked.line(options.requests, octets), percentiles(&mut latencies));
         return Ok(());
     }
     let budget = Arc::new(Budget::new(options.requests));
     let mut floods = Vec::new();
-    for _ in 0..options.conns.max(1) {
-        floods.push(Flood::connect(options.addr, options.size, options.rsize)?);
+    for _ in 0..options.conns {
+        floods.push(Flood::connect(options.addr, size, rsize)?);
     }
     let clocked = Clocked::start();
     let threads: Vec<_> = floods
         .into_iter()
         .map(|mut flood| {
-            let (budget, streams) = (Arc::clone(&budget), options.streams);
+            let (budget, streams) = (Arc::clone(&budget), options.streams as usize);
             // The connection is given back, so that it closes after the last line.
             thread::spawn(move || flood.run(streams, &budget).map(|answers| (answers, flood)))
         })
