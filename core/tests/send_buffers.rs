@@ -150,3 +150,11 @@ fn room_among_calls_that_wait_is_told_at_half_of_their_limit() {
         assert_eq!(peer.events()[1..], expected, "{stays} wait");
     }
 }
+
+#[test]
+fn a_strict_call_is_full_at_16_kib() {
+    let mut peer = Scripted::client(Config::client().strict(), &[(INITIAL_WINDOW_SIZE, 0)]);
+    let [one, two] = [0; 2].map(|_| peer.start());
+    assert_eq!(send(&mut peer, one, 16 * 1024 - 1), Ok(Sent::Ready));
+    assert_eq!(send(&mut peer, two, 16 * 1024), Ok(Sent::Full));
+}
