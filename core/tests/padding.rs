@@ -92,7 +92,7 @@ impl Sender {
 
     fn check_message(&mut self, call: CallId, size: usize) {
         match self.client.recv(call) {
-            Ok(Recv::Message(message)) => assert_eq!(message.payload.len(), size),
+            Ok(Recv::Message(message)) => assert_eq!(message.payload, vec![7; size]),
             other => panic!("no message: {other:?}"),
         }
     }
@@ -126,6 +126,14 @@ fn padding_comes_back_whatever_the_window_of_the_message() {
             let config = Config { initial_stream_window: window, ..Config::client() };
             transfer(config, size, piece);
         }
+    }
+}
+
+#[test]
+fn large_frames_lose_their_padding() {
+    // In one frame, in the first of two, and across both.
+    for size in [5_000, 10_000, 16_000 - 5, 16_000, 30_000] {
+        transfer(Config::client(), size, 16_000);
     }
 }
 
