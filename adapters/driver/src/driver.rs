@@ -145,6 +145,7 @@ impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
     fn round(&mut self, cx: &mut Context<'_>, now: Time, turns: &mut usize) {
         let Self { shared, works } = self;
         let mut state = shared.lock();
+        state.begin_round();
         let needed = loop {
             *turns = turns.saturating_sub(1);
             let needed = works.feed(&mut state, now);
@@ -164,6 +165,10 @@ impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
             }
         };
         works.write(&mut state, cx, now);
+        if state.is_deferring() {
+            // Calls have taken what a round may cost; there is a next one once others had their turn.
+            *turns = 0;
+        }
         if state.has_wakers() {
             state.take_wakers(&mut works.wakers);
             drop(state);
@@ -244,14 +249,14 @@ impl<I: Io, K: Clock, S: Side> Works<I, K, S> {
 
     /// Whether there is something to do although nothing came.
     fn has_work(&self, state: &State<S::Role>) -> bool {
-        if self.phase != Phase::Open {
-            return self.side.has_work();
+        if self.side.has_work() || state.is_deferring() {
+            return true;
         }
         let connection = &state.connection;
-        connection.has_events()
-            || (!self.blocked && self.severed.is_none() && connection.wants_transmit())
-            || self.side.has_work()
-            || self.watch.as_ref().is_some_and(Watch::has_news)
+        self.phase == Phase::Open
+            && (connection.has_events()
+                || (!self.blocked && self.severed.is_none() && connection.wants_transmit())
+                || self.watch.as_ref().is_some_and(Watch::has_news))
     }
 
     /// When the task is to wake at the latest. A connection without calls gives memory back in the end.

@@ -6,7 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use atomic_waker::AtomicWaker;
-use halfclose::{CallId, Client, Connection, Event, Metadata, Role, Time};
+use halfclose::{CallId, Client, Connection, Event, Metadata, Misuse, Recv, Role, Time};
+
+/// Messages are taken until they have come to so many octets by decompression; then the driver and its executor have
+/// their turn. It takes about half a millisecond, and what brings it may be a thousand times shorter.
+const DECOMPRESSED_PER_ROUND: u64 = 1024 * 1024;
 
 /// Tells a driver that its connection has work for it.
 ///
@@ -53,6 +57,8 @@ struct Waiting {
     receiver: Option<Waker>,
     sender: Option<Waker>,
     trailers: Option<Box<Metadata>>,
+    /// The receiver waits for the next round, and not for the peer.
+    deferred: bool,
 }
 
 /// Wakers on their way out of the lock. What a waker does when it is woken or dropped is foreign code, and may come
@@ -87,6 +93,10 @@ pub struct State<R: Role> {
     wakers: Wakers,
     /// By slot of the call.
     waiting: Vec<Waiting>,
+    /// What decompression had brought when this round began.
+    decompressed_before: u64,
+    /// Whether receivers wait for the next round.
+    deferring: bool,
     /// Tasks that wait for the driver's end, and whether it came.
     closing: Vec<Waker>,
     gone: bool,
@@ -104,8 +114,65 @@ impl<R: Role> State<R> {
         self.waiting(call)
     }
 
+    /// What is next on a call. `Pending` wakes `waker` when there is something, or when more may be decompressed.
+    #[inline]
+    pub(crate) fn poll_recv(&mut self, call: CallId, waker: &Waker) -> Poll<Result<Recv, Misuse>> {
+        if self.is_sated() {
+            return self.defer(call, waker);
+        }
+        match self.connection.recv(call) {
+            Ok(Recv::Pending) => {
+                self.wait_to_receive(call, waker);
+                Poll::Pending
+            }
+            received => Poll::Ready(received),
+        }
+    }
+
+    /// Whether enough was decompressed in this round. Without a driver there are no rounds.
+    #[inline]
+    pub(crate) fn is_sated(&self) -> bool {
+        let decompressed = self.connection.decompressed().saturating_sub(self.decompressed_before);
+        decompressed >= DECOMPRESSED_PER_ROUND && !self.gone
+    }
+
+    #[cold]
+    fn defer<T>(&mut self, call: CallId, waker: &Waker) -> Poll<T> {
+        self.wait_to_receive(call, waker);
+        if let Some(waiting) = self.waiting(call) {
+            waiting.deferred = true;
+            self.deferring = true;
+        }
+        Poll::Pending
+    }
+
+    /// Whether calls wait for the next round.
+    #[inline]
+    pub(crate) const fn is_deferring(&self) -> bool {
+        self.deferring
+    }
+
+    /// The driver begins a round: more may be decompressed.
+    #[inline]
+    pub(crate) fn begin_round(&mut self) {
+        self.decompressed_before = self.connection.decompressed();
+        if self.deferring {
+            self.wake_deferred();
+        }
+    }
+
+    #[cold]
+    fn wake_deferred(&mut self) {
+        self.deferring = false;
+        for waiting in &mut self.waiting {
+            if std::mem::take(&mut waiting.deferred) {
+                self.wakers.called.extend(waiting.receiver.take());
+            }
+        }
+    }
+
     /// Wakes `waker` when there is something to receive.
-    pub(crate) fn wait_to_receive(&mut self, call: CallId, waker: &Waker) {
+    fn wait_to_receive(&mut self, call: CallId, waker: &Waker) {
         if let Some(waiting) = self.waiting_or_new(call) {
             let stale = set_waker(&mut waiting.receiver, waker);
             self.wakers.stale.extend(stale);
@@ -186,6 +253,7 @@ impl<R: Role> State<R> {
     /// The driver has ended: the transport is closed.
     pub(crate) fn driver_gone(&mut self) {
         self.gone = true;
+        self.wake_deferred();
         self.wakers.called.append(&mut self.closing);
     }
 
@@ -198,6 +266,12 @@ impl<R: Role> State<R> {
             self.closing.push(waker.clone());
         }
         Poll::Pending
+    }
+
+    /// Whether the driver has something to do.
+    #[inline]
+    fn has_work(&self) -> bool {
+        self.connection.wants_transmit() || self.connection.has_events() || self.deferring
     }
 
     fn wake_all(&mut self) {
@@ -266,6 +340,8 @@ impl<R: Role> Shared<R> {
             connection,
             wakers: Wakers::default(),
             waiting: Vec::new(),
+            decompressed_before: 0,
+            deferring: false,
             closing: Vec::new(),
             gone: false,
         });
@@ -296,8 +372,7 @@ impl<R: Role> Shared<R> {
     pub(crate) fn order<T>(&self, orders: impl FnOnce(&mut State<R>) -> T) -> T {
         let mut state = self.lock();
         let result = orders(&mut state);
-        let connection = &state.connection;
-        let work = !self.signal.is_told() && (connection.wants_transmit() || connection.has_events());
+        let work = !self.signal.is_told() && state.has_work();
         unlock(state);
         if work {
             self.signal.tell();

@@ -197,6 +197,15 @@ impl<R: Role> Connection<R> {
         self.engine.recv(call)
     }
 
+    /// What the messages that [`recv`](Self::recv) gave have come to by decompression, in octets since the connection
+    /// began; one that failed counts as the longest that is allowed. No turn of [`receive`](Self::receive) bounds this
+    /// work: it is done when messages are taken, and a few octets can ask for much of it. A caller that takes many in a
+    /// row does well to let others run now and then.
+    #[must_use]
+    pub const fn decompressed(&self) -> u64 {
+        self.engine.decompressed()
+    }
+
     /// Queues a message; its prefix is added, and it is compressed if `compress` is set and the call has an encoding.
     /// [`Sent::Full`] asks for one [`Event::Writable`].
     ///

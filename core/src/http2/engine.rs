@@ -95,6 +95,8 @@ pub(crate) struct Engine {
     pub(super) recv_window: i64,
     pub(super) recv_owed: u32,
     pub(super) pool_free: u32,
+    /// What the messages that were taken have come to by decompression, in octets.
+    pub(super) decompressed: u64,
     /// Receive buffers that messages nobody has taken may keep alive.
     pub(super) views: u32,
     /// Octets queued on calls that have a stream.
@@ -161,6 +163,7 @@ impl Engine {
             pool_free: limits
                 .window_pool
                 .max(limits.max_receive_message.saturating_add(PREFIX_LEN as u32 + MOST_PADDING)),
+            decompressed: 0,
             queued_octets: 0,
             waiting_octets: 0,
             peer: PeerSettings::default(),

@@ -72,6 +72,10 @@ enum Rest {
 }
 
 impl Engine {
+    pub(crate) const fn decompressed(&self) -> u64 {
+        self.decompressed
+    }
+
     pub(crate) fn recv(&mut self, call: CallId) -> Result<Recv, Misuse> {
         let Some(stream) = self.slots.find_mut(call) else { return Err(Misuse::UnknownCall) };
         if stream.inbound.complete() > 0 {
@@ -181,7 +185,7 @@ impl Engine {
         }
     }
 
-    fn decompress(&self, slot: u32, payload: &[u8]) -> Result<Bytes, Status> {
+    fn decompress(&mut self, slot: u32, payload: &[u8]) -> Result<Bytes, Status> {
         let encoding = self.slots.get(slot).and_then(|stream| stream.peer_encoding);
         // P-51: the flag without an encoding that says what it means.
         let Some(encoding) = encoding else {
@@ -190,7 +194,10 @@ impl Engine {
         let codec: Option<&Arc<dyn MessageCodec>> = self.config.codecs.get(encoding.as_str().as_bytes());
         let Some(codec) = codec else { return Err(Status::internal("no codec for the message's encoding")) };
         let limit = self.config.limits.max_receive_message as usize;
-        codec.decompress(payload, limit).map_err(|error| match error {
+        let decompressed = codec.decompress(payload, limit);
+        let work = decompressed.as_ref().map_or(limit, Bytes::len);
+        self.decompressed = self.decompressed.saturating_add(work as u64);
+        decompressed.map_err(|error| match error {
             DecompressError::TooLarge { .. } => Status::resource_exhausted(error.to_string()),
             _ => Status::internal(error.to_string()),
         })

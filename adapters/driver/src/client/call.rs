@@ -161,8 +161,8 @@ impl ReceiveHalf {
     }
 
     /// Keeps the outcome, if that is what was received.
-    fn settle(&mut self, received: Result<Recv, Misuse>) -> Poll<Option<Message>> {
-        match received {
+    fn settle(&mut self, received: Poll<Result<Recv, Misuse>>) -> Poll<Option<Message>> {
+        match ready!(received) {
             Ok(Recv::Message(message)) => Poll::Ready(Some(message)),
             Ok(Recv::Pending | Recv::HalfClosed) => Poll::Pending,
             Ok(Recv::End(outcome)) => {
@@ -217,7 +217,7 @@ impl ReceiveHalf {
                     match receive(state, call, cx) {
                         // The core ends a call with more than one response (P-71); what came before it was taken goes
                         // first.
-                        Ok(Recv::Message(next)) => _ = message.get_or_insert(next),
+                        Poll::Ready(Ok(Recv::Message(next))) => _ = message.get_or_insert(next),
                         other => break other,
                     }
                 }
@@ -293,13 +293,11 @@ impl Drop for ReceiveHalf {
 }
 
 /// Asks the connection for what is next on a call.
-fn receive(state: &mut State<Client>, call: CallId, cx: &Context<'_>) -> Result<Recv, Misuse> {
-    let received = state.connection.recv(call);
-    match received {
-        Ok(Recv::Pending) => state.wait_to_receive(call, cx.waker()),
+fn receive(state: &mut State<Client>, call: CallId, cx: &Context<'_>) -> Poll<Result<Recv, Misuse>> {
+    let received = state.poll_recv(call, cx.waker());
+    if let Poll::Ready(Ok(Recv::End(_))) = received {
         // The call is forgotten with that, and no event will tell the other half.
-        Ok(Recv::End(_)) => state.wake_ended(call),
-        _ => {}
+        state.wake_ended(call);
     }
     received
 }

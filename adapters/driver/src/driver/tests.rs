@@ -1,5 +1,6 @@
 //! The driver on a transport and a clock that stand still: what the tests over sockets cannot time.
 
+mod decompression;
 mod kit;
 
 use std::future::Future;

@@ -1,7 +1,7 @@
 //! One call as its server holds it, from its arrival to its status.
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use halfclose::{CallId, Cardinality, Message, Metadata, Misuse, Recv, Server, Shape, Status};
@@ -27,6 +27,7 @@ impl First {
         // The id is valid: the event has just been told.
         let _ = state.connection.accept(call, shape);
         if shape.requests == Cardinality::One
+            && !state.is_sated()
             && let Ok(Recv::Message(message)) = state.connection.recv(call)
         {
             first.message = Some(message);
@@ -108,18 +109,14 @@ impl ServerCall {
         let call = self.call;
         self.shared.order(|state| {
             loop {
-                match state.connection.recv(call) {
+                match ready!(state.poll_recv(call, cx.waker())) {
                     Ok(Recv::Message(next)) => {
                         message.get_or_insert(next);
-                    }
-                    Ok(Recv::Pending) => {
-                        state.wait_to_receive(call, cx.waker());
-                        return Poll::Pending;
                     }
                     Ok(Recv::HalfClosed) => {
                         return Poll::Ready(message.take().ok_or_else(missing));
                     }
-                    Ok(Recv::End(_)) | Err(_) => return Poll::Ready(Err(ended())),
+                    Ok(Recv::Pending | Recv::End(_)) | Err(_) => return Poll::Ready(Err(ended())),
                 }
             }
         })
@@ -147,14 +144,12 @@ pub(super) fn poll_receive(
     call: CallId,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Option<Message>, Status>> {
-    shared.order(|state| match state.connection.recv(call) {
-        Ok(Recv::Message(message)) => Poll::Ready(Ok(Some(message))),
-        Ok(Recv::HalfClosed) => Poll::Ready(Ok(None)),
-        Ok(Recv::Pending) => {
-            state.wait_to_receive(call, cx.waker());
-            Poll::Pending
-        }
-        Ok(Recv::End(_)) | Err(_) => Poll::Ready(Err(ended())),
+    shared.order(|state| {
+        Poll::Ready(match ready!(state.poll_recv(call, cx.waker())) {
+            Ok(Recv::Message(message)) => Ok(Some(message)),
+            Ok(Recv::HalfClosed) => Ok(None),
+            Ok(Recv::Pending | Recv::End(_)) | Err(_) => Err(ended()),
+        })
     })
 }
 

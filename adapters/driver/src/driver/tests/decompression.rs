@@ -1,0 +1,188 @@
+//! Compressed messages come to far more octets than the frames that bring them: what is taken of them before others get
+//! their turn is bounded, whoever takes them and however many wait.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use halfclose::grpc::compress::{CompressError, DecompressError, MessageCodec};
+use halfclose::grpc::encoding::Encoding;
+use halfclose::{Client, Config, Event, Metadata, Request, Seed, Server, Shape, Status, Time};
+
+use super::kit::{Counted, Peer, Still, Wire, poll};
+use super::{CHAT, SAY};
+use crate::server::ServerDriver;
+use crate::{CallOptions, Channel, Response, Router, Shutdown};
+
+/// So many compressed messages wait.
+const MESSAGES: usize = 10;
+
+/// A codec whose every message is long, and takes long: more than a poll may.
+#[derive(Clone, Default)]
+struct Swell {
+    clock: Still,
+    times: Arc<AtomicUsize>,
+}
+
+impl Swell {
+    const LENGTH: usize = 2 << 20;
+    /// A message that is as much work, but is none.
+    const CORRUPT: &'static [u8] = b"corrupt";
+
+    /// How many messages it was given to decompress.
+    fn times(&self) -> usize {
+        self.times.load(Ordering::Relaxed)
+    }
+
+    fn configure(&self, mut config: Config) -> Config {
+        config.codecs = config.codecs.with(Arc::new(self.clone())).expect("a name");
+        config
+    }
+}
+
+impl std::fmt::Debug for Swell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Swell")
+    }
+}
+
+impl MessageCodec for Swell {
+    fn name(&self) -> &str {
+        Encoding::Gzip.as_str()
+    }
+
+    fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+        out.extend_from_slice(payload);
+        Ok(())
+    }
+
+    fn decompress(&self, payload: &[u8], _: usize) -> Result<Bytes, DecompressError> {
+        self.times.fetch_add(1, Ordering::Relaxed);
+        self.clock.advance(Duration::from_millis(3));
+        if payload == Self::CORRUPT {
+            return Err(DecompressError::Corrupt);
+        }
+        Ok(Bytes::from(vec![0; Self::LENGTH]))
+    }
+}
+
+/// A server with a unary and a bidirectional method, and a client that has said nothing yet.
+fn server(wire: &Wire, swell: &Swell) -> (ServerDriver<Wire, Still>, Peer<Client>) {
+    let router = Router::new()
+        .unary(&SAY, |_| async move { Ok(Response::new(Bytes::new())) })
+        .bidi_streaming(&CHAT, |mut call| async move {
+            while call.recv().await?.is_some() {}
+            Ok(())
+        });
+    let config = swell.configure(Config::server());
+    let clock = swell.clock.clone();
+    let driver = Arc::new(router).serve(wire.clone(), clock, config, Seed(1), &Shutdown::new());
+    (driver, Peer::<Client>::new(swell.configure(Config::client())))
+}
+
+/// Starts a call with these compressed messages.
+fn start(client: &mut Peer<Client>, path: &'static str, shape: Shape, messages: &[&'static [u8]]) {
+    let mut request = Request::new(path, shape);
+    request.encoding = Some(Encoding::Gzip);
+    let call = client.connection.start(Time::ZERO, request).expect("a call");
+    for message in messages {
+        client.connection.send_message(call, Bytes::from_static(message), true).expect("room");
+    }
+    client.connection.half_close(call).expect("an open call");
+}
+
+/// Polls the driver until it rests, and checks that all was done, but never two messages in one poll.
+fn check_one_at_a_time(driver: &mut ServerDriver<Wire, Still>, swell: &Swell) {
+    let mut before = swell.times();
+    loop {
+        let (waker, woken) = Counted::new();
+        assert!(Pin::new(&mut *driver).poll(&mut Context::from_waker(&waker)).is_pending());
+        let met = swell.times() - before;
+        assert!(met <= 1, "{met} messages decompressed in one poll");
+        if woken.count() == 0 {
+            break;
+        }
+        before = swell.times();
+    }
+    assert_eq!(swell.times(), MESSAGES);
+}
+
+#[test]
+fn handlers_take_one_long_message_a_turn_whatever_their_number() {
+    for (path, shape, message) in [
+        (CHAT.path(), Shape::BIDI, &b"long"[..]),
+        (CHAT.path(), Shape::BIDI, Swell::CORRUPT),
+        (SAY.path(), Shape::UNARY, b"long"),
+        (SAY.path(), Shape::UNARY, Swell::CORRUPT),
+    ] {
+        let (wire, swell) = (Wire::default(), Swell::default());
+        let (mut driver, mut client) = server(&wire, &swell);
+        for _ in 0..MESSAGES {
+            start(&mut client, path, shape, &[message]);
+        }
+        client.exchange(&wire);
+        check_one_at_a_time(&mut driver, &swell);
+    }
+}
+
+#[test]
+fn a_handler_takes_one_long_message_a_turn_however_many_have_come() {
+    let (wire, swell) = (Wire::default(), Swell::default());
+    let (mut driver, mut client) = server(&wire, &swell);
+    start(&mut client, CHAT.path(), Shape::BIDI, &[&b"long"[..]; MESSAGES]);
+    client.exchange(&wire);
+    check_one_at_a_time(&mut driver, &swell);
+}
+
+/// A client whose server has answered a call with long messages, and the OK behind them.
+macro_rules! answered {
+    ($swell:ident, $driver:ident, $receiver:ident) => {
+        let (wire, $swell) = (Wire::default(), Swell::default());
+        let config = $swell.configure(Config::client());
+        let (channel, mut $driver) = Channel::new(wire.clone(), $swell.clock.clone(), config, Seed(1));
+        let mut server = Peer::<Server>::new($swell.configure(Config::server()));
+        let (_sender, mut $receiver) =
+            channel.bidi_streaming(&CHAT, CallOptions::new()).expect("a call").split();
+        assert!(poll(&mut $driver).is_pending());
+        server.exchange(&wire);
+        while let Some(event) = server.connection.poll_event() {
+            let Event::Request(call) = event else { continue };
+            server.connection.set_encoding(call, Some(Encoding::Gzip)).expect("known to both");
+            for _ in 0..MESSAGES {
+                server.connection.send_message(call, Bytes::from_static(b"long"), true).expect("room");
+            }
+            server.connection.finish(call, Status::ok(), Metadata::new()).expect("an open call");
+        }
+        server.exchange(&wire);
+        assert!(poll(&mut $driver).is_pending());
+    };
+}
+
+#[test]
+fn a_clients_task_waits_for_the_driver_between_long_messages() {
+    answered!(swell, driver, receiver);
+    let mut receiving = pin!(async { while let Ok(Some(_)) = receiver.recv().await {} });
+    for taken in 1..=MESSAGES {
+        let (waker, woken) = Counted::new();
+        assert!(receiving.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!((swell.times(), woken.count()), (taken, 0));
+        assert!(poll(&mut driver).is_pending());
+        assert_eq!(woken.count(), 1, "the driver has had its turn");
+    }
+    assert!(poll(receiving.as_mut()).is_ready());
+}
+
+#[test]
+fn a_task_that_waits_for_its_turn_gets_it_when_the_driver_is_gone() {
+    answered!(swell, driver, receiver);
+    let mut receiving = pin!(async { while let Ok(Some(_)) = receiver.recv().await {} });
+    let (waker, woken) = Counted::new();
+    assert!(receiving.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(driver);
+    assert_eq!((swell.times(), woken.count()), (1, 1));
+    assert!(matches!(receiving.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(())));
+    assert_eq!(swell.times(), MESSAGES, "what has come is not lost with the driver");
+}
