@@ -6,9 +6,12 @@ use std::mem;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Instant;
 
+use atomic_waker::AtomicWaker;
 use bytes::{Bytes, BytesMut};
 use halfclose_driver::halfclose::{Seed, Time};
 use halfclose_driver::{Clock, Io, Timer as DriverTimer};
@@ -22,12 +25,64 @@ pub struct SmolIo<T> {
     socket: Async<T>,
     /// The last read took less than it could: trying again before the socket is readable is a call for nothing.
     drained: bool,
+    readable: Readable,
+}
+
+/// Whether the reactor has told of a socket.
+#[derive(Debug)]
+struct Readable {
+    wake: Arc<ReadableWake>,
+    /// Of the above.
+    waker: Waker,
+}
+
+/// Passes a wake on to the task, and notes it.
+#[derive(Default, Debug)]
+struct ReadableWake {
+    woken: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Wake for ReadableWake {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
+
+impl Readable {
+    fn new() -> Self {
+        let wake = Arc::new(ReadableWake::default());
+        Self { waker: Waker::from(Arc::clone(&wake)), wake }
+    }
+
+    /// Whether the reactor told of it since this was asked last; from now on that wakes `task`.
+    fn woken(&self, task: &Waker) -> bool {
+        self.wake.task.register(task);
+        self.wake.woken.swap(false, Ordering::AcqRel)
+    }
 }
 
 impl<T: AsFd> SmolIo<T> {
     /// Wraps a socket that is connected.
-    pub const fn new(socket: Async<T>) -> Self {
-        Self { socket, drained: false }
+    pub fn new(socket: Async<T>) -> Self {
+        Self { socket, drained: false, readable: Readable::new() }
+    }
+
+    /// Ready when a read is worth the call.
+    ///
+    /// The reactor cannot tell an event from an older one if it was waiting already when it was asked, and says that the
+    /// socket is not ready: as often as it is asked, on an executor that is never idle. Its wake is believed.
+    fn poll_readable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let woken = self.readable.woken(cx.waker());
+        match self.socket.poll_readable(&mut Context::from_waker(&self.readable.waker)) {
+            Poll::Pending if woken => Poll::Ready(Ok(())),
+            polled => polled,
+        }
     }
 
     /// Reads into the spare room of `input`.
@@ -50,7 +105,7 @@ impl<T: AsFd> Io for SmolIo<T> {
     fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
         loop {
             if self.drained {
-                ready!(self.socket.poll_readable(cx))?;
+                ready!(self.poll_readable(cx))?;
                 self.drained = false;
             }
             let room = input.capacity().saturating_sub(input.len());

@@ -1,8 +1,10 @@
 //! Accepting connections.
 
-use std::io::Result;
-use std::net::{SocketAddr, TcpListener};
+use std::future::poll_fn;
+use std::io::{ErrorKind, Result};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use halfclose_driver::halfclose::Config;
@@ -78,10 +80,10 @@ impl Server {
                 self.shutdown.triggered().await;
                 None
             };
-            let accepted = async { Some(self.listener.accept().await) };
+            let accepted = async { Some(accept(&self.listener).await) };
             let stream = match future::or(stopped, accepted).await {
                 None => break,
-                Some(Ok((stream, _))) => stream,
+                Some(Ok(stream)) => stream,
                 Some(Err(_)) => {
                     Timer::after(ACCEPT_PAUSE).await;
                     continue;
@@ -98,4 +100,20 @@ impl Server {
         drop(self.listener);
         self.shutdown.drained().await;
     }
+}
+
+/// The next connection. Whenever the reactor wakes the task it is looked for: `Async::accept` asks the reactor instead,
+/// which may deny again and again what it woke for while its executor is never idle.
+async fn accept(listener: &Async<TcpListener>) -> Result<Async<TcpStream>> {
+    poll_fn(|cx| {
+        loop {
+            match listener.get_ref().accept() {
+                Ok((stream, _)) => return Poll::Ready(Async::new(stream)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => ready!(listener.poll_readable(cx))?,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    })
+    .await
 }
