@@ -1,6 +1,6 @@
 //! What hostile servers do to a client over TCP.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,9 @@ use crate::wire::{
     Block, END_STREAM, Socket, data, frame, goaway, headers, kind, message, ping, prefixed, settings,
     settings_ack,
 };
+
+/// Octets of the request.
+pub const REQUEST: usize = 10_000;
 
 /// What a server answers to the call on stream 1: first this, then one piece after the other, if any.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +136,21 @@ pub const HOSTILE: &[Hostile] = &[
     }),
 ];
 
+/// Calls such a server once, on a connection of its own, from a client on runtime `R`: the status of the call.
+///
+/// # Panics
+///
+/// When the server does not accept.
+pub async fn call<R: Runtime>(address: SocketAddr, hostile: &Hostile) -> Code {
+    let channel = R::connect(address, Config::client()).await.expect("the server accepts");
+    let mut options = CallOptions::new();
+    options.timeout = hostile.timeout;
+    match channel.unary(&SAY, &Bytes::from(vec![7; REQUEST]), options).await {
+        Ok(_) => Code::Ok,
+        Err(error) => error.code(),
+    }
+}
+
 /// Lets a client on runtime `R` call such a server, and gives the status of its call and what the client told.
 ///
 /// # Panics
@@ -141,34 +159,30 @@ pub const HOSTILE: &[Hostile] = &[
 pub fn serve<R: Runtime>(hostile: &Hostile, span: Duration) -> (Code, Told) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
-    thread::scope(|scope| {
-        let server = scope.spawn(move || answer(&listener, hostile, span));
-        let code = R::block_on(async {
-            let channel = R::connect(address, Config::client()).await.expect("the server accepts");
-            let mut options = CallOptions::new();
-            options.timeout = hostile.timeout;
-            let message = Bytes::from(vec![7; 10_000]);
-            match channel.unary(&SAY, &message, options).await {
-                Ok(_) => Code::Ok,
-                Err(error) => error.code(),
-            }
-        });
-        (code, server.join().expect("the server does as it should"))
-    })
+    let mut told = Told::default();
+    let code = thread::scope(|scope| {
+        scope.spawn(|| answer(&listener, hostile, span, &mut told));
+        R::block_on(call::<R>(address, hostile))
+    });
+    (code, told)
 }
 
-/// One connection, up to its end or for the time given, from the request on.
-fn answer(listener: &TcpListener, hostile: &Hostile, span: Duration) -> Told {
-    let mut told = Told::default();
+/// Is such a server for one connection, up to its end or for the time given, from the request on.
+///
+/// # Panics
+///
+/// When what connects is no client.
+pub fn answer(listener: &TcpListener, hostile: &Hostile, span: Duration, told: &mut Told) {
     let mut socket = Socket::accept(listener).expect("a client");
-    let begun = socket.write(&[settings(&[]), settings_ack()].concat());
-    begun.expect("the client is there");
+    let opening = [settings(&[]), settings_ack()].concat();
+    socket.write(&opening).expect("the client is there");
     socket.frames_until(|frame| frame.kind == kind::HEADERS);
-    let _ = socket.write(&(hostile.start)());
+    let start = (hostile.start)();
+    let _ = socket.write(&start);
+    told.octets += opening.len() + start.len();
     let until = Instant::now() + span;
     match hostile.piece {
-        Some(piece) => send(&mut socket, piece, true, (until, usize::MAX), &mut told),
+        Some(piece) => send(&mut socket, piece, true, (until, usize::MAX), told),
         None => told.listen(&mut socket),
     }
-    told
 }

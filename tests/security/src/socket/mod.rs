@@ -12,12 +12,15 @@ pub mod hostile;
 use std::future::pending;
 
 use bytes::Bytes;
+use halfclose::{Code, Status};
 use halfclose_driver::{Method, Raw, Response, Router};
 
 /// A unary echo: what the honest client calls.
 pub const SAY: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Say");
 /// A bidirectional echo: what most attacks call.
 const CALL: Method<Bytes, Bytes, Raw> = Method::new(halfclose_wire::PATH);
+/// Messages of 100 octets, so many as the request says in decimal digits: what hostile servers are compared with.
+pub const ANSWERS: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Answers");
 /// A method that never answers.
 const HANG: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Hang");
 
@@ -26,6 +29,15 @@ const HANG: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Hang");
 pub fn router() -> Router {
     Router::new()
         .unary(&SAY, |request| async move { Ok(Response::new(request.message)) })
+        .server_streaming(&ANSWERS, |request, mut call| async move {
+            let digits = String::from_utf8_lossy(&request.message);
+            let count: usize = digits.parse().map_err(|_| Status::new(Code::InvalidArgument, "no number"))?;
+            for _ in 0..count {
+                // A client that is gone takes no more.
+                let _ = call.send(&Bytes::from_static(&[7; 100])).await;
+            }
+            Ok(())
+        })
         .bidi_streaming(&CALL, |mut call| async move {
             while let Some(message) = call.recv().await? {
                 // A client that is gone is told of by `recv`.

@@ -1,18 +1,23 @@
 //! Attacks over TCP on both runtimes.
 
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
 use std::time::Duration;
 
 use halfclose_e2e::{Runtime, Serving, Smol, Tokio};
 use halfclose_security::socket::attacker::{Budget, Told, attack};
 use halfclose_security::socket::bystander::beside;
 use halfclose_security::socket::floods::{FLOODS, Flood, HONEST, Outcome};
-use halfclose_security::socket::hostile::{HOSTILE, serve};
+use halfclose_security::socket::hostile::{HOSTILE, Hostile, answer, serve};
 use halfclose_security::socket::router;
 
-use crate::child::Server;
+use crate::child::{Cost, Process};
+use crate::wanted;
 
 /// How long each attack lasts, twice.
 const SPAN: Duration = Duration::from_millis(500);
+/// Octets of a message of 100 with its prefix.
+const MESSAGE: usize = 105;
 /// What no call of another client may take.
 const LIMIT: Duration = Duration::from_millis(100);
 
@@ -28,7 +33,11 @@ pub(crate) fn report() -> bool {
     );
     let servers = servers::<Tokio, Smol>() & servers::<Smol, Tokio>();
     println!(
-        "\nA hostile server answers one call; another client on the same runtime calls a good server meanwhile."
+        "\nA client in a process of its own calls each hostile server 100 times (5 times if it waits for its deadline), with \
+         10,000 octets, each time on a new connection: octets that it was sent for each call; its processor time for each of \
+         these octets, against the same calls of an honest server that answers with as many, in messages of 100 and one at \
+         least; its memory at most above what it had. Then one call more, while another client on the same runtime calls a \
+         good server."
     );
     servers & clients::<Tokio, Smol>() & clients::<Smol, Tokio>()
 }
@@ -37,22 +46,49 @@ fn millis(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1e3)
 }
 
-/// Nanoseconds of processor time for each octet, octets, and KiB of memory.
-struct Cost {
-    each: f64,
-    told: Told,
-    memory: usize,
+/// Nanoseconds of processor time for each octet.
+fn each(cost: &Cost, octets: usize) -> f64 {
+    cost.time.as_secs_f64() * 1e9 / octets.max(1) as f64
 }
 
-fn cost(runtime: &str, flood: &Flood) -> Cost {
-    let server = Server::start(runtime);
+fn cost_to_server(runtime: &str, flood: &Flood) -> (Told, Cost) {
+    let (mut server, address) = Process::server(runtime);
     // What is made once for all is not counted.
-    let _ = attack(server.address, &HONEST, Budget::of(Duration::from_millis(20)));
-    let (before, (memory, _)) = (server.processor_time(), server.memory());
-    let told = attack(server.address, flood, Budget::of(SPAN));
-    let spent = server.processor_time() - before;
-    let each = spent.as_secs_f64() * 1e9 / told.octets.max(1) as f64;
-    Cost { each, memory: server.memory().1.saturating_sub(memory), told }
+    let _ = attack(address, &HONEST, Budget::of(Duration::from_millis(20)));
+    server.cost_of(|_| attack(address, flood, Budget::of(SPAN)))
+}
+
+/// What calls of a hostile server cost a client.
+struct CostToClient {
+    as_expected: bool,
+    /// Octets that each call was sent.
+    octets: usize,
+    cost: Cost,
+    each: f64,
+    /// Against the same calls of an honest server that answers with as many octets.
+    honest: f64,
+}
+
+fn cost_to_client(runtime: &str, hostile: &'static Hostile, good: SocketAddr) -> CostToClient {
+    let times = if hostile.timeout.is_some() { 5 } else { 100 };
+    let mut client = Process::client(runtime);
+    let warm = client.call(good, 10, "1");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let server = thread::spawn(move || {
+        let mut told = Told::default();
+        (0..times).for_each(|_| answer(&listener, hostile, SPAN, &mut told));
+        told.octets / times
+    });
+    let ((met, octets), cost) = client.cost_of(|client| {
+        let met = client.call(address, times, hostile.name);
+        (met, server.join().expect("the server does as it should"))
+    });
+    let messages = (octets / MESSAGE).max(1);
+    let (served, honest) = client.cost_of(|client| client.call(good, times, &messages.to_string()));
+    let each = each(&cost, octets * times);
+    let honest = cost.time.as_secs_f64() / honest.time.as_secs_f64();
+    CostToClient { as_expected: warm && met && served, octets, cost, each, honest }
 }
 
 fn outcome(expected: Outcome, told: &Told) -> (bool, String) {
@@ -70,13 +106,14 @@ fn servers<S: Runtime, C: Runtime>() -> bool {
         "| attack | class | outcome | cut off | MB sent | ns an octet | honest calls are 1 | KiB | other calls | half under ms | all under ms |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
-    let honest = cost(S::NAME, &HONEST);
+    let (honest, cost) = cost_to_server(S::NAME, &HONEST);
+    let honest = each(&cost, honest.octets);
     let mut good = true;
-    for flood in [&HONEST].into_iter().chain(FLOODS) {
-        let cost = cost(S::NAME, flood);
-        let server = Server::start(S::NAME);
-        let (told, waits) =
-            beside::<C, _>(server.address, || attack(server.address, flood, Budget::of(SPAN)));
+    for flood in [&HONEST].into_iter().chain(FLOODS).filter(|flood| wanted(flood.name)) {
+        let (alone, cost) = cost_to_server(S::NAME, flood);
+        let each = each(&cost, alone.octets);
+        let (_server, address) = Process::server(S::NAME);
+        let (told, waits) = beside::<C, _>(address, || attack(address, flood, Budget::of(SPAN)));
         let (as_expected, outcome) = outcome(flood.outcome, &told);
         // The honest load is there to be compared with: whoever asks for all that a server can give may delay others.
         good &= as_expected && (waits.worst < LIMIT || flood.name == HONEST.name);
@@ -84,10 +121,10 @@ fn servers<S: Runtime, C: Runtime>() -> bool {
             "| {} | {} | {outcome} | {} times | {:.1} | {:.1} | {:.1} | {} | {} | {} | {} |",
             flood.name,
             flood.class,
-            cost.told.goaways.values().sum::<usize>(),
-            cost.told.octets as f64 / 1e6,
-            cost.each,
-            cost.each / honest.each,
+            alone.goaways.values().sum::<usize>(),
+            alone.octets as f64 / 1e6,
+            each,
+            each / honest,
             cost.memory,
             waits.calls,
             millis(waits.median),
@@ -101,21 +138,25 @@ fn servers<S: Runtime, C: Runtime>() -> bool {
 fn clients<C: Runtime, S: Runtime>() -> bool {
     println!("\n### A client on {}\n", C::NAME);
     println!(
-        "| hostile server | class | the call ends with | the client says | MB sent | other calls | half under ms | all under ms |"
+        "| hostile server | class | the call ends with | the client says | octets a call | ns an octet | honest answers are 1 | KiB | other calls | half under ms | all under ms |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let honest = Serving::<S>::start(router());
     let mut good = true;
-    for hostile in HOSTILE {
+    for hostile in HOSTILE.iter().filter(|hostile| wanted(hostile.name)) {
+        let alone = cost_to_client(C::NAME, hostile, honest.address());
         let ((code, told), waits) = beside::<C, _>(honest.address(), || serve::<C>(hostile, SPAN));
         let (as_expected, outcome) = outcome(hostile.outcome, &told);
-        good &= as_expected && code == hostile.code && waits.worst < LIMIT;
+        good &= as_expected && code == hostile.code && alone.as_expected && waits.worst < LIMIT;
         println!(
-            "| {} | {} | {code:?} | {} | {:.1} | {} | {} | {} |",
+            "| {} | {} | {code:?} | {} | {} | {:.1} | {:.1} | {} | {} | {} | {} |",
             hostile.name,
             hostile.class,
             if hostile.outcome == Outcome::Endured && as_expected { "nothing" } else { &outcome },
-            told.octets as f64 / 1e6,
+            alone.octets,
+            alone.each,
+            alone.honest,
+            alone.cost.memory,
             waits.calls,
             millis(waits.median),
             millis(waits.worst),
