@@ -3,8 +3,10 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Pair, message};
-use halfclose::{CallId, Config, Event, Metadata, Recv, Shape, Status};
+use common::{Pair, Scripted, message};
+use halfclose::frame::ErrorCode;
+use halfclose::{CallId, Config, ConnectionError, Event, Metadata, Recv, Server, Shape, Status, Violation};
+use halfclose_wire::{frame, kind, reset};
 
 const MANY: usize = 500;
 
@@ -82,4 +84,40 @@ fn messages_to_many_calls_that_the_server_ended_early_do_not_cost_the_connection
     }
     pair.exchange();
     healthy_call(&mut pair);
+}
+
+/// A server that has heard of the end of stream 1.
+fn after_a_reset() -> Scripted<Server> {
+    let mut peer = Scripted::<Server>::server(Config::server(), &[]);
+    peer.open(1);
+    peer.feed(&reset(1, ErrorCode::CANCEL)).expect("a good reset");
+    peer.events();
+    peer
+}
+
+#[test]
+fn an_update_for_a_stream_that_is_over_costs_nothing_and_one_without_a_number_the_connection() {
+    // RFC 9113 §6.9: an increment of zero would cost the stream, and there is none; a length other than four octets
+    // costs the connection whatever the stream.
+    for (payload, good) in [(&[0, 0, 0, 1][..], true), (&[0; 4], true), (&[0; 3], false), (&[0; 5], false)] {
+        let mut peer = after_a_reset();
+        let fed = peer.feed(&frame(kind::WINDOW_UPDATE, 0, 1, payload));
+        let code = match fed {
+            Ok(()) => None,
+            Err(ConnectionError::Violation(violation)) => Some(violation.code()),
+            Err(other) => panic!("no violation: {other:?}"),
+        };
+        assert_eq!(code, (!good).then_some(ErrorCode::FRAME_SIZE_ERROR), "{payload:?}");
+    }
+}
+
+#[test]
+fn updates_for_a_stream_that_is_over_are_counted_empty_ones_too() {
+    for increment in [0_u32, 1] {
+        let mut peer = after_a_reset();
+        let update = frame(kind::WINDOW_UPDATE, 0, 1, &increment.to_be_bytes());
+        let fed = (0..20_000).find_map(|_| peer.feed(&update).err());
+        let Some(ConnectionError::Violation(violation)) = fed else { panic!("{increment}: {fed:?}") };
+        assert!(matches!(violation, Violation::Flood { .. }), "{violation:?}");
+    }
 }

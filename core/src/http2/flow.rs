@@ -271,6 +271,7 @@ impl Engine {
             Ok(update) => update,
             // RFC 9113 §5.1: on an idle stream any WINDOW_UPDATE costs the connection, an empty one too.
             Err(error) if !head.stream.is_connection() && self.ids.get(head.stream.get()).is_none() => {
+                self.glitch()?;
                 self.on_closed_stream(head.stream.get(), ClosedStreamInput::WindowUpdate)?;
                 return if error.scope() == crate::frame::Scope::Connection {
                     Err(error.into())
