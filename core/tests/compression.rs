@@ -2,11 +2,12 @@
 
 mod common;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use common::{Backwards, Pair, Scripted};
 use halfclose::grpc::encoding::Encoding;
 use halfclose::{
-    CallId, Cause, Client, Code, Config, Event, Message, Metadata, Misuse, Recv, Request, Shape, Status,
+    CallId, Cause, Client, Code, Config, Event, Message, Metadata, Misuse, Needed, Recv, Request, Server,
+    Shape, Status,
 };
 use halfclose_wire::{END_STREAM, REQUEST, TRAILERS, block, data, flagged, headers};
 
@@ -91,7 +92,7 @@ fn a_server_may_use_what_its_client_offered_or_used_and_only_before_its_head() {
     for (encoding, one, other, allowed) in table {
         let mut config = Config::server();
         config.codecs = Backwards::alone();
-        let mut peer = Scripted::<halfclose::Server>::server(config, &[]);
+        let mut peer = Scripted::<Server>::server(config, &[]);
         let fields = [REQUEST.as_slice(), &[one, other]].concat();
         peer.feed(&headers(1, 0, &block(&fields))).unwrap();
         let Some(Event::Request(call)) = peer.core.poll_event() else { panic!("no request") };
@@ -144,6 +145,30 @@ fn a_message_that_cannot_be_read_fails_its_call_whatever_the_status() {
     let (code, message, _) = end(Some("zstd"), &[], false);
     assert_eq!(code, Code::Internal);
     assert!(message.contains("zstd"), "{message:?}");
+}
+
+#[test]
+fn a_message_that_may_be_compressed_is_the_last_of_its_turn() {
+    // A thousandth of what comes out may be what comes in. Plain messages cost what they are long, and so does a piece of
+    // a message that is not whole.
+    let (whole, piece) = (flagged(0, b"abc"), b"\0\0\0\0\x09ab".to_vec());
+    for (encoding, octets, needed) in [
+        (None, &whole, Needed::More),
+        (None, &piece, Needed::More),
+        (Some("gzip"), &whole, Needed::Again),
+        (Some("gzip"), &piece, Needed::More),
+    ] {
+        let mut config = Config::server();
+        config.codecs = Backwards::alone();
+        let mut peer = Scripted::<Server>::server(config, &[]);
+        let mut fields = REQUEST.to_vec();
+        fields.extend(encoding.map(|encoding| ("grpc-encoding", encoding)));
+        for stream in [1, 3] {
+            peer.feed(&headers(stream, 0, &block(&fields))).unwrap();
+        }
+        let mut wire = BytesMut::from([1, 3].map(|stream| data(stream, 0, octets)).concat().as_slice());
+        assert_eq!(peer.core.receive(peer.now, &mut wire), Ok(needed), "{encoding:?} {octets:?}");
+    }
 }
 
 #[test]

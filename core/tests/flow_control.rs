@@ -49,16 +49,20 @@ fn data_over_the_window_of_a_stream_costs_the_stream() {
 
 #[test]
 fn data_over_the_window_of_the_connection_costs_the_connection() {
-    for length in [65_535, 65_536] {
-        let mut peer = server(1 << 20, 65_535);
-        peer.open(1);
-        let fed = peer.feed(&data(1, 0, &message(&vec![0; length - 5])));
-        if length == 65_535 {
-            fed.expect("as much as the window");
-            continue;
+    // The default, and one that an update behind the SETTINGS announces.
+    for window in [65_535, 100_000] {
+        for over in [0, 1] {
+            let length = window + over;
+            let mut peer = server(1 << 20, window);
+            peer.open(1);
+            let fed = peer.feed(&data(1, 0, &message(&vec![0; length as usize - 5])));
+            if over == 0 {
+                fed.expect("as much as the window");
+                continue;
+            }
+            let window = i64::from(window);
+            assert_eq!(violation(fed), Violation::WindowExceeded { connection: true, length, window });
         }
-        let expected = Violation::WindowExceeded { connection: true, length: 65_536, window: 65_535 };
-        assert_eq!(violation(fed), expected);
     }
 }
 
@@ -266,6 +270,21 @@ fn the_window_of_a_reader_that_keeps_up_grows_to_its_most() {
     let mut peer = Scripted::<Server>::server(config, &[]);
     let call = peer.open(1);
     assert_eq!(most_window_of_a_prompt_reader(&mut peer, call), 50_000);
+}
+
+#[test]
+fn a_window_grows_only_once_half_of_it_was_under_way() {
+    let mut config = Config::server();
+    (config.initial_stream_window, config.max_stream_window) = (10_000, 50_000);
+    let mut peer = Scripted::<Server>::server(config, &[]);
+    let call = peer.open(1);
+    let credits = [0; 5].map(|_| {
+        peer.feed(&data(1, 0, &message(&[0; 995]))).expect("within the window");
+        assert!(matches!(peer.core.recv(call), Ok(Recv::Message(_))));
+        credit(&peer.sent(), 1)
+    });
+    // What was taken, and as much again as the window was.
+    assert_eq!(credits, [0, 0, 0, 0, 5_000 + 10_000]);
 }
 
 #[test]

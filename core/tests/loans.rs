@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{Pair, message};
-use halfclose::{Config, Recv, Shape};
+use common::{Pair, Scripted, credit, message};
+use halfclose::{Config, Recv, Server, Shape};
+use halfclose_wire::data;
 
 /// A client whose windows are small and whose pool is no larger than it has to be.
 fn tight() -> Pair {
@@ -31,16 +32,39 @@ fn a_stream_that_has_its_message_does_not_keep_what_another_ones_message_needs()
 
 #[test]
 fn the_message_in_progress_gets_its_loan_when_the_one_before_it_is_taken() {
-    let mut config = Config::client();
-    config.initial_stream_window = 1_000;
-    let mut pair = Pair::with(config, Config::server());
-    let call = pair.start(Shape::BIDI);
-    let at_server = pair.accept(Shape::BIDI);
-    for size in [100, 25_000] {
-        pair.server.send_message(at_server, vec![7; size].into(), false).unwrap();
+    // Whether the window may grow besides or not.
+    for most in [1_000, 1 << 20] {
+        let mut config = Config::client();
+        (config.initial_stream_window, config.max_stream_window) = (1_000, most);
+        let mut pair = Pair::with(config, Config::server());
+        let call = pair.start(Shape::BIDI);
+        let at_server = pair.accept(Shape::BIDI);
+        for size in [100, 25_000] {
+            pair.server.send_message(at_server, vec![7; size].into(), false).unwrap();
+        }
+        for size in [100, 25_000] {
+            pair.exchange();
+            assert_eq!(message(pair.client.recv(call).unwrap()).len(), size);
+        }
     }
-    for size in [100, 25_000] {
-        pair.exchange();
-        assert_eq!(message(pair.client.recv(call).unwrap()).len(), size);
+}
+
+#[test]
+fn what_is_left_of_the_pool_is_lent_to_its_last_octet() {
+    // What lacks of the second message, and the padding it may have, is what the first one's loan has left, or one more.
+    for (second, lent) in [(24_870, true), (24_871, false)] {
+        let mut config = Config::server();
+        (config.initial_stream_window, config.max_stream_window) = (10_000, 10_000);
+        config.limits.max_receive_message = 30_000;
+        config.limits.window_pool = 30_261;
+        let mut peer = Scripted::<Server>::server(config, &[]);
+        for (stream, size) in [(1, 24_869), (3, second)] {
+            peer.open(stream);
+            peer.feed(&data(stream, 0, &halfclose_wire::message(&vec![7; size])[..10_000]))
+                .expect("within the window");
+        }
+        let sent = peer.sent();
+        assert!(credit(&sent, 1) > 0);
+        assert_eq!(credit(&sent, 3) > 0, lent, "{second}");
     }
 }

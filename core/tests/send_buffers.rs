@@ -152,6 +152,28 @@ fn room_among_calls_that_wait_is_told_at_half_of_their_limit() {
 }
 
 #[test]
+fn a_call_that_gets_a_stream_waits_for_room_among_those_that_have_one() {
+    let mut config = Config::client();
+    (config.limits.send_buffer, config.limits.connection_send_buffer) = (1 << 20, 1_000);
+    let entries = [(INITIAL_WINDOW_SIZE, 0), (MAX_CONCURRENT_STREAMS, 1)];
+    let mut peer = Scripted::<Client>::client(config, &entries);
+    let [open, first, second] = [0; 3].map(|_| peer.start());
+    peer.sent();
+    for (call, weight, sent) in
+        [(open, 499, Sent::Ready), (second, 500, Sent::Ready), (first, 500, Sent::Full)]
+    {
+        assert_eq!(send(&mut peer, call, weight), Ok(sent));
+    }
+    // Among those that wait there is room now, but that is not where it is needed.
+    peer.feed(&settings(&[(MAX_CONCURRENT_STREAMS, 2)])).unwrap();
+    peer.sent();
+    assert_eq!(peer.events(), [Event::PeerSettings]);
+    peer.feed(&update(1, 499)).unwrap();
+    peer.sent();
+    assert_eq!(peer.events(), [Event::Writable(first)]);
+}
+
+#[test]
 fn a_strict_call_is_full_at_16_kib() {
     let mut peer = Scripted::client(Config::client().strict(), &[(INITIAL_WINDOW_SIZE, 0)]);
     let [one, two] = [0; 2].map(|_| peer.start());

@@ -3,7 +3,8 @@
 mod common;
 
 use bytes::Bytes;
-use common::Pair;
+use common::{Backwards, Pair};
+use halfclose::grpc::encoding::Encoding;
 use halfclose::{
     Asked, Cause, Client, Code, Config, Connection, Event, Message, Metadata, Misuse, Received, Request,
     Seed, Sent, Shape, Status, Time,
@@ -129,6 +130,34 @@ fn server_streaming_with_initial_metadata() {
     }
     let Received::End(outcome) = call.recv(&mut pair.client).unwrap() else { panic!("no end") };
     assert_eq!(outcome.trailers.get_str("x-sum"), Some("6"));
+}
+
+#[test]
+fn a_handler_picks_an_encoding_that_its_client_offers() {
+    // P-60.
+    let (mut client, mut server) = (Config::client(), Config::server());
+    (client.codecs, server.codecs) = (Backwards::alone(), Backwards::alone());
+    let mut pair = Pair::with(client, server);
+    for (encoding, expected) in [
+        (None, Ok(())),
+        (Some(Encoding::Gzip), Ok(())),
+        (Some(Encoding::Zstd), Err(Misuse::UnsupportedEncoding)),
+    ] {
+        let mut call = pair.client.bidi(pair.now, "/demo.Echo/Bidi").unwrap();
+        let id = next(&mut pair);
+        let mut handler = pair.server.accept_bidi(id).unwrap();
+        assert_eq!(handler.set_encoding(&mut pair.server, encoding), expected);
+        let mut handler = handler.without_metadata();
+        handler.send(&mut pair.server, "down".into()).unwrap();
+        pair.exchange();
+        let compressed = encoding == Some(Encoding::Gzip);
+        match call.recv(&mut pair.client) {
+            Ok(Received::Message(message)) => {
+                assert_eq!(message, Message { payload: "down".into(), compressed }, "{encoding:?}");
+            }
+            other => panic!("not a message: {other:?}"),
+        }
+    }
 }
 
 #[test]

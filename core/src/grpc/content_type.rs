@@ -34,7 +34,6 @@ pub fn parse(value: &[u8]) -> Option<Subtype<'_>> {
         return None;
     }
     match rest {
-        [] => Some(Subtype(None)),
         [b'+', rest @ ..] => {
             let codec = before_parameters(rest);
             let text = str::from_utf8(codec).ok().filter(|_| codec.iter().all(|&b| is_token(b)))?;

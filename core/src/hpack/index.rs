@@ -172,12 +172,16 @@ impl Walk {
 mod tests {
     use super::*;
 
-    /// Fields that differ in one digit at either end spread over the chains.
+    /// Fields that differ in one digit at either end, or in length alone, spread over the chains.
     #[test]
     fn hashes_spread() {
-        let ends: [fn(usize) -> String; 3] =
-            [|nth| format!("value-{nth:08}"), |nth| format!("{nth:08}-value"), |nth| format!("{nth}")];
-        for value in ends {
+        let values: [fn(usize) -> String; 4] = [
+            |nth| format!("value-{nth:08}"),
+            |nth| format!("{nth:08}-value"),
+            |nth| format!("{nth}"),
+            |nth| "v".repeat(8 + nth),
+        ];
+        for value in values {
             let mut chains = [0; 128];
             for nth in 0..1280 {
                 let hashes = Hashes::new(b"x-request-id", value(nth).as_bytes());

@@ -389,9 +389,7 @@ fn check_text(name: &str, value: &str) -> Result<(), MetadataError> {
     if is_bin(name.as_bytes()) {
         return Err(MetadataError::Kind);
     }
-    if value.len() > MAX_VALUE_LEN {
-        return Err(MetadataError::LongValue(value.len()));
-    }
+    check_value_len(value.len())?;
     if let Some(octet) = value.bytes().find(|octet| !matches!(octet, 0x20..=0x7e)) {
         return Err(MetadataError::ValueOctet(octet));
     }
@@ -403,5 +401,9 @@ fn check_binary(name: &str, value: &[u8]) -> Result<(), MetadataError> {
     if !is_bin(name.as_bytes()) {
         return Err(MetadataError::Kind);
     }
-    if value.len() > MAX_VALUE_LEN { Err(MetadataError::LongValue(value.len())) } else { Ok(()) }
+    check_value_len(value.len())
+}
+
+const fn check_value_len(len: usize) -> Result<(), MetadataError> {
+    if len > MAX_VALUE_LEN { Err(MetadataError::LongValue(len)) } else { Ok(()) }
 }

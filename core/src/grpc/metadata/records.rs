@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{MAX_NAME_LEN, MAX_VALUE_LEN, ReceivedError, is_bin};
+use super::{MAX_NAME_LEN, ReceivedError, check_value_len, is_bin};
 use crate::grpc::base64;
 
 /// Two octets of name length, four of value length, one of flags.
@@ -127,7 +127,7 @@ pub(in crate::grpc) fn push_field(
     name: &[u8],
     value: &[u8],
 ) -> Result<(), ReceivedError> {
-    if name.len() > MAX_NAME_LEN || value.len() > MAX_VALUE_LEN {
+    if name.len() > MAX_NAME_LEN || check_value_len(value.len()).is_err() {
         return Err(ReceivedError::TooLong);
     }
     if !is_bin(name) {

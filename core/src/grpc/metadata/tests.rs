@@ -132,6 +132,17 @@ fn text_values() {
     assert_eq!(Metadata::new().append("a", "a "), Err(MetadataError::Whitespace));
 }
 
+/// The length alone decides, so no test has to hold 2 GiB.
+#[test]
+fn a_value_has_31_bits_of_length() {
+    for (len, fits) in
+        [(0, true), (MAX_VALUE_LEN - 1, true), (MAX_VALUE_LEN, true), (MAX_VALUE_LEN + 1, false)]
+    {
+        let expected = if fits { Ok(()) } else { Err(MetadataError::LongValue(len)) };
+        assert_eq!(check_value_len(len), expected);
+    }
+}
+
 #[test]
 fn binary_values_travel_in_base64() {
     let mut metadata = Metadata::new();
