@@ -45,8 +45,7 @@ impl Side for ServerSide {
     fn on_event(&mut self, state: &mut State<Server>, event: Event) {
         match event {
             Event::Request(call) => {
-                if let Ok(head) = state.connection.request(call) {
-                    let head = Arc::clone(head);
+                if let Ok(head) = state.connection.take_request(call) {
                     let method = self.recent.find(&self.router, head.path());
                     let first =
                         method.map_or_else(First::default, |method| First::take(state, call, method.shape));
@@ -67,9 +66,9 @@ impl Side for ServerSide {
     fn run(&mut self, shared: &Arc<Shared<Server>>) {
         self.handlers.attach(&shared.signal);
         for incoming in self.requests.drain(..) {
-            self.handlers.start(incoming.call, || incoming.into_future(&self.router, shared));
+            self.handlers.start(incoming.call, shared, || incoming.into_handler(&self.router, shared));
         }
-        self.handlers.run();
+        self.handlers.run(shared);
     }
 
     fn shrink(&mut self) {

@@ -338,7 +338,7 @@ impl Connection<Client> {
 }
 
 impl Connection<Server> {
-    /// The request headers of a call.
+    /// The request headers of a call, until they are taken.
     ///
     /// # Errors
     ///
@@ -346,6 +346,16 @@ impl Connection<Server> {
     #[inline]
     pub fn request(&self, call: CallId) -> Result<&Arc<RequestHead>, Misuse> {
         self.engine.request(call)
+    }
+
+    /// As [`request`](Self::request), for a caller that keeps them: the connection has no more use for them.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`], also when they were taken before.
+    #[inline]
+    pub fn take_request(&mut self, call: CallId) -> Result<Arc<RequestHead>, Misuse> {
+        self.engine.take_request(call)
     }
 
     /// Says how many messages the method takes and gives, so that wrong counts are answered (P-72, P-73). Without it

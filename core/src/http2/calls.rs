@@ -186,6 +186,14 @@ impl Engine {
         }
     }
 
+    #[inline]
+    pub(crate) fn take_request(&mut self, call: CallId) -> Result<Arc<RequestHead>, Misuse> {
+        match self.slots.find_mut(call).map(|stream| &mut stream.side) {
+            Some(Side::Server(call)) => call.request.take().ok_or(Misuse::UnknownCall),
+            _ => Err(Misuse::UnknownCall),
+        }
+    }
+
     pub(crate) fn response(&self, call: CallId) -> Option<&Arc<ResponseHead>> {
         match &self.look(call).ok()?.side {
             Side::Client(call) => call.response.as_ref(),
@@ -286,11 +294,8 @@ impl Engine {
             return Err(Misuse::HeadersTwice);
         }
         // P-60: only what the client advertised, or used itself.
-        let offered = call.request.as_ref().is_some_and(|head| {
-            encoding.is_none_or(|encoding| {
-                head.accept.contains(encoding) || stream.peer_encoding == Some(encoding)
-            })
-        });
+        let offered = encoding
+            .is_none_or(|encoding| call.accept.contains(encoding) || stream.peer_encoding == Some(encoding));
         if !known || !offered {
             return Err(Misuse::UnsupportedEncoding);
         }

@@ -10,6 +10,7 @@ use super::ids::HowClosed;
 use super::stream::{ContentLength, Pending, ServerHead, Side};
 use crate::error::Violation;
 use crate::frame::ErrorCode;
+use crate::grpc::encoding::EncodingSet;
 use crate::grpc::head::{RequestError, RequestHead};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
@@ -105,6 +106,7 @@ impl Engine {
                 if let Step::To(next) = call.recv.step(input) {
                     call.recv = next;
                 }
+                call.accept = request.as_ref().map_or(EncodingSet::EMPTY, |head| head.accept);
                 call.request = request;
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::role::RoleKind;
 use super::send_queue::SendQueue;
-use crate::grpc::encoding::Encoding;
+use crate::grpc::encoding::{Encoding, EncodingSet};
 use crate::grpc::head::{RequestHead, ResponseHead};
 use crate::grpc::message::MessageBuffer;
 use crate::grpc::metadata::Metadata;
@@ -84,7 +84,10 @@ pub(crate) struct ServerCall {
     pub(crate) send: ServerSend,
     pub(crate) recv: ServerRecv,
     pub(crate) requests: OneRequest,
+    /// Until the caller takes it.
     pub(crate) request: Option<Arc<RequestHead>>,
+    /// The encodings that the client takes.
+    pub(crate) accept: EncodingSet,
     pub(crate) head: ServerHead,
     /// The status that waits behind queued messages, with its trailing metadata.
     pub(crate) status: Option<(Status, Metadata)>,
@@ -252,6 +255,7 @@ impl ServerCall {
             recv: ServerRecv::Idle,
             requests: OneRequest::Missing,
             request: None,
+            accept: EncodingSet::EMPTY,
             head: ServerHead::Unset,
             status: None,
             cause: None,
@@ -259,9 +263,10 @@ impl ServerCall {
     }
 
     fn wipe(&mut self) {
-        let Self { send, recv, requests, request, head, status, cause } = self;
+        let Self { send, recv, requests, request, accept, head, status, cause } = self;
         (*send, *recv, *requests) = (ServerSend::AwaitHeaders, ServerRecv::Idle, OneRequest::Missing);
         *request = None;
+        *accept = EncodingSet::EMPTY;
         *head = ServerHead::Unset;
         if status.is_some() {
             *status = None;

@@ -37,101 +37,76 @@ impl First {
     }
 }
 
-/// One call. Whoever drops it without a status ends it with UNKNOWN: a handler that panicked, as a rule.
+/// One call on its connection.
 pub(super) struct ServerCall {
     pub(super) shared: Arc<Shared<Server>>,
     pub(super) call: CallId,
-    open: bool,
 }
 
 impl ServerCall {
-    pub(super) fn new(shared: &Arc<Shared<Server>>, call: CallId) -> Self {
-        Self { shared: Arc::clone(shared), call, open: true }
-    }
-
-    /// Ends the call with a status, behind what was sent.
-    pub(super) fn finish(mut self, status: Status) {
-        self.end(status);
-    }
-
-    /// As [`finish`](Self::finish); nothing more can be done with the call.
-    pub(super) fn end(&mut self, status: Status) {
-        self.open = false;
-        finish(&self.shared, self.call, status);
-    }
-
-    /// Ends the call with what its handler returned.
-    pub(super) fn finish_result(self, result: Result<(), Status>) {
-        self.finish(result.err().unwrap_or_else(Status::ok));
-    }
-
-    /// Sends the one response and the status OK, in one visit to the connection, unless its send buffer is full.
-    pub(super) fn poll_respond(
-        &mut self,
-        cx: &mut Context<'_>,
-        header: &mut Option<Metadata>,
-        trailer: &Metadata,
-        payload: &mut Bytes,
-        compress: bool,
-    ) -> Poll<()> {
-        let call = self.call;
-        let polled = self.shared.order(|state| {
-            if let Some(header) = header.take_if(|header| !header.is_empty()) {
-                // Refused only when they have gone already, by the handler's own order.
-                let _ = state.connection.send_headers(call, header);
-            }
-            let status = match state.connection.send_message_from(call, payload, compress) {
-                Ok(_) => Status::ok(),
-                Err(Misuse::NotWritable { .. }) => {
-                    state.wait_to_send(call, cx.waker());
-                    return Poll::Pending;
-                }
-                Err(misuse) => misuse_status(misuse),
-            };
-            let mut trailers = state.take_trailers(call);
-            if !trailer.is_empty() {
-                trailers.merge(trailer);
-            }
-            // A call that is over takes no status, and nobody waits for one.
-            let _ = state.connection.finish(call, status, trailers);
-            Poll::Ready(())
-        });
-        self.open &= polled.is_pending();
-        polled
-    }
-
-    /// The one message of a unary or server streaming call, once the client has half-closed (P-75).
-    pub(super) fn poll_only(
-        &self,
-        cx: &mut Context<'_>,
-        message: &mut Option<Message>,
-    ) -> Poll<Result<Message, Status>> {
-        let call = self.call;
-        self.shared.order(|state| {
-            loop {
-                match ready!(state.poll_recv(call, cx.waker())) {
-                    Ok(Recv::Message(next)) => {
-                        message.get_or_insert(next);
-                    }
-                    Ok(Recv::HalfClosed) => {
-                        return Poll::Ready(message.take().ok_or_else(missing));
-                    }
-                    Ok(Recv::Pending | Recv::End(_)) | Err(_) => return Poll::Ready(Err(ended())),
-                }
-            }
-        })
+    /// Ends the call with what its handler returned, behind what was sent.
+    pub(super) fn finish(self, result: Result<(), Status>) {
+        finish(&self.shared, self.call, result.err().unwrap_or_else(Status::ok));
     }
 }
 
-impl Drop for ServerCall {
-    fn drop(&mut self) {
-        if self.open {
-            finish(&self.shared, self.call, Status::unknown("the handler ended without a status"));
+/// Sends the one response and the status OK, in one visit to the connection, unless its send buffer is full.
+pub(super) fn poll_respond(
+    shared: &Shared<Server>,
+    call: CallId,
+    cx: &mut Context<'_>,
+    header: &mut Option<Metadata>,
+    trailer: &Metadata,
+    payload: &mut Bytes,
+    compress: bool,
+) -> Poll<()> {
+    shared.order(|state| {
+        if let Some(header) = header.take_if(|header| !header.is_empty()) {
+            // Refused only when they have gone already, by the handler's own order.
+            let _ = state.connection.send_headers(call, header);
         }
-    }
+        let status = match state.connection.send_message_from(call, payload, compress) {
+            Ok(_) => Status::ok(),
+            Err(Misuse::NotWritable { .. }) => {
+                state.wait_to_send(call, cx.waker());
+                return Poll::Pending;
+            }
+            Err(misuse) => misuse_status(misuse),
+        };
+        let mut trailers = state.take_trailers(call);
+        if !trailer.is_empty() {
+            trailers.merge(trailer);
+        }
+        // A call that is over takes no status, and nobody waits for one.
+        let _ = state.connection.finish(call, status, trailers);
+        Poll::Ready(())
+    })
 }
 
-fn finish(shared: &Shared<Server>, call: CallId, status: Status) {
+/// The one message of a unary or server streaming call, once the client has half-closed (P-75).
+pub(super) fn poll_only(
+    shared: &Shared<Server>,
+    call: CallId,
+    cx: &mut Context<'_>,
+    message: &mut Option<Message>,
+) -> Poll<Result<Message, Status>> {
+    shared.order(|state| {
+        loop {
+            match ready!(state.poll_recv(call, cx.waker())) {
+                Ok(Recv::Message(next)) => {
+                    message.get_or_insert(next);
+                }
+                Ok(Recv::HalfClosed) => {
+                    return Poll::Ready(message.take().ok_or_else(missing));
+                }
+                Ok(Recv::Pending | Recv::End(_)) | Err(_) => return Poll::Ready(Err(ended())),
+            }
+        }
+    })
+}
+
+/// Ends a call with a status, behind what was sent.
+pub(super) fn finish(shared: &Shared<Server>, call: CallId, status: Status) {
     shared.order(|state| {
         let trailers = state.take_trailers(call);
         // A call that is over takes no status, and nobody waits for one.

@@ -8,7 +8,6 @@ use halfclose::grpc::encoding::{Encoding, EncodingSet};
 use halfclose::grpc::head::RequestHead;
 use halfclose::{CallId, HalfStates, Metadata, Misuse, Server};
 
-use super::call::ServerCall;
 use crate::shared::Shared;
 
 /// The call that a handler serves. Clones are the same call.
@@ -20,8 +19,8 @@ pub struct Context {
 }
 
 impl Context {
-    pub(super) fn new(call: &ServerCall, head: Arc<RequestHead>) -> Self {
-        Self { shared: Arc::clone(&call.shared), call: call.call, head }
+    pub(super) fn new(shared: &Arc<Shared<Server>>, call: CallId, head: Arc<RequestHead>) -> Self {
+        Self { shared: Arc::clone(shared), call, head }
     }
 
     /// The client's metadata.

@@ -11,12 +11,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use halfclose::CallId;
+use halfclose::{CallId, Server, Status};
 
-use crate::shared::Signal;
+use super::call::finish;
+use crate::shared::{Shared, Signal};
+
+/// What serves one call: a future, but for the connection, which is lent to it for each poll. A short call need not keep
+/// it.
+pub(super) trait Serve: Send {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, shared: &Arc<Shared<Server>>) -> Poll<()>;
+}
+
+/// A future that has all it needs.
+impl<F: Future<Output = ()> + Send> Serve for F {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, _: &Arc<Shared<Server>>) -> Poll<()> {
+        Future::poll(self, cx)
+    }
+}
 
 /// A handler that runs.
-pub(super) type HandlerFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type Handler = Pin<Box<dyn Serve>>;
 
 /// The slots of handlers that were woken.
 #[derive(Default)]
@@ -62,7 +76,7 @@ impl Wake for SlotWaker {
 }
 
 struct Place {
-    running: Option<(CallId, HandlerFuture)>,
+    running: Option<(CallId, Handler)>,
     waker: Waker,
     slot: Arc<SlotWaker>,
 }
@@ -74,7 +88,7 @@ pub(super) struct Handlers {
     places: Vec<Place>,
     running: usize,
     /// Handlers whose calls are over: to be dropped outside of the lock, since what they hold gives orders.
-    ended: Vec<HandlerFuture>,
+    ended: Vec<Handler>,
     scratch: Vec<usize>,
 }
 
@@ -94,16 +108,25 @@ impl Handlers {
 
     /// Runs a new handler in place, and keeps it if it waits.
     #[inline]
-    pub(super) fn start(&mut self, call: CallId, future: impl FnOnce() -> Option<HandlerFuture>) {
-        // A handler that panics ends its own call (UNKNOWN, by the guard that it holds), and no other.
-        let Ok(Some(future)) = catch_unwind(AssertUnwindSafe(future)) else { return };
+    pub(super) fn start(
+        &mut self,
+        call: CallId,
+        shared: &Arc<Shared<Server>>,
+        handler: impl FnOnce() -> Option<Handler>,
+    ) {
+        let handler = match catch_unwind(AssertUnwindSafe(handler)) {
+            Ok(Some(handler)) => handler,
+            Ok(None) => return,
+            Err(_) => return panicked(shared, call),
+        };
         let Some(place) = self.place(call.slot()) else { return };
-        if let Some((_, stale)) = place.running.replace((call, future)) {
+        if let Some((_, stale)) = place.running.replace((call, handler)) {
             discard(stale);
         } else {
             self.running = self.running.saturating_add(1);
         }
-        self.poll(call.slot());
+        // A slot that was woken for an earlier handler is polled once more for that: until then no wake is missed.
+        self.poll(call.slot(), shared);
     }
 
     fn place(&mut self, slot: usize) -> Option<&mut Place> {
@@ -119,9 +142,9 @@ impl Handlers {
     /// The call is over, whatever its handler still meant to do.
     pub(super) fn end(&mut self, call: CallId) {
         let Some(place) = self.places.get_mut(call.slot()) else { return };
-        if let Some((_, future)) = place.running.take_if(|(running, _)| *running == call) {
+        if let Some((_, handler)) = place.running.take_if(|(running, _)| *running == call) {
             self.running = self.running.saturating_sub(1);
-            self.ended.push(future);
+            self.ended.push(handler);
         }
     }
 
@@ -130,13 +153,18 @@ impl Handlers {
     }
 
     /// Polls every handler that was woken, and drops those whose calls are over.
-    pub(super) fn run(&mut self) {
+    pub(super) fn run(&mut self, shared: &Arc<Shared<Server>>) {
         self.ended.drain(..).for_each(discard);
         let Some(woken) = &self.woken else { return };
         let mut slots = mem::take(&mut self.scratch);
         woken.take(&mut slots);
         for slot in slots.drain(..) {
-            self.poll(slot);
+            if let Some(place) = self.places.get(slot) {
+                // An exchange, as in `wake_by_ref`: a wake that comes first is seen by the poll, a later one adds the
+                // slot again.
+                place.slot.told.swap(false, Ordering::AcqRel);
+            }
+            self.poll(slot, shared);
         }
         self.scratch = slots;
     }
@@ -150,18 +178,20 @@ impl Handlers {
         }
     }
 
-    fn poll(&mut self, slot: usize) {
+    fn poll(&mut self, slot: usize, shared: &Arc<Shared<Server>>) {
         let Some(place) = self.places.get_mut(slot) else { return };
-        // An exchange, as in `wake_by_ref`: a wake that comes first is seen by the poll, a later one adds the slot again.
-        place.slot.told.swap(false, Ordering::AcqRel);
-        let Some((_, future)) = &mut place.running else { return };
+        let Some((call, handler)) = &mut place.running else { return };
         let mut cx = Context::from_waker(&place.waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
-        if !matches!(polled, Ok(Poll::Pending)) {
-            self.running = self.running.saturating_sub(1);
-            if let Some((_, done)) = place.running.take() {
-                discard(done);
-            }
+        let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(&mut cx, shared)));
+        if matches!(polled, Ok(Poll::Pending)) {
+            return;
+        }
+        if polled.is_err() {
+            panicked(shared, *call);
+        }
+        self.running = self.running.saturating_sub(1);
+        if let Some((_, done)) = place.running.take() {
+            discard(done);
         }
     }
 }
@@ -171,15 +201,21 @@ impl Drop for Handlers {
     fn drop(&mut self) {
         self.ended.drain(..).for_each(discard);
         for place in &mut self.places {
-            if let Some((_, future)) = place.running.take() {
-                discard(future);
+            if let Some((_, handler)) = place.running.take() {
+                discard(handler);
             }
         }
     }
 }
 
 /// Drops a handler. What it holds is foreign code too: if that panics, it concerns no other call.
-fn discard(future: HandlerFuture) {
+fn discard(handler: Handler) {
     // There is nobody to tell.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(handler)));
+}
+
+/// A handler that panics ends its own call, and no other.
+#[cold]
+fn panicked(shared: &Shared<Server>, call: CallId) {
+    finish(shared, call, Status::unknown("the handler ended without a status"));
 }

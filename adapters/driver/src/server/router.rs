@@ -8,9 +8,9 @@ use std::sync::Arc;
 use halfclose::grpc::head::RequestHead;
 use halfclose::{CallId, Server, Shape, Status};
 
-use super::call::{First, ServerCall};
+use super::call::{First, ServerCall, finish, poll_only};
 use super::context::{Context, Request};
-use super::handlers::HandlerFuture;
+use super::handlers::Handler;
 use super::stream::{BidiStreamingServer, ClientStreamingServer, ServerStreamingServer};
 use super::unary;
 use crate::codec::Codec;
@@ -19,7 +19,7 @@ use crate::shared::Shared;
 
 /// Serves one method: makes the future of one call, unless it can be answered at once. It runs foreign code, which may
 /// panic.
-type Start = dyn Fn(ServerCall, Arc<RequestHead>, First) -> Option<HandlerFuture> + Send + Sync;
+type Start = dyn Fn(&Arc<Shared<Server>>, CallId, Arc<RequestHead>, First) -> Option<Handler> + Send + Sync;
 
 /// Where the router has a method.
 #[derive(Clone, Copy, Debug)]
@@ -38,15 +38,14 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// The handler's future, or the answer at once where there is no such method.
+    /// The handler, or the answer at once where there is no such method.
     #[inline]
-    pub(super) fn into_future(self, router: &Router, shared: &Arc<Shared<Server>>) -> Option<HandlerFuture> {
-        let call = ServerCall::new(shared, self.call);
+    pub(super) fn into_handler(self, router: &Router, shared: &Arc<Shared<Server>>) -> Option<Handler> {
         match self.method.and_then(|method| router.methods.get(method.index)) {
-            Some(start) => start(call, self.head, self.first),
+            Some(start) => start(shared, self.call, self.head, self.first),
             None => {
                 let status = Status::unimplemented(format!("no method {}", self.head.path()));
-                call.finish(status);
+                finish(shared, self.call, status);
                 None
             }
         }
@@ -93,7 +92,10 @@ impl Router {
 
     fn add<S>(mut self, path: &'static str, shape: Shape, start: S) -> Self
     where
-        S: Fn(ServerCall, Arc<RequestHead>, First) -> Option<HandlerFuture> + Send + Sync + 'static,
+        S: Fn(&Arc<Shared<Server>>, CallId, Arc<RequestHead>, First) -> Option<Handler>
+            + Send
+            + Sync
+            + 'static,
     {
         self.places.insert(path, Place { index: self.methods.len(), shape });
         self.methods.push(Box::new(start));
@@ -111,8 +113,8 @@ impl Router {
         Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::UNARY, move |call, head, first| {
-            unary::start::<F, Fut, Req, Res, C>(&handler, call, head, first)
+        self.add(method.path(), Shape::UNARY, move |shared, call, head, first| {
+            unary::start::<F, Fut, Req, Res, C>(&handler, shared, call, head, first)
         })
     }
 
@@ -127,7 +129,8 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::SERVER_STREAMING, move |call, head, first| {
+        self.add(method.path(), Shape::SERVER_STREAMING, move |shared, call, head, first| {
+            let call = ServerCall { shared: Arc::clone(shared), call };
             let handler = Arc::clone(&handler);
             Some(Box::pin(async move {
                 let result = match only_request::<Req, C>(&call, head, first).await {
@@ -137,7 +140,7 @@ impl Router {
                     }
                     Err(status) => Err(status),
                 };
-                call.finish_result(result);
+                call.finish(result);
             }))
         })
     }
@@ -153,12 +156,13 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::CLIENT_STREAMING, move |call, head, _| {
+        self.add(method.path(), Shape::CLIENT_STREAMING, move |shared, call, head, _| {
+            let call = ServerCall { shared: Arc::clone(shared), call };
             let handler = Arc::clone(&handler);
             Some(Box::pin(async move {
-                let context = Context::new(&call, head);
+                let context = Context::new(&call.shared, call.call, head);
                 let result = handler(ClientStreamingServer::new(&call, context)).await;
-                call.finish_result(result);
+                call.finish(result);
             }))
         })
     }
@@ -174,12 +178,13 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::BIDI, move |call, head, _| {
+        self.add(method.path(), Shape::BIDI, move |shared, call, head, _| {
+            let call = ServerCall { shared: Arc::clone(shared), call };
             let handler = Arc::clone(&handler);
             Some(Box::pin(async move {
-                let context = Context::new(&call, head);
+                let context = Context::new(&call.shared, call.call, head);
                 let result = handler(BidiStreamingServer::new(&call, context)).await;
-                call.finish_result(result);
+                call.finish(result);
             }))
         })
     }
@@ -228,8 +233,12 @@ async fn only_request<Req, C: Codec<Req>>(
     let First { mut message, complete } = first;
     let message = match message {
         Some(message) if complete => message,
-        _ => poll_fn(|cx| call.poll_only(cx, &mut message)).await?,
+        _ => poll_fn(|cx| poll_only(&call.shared, call.call, cx, &mut message)).await?,
     };
     let compressed = message.compressed;
-    Ok(Request { message: C::decode(message.payload)?, compressed, context: Context::new(call, head) })
+    Ok(Request {
+        message: C::decode(message.payload)?,
+        compressed,
+        context: Context::new(&call.shared, call.call, head),
+    })
 }

@@ -9,19 +9,20 @@ use std::task::{Context as TaskContext, Poll, ready};
 
 use bytes::Bytes;
 use halfclose::grpc::head::RequestHead;
-use halfclose::{Message, Metadata, Status};
+use halfclose::{CallId, Message, Metadata, Server, Status};
 use pin_project_lite::pin_project;
 
-use super::call::{First, ServerCall};
+use super::call::{First, finish, poll_only, poll_respond};
 use super::context::{Context, Request};
-use super::handlers::HandlerFuture;
+use super::handlers::{Handler, Serve};
 use crate::codec::Codec;
 use crate::method::Response;
+use crate::shared::Shared;
 
 pin_project! {
     /// One unary call.
     struct Unary<F, Fut, Req, Res, C> {
-        call: ServerCall,
+        call: CallId,
         #[pin]
         stage: Stage<F, Fut>,
         types: PhantomData<fn(C, Req) -> Res>,
@@ -42,10 +43,11 @@ pin_project! {
 #[inline]
 pub(super) fn start<F, Fut, Req, Res, C>(
     handler: &Arc<F>,
-    call: ServerCall,
+    shared: &Arc<Shared<Server>>,
+    call: CallId,
     head: Arc<RequestHead>,
     first: First,
-) -> Option<HandlerFuture>
+) -> Option<Handler>
 where
     Req: 'static,
     Res: 'static,
@@ -55,10 +57,10 @@ where
 {
     let stage = match first {
         First { message: Some(message), complete: true } => {
-            match handle::<F, Fut, Req, C>(handler, &call, head, message) {
+            match handle::<F, Fut, Req, C>(handler, shared, call, head, message) {
                 Ok(handling) => Stage::Handle { handling },
                 Err(status) => {
-                    call.finish(status);
+                    finish(shared, call, status);
                     return None;
                 }
             }
@@ -71,7 +73,8 @@ where
 /// Begins the handler.
 fn handle<F, Fut, Req, C>(
     handler: &F,
-    call: &ServerCall,
+    shared: &Arc<Shared<Server>>,
+    call: CallId,
     head: Arc<RequestHead>,
     message: Message,
 ) -> Result<Fut, Status>
@@ -81,20 +84,18 @@ where
 {
     let Message { payload, compressed } = message;
     let message = C::decode(payload)?;
-    Ok(handler(Request { message, compressed, context: Context::new(call, head) }))
+    Ok(handler(Request { message, compressed, context: Context::new(shared, call, head) }))
 }
 
-impl<F, Fut, Req, Res, C> Future for Unary<F, Fut, Req, Res, C>
+impl<F, Fut, Req, Res, C> Serve for Unary<F, Fut, Req, Res, C>
 where
     C: Codec<Req> + Codec<Res>,
-    F: Fn(Request<Req>) -> Fut,
-    Fut: Future<Output = Result<Response<Res>, Status>>,
+    F: Fn(Request<Req>) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<Response<Res>, Status>> + Send,
 {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, shared: &Arc<Shared<Server>>) -> Poll<()> {
         let mut this = self.project();
-        let call = this.call;
+        let call = *this.call;
         loop {
             let failed = match this.stage.as_mut().project() {
                 StageProjection::Handle { handling } => match ready!(handling.poll(cx)) {
@@ -104,7 +105,8 @@ where
                         Ok(mut payload) => {
                             let Response { header, trailer, compressed: compress, .. } = response;
                             let mut header = Some(header);
-                            let sent = call.poll_respond(cx, &mut header, &trailer, &mut payload, compress);
+                            let sent =
+                                poll_respond(shared, call, cx, &mut header, &trailer, &mut payload, compress);
                             if sent.is_pending() {
                                 this.stage.set(Stage::Respond { payload, header, trailer, compress });
                             }
@@ -113,9 +115,11 @@ where
                     },
                 },
                 StageProjection::Receive { message, head, handler } => {
-                    let begun = match ready!(call.poll_only(cx, message)) {
+                    let begun = match ready!(poll_only(shared, call, cx, message)) {
                         Err(status) => Err(status),
-                        Ok(message) => handle::<F, Fut, Req, C>(handler, call, Arc::clone(head), message),
+                        Ok(message) => {
+                            handle::<F, Fut, Req, C>(handler, shared, call, Arc::clone(head), message)
+                        }
                     };
                     match begun {
                         Err(status) => status,
@@ -126,10 +130,10 @@ where
                     }
                 }
                 StageProjection::Respond { payload, header, trailer, compress } => {
-                    return call.poll_respond(cx, header, trailer, payload, *compress);
+                    return poll_respond(shared, call, cx, header, trailer, payload, *compress);
                 }
             };
-            call.end(failed);
+            finish(shared, call, failed);
             return Poll::Ready(());
         }
     }
