@@ -6,8 +6,8 @@ use bytes::Bytes;
 use common::{Backwards, Pair};
 use halfclose::grpc::encoding::Encoding;
 use halfclose::{
-    Asked, Cause, Client, Code, Config, Connection, Event, Message, Metadata, Misuse, Received, Request,
-    Seed, Sent, Shape, Status, Time,
+    Answering, Asked, BidiHandler, Cause, Client, Code, Config, Connection, Event, Message, Metadata, Misuse,
+    Received, Request, Seed, Sent, Server, Shape, Status, Time,
 };
 
 fn payload(asked: Asked) -> Bytes {
@@ -275,6 +275,75 @@ fn an_order_for_a_call_that_the_peer_has_ended_is_misuse_and_its_message_is_kept
     assert!(matches!(pair.server.poll_event(), Some(Event::Ended(..))));
     let late = handler.finish(&mut pair.server, Status::ok(), Metadata::new());
     assert_eq!(late, Err(Misuse::UnknownCall));
+}
+
+/// A client and a server that know one encoding.
+fn pair_with_a_codec() -> Pair {
+    let (mut client, mut server) = (Config::client(), Config::server());
+    (client.codecs, server.codecs) = (Backwards::alone(), Backwards::alone());
+    Pair::with(client, server)
+}
+
+/// Whether the next messages that a client takes came compressed.
+fn compressed(pair: &mut Pair, mut recv: impl FnMut(&mut Connection<Client>) -> Received) -> Vec<bool> {
+    pair.exchange();
+    let messages = std::iter::from_fn(|| match recv(&mut pair.client) {
+        Received::Message(message) => Some(message.compressed),
+        _ => None,
+    });
+    messages.collect()
+}
+
+#[test]
+fn a_handler_picks_the_encoding_and_each_message_may_go_without_it() {
+    let mut pair = pair_with_a_codec();
+    let mut call = pair.client.bidi(pair.now, "/demo.Echo/Bidi").unwrap();
+    let id = next(&mut pair);
+    let mut handler = pair.server.accept_bidi(id).unwrap();
+    assert_eq!(
+        handler.set_encoding(&mut pair.server, Some(Encoding::Deflate)),
+        Err(Misuse::UnsupportedEncoding)
+    );
+    handler.set_encoding(&mut pair.server, Some(Encoding::Gzip)).unwrap();
+    let mut handler = handler.without_metadata();
+    handler.send(&mut pair.server, "squeezed".into()).unwrap();
+    handler.send_uncompressed(&mut pair.server, "as it is".into()).unwrap();
+    assert_eq!(compressed(&mut pair, |client| call.recv(client).unwrap()), [true, false]);
+    handler.finish(&mut pair.server, Status::ok(), Metadata::new()).unwrap();
+}
+
+#[test]
+fn a_handler_names_its_call_and_shows_its_halves() {
+    let mut pair = Pair::new();
+    let call = pair.client.unary(pair.now, "/demo.Echo/Unary").unwrap();
+    let mut call = call.send(&mut pair.client, "hello".into()).unwrap();
+    let id = next(&mut pair);
+    let mut handler = pair.server.accept_unary(id).unwrap();
+    assert_eq!(handler.id(), id);
+    payload(handler.recv(&mut pair.server).unwrap());
+    assert_eq!(handler.states(&pair.server).unwrap().to_string(), "send=AwaitHeaders recv=Ended");
+    let handler = handler.send_headers(&mut pair.server, Metadata::new()).unwrap();
+    let answered = handler.send_uncompressed(&mut pair.server, "hi".into()).unwrap();
+    assert_eq!(answered.states(&pair.server).unwrap().to_string(), "send=Body recv=Ended");
+    answered.finish(&mut pair.server, Status::ok(), Metadata::new()).unwrap();
+    pair.exchange();
+    let reply = call.recv(&mut pair.client).unwrap().expect("an answer");
+    assert_eq!(reply.message.map(|message| message.payload), Some("hi".into()));
+}
+
+#[test]
+fn a_refusal_becomes_its_reason_where_only_that_is_told_on() {
+    fn answer(server: &mut Connection<Server>, mut call: BidiHandler<Answering>) -> Result<(), Misuse> {
+        call.send(server, "late".into())?;
+        call.finish(server, Status::ok(), Metadata::new())
+    }
+    let mut pair = Pair::new();
+    let call = pair.client.bidi(pair.now, "/demo.Echo/Bidi").unwrap();
+    let id = next(&mut pair);
+    let handler = pair.server.accept_bidi(id).unwrap().without_metadata();
+    call.release(&mut pair.client);
+    pair.exchange();
+    assert_eq!(answer(&mut pair.server, handler), Err(Misuse::CallEnded));
 }
 
 #[test]

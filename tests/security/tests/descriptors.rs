@@ -16,7 +16,7 @@ use halfclose_security::socket::SAY;
 const DESCRIPTORS: &str = "24";
 
 fn survives<S: Runtime, C: Runtime>() {
-    let shell = format!("ulimit -n {DESCRIPTORS} && exec \"$0\" serve {}", S::NAME);
+    let shell = format!("ulimit -n {DESCRIPTORS} && exec \"$0\" --serve {}", S::NAME);
     let mut command = Command::new("sh");
     command.args(["-c", &shell, env!("CARGO_BIN_EXE_report")]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut server = command.spawn().expect("a shell");
