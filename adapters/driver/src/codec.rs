@@ -62,48 +62,12 @@ impl Codec<Bytes> for Raw {
 #[derive(Clone, Copy, Debug)]
 pub struct Prost;
 
-/// Encoded messages up to this size share blocks of memory, one after the other.
-#[cfg(feature = "prost")]
-const SMALL: usize = 1024;
-
-/// A message that waits for its turn keeps its block: as little as a message and its neighbours, a page at the most.
-#[cfg(feature = "prost")]
-const BLOCK: usize = 4096;
-
-#[cfg(feature = "prost")]
-thread_local! {
-    static ENCODED: std::cell::Cell<bytes::BytesMut> = std::cell::Cell::default();
-}
-
-/// Encodes a small message into the thread's block: most are copied into a frame soon after, and then the block is
-/// used again, so that sending them allocates nothing.
-#[cfg(feature = "prost")]
-#[inline]
-fn encode_small<T: prost::Message>(message: &T) -> Bytes {
-    // A thread that is going away has no block: a new one is made.
-    let mut block = ENCODED.try_with(std::cell::Cell::take).unwrap_or_default();
-    if block.capacity() < SMALL && !block.try_reclaim(BLOCK) {
-        block = bytes::BytesMut::with_capacity(BLOCK);
-    }
-    message.encode_raw(&mut block);
-    let payload = block.split().freeze();
-    let _ = ENCODED.try_with(|place| place.set(block));
-    payload
-}
-
 #[cfg(feature = "prost")]
 impl<T: prost::Message + Default> Codec<T> for Prost {
     fn encode(message: &T) -> Result<Bytes, Status> {
-        let length = message.encoded_len();
-        if length <= SMALL {
-            return Ok(encode_small(message));
-        }
-        // A vector that is exactly full becomes `Bytes` without another allocation.
-        let mut octets = Vec::with_capacity(length);
-        message
-            .encode(&mut octets)
-            .map_err(|error| Status::internal(format!("the message cannot be encoded: {error}")))?;
-        Ok(octets.into())
+        // A vector that is exactly full becomes `Bytes` as it is. It is dearer than a slice of a shared block in nothing
+        // but its count of allocations: the block is shared by atomic counts.
+        Ok(message.encode_to_vec().into())
     }
 
     fn decode(payload: Bytes) -> Result<T, Status> {
