@@ -175,6 +175,22 @@ fn a_new_initial_window_changes_the_window_of_every_open_stream_by_the_differenc
 }
 
 #[test]
+fn an_update_that_lets_nothing_go_brings_nothing_to_write() {
+    let mut peer = Scripted::<Client>::client(Config::client(), &[(INITIAL_WINDOW_SIZE, 100)]);
+    let calls = [0; 2].map(|_| peer.start());
+    peer.core.send_message(calls[1], vec![0; 995].into(), false).unwrap();
+    peer.sent();
+    // The window of the second stream is 50 below zero then.
+    peer.feed(&settings(&[(INITIAL_WINDOW_SIZE, 50)])).expect("good SETTINGS");
+    peer.sent();
+    for (stream, increment, lets) in [(1, 1_000, false), (3, 49, false), (3, 1, false), (3, 1, true)] {
+        peer.feed(&update(stream, increment)).expect("a good update");
+        assert_eq!(peer.core.wants_transmit(), lets, "{increment} for stream {stream}");
+    }
+    assert_eq!(lengths(&peer.sent(), 3), [1]);
+}
+
+#[test]
 fn what_waits_for_the_windows_goes_on_with_them() {
     let mut peer = Scripted::<Client>::client(Config::client(), &[(INITIAL_WINDOW_SIZE, MAX_WINDOW)]);
     let calls = [0; 3].map(|_| peer.start());
@@ -227,6 +243,16 @@ fn frames_are_as_long_as_the_peer_takes_and_no_longer_than_is_fair() {
         peer.core.send_message(call, vec![0; 99_995].into(), false).unwrap();
         assert_eq!(lengths(&peer.sent(), 1)[..2], expected, "{most}");
     }
+}
+
+#[test]
+fn a_small_send_buffer_does_not_make_frames_small() {
+    let mut config = Config::client();
+    config.limits.connection_send_buffer = 1;
+    let mut peer = Scripted::<Client>::client(config, &[]);
+    let call = peer.start();
+    peer.core.send_message(call, vec![0; 39_995].into(), false).unwrap();
+    assert_eq!(lengths(&peer.sent(), 1), [16_384, 16_384, 7_232]);
 }
 
 #[test]

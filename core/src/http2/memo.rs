@@ -76,12 +76,14 @@ mod tests {
 
     #[test]
     fn the_oldest_entry_makes_room() {
-        let mut memo = Memo::new(2);
-        for octet in [0x81, 0x82, 0x83] {
-            memo.put(&[octet], 0, &Arc::new(octet));
+        let mut memo = Memo::new(3);
+        for newest in 0x81..=0x90 {
+            memo.put(&[newest], 0, &Arc::new(newest));
+            for octet in 0x81..=0x90 {
+                let kept = (octet..octet + 3).contains(&newest);
+                let known = memo.get(&[octet], 0).map(|value| *value);
+                assert_eq!(known, kept.then_some(octet), "{octet:#x} after {newest:#x}");
+            }
         }
-        assert!(memo.get(&[0x81], 0).is_none());
-        assert_eq!(memo.get(&[0x82], 0).map(|value| *value), Some(0x82));
-        assert_eq!(memo.get(&[0x83], 0).map(|value| *value), Some(0x83));
     }
 }

@@ -9,14 +9,14 @@ use crate::config::Limits;
 use crate::error::Misuse;
 
 /// Whether a call that has `own` octets queued may queue a message, where `shared` octets share the connection's buffer.
-/// An empty queue always takes a message, however little the limit is.
+/// An empty queue always takes a message, however little the limit is; the connection's is at least 1.
 #[inline]
 pub(super) fn room(limits: &Limits, own: usize, shared: usize) -> Result<(), Misuse> {
     let (own_limit, shared_limit) = (limits.send_buffer as usize, limits.connection_send_buffer as usize);
     if own > 0 && own >= own_limit {
         return Err(not_writable(own, own_limit));
     }
-    if shared > 0 && shared >= shared_limit {
+    if shared >= shared_limit {
         return Err(not_writable(shared, shared_limit));
     }
     Ok(())
@@ -36,7 +36,7 @@ impl Engine {
 
     fn is_congested(&self, slot: u32) -> bool {
         let queued = self.slots.get(slot).map_or(0, |stream| self.shared_octets(stream));
-        queued > 0 && queued >= self.config.limits.connection_send_buffer as usize
+        queued >= self.config.limits.connection_send_buffer as usize
     }
 
     #[inline]
