@@ -33,7 +33,7 @@ pub trait Side {
     type Role: Role;
 
     /// Takes one event, under the lock: it may note what is to be done, no more.
-    fn on_event(&mut self, state: &mut State<Self::Role>, event: Event);
+    fn on_event(&mut self, state: &mut State<Self::Role>, event: &Event);
 
     /// Does what was noted, without the lock: runs handlers.
     fn run(&mut self, shared: &Arc<Shared<Self::Role>>);
@@ -224,9 +224,9 @@ impl<I: Io, K: Clock, S: Side> Works<I, K, S> {
 
     #[inline]
     fn take_events(&mut self, state: &mut State<S::Role>) {
-        while let Some(event) = state.connection.poll_event() {
-            state.wake(&event);
-            if let Event::Closed(reason) = &event {
+        while let Some(event) = &state.connection.poll_event() {
+            state.wake(event);
+            if let Event::Closed(reason) = event {
                 self.phase = Phase::Flushing(Time::MAX);
                 if let CloseReason::Error(error) = reason {
                     self.result = Err(error.clone());

@@ -42,8 +42,8 @@ impl Side for ServerSide {
     type Role = Server;
 
     #[inline]
-    fn on_event(&mut self, state: &mut State<Server>, event: Event) {
-        match event {
+    fn on_event(&mut self, state: &mut State<Server>, event: &Event) {
+        match *event {
             Event::Request(call) => {
                 if let Ok(head) = state.connection.take_request(call) {
                     let method = self.recent.find(&self.router, head.path());

@@ -315,15 +315,17 @@ impl Engine {
     /// The end of a server's call is told now: its slot goes when the wire is done with it too.
     #[inline(never)]
     fn ended(&mut self, call: CallId) -> Event {
-        let mut cause = None;
+        let mut cause = Cause::Trailers;
         if let Some(stream) = self.slots.get_mut(call.slot) {
             stream.caller_done = true;
-            if let Side::Server(server) = &mut stream.side {
-                cause = server.cause.take();
+            if let Side::Server(server) = &mut stream.side
+                && server.cause.is_some()
+            {
+                cause = server.cause.take().unwrap_or(cause);
             }
         }
         self.free_if_done(call.slot);
-        Event::Ended(call, cause.unwrap_or(Cause::Trailers))
+        Event::Ended(call, cause)
     }
 
     // `Closed` comes after everything else, once.

@@ -17,7 +17,7 @@ pub struct ClientSide;
 impl Side for ClientSide {
     type Role = Client;
 
-    fn on_event(&mut self, _: &mut State<Client>, _: Event) {}
+    fn on_event(&mut self, _: &mut State<Client>, _: &Event) {}
 
     fn run(&mut self, _: &Arc<Shared<Client>>) {}
 

@@ -49,8 +49,8 @@ struct Noting {
 impl Side for Noting {
     type Role = Server;
 
-    fn on_event(&mut self, _: &mut State<Server>, event: Event) {
-        match event {
+    fn on_event(&mut self, _: &mut State<Server>, event: &Event) {
+        match *event {
             Event::Request(call) => self.call = Some(call),
             Event::Closed(_) => self.noted = true,
             _ => {}

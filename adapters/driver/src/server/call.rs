@@ -14,7 +14,9 @@ use crate::shared::{Shared, State};
 #[derive(Debug, Default)]
 pub(super) struct First {
     /// The one message of a unary or server streaming call.
-    pub(super) message: Option<Message>,
+    pub(super) payload: Option<Bytes>,
+    /// Whether it came compressed.
+    pub(super) compressed: bool,
     /// The client has half-closed behind it.
     pub(super) complete: bool,
 }
@@ -28,12 +30,19 @@ impl First {
         let _ = state.connection.accept(call, shape);
         if shape.requests == Cardinality::One
             && !state.is_sated()
-            && let Ok(Recv::Message(message)) = state.connection.recv(call)
+            && let Ok(Recv::Message(Message { payload, compressed })) = state.connection.recv(call)
         {
-            first.message = Some(message);
+            first.payload = Some(payload);
+            first.compressed = compressed;
             first.complete = matches!(state.connection.recv(call), Ok(Recv::HalfClosed));
         }
         first
+    }
+
+    /// What has come, for a call that waits for the rest.
+    pub(super) fn into_message(self) -> Option<Message> {
+        let Self { payload, compressed, .. } = self;
+        payload.map(|payload| Message { payload, compressed })
     }
 }
 

@@ -230,7 +230,8 @@ async fn only_request<Req, C: Codec<Req>>(
     head: Arc<RequestHead>,
     first: First,
 ) -> Result<Request<Req>, Status> {
-    let First { mut message, complete } = first;
+    let complete = first.complete;
+    let mut message = first.into_message();
     let message = match message {
         Some(message) if complete => message,
         _ => poll_fn(|cx| poll_only(&call.shared, call.call, cx, &mut message)).await?,

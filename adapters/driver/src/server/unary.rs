@@ -56,8 +56,8 @@ where
     Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
 {
     let stage = match first {
-        First { message: Some(message), complete: true } => {
-            match handle::<F, Fut, Req, C>(handler, shared, call, head, message) {
+        First { payload: Some(payload), compressed, complete: true } => {
+            match handle::<F, Fut, Req, C>(handler, shared, call, head, (payload, compressed)) {
                 Ok(handling) => Stage::Handle { handling },
                 Err(status) => {
                     finish(shared, call, status);
@@ -65,7 +65,7 @@ where
                 }
             }
         }
-        First { message, .. } => Stage::Receive { message, head, handler: Arc::clone(handler) },
+        first => Stage::Receive { message: first.into_message(), head, handler: Arc::clone(handler) },
     };
     Some(Box::pin(Unary::<F, Fut, Req, Res, C> { call, stage, types: PhantomData }))
 }
@@ -76,13 +76,12 @@ fn handle<F, Fut, Req, C>(
     shared: &Arc<Shared<Server>>,
     call: CallId,
     head: Arc<RequestHead>,
-    message: Message,
+    (payload, compressed): (Bytes, bool),
 ) -> Result<Fut, Status>
 where
     C: Codec<Req>,
     F: Fn(Request<Req>) -> Fut,
 {
-    let Message { payload, compressed } = message;
     let message = C::decode(payload)?;
     Ok(handler(Request { message, compressed, context: Context::new(shared, call, head) }))
 }
@@ -117,8 +116,9 @@ where
                 StageProjection::Receive { message, head, handler } => {
                     let begun = match ready!(poll_only(shared, call, cx, message)) {
                         Err(status) => Err(status),
-                        Ok(message) => {
-                            handle::<F, Fut, Req, C>(handler, shared, call, Arc::clone(head), message)
+                        Ok(Message { payload, compressed }) => {
+                            let head = Arc::clone(head);
+                            handle::<F, Fut, Req, C>(handler, shared, call, head, (payload, compressed))
                         }
                     };
                     match begun {
