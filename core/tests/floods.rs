@@ -118,6 +118,15 @@ fn resets_that_the_caller_has_heard_of_are_not_counted_with_the_others() {
 }
 
 #[test]
+fn resets_of_calls_that_the_caller_was_told_of_are_no_pending_resets() {
+    let mut peer = server(|limits| limits.pending_resets = 2);
+    let streams = [1, 3, 5, 7];
+    let calls = streams.map(|stream| peer.open(stream));
+    peer.feed(&streams.map(|stream| reset(stream, ErrorCode::CANCEL)).concat()).unwrap();
+    assert_eq!(peer.events().len(), calls.len(), "each call's end is told");
+}
+
+#[test]
 fn nothing_more_is_read_while_too_much_waits_to_be_written() {
     // As many replies as you like: their octets count.
     let mut peer = server(|limits| {

@@ -50,6 +50,18 @@ fn the_message_in_progress_gets_its_loan_when_the_one_before_it_is_taken() {
 }
 
 #[test]
+fn a_window_grows_to_a_prefix_and_a_padding_and_nothing_is_lent_for_that() {
+    for octets in 1..5 {
+        let mut config = Config::server();
+        config.initial_stream_window = 10;
+        let mut peer = Scripted::<Server>::server(config, &[]);
+        peer.open(1);
+        peer.feed(&data(1, 0, &vec![0; octets])).expect("within the window");
+        assert_eq!(credit(&peer.sent(), 1), 261 - 10, "{octets} octets of a prefix");
+    }
+}
+
+#[test]
 fn what_is_left_of_the_pool_is_lent_to_its_last_octet() {
     // What lacks of the second message, and the padding it may have, is what the first one's loan has left, or one more.
     for (second, lent) in [(24_870, true), (24_871, false)] {
