@@ -64,12 +64,14 @@ pub struct Prost;
 
 #[cfg(feature = "prost")]
 impl<T: prost::Message + Default> Codec<T> for Prost {
+    #[inline]
     fn encode(message: &T) -> Result<Bytes, Status> {
         // A vector that is exactly full becomes `Bytes` as it is. It is dearer than a slice of a shared block in nothing
         // but its count of allocations: the block is shared by atomic counts.
         Ok(message.encode_to_vec().into())
     }
 
+    #[inline]
     fn decode(payload: Bytes) -> Result<T, Status> {
         T::decode(payload)
             .map_err(|error| Status::internal(format!("the message cannot be decoded: {error}")))

@@ -47,9 +47,10 @@ impl Side for ServerSide {
             Event::Request(call) => {
                 if let Ok(head) = state.connection.take_request(call) {
                     let method = self.recent.find(&self.router, head.path());
-                    let first =
-                        method.map_or_else(First::default, |method| First::take(state, call, method.shape));
-                    self.requests.push(Incoming { call, head, method, first });
+                    self.requests.push(Incoming { call, head, method, first: First::default() });
+                    if let (Some(method), Some(incoming)) = (method, self.requests.last_mut()) {
+                        incoming.first.take(state, call, method.shape);
+                    }
                 }
             }
             Event::Ended(call, _) => {

@@ -315,17 +315,21 @@ impl Engine {
     /// The end of a server's call is told now: its slot goes when the wire is done with it too.
     #[inline(never)]
     fn ended(&mut self, call: CallId) -> Event {
-        let mut cause = Cause::Trailers;
+        let mut unusual = None;
         if let Some(stream) = self.slots.get_mut(call.slot) {
             stream.caller_done = true;
             if let Side::Server(server) = &mut stream.side
                 && server.cause.is_some()
             {
-                cause = server.cause.take().unwrap_or(cause);
+                unusual = server.cause.take();
             }
         }
         self.free_if_done(call.slot);
-        Event::Ended(call, cause)
+        // Two arms: most ends have no cause that would have to be moved.
+        match unusual {
+            None => Event::Ended(call, Cause::Trailers),
+            Some(cause) => Event::Ended(call, cause),
+        }
     }
 
     // `Closed` comes after everything else, once.

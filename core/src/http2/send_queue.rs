@@ -7,19 +7,44 @@ use bytes::{Bytes, BytesMut};
 use super::outbox::{CHAIN_THRESHOLD, Outbox};
 use crate::grpc::message::{PREFIX_LEN, Prefix};
 
-/// One message, or octets that are no message (the body of an HTTP error answer).
+/// What an item is.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// The payload of a message; its prefix is written when it is cut.
+    Message { compressed: bool },
+    /// Octets as they are: the body of an HTTP error answer, or messages with their prefixes.
+    Raw,
+}
+
+impl Kind {
+    const fn prefix_len(self) -> usize {
+        match self {
+            Self::Message { .. } => PREFIX_LEN,
+            Self::Raw => 0,
+        }
+    }
+}
+
 struct Item {
-    prefix: Option<Prefix>,
+    kind: Kind,
     payload: Bytes,
 }
 
 impl Item {
-    fn prefix_len(&self) -> usize {
-        if self.prefix.is_some() { PREFIX_LEN } else { 0 }
+    fn len(&self) -> usize {
+        self.kind.prefix_len() + self.payload.len()
     }
 
-    fn len(&self) -> usize {
-        self.prefix_len() + self.payload.len()
+    #[inline]
+    fn prefix(&self) -> Option<[u8; PREFIX_LEN]> {
+        match self.kind {
+            Kind::Message { compressed } => {
+                // A message longer than its 32-bit length field was refused before it came here (P-55).
+                let length = u32::try_from(self.payload.len()).unwrap_or(u32::MAX);
+                Some(Prefix { compressed, length }.to_bytes())
+            }
+            Kind::Raw => None,
+        }
     }
 }
 
@@ -49,8 +74,8 @@ impl Rest {
             return 1;
         }
         let before = self.joined.len();
-        if let Some(prefix) = item.prefix {
-            self.joined.extend_from_slice(&prefix.to_bytes());
+        if let Some(prefix) = item.prefix() {
+            self.joined.extend_from_slice(&prefix);
         }
         self.joined.extend_from_slice(&item.payload);
         let places = usize::from(before == 0 && !self.joined.is_empty());
@@ -69,7 +94,7 @@ impl Rest {
 
     fn close(&mut self) {
         if !self.joined.is_empty() {
-            self.items.push_back(Item { prefix: None, payload: self.joined.split().freeze() });
+            self.items.push_back(Item { kind: Kind::Raw, payload: self.joined.split().freeze() });
         }
     }
 }
@@ -107,24 +132,22 @@ impl SendQueue {
     /// Queues a message and tells what it counts for.
     #[inline]
     pub(crate) fn push_message(&mut self, compressed: bool, payload: Bytes) -> usize {
-        // A message longer than its 32-bit length field was refused before it came here (P-55).
-        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        self.push(Item { prefix: Some(Prefix { compressed, length }), payload })
+        self.push(Kind::Message { compressed }, payload)
     }
 
     /// Queues octets that are no message, and tells what they count for.
     pub(crate) fn push_raw(&mut self, payload: Bytes) -> usize {
-        self.push(Item { prefix: None, payload })
+        self.push(Kind::Raw, payload)
     }
 
     #[inline]
-    fn push(&mut self, item: Item) -> usize {
-        let len = item.len();
+    fn push(&mut self, kind: Kind, payload: Bytes) -> usize {
+        let len = kind.prefix_len() + payload.len();
         let places = if self.front.is_none() {
-            self.front = Some(item);
+            self.front = Some(Item { kind, payload });
             1
         } else {
-            self.push_behind(item)
+            self.push_behind(kind, payload)
         };
         self.octets += len;
         self.items += places;
@@ -132,8 +155,8 @@ impl SendQueue {
     }
 
     #[inline(never)]
-    fn push_behind(&mut self, item: Item) -> usize {
-        self.rest.get_or_insert_default().push(item)
+    fn push_behind(&mut self, kind: Kind, payload: Bytes) -> usize {
+        self.rest.get_or_insert_default().push(Item { kind, payload })
     }
 
     /// Moves the next `count` octets into `out`, small ones copied, large ones by reference, and tells how much less the
@@ -158,8 +181,8 @@ impl SendQueue {
     #[inline]
     fn take_front(&mut self, out: &mut Outbox) {
         let Some(item) = &self.front else { return };
-        if let Some(prefix) = item.prefix {
-            out.buf().extend_from_slice(&prefix.to_bytes());
+        if let Some(prefix) = item.prefix() {
+            out.buf().extend_from_slice(&prefix);
         }
         if !out.copy_payload(&item.payload)
             && let Some(item) = self.front.take()
@@ -201,13 +224,12 @@ impl SendQueue {
 /// Writes octets `offset..offset + n` of `item`, of which there are that many.
 #[inline]
 fn write(item: &Item, offset: usize, n: usize, out: &mut Outbox) {
-    let prefix_len = item.prefix_len();
+    let prefix_len = item.kind.prefix_len();
     let end = offset + n;
-    if let Some(prefix) = &item.prefix
-        && offset < prefix_len
+    if offset < prefix_len
+        && let Some(prefix) = item.prefix()
     {
-        let octets = prefix.to_bytes();
-        out.buf().extend_from_slice(octets.get(offset..end.min(prefix_len)).unwrap_or_default());
+        out.buf().extend_from_slice(prefix.get(offset..end.min(prefix_len)).unwrap_or_default());
     }
     let from = offset.saturating_sub(prefix_len);
     let to = end.saturating_sub(prefix_len);

@@ -24,19 +24,17 @@ pub(super) struct First {
 impl First {
     /// Accepts a call that has just been told, and takes what there is.
     #[inline]
-    pub(super) fn take(state: &mut State<Server>, call: CallId, shape: Shape) -> Self {
-        let mut first = Self::default();
+    pub(super) fn take(&mut self, state: &mut State<Server>, call: CallId, shape: Shape) {
         // The id is valid: the event has just been told.
         let _ = state.connection.accept(call, shape);
         if shape.requests == Cardinality::One
             && !state.is_sated()
             && let Ok(Recv::Message(Message { payload, compressed })) = state.connection.recv(call)
         {
-            first.payload = Some(payload);
-            first.compressed = compressed;
-            first.complete = matches!(state.connection.recv(call), Ok(Recv::HalfClosed));
+            self.payload = Some(payload);
+            self.compressed = compressed;
+            self.complete = matches!(state.connection.recv(call), Ok(Recv::HalfClosed));
         }
-        first
     }
 
     /// What has come, for a call that waits for the rest.

@@ -133,11 +133,26 @@ pub struct RawMessage {
 
 /// Complete messages that are kept together.
 #[derive(Debug)]
-enum Run {
+struct Run {
+    octets: Bytes,
+    form: Form,
+    /// They are a view of a receive buffer.
+    is_view: bool,
+}
+
+/// What the octets of a run are.
+#[derive(Clone, Copy, Debug)]
+enum Form {
     /// Whole messages, each with its prefix.
-    Framed { octets: Bytes, is_view: bool },
+    Framed,
     /// The payload of one message.
-    Lone { compressed: bool, payload: Bytes, is_view: bool },
+    Lone { compressed: bool },
+}
+
+impl Run {
+    const fn framed(octets: Bytes, is_view: bool) -> Self {
+        Self { octets, form: Form::Framed, is_view }
+    }
 }
 
 /// Runs behind the first one: only a stream whose messages are not taken as they come has it.
@@ -154,12 +169,12 @@ impl Backlog {
     /// Keeps a run of whole messages; whether it is a view.
     fn push_framed(&mut self, run: &Payload<'_>) -> bool {
         if let Some(view) = run.view() {
-            self.push(Run::Framed { octets: view, is_view: true });
+            self.push(Run::framed(view, true));
             return true;
         }
         let octets = run.as_slice();
         if octets.len() >= ALONE {
-            self.push(Run::Framed { octets: Bytes::copy_from_slice(octets), is_view: false });
+            self.push(Run::framed(Bytes::copy_from_slice(octets), false));
             return false;
         }
         if self.tail.capacity().saturating_sub(self.tail.len()) < octets.len() {
@@ -178,7 +193,7 @@ impl Backlog {
 
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.runs.push_back(Run::Framed { octets: self.tail.split().freeze(), is_view: false });
+            self.runs.push_back(Run::framed(self.tail.split().freeze(), false));
         }
     }
 
@@ -259,16 +274,16 @@ impl MessageBuffer {
         if usize::try_from(prefix.length) != Ok(payload.len()) {
             return false;
         }
-        let view = chunk.view();
-        let is_view = view.is_some();
-        let payload = match view {
-            Some(view) => view.slice(PREFIX_LEN..),
-            None => arena.copy(payload),
-        };
         self.complete = self.complete.saturating_add(1);
         self.buffered = self.buffered.saturating_add(octets.len());
-        self.views = self.views.saturating_add(u32::from(is_view));
-        self.front = Some(Run::Lone { compressed: prefix.compressed, payload, is_view });
+        let form = Form::Lone { compressed: prefix.compressed };
+        self.front = Some(match chunk.view() {
+            Some(view) => {
+                self.views = self.views.saturating_add(1);
+                Run { octets: view.slice(PREFIX_LEN..), form, is_view: true }
+            }
+            None => Run { octets: arena.copy(payload), form, is_view: false },
+        });
         true
     }
 
@@ -316,7 +331,8 @@ impl MessageBuffer {
         if finished {
             let (prefix, payload) = partial.finish();
             self.complete = self.complete.saturating_add(1);
-            self.enqueue(Run::Lone { compressed: prefix.compressed, payload, is_view: false });
+            let form = Form::Lone { compressed: prefix.compressed };
+            self.enqueue(Run { octets: payload, form, is_view: false });
         }
         Ok(end)
     }
@@ -329,7 +345,7 @@ impl MessageBuffer {
             let view = run.view();
             let is_view = view.is_some();
             let octets = view.unwrap_or_else(|| arena.copy(run.as_slice()));
-            self.front = Some(Run::Framed { octets, is_view });
+            self.front = Some(Run::framed(octets, is_view));
             is_view
         };
         self.views = self.views.saturating_add(u32::from(is_view));
@@ -346,12 +362,13 @@ impl MessageBuffer {
     /// Takes the next complete message.
     #[inline]
     pub fn pop(&mut self) -> Option<RawMessage> {
-        let (compressed, payload) = match self.front.take()? {
-            Run::Lone { compressed, payload, is_view } => {
+        let Run { octets, form, is_view } = self.front.take()?;
+        let (compressed, payload) = match form {
+            Form::Lone { compressed } => {
                 self.next_run(is_view);
-                (compressed, payload)
+                (compressed, octets)
             }
-            Run::Framed { octets, is_view } => self.pop_framed(octets, is_view)?,
+            Form::Framed => self.pop_framed(octets, is_view)?,
         };
         let wire_len = payload.len().saturating_add(PREFIX_LEN);
         self.complete = self.complete.saturating_sub(1);
@@ -370,7 +387,7 @@ impl MessageBuffer {
             return Some((prefix.compressed, run));
         }
         let payload = run.split_to(length);
-        self.front = Some(Run::Framed { octets: run, is_view });
+        self.front = Some(Run::framed(run, is_view));
         Some((prefix.compressed, payload))
     }
 
