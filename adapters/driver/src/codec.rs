@@ -64,7 +64,7 @@ pub struct Prost;
 
 #[cfg(feature = "prost")]
 impl<T: prost::Message + Default> Codec<T> for Prost {
-    #[inline]
+    #[inline(always)]
     fn encode(message: &T) -> Result<Bytes, Status> {
         // A vector that is exactly full becomes `Bytes` as it is. It is dearer than a slice of a shared block in nothing
         // but its count of allocations: the block is shared by atomic counts.

@@ -28,10 +28,10 @@ impl Arena {
     }
 
     /// A view of a copy of `octets`. More than a quarter of a block gets an allocation of its own.
-    #[inline]
+    #[inline(always)]
     pub fn copy(&mut self, octets: &[u8]) -> Bytes {
         if octets.is_empty() || octets.len() > BLOCK / 4 {
-            return Bytes::copy_from_slice(octets);
+            return alone(octets);
         }
         if self.block.capacity() < octets.len() {
             self.next_block();
@@ -55,6 +55,11 @@ impl Arena {
     pub fn shrink(&mut self) {
         *self = Self::default();
     }
+}
+
+#[cold]
+fn alone(octets: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(octets)
 }
 
 #[cfg(test)]

@@ -319,13 +319,13 @@ impl Engine {
         if let Some(stream) = self.slots.get_mut(call.slot) {
             stream.caller_done = true;
             if let Side::Server(server) = &mut stream.side
-                && server.cause.is_some()
+                && !matches!(server.cause, None | Some(Cause::Trailers))
             {
                 unusual = server.cause.take();
             }
         }
         self.free_if_done(call.slot);
-        // Two arms: most ends have no cause that would have to be moved.
+        // Two arms: most calls end with their trailers, and nothing has to be moved.
         match unusual {
             None => Event::Ended(call, Cause::Trailers),
             Some(cause) => Event::Ended(call, cause),
