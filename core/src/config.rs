@@ -109,7 +109,7 @@ impl Config {
     #[must_use]
     pub fn strict(mut self) -> Self {
         self.initial_stream_window = 4 * 1024;
-        self.max_stream_window = 4 * 1024;
+        self.max_stream_window = self.initial_stream_window;
         self.connection_window = DEFAULT_WINDOW;
         self.limits = Limits {
             max_concurrent_streams: 50,

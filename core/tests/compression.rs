@@ -172,6 +172,24 @@ fn a_message_that_may_be_compressed_is_the_last_of_its_turn() {
 }
 
 #[test]
+fn what_messages_come_to_is_counted_and_a_failure_as_the_most_that_it_might_have() {
+    let mut config = Config::server();
+    config.codecs = Backwards::alone();
+    config.limits.max_receive_message = 8;
+    let mut peer = Scripted::<Server>::server(config, &[]);
+    peer.feed(&headers(1, 0, &block(&[REQUEST.as_slice(), &[("grpc-encoding", "gzip")]].concat()))).unwrap();
+    let Some(Event::Request(call)) = peer.core.poll_event() else { panic!("no request") };
+    assert_eq!(peer.core.decompressed(), 0);
+    for (compressed, payload, sum) in
+        [(1, b"<ab".as_slice(), 2), (0, b"abc", 2), (1, b"<abcde", 7), (1, b"bad", 15)]
+    {
+        peer.feed(&data(1, 0, &flagged(compressed, payload))).unwrap();
+        let _ = peer.core.recv(call);
+        assert_eq!(peer.core.decompressed(), sum, "after {payload:?}");
+    }
+}
+
+#[test]
 fn identity_is_no_encoding() {
     let mut pair = pair();
     let mut request = Request::new("/demo.Echo/Call", Shape::BIDI);

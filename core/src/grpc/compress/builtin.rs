@@ -25,7 +25,7 @@ fn read_bounded(mut reader: impl std::io::Read, max: usize) -> Result<Bytes, Dec
 /// Appends a piece, unless that is over the limit. The buffer doubles with what comes out, and no further than the
 /// limit: a bomb costs one and a half times as much.
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd"))]
-fn append(out: &mut Vec<u8>, piece: &[u8], max: usize) -> Result<(), DecompressError> {
+pub(super) fn append(out: &mut Vec<u8>, piece: &[u8], max: usize) -> Result<(), DecompressError> {
     let length = out.len().saturating_add(piece.len());
     if length > max {
         return Err(DecompressError::TooLarge { limit: max });

@@ -89,6 +89,17 @@ mod builtin {
     }
 
     #[test]
+    fn what_comes_out_takes_no_more_memory_than_its_limit() {
+        for limit in [1, 999, 1_000, 10_500, 100_000] {
+            let mut out = Vec::new();
+            while crate::grpc::compress::builtin::append(&mut out, &[7; 1_000], limit).is_ok() {
+                assert!(out.capacity() <= limit, "{} octets for {}", out.capacity(), out.len());
+            }
+            assert_eq!(out.len(), limit / 1_000 * 1_000);
+        }
+    }
+
+    #[test]
     fn empty_messages() {
         each(|codec| {
             assert_eq!(codec.decompress(b"", 0).unwrap().len(), 0, "{codec:?}");

@@ -136,6 +136,21 @@ fn no_more_is_reserved_than_the_message_needs() {
 }
 
 #[test]
+fn a_message_in_many_pieces_is_moved_a_few_times() {
+    let mut arena = Arena::new();
+    let mut buffer = MessageBuffer::new();
+    let wire = frame(false, &vec![3; 4 << 20]);
+    let mut capacities = Vec::new();
+    for piece in wire[..4 << 20].chunks(1000) {
+        buffer.push(Payload::Borrowed(piece), LIMIT, &mut arena).unwrap();
+        capacities.push(buffer.buffered() + buffer.partial.as_ref().unwrap().reserved_ahead());
+    }
+    capacities.dedup();
+    // By its size up to 16 KiB, by 16 KiB up to 64 KiB, then by half of its size.
+    assert!(capacities.len() <= 5 + 4 + 12, "{capacities:?}");
+}
+
+#[test]
 fn a_large_owned_chunk_is_not_copied() {
     let mut arena = Arena::new();
     let mut buffer = MessageBuffer::new();
@@ -263,6 +278,7 @@ fn a_backlog_is_kept_in_little_more_than_its_octets() {
         let backlog = buffer.backlog.as_ref().unwrap();
         let shared = if message.len() < ALONE { backlog.runs.len() * BLOCK } else { 65_000 };
         assert!(shared <= 65_000 * 9 / 8 + 2 * BLOCK, "{size}: {} runs", backlog.runs.len());
+        assert!(backlog.tail.capacity() <= BLOCK, "{size}: {}", backlog.tail.capacity());
     }
 }
 
