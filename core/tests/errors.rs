@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use halfclose::error::Timeout;
 use halfclose::frame::{ErrorCode, Scope};
+use halfclose::grpc::field::FieldError;
+use halfclose::grpc::head::MalformedReason;
 use halfclose::machine::{ClientRecv, ClientSend, ServerRecv, ServerSend};
 use halfclose::{
     Cause, Client, Config, Connection, ConnectionError, Flood, HalfStates, Initiator, Metadata, Outcome,
@@ -101,6 +103,37 @@ fn violations() {
         let error = ConnectionError::Violation(violation);
         assert_eq!(error.code(), code);
         assert_eq!(error.to_string(), format!("the peer broke a rule ({section}): {text}"));
+    }
+}
+
+#[test]
+fn malformed_heads() {
+    use MalformedReason as Reason;
+    let table = [
+        (Reason::Field(FieldError::UpperCase(b'A')), "§8.2.1"),
+        (Reason::ConnectionSpecific, "§8.2.2"),
+        (Reason::Te, "§8.2.2"),
+        (Reason::PseudoOrder, "§8.3"),
+        (Reason::UnknownPseudo, "§8.3"),
+        (Reason::DuplicatePseudo(":path"), "§8.3"),
+        (Reason::MissingPseudo(":path"), "§8.3.1"),
+        (Reason::InvalidPseudo(":scheme"), "§8.3.1"),
+        (Reason::MissingPseudo(":status"), "§8.3.2"),
+        (Reason::InvalidPseudo(":status"), "§8.3.2"),
+        (Reason::ConnectPseudo(":path"), "§8.5"),
+        (Reason::PseudoInTrailers, "§8.1"),
+        (Reason::InterimEnd, "§8.1"),
+        (Reason::ContentLength, "§8.1.1"),
+        (Reason::SwitchingProtocols, "§8.6"),
+    ];
+    for (reason, section) in table {
+        let expected = (Scope::Stream, ErrorCode::PROTOCOL_ERROR, format!("RFC 9113 {section}"));
+        let violation = Violation::Malformed(reason);
+        assert_eq!(
+            (violation.scope(), violation.code(), violation.section().to_owned()),
+            expected,
+            "{reason:?}"
+        );
     }
 }
 

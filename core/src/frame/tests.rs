@@ -265,9 +265,12 @@ fn flags_are_added_once() {
 }
 
 #[test]
-fn settings_know_how_many_they_are() {
+fn settings_come_in_order_and_know_how_many_they_are() {
     let head = head(4, 0, 0, 12);
-    let mut settings = Settings::parse(&head, &[0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1]).unwrap().iter();
+    let frame = Settings::parse(&head, &[0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1]).unwrap();
+    let ids: Vec<SettingId> = frame.into_iter().map(|setting| setting.id).collect();
+    assert_eq!(ids, [SettingId::HEADER_TABLE_SIZE, SettingId::ENABLE_PUSH]);
+    let mut settings = frame.iter();
     for left in [2, 1, 0] {
         assert_eq!((settings.len(), settings.size_hint()), (left, (left, Some(left))));
         settings.next();

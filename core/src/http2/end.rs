@@ -47,9 +47,6 @@ impl Stream {
                 Status::deadline_exceeded("the deadline passed, and the server cancelled the call");
         }
         call.stage = ClientStage::Done(outcome);
-        if self.caller_done {
-            return false;
-        }
         // P-88: whoever waits for room would wait for ever.
         let (reads, writes) = (std::mem::take(&mut self.want_read), std::mem::take(&mut self.want_write));
         if reads {
@@ -182,7 +179,6 @@ impl Engine {
             }
             _ => false,
         };
-        let unwanted = stream.caller_done;
         if stream.conclude_client(outcome, self.now, &mut self.views) {
             self.eventful.push_back(slot);
         }
@@ -190,9 +186,6 @@ impl Engine {
             self.reset_and_retire(slot, Some(ErrorCode::NO_ERROR), HowClosed::Ended);
         } else {
             self.retire(slot, HowClosed::Ended);
-        }
-        if unwanted {
-            self.free_if_done(slot);
         }
     }
 
@@ -414,9 +407,6 @@ impl Engine {
         }
         // P-31: the client is told to stop sending what nobody will read.
         let unfinished = call.recv != ServerRecv::Ended;
-        if let Step::To(next) = call.recv.step(ServerRecvInput::Cancel) {
-            call.recv = next;
-        }
         if stream.conclude_server(cause) {
             self.eventful.push_back(slot);
         }

@@ -74,9 +74,6 @@ impl Engine {
     #[inline]
     pub(super) fn emit_response_head(&mut self, slot: u32) -> bool {
         let Some(stream) = self.slots.get_mut(slot) else { return false };
-        if stream.wire_done {
-            return false;
-        }
         let id = StreamId::new(stream.id);
         let Side::Server(call) = &mut stream.side else { return false };
         match &call.head {

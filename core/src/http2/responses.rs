@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::engine::Engine;
 use super::head_reader::FirstBlock;
-use super::headers::NoCodec;
 use super::stream::{ClientCall, ContentLength, Foreign, Pending, Side, Stream};
 use crate::error::Violation;
 use crate::frame::ErrorCode;
@@ -113,11 +112,12 @@ impl Engine {
         let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
         let Side::Client(call) = &mut stream.side else { return Ok(()) };
         call.step_recv(ClientRecvInput::Headers)?;
-        let Ok(encoding) =
-            encoding.and_then(|encoding| if head.failure.is_none() { Ok(encoding) } else { Err(NoCodec) })
-        else {
-            self.on_unusable_headers(slot, &head);
-            return Ok(());
+        let encoding = match encoding {
+            Ok(encoding) if head.failure.is_none() => encoding,
+            _ => {
+                self.on_unusable_headers(slot, &head);
+                return Ok(());
+            }
         };
         stream.peer_encoding = encoding;
         stream.content_length = head.content_length.map(|expected| ContentLength { expected, met: 0 });

@@ -108,17 +108,6 @@ impl Engine {
     }
 
     #[cold]
-    fn recv_rest(&mut self, slot: u32) -> Recv {
-        let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
-        match stream.rest() {
-            Rest::Nothing => Recv::Pending,
-            Rest::HalfClosed => Recv::HalfClosed,
-            Rest::Over => self.take_outcome(slot),
-            Rest::TooFew(text) => self.refuse_too_few(slot, text),
-        }
-    }
-
-    #[cold]
     fn refuse_too_few(&mut self, slot: u32, text: &'static str) -> Recv {
         match self.slots.get(slot).map(|stream| &stream.side) {
             Some(Side::Server(call)) if matches!(call.send.step(ServerSendInput::Status), Step::To(_)) => {
@@ -129,6 +118,7 @@ impl Engine {
         }
     }
 
+    /// The end of a client's call, once it is there.
     #[inline(never)]
     fn take_outcome(&mut self, slot: u32) -> Recv {
         let policy = self.config.cardinality;
@@ -156,7 +146,8 @@ impl Engine {
         self.fail_call(slot, status)
     }
 
-    /// The call fails while its caller receives: what the caller gets is the end.
+    /// The call fails while its caller receives. What a client's caller gets is the end; a server's is told it by
+    /// `Event::Ended`.
     #[cold]
     fn fail_call(&mut self, slot: u32, status: Status) -> Recv {
         let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
@@ -170,7 +161,7 @@ impl Engine {
         } else {
             self.reject(slot, status);
         }
-        self.recv_rest(slot)
+        self.take_outcome(slot)
     }
 
     /// A message that is one too many, or compressed.

@@ -7,7 +7,6 @@ use super::stream::{ServerHead, Side};
 use crate::error::{Timeout, Violation};
 use crate::frame::{ErrorCode, Ping};
 use crate::grpc::status::Status;
-use crate::machine::Lifecycle;
 use crate::time::Time;
 use crate::types::Cause;
 
@@ -54,7 +53,8 @@ impl Engine {
             TimerKind::Keepalive => self.send_keepalive(),
             TimerKind::KeepaliveTimeout => self.time_out(Timeout::Keepalive),
             TimerKind::DrainPing => self.confirm_shutdown(),
-            TimerKind::Drain => self.cut_drain(),
+            // The calls that outlived a graceful shutdown are cut, and the connection with them.
+            TimerKind::Drain => self.close_with(ErrorCode::NO_ERROR, "drain_timeout"),
             TimerKind::Idle | TimerKind::Age => self.shutdown(self.now),
             TimerKind::Deadline => {}
         }
@@ -70,14 +70,6 @@ impl Engine {
         if self.clock.is_ping_due(self.now, self.role, &self.config.keepalive, has_calls) {
             Ping { ack: false, data: KEEPALIVE_PING }.write(self.outbox.buf());
         }
-    }
-
-    /// The calls that outlived a graceful shutdown are cut, and the connection with them.
-    fn cut_drain(&mut self) {
-        if self.lifecycle == Lifecycle::Closed {
-            return;
-        }
-        self.close_with(ErrorCode::NO_ERROR, "drain_timeout");
     }
 
     /// The payload of the PING that a graceful shutdown sends.
