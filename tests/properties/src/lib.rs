@@ -14,7 +14,9 @@ mod pair;
 pub mod seeds;
 
 pub use codecs::text_codecs;
-pub use connection::{chunking, client_connection, client_dialogue, server_connection, server_dialogue};
+pub use connection::{
+    chunking, client_connection, client_dialogue, hostile, server_connection, server_dialogue,
+};
 pub use frame::frame_decode;
 pub use hpack::{hpack_decode, hpack_differential, hpack_round_trip};
 pub use message::message_decode;

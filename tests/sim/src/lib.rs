@@ -39,4 +39,4 @@ mod world;
 pub use duet::Duet;
 pub use program::{Answer, Call, Fault, Net, Pace, Program, Send, Side, Tuning};
 pub use wire::Breach;
-pub use world::{Report, config, run};
+pub use world::{Report, config, record, run};

@@ -54,6 +54,17 @@ pub fn run(program: &Program) -> Result<Report, Breach> {
     World::new(program).run()
 }
 
+/// Every octet that the two sides send in a run, the client's first.
+///
+/// # Errors
+/// The first property that does not hold.
+pub fn record(program: &Program) -> Result<[Vec<u8>; 2], Breach> {
+    let mut world = World::new(program);
+    world.wire.record();
+    world.play()?;
+    Ok(world.wire.into_tapes())
+}
+
 /// The configuration of one end.
 #[must_use]
 pub fn config(side: Side, program: &Program) -> Config {

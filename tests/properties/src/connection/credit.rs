@@ -24,6 +24,8 @@ pub(super) struct Granted {
     pub(super) pings: u64,
     /// Octets that came.
     pub(super) total: u64,
+    /// Octets of DATA that came, by stream.
+    data: BTreeMap<u32, u64>,
 }
 
 impl Granted {
@@ -39,6 +41,7 @@ impl Granted {
             settings: 0,
             pings: 0,
             total: 0,
+            data: BTreeMap::new(),
         }
     }
 
@@ -49,6 +52,11 @@ impl Granted {
     /// Octets of DATA that a stream's window allows in all.
     pub(super) fn stream(&self, stream: u32) -> u64 {
         self.initial + self.streams.get(&stream).copied().unwrap_or(0)
+    }
+
+    /// Octets of DATA that came on a stream, or in all (0).
+    pub(super) fn data(&self, stream: u32) -> u64 {
+        if stream == 0 { self.data.values().sum() } else { self.data.get(&stream).copied().unwrap_or(0) }
     }
 
     /// Whether HEADERS came that may open the stream.
@@ -81,11 +89,17 @@ impl Granted {
             }
             rest = next;
         }
-        self.unread = rest.to_vec();
+        let read = unread.len() - rest.len();
+        self.unread = unread;
+        // A frame that says that it is long comes in many pieces, and must not be copied for each of them.
+        self.unread.drain(..read);
     }
 
     fn frame(&mut self, frame: &Frame<'_>) {
         match frame {
+            Frame::Data(data) => {
+                *self.data.entry(data.stream.get()).or_default() += u64::from(data.flow_controlled_len());
+            }
             Frame::WindowUpdate(update) if update.stream.is_connection() => {
                 self.connection += u64::from(update.increment);
             }

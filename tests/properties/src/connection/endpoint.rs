@@ -39,6 +39,7 @@ pub(super) struct Endpoint<R: Role> {
 
 impl<R: Role> Endpoint<R> {
     pub(super) fn new(config: Config, is_client: bool) -> Self {
+        let output = Output::new(is_client, &config);
         Self {
             core: Connection::new(config, Seed(1), Time::ZERO),
             now: Time::ZERO,
@@ -49,7 +50,7 @@ impl<R: Role> Endpoint<R> {
             input: BytesMut::new(),
             failure: None,
             granted: Granted::new(!is_client),
-            output: Output::new(is_client),
+            output,
         }
     }
 

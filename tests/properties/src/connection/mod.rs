@@ -9,6 +9,7 @@ mod chunking;
 mod credit;
 mod dialogue;
 mod endpoint;
+mod hostile;
 mod orders;
 mod output;
 mod script;
@@ -17,4 +18,5 @@ mod wire;
 
 pub use chunking::chunking;
 pub use dialogue::{client_dialogue, server_dialogue};
+pub use hostile::hostile;
 pub use wire::{client_connection, server_connection};

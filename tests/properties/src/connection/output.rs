@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use halfclose::frame::{ErrorCode, Frame, FrameHead, HEAD_LEN, PREFACE};
+use halfclose::Config;
+use halfclose::frame::{
+    DEFAULT_WINDOW, ErrorCode, Frame, FrameHead, HEAD_LEN, MOST_PADDING, PREFACE, WindowUpdate,
+};
 use halfclose::hpack::{BlockLimits, Decoder};
 
 use super::credit::Granted;
@@ -29,6 +32,10 @@ pub(super) struct Output {
     sent: u64,
     settings_acks: u64,
     ping_acks: u64,
+    /// Credit that was given, by stream, and that of the connection (0).
+    credit: BTreeMap<u32, u64>,
+    /// What that may come to beyond the DATA that came: on the connection, and on a stream.
+    ahead: [u64; 2],
     last_goaway: u32,
     failed: bool,
     /// Octets read so far.
@@ -36,7 +43,9 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(client: bool) -> Self {
+    pub(super) fn new(client: bool, config: &Config) -> Self {
+        let limits = &config.limits;
+        let pool = limits.window_pool.max(limits.max_receive_message.saturating_add(5 + MOST_PADDING));
         Self {
             client,
             preface_met: if client { 0 } else { PREFACE.len() },
@@ -47,6 +56,13 @@ impl Output {
             sent: 0,
             settings_acks: 0,
             ping_acks: 0,
+            credit: BTreeMap::new(),
+            // The window that is announced, at once; and what a stream may borrow, besides what it owes when SETTINGS have
+            // made its window smaller and what makes room for a prefix and padding.
+            ahead: [
+                config.connection_window.saturating_sub(DEFAULT_WINDOW).into(),
+                u64::from(pool) + u64::from(DEFAULT_WINDOW) + u64::from(5 + MOST_PADDING),
+            ],
             last_goaway: u32::MAX,
             failed: false,
             total: 0,
@@ -104,8 +120,9 @@ impl Output {
             Frame::WindowUpdate(update) if !update.stream.is_connection() => {
                 let half = self.streams.get(&update.stream.get()).copied().unwrap_or_default();
                 assert!(!half.reset, "RFC 9113 §5.1: credit for {} after its reset", update.stream);
+                self.give(update, granted);
             }
-            Frame::WindowUpdate(_) => {}
+            Frame::WindowUpdate(update) => self.give(update, granted),
             Frame::Settings(settings) => {
                 self.settings_acks += u64::from(settings.is_ack());
                 assert!(self.settings_acks <= granted.settings, "RFC 9113 §6.5.3: ACK without SETTINGS");
@@ -124,6 +141,15 @@ impl Output {
                 panic!("a core never writes {frame:?}")
             }
         }
+    }
+
+    /// What is held for a peer is bounded: credit returns for what came, and more only as far as it may be lent.
+    fn give(&mut self, update: &WindowUpdate, granted: &Granted) {
+        let stream = update.stream.get();
+        let credit = self.credit.entry(stream).or_default();
+        *credit += u64::from(update.increment);
+        let most = granted.data(stream) + self.ahead[usize::from(stream != 0)];
+        assert!(*credit <= most, "{credit} octets of credit for {stream}, at most {most} are due");
     }
 
     fn end_block(&mut self, end_headers: bool, granted: &Granted) {

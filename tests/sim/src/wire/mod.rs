@@ -90,6 +90,8 @@ pub struct Wire {
     streams: BTreeMap<usize, u32>,
     /// Frames seen.
     pub frames: u64,
+    /// Every octet of both sides, where it is kept.
+    tapes: Option<[Vec<u8>; 2]>,
 }
 
 impl Default for Wire {
@@ -105,7 +107,7 @@ impl Wire {
         ends[Side::Client.index()].out.expect_preface();
         // What the server takes is what the client sends, preface included.
         ends[Side::Server.index()].taken.expect_preface();
-        Self { ends, streams: BTreeMap::new(), frames: 0 }
+        Self { ends, streams: BTreeMap::new(), frames: 0, tapes: None }
     }
 }
 
@@ -125,12 +127,25 @@ impl Wire {
         let end = &mut self.ends[from.index()];
         end.octets += octets.len() as u64;
         end.out.push(octets);
+        if let Some(tapes) = &mut self.tapes {
+            tapes[from.index()].extend_from_slice(octets);
+        }
         while let Some((head, payload)) = self.ends[from.index()].out.next()? {
             self.frames += 1;
             (head, payload.as_slice()).hash(&mut self.ends[from.index()].digest);
             self.on_emitted(from, &head, &payload)?;
         }
         Ok(())
+    }
+
+    /// Keeps every octet from now on.
+    pub(crate) fn record(&mut self) {
+        self.tapes = Some(Default::default());
+    }
+
+    /// What was kept, by the side that sent it.
+    pub(crate) fn into_tapes(self) -> [Vec<u8>; 2] {
+        self.tapes.unwrap_or_default()
     }
 
     /// All that `from` has cut so far has been shown: what it cuts from now on knows all that it has taken.
