@@ -204,3 +204,40 @@ fn undecodable(error: DecodeError, limit: usize) -> Violation {
     }
     Violation::Hpack(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hpack::{Encoder, Indexing};
+
+    #[test]
+    fn what_only_speed_needs_is_given_back_and_the_table_stays() {
+        let limits = Limits::server();
+        let mut reader = HeadReader::new(&limits);
+        let mut encoder = Encoder::new(4096);
+        let mut block = || {
+            let mut block = Vec::new();
+            encoder.begin(&mut block);
+            for (name, value) in [
+                (":method", "POST"),
+                (":scheme", "http"),
+                (":path", "/demo.Echo/Call"),
+                ("content-type", "application/grpc"),
+            ] {
+                encoder.field(name.as_bytes(), value.as_bytes(), Indexing::Incremental, &mut block);
+            }
+            block
+        };
+        let read = |reader: &mut HeadReader, block: &[u8]| {
+            reader.request(&mut 0, &limits, block, false).unwrap().unwrap()
+        };
+        let head = read(&mut reader, &block());
+        // From now on every field is in the table.
+        let again = block();
+        assert_eq!(read(&mut reader, &again), head);
+        assert_eq!(reader.known_request(&again, false), Some(head.clone()));
+        reader.shrink(&limits);
+        assert_eq!(reader.known_request(&again, false), None);
+        assert_eq!(read(&mut reader, &again), head);
+    }
+}

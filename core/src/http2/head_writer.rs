@@ -355,3 +355,27 @@ fn fields_size(config: &Config, request: &Request) -> usize {
     });
     size
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Shape;
+
+    #[test]
+    fn what_only_speed_needs_is_given_back_and_the_table_stays() {
+        let (config, peer) = (Config::client(), PeerSettings::default());
+        let mut writer = HeadWriter::new(&config.limits);
+        let request = Request::new("/demo.Echo/Call", Shape::UNARY);
+        let write = |writer: &mut HeadWriter| {
+            let mut out = Vec::new();
+            writer.request(&mut out, StreamId::new(1), (&config, &peer), (&request, None)).unwrap();
+            out
+        };
+        let first = write(&mut writer);
+        let again = write(&mut writer);
+        assert!(again.len() < first.len() && writer.knows(&request));
+        writer.shrink();
+        assert!(!writer.knows(&request));
+        assert_eq!(write(&mut writer), again);
+    }
+}
