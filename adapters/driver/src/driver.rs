@@ -38,6 +38,9 @@ pub trait Side {
     /// Does what was noted, without the lock: runs handlers.
     fn run(&mut self, shared: &Arc<Shared<Self::Role>>);
 
+    /// Gives orders that `run` has left, under the lock.
+    fn settle(&mut self, state: &mut State<Self::Role>);
+
     /// Gives memory back that only serves speed: there has been no call for a while.
     fn shrink(&mut self);
 
@@ -156,6 +159,7 @@ impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
                 // A handler that wakes itself gets its next turn after the transport had its own.
                 works.side.run(shared);
                 state = shared.lock();
+                works.side.settle(&mut state);
             }
             if needed == Needed::Again && works.clock.now() - now > MOST_TIME {
                 *turns = 0;

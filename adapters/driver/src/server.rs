@@ -21,8 +21,8 @@ use crate::driver::{Driver, Side};
 use crate::io::{Clock, Io};
 use crate::shared::{Shared, State};
 use crate::shutdown::Shutdown;
-use call::First;
-use handlers::Handlers;
+use call::{Answer, First};
+use handlers::{Handlers, Lent};
 use router::{Incoming, Recent};
 
 /// The driver of a server's connection; its handlers run inside. A future that must be polled, in a task of its own as
@@ -36,6 +36,10 @@ pub struct ServerSide {
     recent: Recent,
     handlers: Handlers,
     requests: Vec<Incoming>,
+    /// What handlers have answered in this round.
+    answers: Vec<Answer>,
+    /// Answers that wait for room in a send buffer.
+    held: Vec<Answer>,
 }
 
 impl Side for ServerSide {
@@ -53,7 +57,13 @@ impl Side for ServerSide {
                     }
                 }
             }
+            Event::Writable(call) if !self.held.is_empty() => {
+                self.held.retain_mut(|answer| answer.call != call || !answer.give(state));
+            }
             Event::Ended(call, _) => {
+                if !self.held.is_empty() {
+                    self.held.retain(|answer| answer.call != call);
+                }
                 if !self.requests.is_empty() {
                     // A call may end before its handler has begun.
                     self.requests.retain(|incoming| incoming.call != call);
@@ -66,14 +76,24 @@ impl Side for ServerSide {
 
     fn run(&mut self, shared: &Arc<Shared<Server>>) {
         self.handlers.attach(&shared.signal);
+        let lent = &mut Lent { shared, answers: &mut self.answers };
         for incoming in self.requests.drain(..) {
-            self.handlers.start(incoming.call, shared, || incoming.into_handler(&self.router, shared));
+            self.handlers.start(incoming.call, lent, || incoming.into_handler(&self.router, shared));
         }
-        self.handlers.run(shared);
+        self.handlers.run(lent);
+    }
+
+    #[inline]
+    fn settle(&mut self, state: &mut State<Server>) {
+        self.answers.retain_mut(|answer| !answer.give(state));
+        if !self.answers.is_empty() {
+            self.held.append(&mut self.answers);
+        }
     }
 
     fn shrink(&mut self) {
         self.handlers.shrink();
+        (self.requests, self.answers, self.held) = <_>::default();
     }
 
     fn has_work(&self) -> bool {
@@ -101,6 +121,8 @@ impl Router {
             recent: Recent::default(),
             handlers: Handlers::default(),
             requests: Vec::new(),
+            answers: Vec::new(),
+            held: Vec::new(),
         };
         let mut driver = Driver::new(io, clock, connection, side);
         driver.watch(shutdown);

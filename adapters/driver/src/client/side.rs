@@ -21,6 +21,8 @@ impl Side for ClientSide {
 
     fn run(&mut self, _: &Arc<Shared<Client>>) {}
 
+    fn settle(&mut self, _: &mut State<Client>) {}
+
     fn shrink(&mut self) {}
 
     fn has_work(&self) -> bool {

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use halfclose::config::Rate;
-use halfclose::{Client, Code, Config, Connection, Event, Request, Seed, Server, Shape, Status, Time};
+use halfclose::{Client, Code, Config, Connection, Event, Recv, Request, Seed, Server, Shape, Status, Time};
 
 use super::{Driver, Side};
 use crate::client::ClientDriver;
 use crate::shared::{Shared, State};
-use crate::{CallOptions, Channel, Method, Raw, Router, Shutdown};
+use crate::{CallOptions, Channel, Method, Raw, Response, Router, Shutdown};
 use kit::{Counted, Peer, Still, Wire, poll};
 
 const SAY: Method<Bytes, Bytes, Raw> = Method::new("/driver.Test/Say");
@@ -62,6 +62,8 @@ impl Side for Noting {
             self.done.fetch_add(1, Ordering::Relaxed);
         }
     }
+
+    fn settle(&mut self, _: &mut State<Server>) {}
 
     fn shrink(&mut self) {}
 
@@ -317,4 +319,49 @@ fn wakers_are_woken_and_dropped_outside_of_the_lock() {
     assert!(shared.lock().connection.is_closed());
     let caught: Vec<_> = caught.iter().map(|times| times.load(Ordering::Relaxed)).collect();
     assert!(caught.iter().all(|times| *times == 0), "woken or dropped under the lock: {caught:?}");
+}
+
+#[test]
+fn answers_that_have_no_room_wait_for_it() {
+    const LENGTH: usize = 60_000;
+    const CALLS: usize = 20;
+    let wire = Wire::default();
+    let mut config = Config::server();
+    config.limits.connection_send_buffer = 64 * 1024;
+    let router = Arc::new(Router::new().unary(&SAY, |request| async move {
+        let count = request.message[0];
+        let mut response = Response::new(Bytes::from(vec![count; LENGTH]));
+        response.trailer.insert("count", "one").expect("a trailer");
+        Ok(response)
+    }));
+    let mut driver = router.serve(wire.clone(), Still::default(), config, Seed(1), &Shutdown::new());
+    let mut client = Peer::<Client>::new(Config::client());
+    let calls: Vec<_> = (0..CALLS as u8)
+        .map(|count| {
+            let request = Request::new("/driver.Test/Say", Shape::UNARY);
+            let call = client.connection.start(Time::ZERO, request).expect("a call");
+            client.connection.send_message(call, Bytes::from(vec![count]), false).expect("room");
+            client.connection.half_close(call).expect("an open call");
+            call
+        })
+        .collect();
+    client.connection.cancel(calls[CALLS - 1]).expect("an open call");
+    client.exchange(&wire);
+    for (count, call) in calls.iter().enumerate().take(CALLS - 1) {
+        // Each round brings octets of some answer.
+        let mut rounds = 0..1000;
+        let message = loop {
+            match client.connection.recv(*call).expect("an open call") {
+                Recv::Message(message) => break message.payload,
+                Recv::Pending => {}
+                other => panic!("call {count}: {other:?}"),
+            }
+            assert!(rounds.next().is_some(), "call {count} gets no answer");
+            assert!(poll(&mut driver).is_pending());
+            client.exchange(&wire);
+        };
+        assert_eq!(message, vec![count as u8; LENGTH]);
+        let Ok(Recv::End(outcome)) = client.connection.recv(*call) else { panic!("call {count}: no end") };
+        assert_eq!((outcome.status.code, outcome.trailers.get("count")), (Code::Ok, Some(&b"one"[..])));
+    }
 }

@@ -1,5 +1,6 @@
 //! One call as its server holds it, from its arrival to its status.
 
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -57,37 +58,39 @@ impl ServerCall {
     }
 }
 
-/// Sends the one response and the status OK, in one visit to the connection, unless its send buffer is full.
-pub(super) fn poll_respond(
-    shared: &Shared<Server>,
-    call: CallId,
-    cx: &mut Context<'_>,
-    header: &mut Option<Metadata>,
-    trailer: &Metadata,
-    payload: &mut Bytes,
-    compress: bool,
-) -> Poll<()> {
-    shared.order(|state| {
-        if let Some(header) = header.take_if(|header| !header.is_empty()) {
+/// The one response of a call and the status OK behind it. Handlers leave them to the driver, which gives those of a
+/// round to the connection in one visit.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) call: CallId,
+    pub(super) header: Metadata,
+    pub(super) trailer: Metadata,
+    pub(super) payload: Bytes,
+    pub(super) compress: bool,
+}
+
+impl Answer {
+    /// Gives it to the connection; whether there was room for it. If not, `Event::Writable` follows.
+    #[inline]
+    pub(super) fn give(&mut self, state: &mut State<Server>) -> bool {
+        let call = self.call;
+        if !self.header.is_empty() {
             // Refused only when they have gone already, by the handler's own order.
-            let _ = state.connection.send_headers(call, header);
+            let _ = state.connection.send_headers(call, mem::take(&mut self.header));
         }
-        let status = match state.connection.send_message_from(call, payload, compress) {
+        let status = match state.connection.send_message_from(call, &mut self.payload, self.compress) {
             Ok(_) => Status::ok(),
-            Err(Misuse::NotWritable { .. }) => {
-                state.wait_to_send(call, cx.waker());
-                return Poll::Pending;
-            }
+            Err(Misuse::NotWritable { .. }) => return false,
             Err(misuse) => misuse_status(misuse),
         };
         let mut trailers = state.take_trailers(call);
-        if !trailer.is_empty() {
-            trailers.merge(trailer);
+        if !self.trailer.is_empty() {
+            trailers.merge(&self.trailer);
         }
         // A call that is over takes no status, and nobody waits for one.
         let _ = state.connection.finish(call, status, trailers);
-        Poll::Ready(())
-    })
+        true
+    }
 }
 
 /// The one message of a unary or server streaming call, once the client has half-closed (P-75).

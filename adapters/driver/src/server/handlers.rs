@@ -13,18 +13,24 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use halfclose::{CallId, Server, Status};
 
-use super::call::finish;
+use super::call::{Answer, finish};
 use crate::shared::{Shared, Signal};
 
-/// What serves one call: a future, but for the connection, which is lent to it for each poll. A short call need not keep
-/// it.
+/// What the driver lends to handlers for a poll.
+pub(super) struct Lent<'a> {
+    pub(super) shared: &'a Arc<Shared<Server>>,
+    /// Where they leave the answers of their calls.
+    pub(super) answers: &'a mut Vec<Answer>,
+}
+
+/// What serves one call: a future, but for what is lent to it for each poll. A short call need not keep the connection.
 pub(super) trait Serve: Send {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, shared: &Arc<Shared<Server>>) -> Poll<()>;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, lent: &mut Lent<'_>) -> Poll<()>;
 }
 
 /// A future that has all it needs.
 impl<F: Future<Output = ()> + Send> Serve for F {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, _: &Arc<Shared<Server>>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, _: &mut Lent<'_>) -> Poll<()> {
         Future::poll(self, cx)
     }
 }
@@ -111,13 +117,13 @@ impl Handlers {
     pub(super) fn start(
         &mut self,
         call: CallId,
-        shared: &Arc<Shared<Server>>,
+        lent: &mut Lent<'_>,
         handler: impl FnOnce() -> Option<Handler>,
     ) {
         let handler = match catch_unwind(AssertUnwindSafe(handler)) {
             Ok(Some(handler)) => handler,
             Ok(None) => return,
-            Err(_) => return panicked(shared, call),
+            Err(_) => return panicked(lent.shared, call),
         };
         let Some(place) = self.place(call.slot()) else { return };
         if let Some((_, stale)) = place.running.replace((call, handler)) {
@@ -126,7 +132,7 @@ impl Handlers {
             self.running = self.running.saturating_add(1);
         }
         // A slot that was woken for an earlier handler is polled once more for that: until then no wake is missed.
-        self.poll(call.slot(), shared);
+        self.poll(call.slot(), lent);
     }
 
     fn place(&mut self, slot: usize) -> Option<&mut Place> {
@@ -153,7 +159,7 @@ impl Handlers {
     }
 
     /// Polls every handler that was woken, and drops those whose calls are over.
-    pub(super) fn run(&mut self, shared: &Arc<Shared<Server>>) {
+    pub(super) fn run(&mut self, lent: &mut Lent<'_>) {
         self.ended.drain(..).for_each(discard);
         let Some(woken) = &self.woken else { return };
         let mut slots = mem::take(&mut self.scratch);
@@ -164,7 +170,7 @@ impl Handlers {
                 // slot again.
                 place.slot.told.swap(false, Ordering::AcqRel);
             }
-            self.poll(slot, shared);
+            self.poll(slot, lent);
         }
         self.scratch = slots;
     }
@@ -178,16 +184,16 @@ impl Handlers {
         }
     }
 
-    fn poll(&mut self, slot: usize, shared: &Arc<Shared<Server>>) {
+    fn poll(&mut self, slot: usize, lent: &mut Lent<'_>) {
         let Some(place) = self.places.get_mut(slot) else { return };
         let Some((call, handler)) = &mut place.running else { return };
         let mut cx = Context::from_waker(&place.waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(&mut cx, shared)));
+        let polled = catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(&mut cx, lent)));
         if matches!(polled, Ok(Poll::Pending)) {
             return;
         }
         if polled.is_err() {
-            panicked(shared, *call);
+            panicked(lent.shared, *call);
         }
         self.running = self.running.saturating_sub(1);
         if let Some((_, done)) = place.running.take() {

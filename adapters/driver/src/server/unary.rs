@@ -9,12 +9,12 @@ use std::task::{Context as TaskContext, Poll, ready};
 
 use bytes::Bytes;
 use halfclose::grpc::head::RequestHead;
-use halfclose::{CallId, Message, Metadata, Server, Status};
+use halfclose::{CallId, Message, Server, Status};
 use pin_project_lite::pin_project;
 
-use super::call::{First, finish, poll_only, poll_respond};
+use super::call::{Answer, First, finish, poll_only};
 use super::context::{Context, Request};
-use super::handlers::{Handler, Serve};
+use super::handlers::{Handler, Lent, Serve};
 use crate::codec::Codec;
 use crate::method::Response;
 use crate::shared::Shared;
@@ -35,7 +35,6 @@ pin_project! {
     enum Stage<F, Fut> {
         Receive { message: Option<Message>, head: Arc<RequestHead>, handler: Arc<F> },
         Handle { #[pin] handling: Fut },
-        Respond { payload: Bytes, header: Option<Metadata>, trailer: Metadata, compress: bool },
     }
 }
 
@@ -92,49 +91,37 @@ where
     F: Fn(Request<Req>) -> Fut + Send + Sync,
     Fut: Future<Output = Result<Response<Res>, Status>> + Send,
 {
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, shared: &Arc<Shared<Server>>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, lent: &mut Lent<'_>) -> Poll<()> {
         let mut this = self.project();
         let call = *this.call;
-        loop {
-            let failed = match this.stage.as_mut().project() {
+        let failed = loop {
+            match this.stage.as_mut().project() {
                 StageProjection::Handle { handling } => match ready!(handling.poll(cx)) {
-                    Err(status) => status,
+                    Err(status) => break status,
                     Ok(response) => match C::encode(&response.message) {
-                        Err(status) => status,
-                        Ok(mut payload) => {
+                        Err(status) => break status,
+                        Ok(payload) => {
                             let Response { header, trailer, compressed: compress, .. } = response;
-                            let mut header = Some(header);
-                            let sent =
-                                poll_respond(shared, call, cx, &mut header, &trailer, &mut payload, compress);
-                            if sent.is_pending() {
-                                this.stage.set(Stage::Respond { payload, header, trailer, compress });
-                            }
-                            return sent;
+                            lent.answers.push(Answer { call, header, trailer, payload, compress });
+                            return Poll::Ready(());
                         }
                     },
                 },
                 StageProjection::Receive { message, head, handler } => {
-                    let begun = match ready!(poll_only(shared, call, cx, message)) {
-                        Err(status) => Err(status),
-                        Ok(Message { payload, compressed }) => {
-                            let head = Arc::clone(head);
-                            handle::<F, Fut, Req, C>(handler, shared, call, head, (payload, compressed))
-                        }
-                    };
-                    match begun {
-                        Err(status) => status,
-                        Ok(handling) => {
-                            this.stage.set(Stage::Handle { handling });
-                            continue;
-                        }
+                    let Message { payload, compressed } =
+                        match ready!(poll_only(lent.shared, call, cx, message)) {
+                            Ok(message) => message,
+                            Err(status) => break status,
+                        };
+                    let head = Arc::clone(head);
+                    match handle::<F, Fut, Req, C>(handler, lent.shared, call, head, (payload, compressed)) {
+                        Ok(handling) => this.stage.set(Stage::Handle { handling }),
+                        Err(status) => break status,
                     }
                 }
-                StageProjection::Respond { payload, header, trailer, compress } => {
-                    return poll_respond(shared, call, cx, header, trailer, payload, *compress);
-                }
-            };
-            finish(shared, call, failed);
-            return Poll::Ready(());
-        }
+            }
+        };
+        finish(lent.shared, call, failed);
+        Poll::Ready(())
     }
 }

@@ -9,7 +9,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use halfclose::{Client, Config, Connection, Event, Metadata, Recv, Role, Seed, Server, Status, Time};
+use halfclose::{
+    Client, Config, Connection, Event, Metadata, Needed, Recv, Role, Seed, Server, Status, Time,
+};
 
 use crate::io::{Clock, Io, Timer};
 
@@ -137,7 +139,7 @@ impl Peer<Server> {
 impl<R: Role> Peer<R> {
     fn read(&mut self, wire: &Wire) {
         let mut came = wire.lock().written.split();
-        self.connection.receive(Time::ZERO, &mut came).expect("no error");
+        while self.connection.receive(Time::ZERO, &mut came).expect("no error") == Needed::Again {}
     }
 
     fn write(&mut self, wire: &Wire) {
