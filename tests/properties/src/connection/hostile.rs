@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use halfclose::frame::{ErrorCode, HEAD_LEN, PREFACE};
-use halfclose::{Client, Config, Role, Server};
+use halfclose::{Client, Config, Request, Role, Server, Shape};
 use halfclose_sim::{Program, Side, config, record};
 use halfclose_wire::{
     Block, END_STREAM, data, frame, goaway, headers, kind, message, ping, reset, settings, settings_ack,
     update,
 };
 
-use super::caller::{ask, listen, serve};
+use super::caller::{listen, payload, serve};
 use super::endpoint::Endpoint;
 use super::wire::finish;
 
@@ -121,6 +121,18 @@ fn play<R: Role>(
     end.written
 }
 
+/// Starts a call as the session had one, sends a message, and reads and half-closes as the habit says.
+fn ask(client: &mut Endpoint<Client>, shape: Shape, habit: u8) {
+    let Some(id) = client.start(Request::new("/demo.Echo/Call", shape)) else { return };
+    client.send(id, payload(habit, false), false);
+    if habit & 0x80 != 0 {
+        client.half_close(id);
+    }
+    if habit & 0x20 != 0 {
+        client.recv(id);
+    }
+}
+
 /// What an honest end writes to a hostile peer: one side's part in the program of a seed, with frames changed, against the
 /// real core of the other side and a caller. Every step is checked, and that the end of the transport ends everything.
 ///
@@ -146,8 +158,7 @@ pub fn hostile(seed: u64) -> Vec<u8> {
         }
         Side::Client => {
             let mut end = Endpoint::<Client>::new(config, true);
-            // As many calls as the session had.
-            program.calls.iter().for_each(|_| ask(&mut end, habit & !0x0c));
+            program.calls.iter().for_each(|call| ask(&mut end, call.shape, habit));
             play(end, &frames, &mut rng, |end| listen(end, habit))
         }
     }
