@@ -115,9 +115,9 @@ impl From<SendError> for Status {
 pub(crate) fn misuse_status(misuse: Misuse) -> Status {
     let text = misuse.to_string();
     match misuse {
-        Misuse::MessageTooLarge { .. } | Misuse::TooManyQueuedCalls { .. } => {
-            Status::resource_exhausted(text)
-        }
+        Misuse::MessageTooLarge { .. }
+        | Misuse::HeaderListTooLarge { .. }
+        | Misuse::TooManyQueuedCalls { .. } => Status::resource_exhausted(text),
         Misuse::GoingAway | Misuse::Closed => Status::unavailable(text),
         Misuse::UnsupportedEncoding => Status::unimplemented(text),
         _ => Status::internal(text),

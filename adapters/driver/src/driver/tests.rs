@@ -365,3 +365,27 @@ fn answers_that_have_no_room_wait_for_it() {
         assert_eq!((outcome.status.code, outcome.trailers.get("count")), (Code::Ok, Some(&b"one"[..])));
     }
 }
+
+#[test]
+fn headers_that_the_client_does_not_take_end_the_call_and_are_not_left_out() {
+    let wire = Wire::default();
+    let router = Arc::new(Router::new().unary(&SAY, |_| async move {
+        let mut response = Response::new(Bytes::from_static(b"answer"));
+        response.header.insert("long", &"x".repeat(1000)).expect("a header");
+        Ok(response)
+    }));
+    let mut driver =
+        router.serve(wire.clone(), Still::default(), Config::server(), Seed(1), &Shutdown::new());
+    let mut config = Config::client();
+    config.limits.max_header_list = 500;
+    let mut client = Peer::<Client>::new(config);
+    let call = client.connection.start(Time::ZERO, Request::new("/driver.Test/Say", Shape::UNARY));
+    let call = call.expect("a call");
+    client.connection.send_message(call, Bytes::new(), false).expect("room");
+    client.connection.half_close(call).expect("an open call");
+    client.exchange(&wire);
+    assert!(poll(&mut driver).is_pending());
+    client.exchange(&wire);
+    let Ok(Recv::End(outcome)) = client.connection.recv(call) else { panic!("no answer") };
+    assert_eq!(outcome.status.code, Code::ResourceExhausted, "{}", outcome.status);
+}

@@ -74,12 +74,8 @@ impl Answer {
     #[inline]
     pub(super) fn give(&mut self, state: &mut State<Server>) -> bool {
         let call = self.call;
-        if !self.header.is_empty() {
-            // Refused only when they have gone already, by the handler's own order.
-            let _ = state.connection.send_headers(call, mem::take(&mut self.header));
-        }
-        let status = match state.connection.send_message_from(call, &mut self.payload, self.compress) {
-            Ok(_) => Status::ok(),
+        let status = match self.send(state) {
+            Ok(()) => Status::ok(),
             Err(Misuse::NotWritable { .. }) => return false,
             Err(misuse) => misuse_status(misuse),
         };
@@ -90,6 +86,18 @@ impl Answer {
         // A call that is over takes no status, and nobody waits for one.
         let _ = state.connection.finish(call, status, trailers);
         true
+    }
+
+    #[inline]
+    fn send(&mut self, state: &mut State<Server>) -> Result<(), Misuse> {
+        if !self.header.is_empty() {
+            match state.connection.send_headers(self.call, mem::take(&mut self.header)) {
+                // They have gone already, by the handler's own order.
+                Ok(()) | Err(Misuse::HeadersTwice) => {}
+                Err(misuse) => return Err(misuse),
+            }
+        }
+        state.connection.send_message_from(self.call, &mut self.payload, self.compress).map(drop)
     }
 }
 
