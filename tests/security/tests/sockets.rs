@@ -13,7 +13,7 @@ use halfclose_security::socket::floods::{FLOODS, Outcome};
 use halfclose_security::socket::hostile::{HOSTILE, serve};
 use halfclose_security::socket::router;
 
-/// How long each attack lasts.
+/// How long an attack lasts that nobody cuts off.
 const SPAN: Duration = Duration::from_millis(100);
 /// What no wait comes near unless something stands still: a call takes a fraction of a millisecond.
 const STALL: Duration = Duration::from_secs(10);
@@ -24,12 +24,12 @@ fn has_stalled(waits: &Waits) -> Option<String> {
     stalled.then(|| format!("another client's calls stalled: {waits:?}"))
 }
 
-/// How many octets an attack takes: more than it needs to be cut off, and no more than a debug build can work off in a
-/// moment where it is not.
-const fn most(outcome: Outcome) -> usize {
+/// What an attack takes: until it has been cut off, however slow the machine is; or no more than a debug build can
+/// work off in a moment.
+const fn budget(outcome: Outcome) -> Budget {
     match outcome {
-        Outcome::Cut(..) => 8 << 20,
-        Outcome::Endured => 256 << 10,
+        Outcome::Cut(..) => Budget::of(STALL).and_connections(1),
+        Outcome::Endured => Budget::of(SPAN).and_octets(256 << 10),
     }
 }
 
@@ -38,7 +38,7 @@ fn servers<S: Runtime, C: Runtime>() {
     let mut failures = Vec::new();
     for flood in FLOODS {
         let server = Serving::<S>::start(router());
-        let budget = Budget::of(SPAN).and_octets(most(flood.outcome));
+        let budget = budget(flood.outcome);
         let (told, waits) = beside::<C, _>(server.address(), || attack(server.address(), flood, budget));
         println!("{:45} {told:?} {waits:?}", flood.name);
         let wrong = told.check(flood.outcome).err().or_else(|| has_stalled(&waits));
@@ -62,7 +62,7 @@ fn clients<C: Runtime, S: Runtime>() {
     let mut failures = Vec::new();
     let good = Serving::<S>::start(router());
     for hostile in HOSTILE {
-        let ((code, told), waits) = beside::<C, _>(good.address(), || serve::<C>(hostile, SPAN));
+        let ((code, told), waits) = beside::<C, _>(good.address(), || serve::<C>(hostile, STALL));
         println!("{:45} {code:?} {told:?} {waits:?}", hostile.name);
         assert_ne!(code, Code::Ok, "{}: nobody answered", hostile.name);
         let wrong = told.check(hostile.outcome).err().or_else(|| has_stalled(&waits));

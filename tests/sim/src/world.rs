@@ -18,7 +18,7 @@ use crate::ledger::{Events, Ledger};
 use crate::link::{Arrival, Link};
 use crate::program::{Fault, Program, Side, Tuning};
 use crate::server::ServerCaller;
-use crate::wire::{Breach, Wire, breach, ensure};
+use crate::wire::{Breach, PREFIX_AND_PADDING, Wire, breach, ensure};
 
 /// Turns after which a run counts as one that never comes to rest.
 const MOST_TURNS: u64 = 4_000_000;
@@ -98,9 +98,9 @@ pub fn config(side: Side, program: &Program) -> Config {
     config
 }
 
-/// Octets that a side's pool may lend.
+/// Octets that a side's pool may lend: a message of the largest size with its prefix at least, in a padded frame.
 fn pool(tuning: &Tuning) -> u64 {
-    u64::from(tuning.window_pool.max(tuning.max_receive.saturating_add(5)))
+    u64::from(tuning.window_pool).max(u64::from(tuning.max_receive) + PREFIX_AND_PADDING as u64)
 }
 
 struct World<'a> {

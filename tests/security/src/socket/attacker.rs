@@ -69,19 +69,27 @@ pub struct Budget {
     pub span: Duration,
     /// How many octets, to the next batch.
     pub octets: usize,
+    /// On how many connections, one after the other.
+    pub connections: usize,
 }
 
 impl Budget {
-    /// So long, and any number of octets.
+    /// So long, any number of octets, on any number of connections.
     #[must_use]
     pub const fn of(span: Duration) -> Self {
-        Self { span, octets: usize::MAX }
+        Self { span, octets: usize::MAX, connections: usize::MAX }
     }
 
     /// So many octets at most.
     #[must_use]
     pub const fn and_octets(self, octets: usize) -> Self {
         Self { octets, ..self }
+    }
+
+    /// So many connections at most.
+    #[must_use]
+    pub const fn and_connections(self, connections: usize) -> Self {
+        Self { connections, ..self }
     }
 }
 
@@ -94,7 +102,8 @@ impl Budget {
 pub fn attack(address: SocketAddr, flood: &Flood, budget: Budget) -> Told {
     let until = Instant::now() + budget.span;
     let mut told = Told::default();
-    while Instant::now() < until && told.octets < budget.octets {
+    let is_left = |told: &Told| told.octets < budget.octets && told.connections < budget.connections;
+    while Instant::now() < until && is_left(&told) {
         let mut socket = Socket::connect(address).expect("the server accepts");
         // A connection that is cut off already has said so.
         let _ = socket.write(&[PREFACE, &settings(&[]), &settings_ack(), &(flood.start)()].concat());

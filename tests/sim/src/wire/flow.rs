@@ -7,6 +7,8 @@ use crate::program::Side;
 
 /// The window of RFC 9113 §6.9.2.
 const DEFAULT_WINDOW: i64 = 65_535;
+/// A message's prefix, and what padding adds to a frame.
+pub(crate) const PREFIX_AND_PADDING: i64 = 5 + 256;
 
 /// One side's view of the connection's credit.
 #[derive(Clone, Debug)]
@@ -129,6 +131,7 @@ impl Wire {
             || format!("{side:?} owes {} of {}", credit.target - credit.recv_window, credit.target),
         )?;
         let mut buffered = 0;
+        let mut lent = 0;
         let mut allowed = pool;
         for (id, half) in &end.halves {
             if half.is_closed() || half.end_taken.is_some() {
@@ -138,9 +141,14 @@ impl Wire {
             ensure(2 * promise + 1 >= half.initial, "stream credit is conserved", || {
                 format!("{side:?} stream {id} has {promise} of {}: {half:?}", half.initial)
             })?;
+            // A window that has no room for a prefix and a frame's padding grows to that, and not on loan.
+            lent += u64::try_from(promise - half.initial.max(PREFIX_AND_PADDING)).unwrap_or(0);
             buffered += half.unread();
             allowed += half.initial.max(DEFAULT_WINDOW) as u64;
         }
+        ensure(lent <= pool, "what streams may send beyond their windows is lent", || {
+            format!("{side:?} lends {lent}, its pool has {pool}")
+        })?;
         ensure(buffered <= allowed, "buffered octets are bounded", || {
             format!("{side:?} holds {buffered}, at most {allowed} are allowed")
         })

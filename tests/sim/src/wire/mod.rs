@@ -15,6 +15,7 @@ use halfclose::frame::{Flags, Frame, FrameHead, Kind, SettingId};
 use httlib_hpack::Decoder;
 
 pub use flow::Credit;
+pub(crate) use flow::PREFIX_AND_PADDING;
 pub use half::{Half, Messages};
 use splitter::Splitter;
 
