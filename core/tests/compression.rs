@@ -104,6 +104,21 @@ fn a_server_may_use_what_its_client_offered_or_used_and_only_before_its_head() {
     }
 }
 
+#[test]
+fn a_request_is_taken_once_and_what_its_client_accepts_is_known_after_that() {
+    let mut config = Config::server();
+    config.codecs = Backwards::alone();
+    let mut peer = Scripted::<Server>::server(config, &[]);
+    let fields = [REQUEST.as_slice(), &[("grpc-accept-encoding", "gzip")]].concat();
+    peer.feed(&headers(1, 0, &block(&fields))).unwrap();
+    let Some(Event::Request(call)) = peer.core.poll_event() else { panic!("no request") };
+    let looked_at = peer.core.request(call).cloned();
+    assert_eq!(peer.core.take_request(call), looked_at);
+    assert_eq!(peer.core.take_request(call), Err(Misuse::UnknownCall));
+    assert_eq!(peer.core.request(call), Err(Misuse::UnknownCall));
+    assert_eq!(peer.core.set_encoding(call, Some(Encoding::Gzip)), Ok(()));
+}
+
 /// How a call ends, of which the server sends this message under this encoding, and the trailers after it or not yet.
 fn end(encoding: Option<&'static str>, octets: &[u8], complete: bool) -> (Code, String, Cause) {
     let mut config = Config::client();
