@@ -4,6 +4,7 @@ mod common;
 
 use common::{Pair, Scripted};
 use halfclose::frame::ErrorCode;
+use halfclose::hpack::{BlockLimits, Decoder};
 use halfclose::{
     CallId, Cause, Client, CloseReason, Code, Config, ConnectionError, Event, Initiator, Metadata, Misuse,
     Needed, Recv, Request, Server, Shape, Status,
@@ -262,5 +263,29 @@ fn response_headers_go_as_long_as_the_peer_takes_their_fields() {
         assert_eq!(peer.core.send_headers(call, Metadata::new()), after);
         peer.core.finish(call, Status::ok(), Metadata::new()).unwrap();
         assert!(peer.sent().iter().any(Frame::ends_stream));
+    }
+}
+
+#[test]
+fn what_a_caller_marks_as_sensitive_is_never_indexed_and_the_rest_is() {
+    // RFC 7541 §7.1.3.
+    let mut peer = Scripted::<Client>::client(Config::client(), &[]);
+    let mut decoder = Decoder::new(4_096);
+    for round in 0..3 {
+        let mut request = Request::new("/demo.Echo/Call", Shape::BIDI);
+        request.metadata.append("x-plain", "open").unwrap();
+        request.metadata.append_sensitive("x-token", "secret").unwrap();
+        peer.core.start(peer.now, request).unwrap();
+        let sent = peer.sent();
+        let mut met = Vec::new();
+        let limits = BlockLimits { max_string: 1_000, max_list_size: 10_000 };
+        decoder
+            .decode(&sent[0].payload, &limits, |field| {
+                if field.name.starts_with(b"x-") {
+                    met.push((field.value.to_vec(), field.sensitive));
+                }
+            })
+            .unwrap();
+        assert_eq!(met, [(b"open".to_vec(), false), (b"secret".to_vec(), true)], "call {round}");
     }
 }
