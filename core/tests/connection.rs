@@ -289,3 +289,17 @@ fn what_a_caller_marks_as_sensitive_is_never_indexed_and_the_rest_is() {
         assert_eq!(met, [(b"open".to_vec(), false), (b"secret".to_vec(), true)], "call {round}");
     }
 }
+
+#[test]
+fn a_request_is_taken_once_and_not_from_a_call_that_is_over() {
+    let mut peer = Scripted::<Server>::server(Config::server(), &[]);
+    let [first, second] = [1, 3].map(|stream| peer.open(stream));
+    let head = peer.core.take_request(first).unwrap();
+    assert_eq!(head.path(), "/demo.Echo/Call");
+    assert_eq!(peer.core.take_request(first), Err(Misuse::UnknownCall));
+    // The call itself goes on.
+    assert!(peer.core.states(first).is_ok());
+    peer.core.cancel(second).unwrap();
+    peer.events();
+    assert_eq!(peer.core.take_request(second), Err(Misuse::UnknownCall));
+}

@@ -365,3 +365,22 @@ fn credit_returns_once_half_a_window_has_gathered() {
     assert!(connection.iter().all(|credit| *credit == 33_000), "{connection:?}");
     assert_eq!((stream.len(), connection.len()), (14, 2));
 }
+
+#[test]
+fn settings_that_repeat_the_window_give_and_take_nothing() {
+    // RFC 9113 §6.9.2: open windows change by the difference, which is none.
+    let mut peer = Scripted::client(Config::client(), &[(INITIAL_WINDOW_SIZE, 100)]);
+    let call = peer.start();
+    peer.core.send_message(call, vec![7; 145].into(), false).unwrap();
+    assert_eq!(lengths(&peer.sent(), 1), [100]);
+    let steps = [
+        (settings(&[(INITIAL_WINDOW_SIZE, 100)]), vec![]),
+        (update(1, 30), vec![30]),
+        (settings(&[(INITIAL_WINDOW_SIZE, 100)]), vec![]),
+        (settings(&[(INITIAL_WINDOW_SIZE, 120)]), vec![20]),
+    ];
+    for (octets, sent) in steps {
+        peer.feed(&octets).unwrap();
+        assert_eq!(lengths(&peer.sent(), 1), sent);
+    }
+}
