@@ -317,9 +317,6 @@ impl Engine {
     pub(super) fn change_initial_window(&mut self, value: u32) -> Result<(), Violation> {
         let change = i64::from(value) - i64::from(self.peer.initial_window);
         self.peer.initial_window = value;
-        if change == 0 {
-            return Ok(());
-        }
         // Calls that wait for a stream take the value that is in force when they get one.
         let open: Vec<u32> = self.ids.slots().collect();
         for slot in open {
