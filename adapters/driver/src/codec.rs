@@ -64,10 +64,11 @@ pub struct Prost;
 
 #[cfg(feature = "prost")]
 impl<T: prost::Message + Default> Codec<T> for Prost {
+    // Always: what it returns is moved at once, which is dear by way of memory and free in registers.
     #[inline(always)]
     fn encode(message: &T) -> Result<Bytes, Status> {
-        // A vector that is exactly full becomes `Bytes` as it is. It is dearer than a slice of a shared block in nothing
-        // but its count of allocations: the block is shared by atomic counts.
+        // A vector that is exactly full becomes `Bytes` as it is. An allocation for each message is cheaper than slices of
+        // a shared block, whose references are counted atomically.
         Ok(message.encode_to_vec().into())
     }
 
