@@ -145,6 +145,16 @@ fn nothing_more_is_read_while_too_much_waits_to_be_written() {
     assert_eq!(waiting + written(&mut peer.core, peer.now).len(), 20_000 * one.len());
 }
 
+/// The third DATA frame of `size` octets on stream 1 is one too many, if such frames are counted.
+fn check_whether_counted(peer: &mut Scripted<Server>, size: usize, counted: bool) {
+    for _ in 0..2 {
+        peer.feed(&data(1, 0, &vec![0; size])).unwrap();
+    }
+    let expected = Violation::Flood { flood: Flood::DataFrames, met: 3, limit: 2 };
+    let expected = if counted { Err(ConnectionError::Violation(expected)) } else { Ok(()) };
+    assert_eq!(peer.feed(&data(1, 0, &vec![0; size])), expected, "{size}");
+}
+
 #[test]
 fn the_rest_of_a_refused_request_is_counted_where_it_is_small() {
     let get = block(&[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "localhost")]);
@@ -152,12 +162,7 @@ fn the_rest_of_a_refused_request_is_counted_where_it_is_small() {
         let mut peer = server(|limits| (limits.small_data.burst, limits.small_data.per_second) = (2, 0));
         peer.feed(&headers(1, 0, &get)).unwrap();
         peer.sent();
-        for _ in 0..2 {
-            peer.feed(&data(1, 0, &vec![0; size])).unwrap();
-        }
-        let expected = Violation::Flood { flood: Flood::DataFrames, met: 3, limit: 2 };
-        let expected = if counted { Err(ConnectionError::Violation(expected)) } else { Ok(()) };
-        assert_eq!(peer.feed(&data(1, 0, &vec![0; size])), expected, "{size}");
+        check_whether_counted(&mut peer, size, counted);
     }
 }
 
@@ -168,11 +173,6 @@ fn data_that_nobody_reads_is_counted_where_it_says_nothing() {
         let call = peer.open(1);
         peer.core.cancel(call).unwrap();
         peer.sent();
-        for _ in 0..2 {
-            peer.feed(&data(1, 0, &vec![0; size])).unwrap();
-        }
-        let expected = Violation::Flood { flood: Flood::DataFrames, met: 3, limit: 2 };
-        let expected = if counted { Err(ConnectionError::Violation(expected)) } else { Ok(()) };
-        assert_eq!(peer.feed(&data(1, 0, &vec![0; size])), expected, "{size}");
+        check_whether_counted(&mut peer, size, counted);
     }
 }

@@ -89,14 +89,20 @@ fn the_calls_of_a_connection_share_its_limit() {
     assert_eq!(peer.events(), []);
 }
 
-#[test]
-fn calls_that_wait_for_a_stream_share_a_limit_of_their_own() {
+/// Three calls of a client whose server takes one stream, and no DATA yet; the connection's buffer holds 1,000 octets.
+fn one_stream_for_three() -> (Scripted<Client>, [CallId; 3]) {
     let mut config = Config::client();
     (config.limits.send_buffer, config.limits.connection_send_buffer) = (1 << 20, 1_000);
     let entries = [(INITIAL_WINDOW_SIZE, 0), (MAX_CONCURRENT_STREAMS, 1)];
     let mut peer = Scripted::<Client>::client(config, &entries);
-    let [open, first, second] = [0; 3].map(|_| peer.start());
+    let calls = [0; 3].map(|_| peer.start());
     peer.sent();
+    (peer, calls)
+}
+
+#[test]
+fn calls_that_wait_for_a_stream_share_a_limit_of_their_own() {
+    let (mut peer, [open, first, second]) = one_stream_for_three();
     assert_eq!(send(&mut peer, first, 700), Ok(Sent::Ready));
     assert_eq!(send(&mut peer, second, 300), Ok(Sent::Full));
     assert_eq!(send(&mut peer, first, 100), Err(Misuse::NotWritable { queued: 1_000, limit: 1_000 }));
@@ -153,12 +159,7 @@ fn room_among_calls_that_wait_is_told_at_half_of_their_limit() {
 
 #[test]
 fn a_call_that_gets_a_stream_waits_for_room_among_those_that_have_one() {
-    let mut config = Config::client();
-    (config.limits.send_buffer, config.limits.connection_send_buffer) = (1 << 20, 1_000);
-    let entries = [(INITIAL_WINDOW_SIZE, 0), (MAX_CONCURRENT_STREAMS, 1)];
-    let mut peer = Scripted::<Client>::client(config, &entries);
-    let [open, first, second] = [0; 3].map(|_| peer.start());
-    peer.sent();
+    let (mut peer, [open, first, second]) = one_stream_for_three();
     for (call, weight, sent) in
         [(open, 499, Sent::Ready), (second, 500, Sent::Ready), (first, 500, Sent::Full)]
     {
