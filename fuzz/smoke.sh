@@ -3,22 +3,13 @@
 #
 #   fuzz/smoke.sh [seconds a target]
 #
-# Prints the executions of each target; exits with 1 when one of them finds anything. Needs no nightly toolchain and
-# no cargo-fuzz: the flags below are those that `cargo fuzz build -s none` passes (cargo-fuzz 0.13), and
-# RUSTC_BOOTSTRAP lets the stable compiler take them. See docs/fuzzing.md.
+# Prints the executions of each target; exits with 1 when one of them finds anything.
 set -euo pipefail
 cd "$(dirname "$0")"
+# shellcheck source=fuzz/build.sh
+source ./build.sh
 
 seconds=${1:-4}
-triple=$(rustc -vV | sed -n 's/^host: //p')
-export RUSTC_BOOTSTRAP=1
-export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
--Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
--Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cllvm-args=-simplifycfg-branch-fold-threshold=0 \
--Cllvm-args=-sanitizer-coverage-stack-depth -Cdebug-assertions -Ccodegen-units=1"
-cargo build --release --locked --bins --target "$triple"
-
-targets=$(grep -A1 "^\[\[bin\]\]" Cargo.toml | sed -n "s/^name = \"\(.*\)\"$/\1/p")
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
@@ -26,7 +17,7 @@ trap 'rm -rf "$logs"' EXIT
 run() {
     local target=$1
     mkdir -p "artifacts/$target" "$logs/corpus/$target"
-    if "target/$triple/release/$target" "$logs/corpus/$target" "corpus/$target" \
+    if "$binaries/$target" "$logs/corpus/$target" "corpus/$target" \
         -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=4096 -seed=1 -print_final_stats=1 \
         -artifact_prefix="artifacts/$target/" >"$logs/$target" 2>&1; then
         printf '%-20s %10s executions\n' "$target" \
@@ -38,6 +29,6 @@ run() {
     fi
 }
 export -f run
-export triple seconds logs
+export binaries seconds logs
 xargs -n 1 -P 2 bash -c 'run "$1"' _ <<<"$targets"
 [ ! -e "$logs/failed" ]
