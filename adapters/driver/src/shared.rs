@@ -114,7 +114,8 @@ impl<R: Role> State<R> {
         self.waiting(call)
     }
 
-    /// What is next on a call. `Pending` wakes `waker` when there is something, or when more may be decompressed.
+    /// What is next on a call, never [`Recv::Pending`]. `Poll::Pending` wakes `waker` when there is something, or when more
+    /// may be decompressed.
     #[inline]
     pub(crate) fn poll_recv(&mut self, call: CallId, waker: &Waker) -> Poll<Result<Recv, Misuse>> {
         if self.is_sated() {

@@ -344,11 +344,10 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
+    use halfclose_wire::{PREFACE, REQUEST, block, data, headers, message, settings, settings_ack};
 
     use super::*;
     use crate::config::{Config, Seed};
-    use crate::frame::{Flags, Kind, PREFACE};
-    use crate::hpack::{Encoder, Indexing};
     use crate::http2::role::RoleKind;
     use crate::time::Time;
     use crate::types::{CallId, Event, Recv};
@@ -361,41 +360,11 @@ mod tests {
         (config.initial_stream_window, config.max_stream_window) = (10_000, 10_000);
         (config.limits.max_receive_message, config.limits.window_pool) = (30_000, POOL);
         let mut engine = Engine::new(RoleKind::Server, config, Seed(1), Time::ZERO);
-        let settings = |flags| frame(Kind::Settings, flags, StreamId::ZERO, &[]);
-        feed(&mut engine, &[PREFACE.to_vec(), settings(Flags::NONE), settings(Flags::ACK)].concat());
-        feed(&mut engine, &request());
+        feed(&mut engine, &[PREFACE, &settings(&[]), &settings_ack()].concat());
+        feed(&mut engine, &headers(1, 0, &block(&REQUEST)));
         let call = std::iter::from_fn(|| engine.poll_event())
             .find_map(|event| if let Event::Request(call) = event { Some(call) } else { None });
         (engine, call.unwrap())
-    }
-
-    fn frame(kind: Kind, flags: Flags, stream: StreamId, payload: &[u8]) -> Vec<u8> {
-        let mut octets = Vec::new();
-        FrameHead { length: payload.len() as u32, kind, flags, stream }.write(&mut octets);
-        octets.extend_from_slice(payload);
-        octets
-    }
-
-    fn request() -> Vec<u8> {
-        let (mut encoder, mut block) = (Encoder::new(0), Vec::new());
-        encoder.begin(&mut block);
-        for (name, value) in [
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", "/demo.Echo/Call"),
-            (":authority", "localhost"),
-            ("content-type", "application/grpc"),
-        ] {
-            encoder.field(name.as_bytes(), value.as_bytes(), Indexing::Without, &mut block);
-        }
-        frame(Kind::Headers, Flags::END_HEADERS, StreamId::new(1), &block)
-    }
-
-    fn message(size: usize) -> Vec<u8> {
-        let mut message = vec![0];
-        message.extend_from_slice(&(size as u32).to_be_bytes());
-        message.resize(5 + size, 7);
-        message
     }
 
     fn feed(engine: &mut Engine, octets: &[u8]) {
@@ -404,13 +373,13 @@ mod tests {
     }
 
     fn feed_data(engine: &mut Engine, octets: &[u8]) {
-        feed(engine, &frame(Kind::Data, Flags::NONE, StreamId::new(1), octets));
+        feed(engine, &data(1, 0, octets));
     }
 
     #[test]
     fn what_is_left_of_a_loan_is_paid_back_by_the_messages_after_it() {
         let (mut engine, call) = server();
-        for piece in message(25_000).chunks(10_000) {
+        for piece in message(&[7; 25_000]).chunks(10_000) {
             feed_data(&mut engine, piece);
         }
         let lent = engine.slots.get(call.slot).unwrap().loan;
@@ -420,7 +389,7 @@ mod tests {
         let mut paid = 0;
         for size in [25_000, 1_000, 1_000, 1_000, 3_000, 1_000] {
             if size != 25_000 {
-                feed_data(&mut engine, &message(size));
+                feed_data(&mut engine, &message(&vec![7; size]));
             }
             assert!(matches!(engine.recv(call), Ok(Recv::Message(_))));
             paid += size as u32 + 5;
@@ -435,7 +404,7 @@ mod tests {
     #[test]
     fn the_end_of_a_call_pays_back_what_it_had_borrowed() {
         let (mut engine, call) = server();
-        feed_data(&mut engine, &message(25_000)[..10_000]);
+        feed_data(&mut engine, &message(&[7; 25_000])[..10_000]);
         assert!(engine.pool_free < POOL);
         engine.cancel(call).unwrap();
         while engine.poll_event().is_some() {}

@@ -60,7 +60,7 @@ fn size_updates() {
         let before = encoder.generation();
         assert_eq!(updates(&mut encoder), *wire, "{cap} {sizes:?}");
         assert_eq!(encoder.generation() != before, !wire.is_empty());
-        assert_eq!(updates(&mut encoder), [], "said but once");
+        assert!(updates(&mut encoder).is_empty(), "said but once");
     }
 }
 
