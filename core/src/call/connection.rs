@@ -379,7 +379,18 @@ impl Connection<Server> {
         self.engine.set_encoding(call, encoding)
     }
 
-    /// Sends the response headers with initial metadata. Without it they go with the first message (P-33).
+    /// Adds to the initial metadata without sending anything: the response headers go with the first message, with the
+    /// status, or by [`send_headers`](Self::send_headers) (P-33).
+    ///
+    /// # Errors
+    ///
+    /// As [`send_headers`](Self::send_headers); nothing is added then.
+    pub fn set_headers(&mut self, call: CallId, mut metadata: Metadata) -> Result<(), Misuse> {
+        self.engine.set_headers(call, &mut metadata)
+    }
+
+    /// Sends the response headers now, with this initial metadata behind what was set. Without it they go with the first
+    /// message (P-33).
     ///
     /// # Errors
     ///

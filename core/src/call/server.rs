@@ -268,6 +268,23 @@ impl<Requests: Count, Responses: Count> ServerHandle<Requests, Responses, Unansw
         }
     }
 
+    /// Sets the initial metadata without sending anything: they go with the first message, or ahead of the status if that
+    /// comes first.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_headers`](Connection::set_headers), with the handle and the metadata given back.
+    pub fn with_metadata(
+        self,
+        server: &mut Connection<Server>,
+        mut metadata: Metadata,
+    ) -> Result<ServerHandle<Requests, Responses, Answering>, Refused<(Self, Metadata)>> {
+        match server.engine.set_headers(self.id, &mut metadata) {
+            Ok(()) => Ok(self.advance()),
+            Err(reason) => Err(Refused::new(reason, (self, metadata))),
+        }
+    }
+
     /// There will be no initial metadata: the response headers go with the first message, or not at all if the status
     /// comes first (P-33). Nothing is sent by this.
     pub fn without_metadata(self) -> ServerHandle<Requests, Responses, Answering> {

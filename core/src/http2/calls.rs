@@ -61,8 +61,9 @@ impl Stream {
                     call.send = next;
                 }
                 // P-33: the response headers go with the first message.
-                if matches!(call.head, ServerHead::Unset) {
-                    call.head = ServerHead::Ready(Metadata::new());
+                match call.head {
+                    ServerHead::Unset => call.head = ServerHead::Ready(Metadata::new()),
+                    ref mut head => head.settle(),
                 }
             }
         }
@@ -288,10 +289,17 @@ impl Engine {
         let encoding = codec_name(encoding);
         let known =
             encoding.is_none_or(|encoding| self.config.codecs.get(encoding.as_str().as_bytes()).is_some());
-        let (_, stream) = self.find(call)?;
+        let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
         let Side::Server(call) = &stream.side else { return Err(Misuse::UnknownCall) };
-        if !matches!(call.head, ServerHead::Unset) {
-            return Err(Misuse::HeadersTwice);
+        let size = match &call.head {
+            ServerHead::Unset => 0,
+            ServerHead::Set(metadata) => self.writer.response_size(&self.config, encoding, metadata),
+            _ => return Err(Misuse::HeadersTwice),
+        };
+        // P-45: the name of the encoding may be one field too many beside what is set.
+        let limit = self.peer.max_header_list as usize;
+        if size > limit {
+            return Err(Misuse::HeaderListTooLarge { size, limit });
         }
         // P-60: only what the client advertised, or used itself.
         let offered = encoding
@@ -303,23 +311,50 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes `metadata`, unless it is refused.
-    pub(crate) fn send_headers(&mut self, call: CallId, metadata: &mut Metadata) -> Result<(), Misuse> {
-        let encoding = self.look(call)?.encoding;
-        let (size, limit) =
-            (self.writer.response_size(&self.config, encoding, metadata), self.peer.max_header_list as usize);
-        let (slot, stream) = self.find(call)?;
-        let Side::Server(call) = &mut stream.side else { return Err(Misuse::UnknownCall) };
-        match call.send.step(ServerSendInput::Headers) {
-            // P-45: a client that says how much it takes need not be sent more.
-            Step::To(_) if size > limit => return Err(Misuse::HeaderListTooLarge { size, limit }),
-            Step::To(next) => call.send = next,
-            Step::Misuse(misuse) => return Err(misuse),
-            _ => {}
+    /// Adds `metadata` to the response headers, unless it is refused; they go with the first message or the status.
+    pub(crate) fn set_headers(&mut self, call: CallId, metadata: &mut Metadata) -> Result<(), Misuse> {
+        let all = self.admit_headers(call, metadata)?;
+        let (_, stream) = self.find(call)?;
+        if let Side::Server(call) = &mut stream.side
+            && !all.is_empty()
+        {
+            call.head = ServerHead::Set(all);
         }
-        call.head = ServerHead::Ready(std::mem::take(metadata));
+        Ok(())
+    }
+
+    /// Sends the response headers with what is set and `metadata`, unless it is refused.
+    pub(crate) fn send_headers(&mut self, call: CallId, metadata: &mut Metadata) -> Result<(), Misuse> {
+        let all = self.admit_headers(call, metadata)?;
+        let (slot, stream) = self.find(call)?;
+        if let Side::Server(call) = &mut stream.side {
+            if let Step::To(next) = call.send.step(ServerSendInput::Headers) {
+                call.send = next;
+            }
+            call.head = ServerHead::Ready(all);
+        }
         self.schedule(slot);
         Ok(())
+    }
+
+    /// Takes `metadata` and gives it behind what is set already, if response headers may still be ordered.
+    fn admit_headers(&mut self, call: CallId, metadata: &mut Metadata) -> Result<Metadata, Misuse> {
+        let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
+        let encoding = stream.encoding;
+        let Side::Server(call) = &mut stream.side else { return Err(Misuse::UnknownCall) };
+        if let Step::Misuse(misuse) = call.send.step(ServerSendInput::Headers) {
+            return Err(misuse);
+        }
+        let set = if let ServerHead::Set(set) = &call.head { set.list_size() } else { 0 };
+        let size = self.writer.response_size(&self.config, encoding, metadata).saturating_add(set);
+        let limit = self.peer.max_header_list as usize;
+        // P-45: a client that says how much it takes need not be sent more.
+        if size > limit {
+            return Err(Misuse::HeaderListTooLarge { size, limit });
+        }
+        let ServerHead::Set(all) = &mut call.head else { return Ok(std::mem::take(metadata)) };
+        all.merge(&std::mem::take(metadata));
+        Ok(std::mem::take(all))
     }
 
     pub(crate) fn finish(&mut self, call: CallId, status: Status, trailers: Metadata) -> Result<(), Misuse> {
@@ -338,6 +373,7 @@ impl Engine {
             status
         };
         call.status = Some((status, trailers));
+        call.head.settle();
         // The handler is done: the rest of the request is nobody's to read.
         match call.recv.step(ServerRecvInput::Cancel) {
             Step::To(next) => {

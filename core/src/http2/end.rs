@@ -255,6 +255,7 @@ impl Engine {
             _ => return,
         }
         call.status = Some((status, Metadata::new()));
+        call.head.settle();
         if let Step::To(next) = call.recv.step(ServerRecvInput::Cancel) {
             call.recv = next;
         }

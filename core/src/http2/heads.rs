@@ -77,7 +77,7 @@ impl Engine {
         let id = StreamId::new(stream.id);
         let Side::Server(call) = &mut stream.side else { return false };
         match &call.head {
-            ServerHead::Sent | ServerHead::RefusalSent | ServerHead::Unset => {}
+            ServerHead::Sent | ServerHead::RefusalSent | ServerHead::Unset | ServerHead::Set(_) => {}
             ServerHead::Ready(metadata) => {
                 let settings = (&self.config, &self.peer);
                 self.writer.response(self.outbox.buf(), id, settings, (stream.encoding, metadata));

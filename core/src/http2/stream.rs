@@ -95,10 +95,21 @@ pub(crate) struct ServerCall {
     pub(crate) cause: Option<Cause>,
 }
 
+impl ServerHead {
+    /// Makes headers whose metadata is set ready to go. Those that are not set stay so: a status is Trailers-Only then.
+    pub(super) fn settle(&mut self) {
+        if let Self::Set(metadata) = self {
+            *self = Self::Ready(std::mem::take(metadata));
+        }
+    }
+}
+
 /// The response headers of a server's call.
 pub(crate) enum ServerHead {
     /// None were ordered: a status now is Trailers-Only.
     Unset,
+    /// Their metadata is set; they go with the first message or the status.
+    Set(Metadata),
     /// Ordered, not cut yet.
     Ready(Metadata),
     /// An HTTP answer that is not gRPC's: the request was refused before any handler could hear of it.

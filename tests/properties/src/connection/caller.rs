@@ -108,7 +108,10 @@ fn answer(server: &mut Endpoint<Server>, id: CallId, habit: u8) {
     server.accept(id, shape(habit));
     match (habit >> 2) & 7 {
         0 => {}
-        1 => server.finish(id, status(habit), metadata(habit)),
+        1 => {
+            server.set_headers(id, metadata(habit >> 3));
+            server.finish(id, status(habit), metadata(habit));
+        }
         2 => server.cancel(id),
         3 => server.send_headers(id, metadata(habit)),
         4 => {

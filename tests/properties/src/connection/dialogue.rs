@@ -137,7 +137,8 @@ fn server_order(server: &mut Endpoint<Server>, what: u8, step: &[u8]) {
     let Some(id) = server.pick(call) else { return };
     match what {
         0x42..0x48 => server.finish(id, status(argument), metadata(what)),
-        0x48..0x4c => server.send_headers(id, metadata(argument)),
+        0x48..0x4a => server.set_headers(id, metadata(argument)),
+        0x4a..0x4c => server.send_headers(id, metadata(argument)),
         0x4c..0x4e => server.accept(id, shape(argument)),
         _ => server.set_encoding(id, Encoding::ALL[usize::from(argument) % 4]),
     }

@@ -113,6 +113,19 @@ impl Endpoint<Server> {
         }
     }
 
+    /// Sets initial metadata, as [`send_headers`](Self::send_headers) would send them; no state changes.
+    pub(super) fn set_headers(&mut self, id: CallId, metadata: Metadata) {
+        let before = self.core.states(id).expect("open");
+        let HalfStates::Server { send, .. } = before else { panic!("a server's call") };
+        let expected = verdict(send.step(ServerSendInput::Headers), send).map(drop);
+        match self.core.set_headers(id, metadata) {
+            Err(Misuse::HeaderListTooLarge { size, limit }) => assert!(size > limit && expected.is_ok()),
+            result => assert_eq!(result, expected, "in {before}"),
+        }
+        assert_eq!(self.core.states(id), Ok(before));
+        self.check_states();
+    }
+
     /// Sends the response headers.
     pub(super) fn send_headers(&mut self, id: CallId, metadata: Metadata) {
         self.order(id, ServerSendInput::Headers, |core| core.send_headers(id, metadata));
