@@ -54,7 +54,8 @@ impl<Req, Res, C> fmt::Debug for Method<Req, Res, C> {
 pub struct Response<T> {
     /// The message.
     pub message: T,
-    /// Initial metadata.
+    /// Initial metadata. A server's are added to those that [`Context::set_header`](crate::Context::set_header) set; where
+    /// the response headers have gone before, the call ends with INTERNAL, since they could not go any more.
     pub header: Metadata,
     /// Trailing metadata.
     pub trailer: Metadata,

@@ -29,6 +29,7 @@ const LARGE: usize = 300_000;
 on_both! {
     our_client_calls_a_tonic_server
     a_tonic_client_calls_our_server
+    a_tonic_client_that_waits_for_headers_before_it_sends_gets_them
     our_client_calls_an_h2_server
     an_h2_client_calls_our_server
 }
@@ -152,6 +153,37 @@ fn a_tonic_client_calls_our_server<R: Runtime>() {
         }
         assert_eq!(both.message().await.expect("status OK"), None);
     });
+}
+
+/// tonic gives its caller the stream of responses once the response headers are there, and many callers send their first
+/// request after that.
+fn a_tonic_client_that_waits_for_headers_before_it_sends_gets_them<R: Runtime>() {
+    for router in [router().early_headers(true), router().early_headers_of(&BOTH, true)] {
+        let server = Serving::<R>::start(router);
+        client(async {
+            let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", server.address()));
+            let channel = endpoint.expect("an address").connect().await.expect("we accept");
+            let mut benchmark = tonic_client::Benchmark::new(channel);
+            for _ in 0..20 {
+                let (sender, requests) = tokio::sync::mpsc::channel(1);
+                let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+                let mut both = benchmark.streaming_call(requests).await.expect("headers").into_inner();
+                for size in [0, 1, 100_000] {
+                    sender.send(request(size, size)).await.expect("tonic takes it");
+                    let reply = both.message().await.expect("no error").expect("a reply");
+                    assert_eq!(response_octets(&reply), size);
+                }
+                drop(sender);
+                assert_eq!(both.message().await.expect("status OK"), None);
+                // The calls with one request are as they were.
+                let reply = benchmark.unary_call(request(7, 7)).await.expect("status OK");
+                assert_eq!(response_octets(reply.get_ref()), 7);
+                let refused = SimpleRequest { response_size: -1, ..SimpleRequest::default() };
+                let status = benchmark.unary_call(refused).await.expect_err("a refusal");
+                assert_eq!(status.code(), tonic::Code::OutOfRange);
+            }
+        });
+    }
 }
 
 fn our_client_calls_an_h2_server<R: Runtime>() {

@@ -49,6 +49,8 @@ impl First {
 pub(super) struct ServerCall {
     pub(super) shared: Arc<Shared<Server>>,
     pub(super) call: CallId,
+    /// Whether the response headers go out when the handler waits for a first request.
+    pub(super) early_headers: bool,
 }
 
 impl ServerCall {
@@ -91,11 +93,7 @@ impl Answer {
     #[inline]
     fn send(&mut self, state: &mut State<Server>) -> Result<(), Misuse> {
         if !self.header.is_empty() {
-            match state.connection.send_headers(self.call, mem::take(&mut self.header)) {
-                // They have gone already, by the handler's own order.
-                Ok(()) | Err(Misuse::HeadersTwice) => {}
-                Err(misuse) => return Err(misuse),
-            }
+            state.connection.set_headers(self.call, mem::take(&mut self.header))?;
         }
         state.connection.send_message_from(self.call, &mut self.payload, self.compress).map(drop)
     }
@@ -132,13 +130,24 @@ pub(super) fn finish(shared: &Shared<Server>, call: CallId, status: Status) {
     });
 }
 
+/// The next request, or `None` at the half-close. The first wait sends the response headers if `early_headers` is set.
 pub(super) fn poll_receive(
     shared: &Shared<Server>,
     call: CallId,
     cx: &mut Context<'_>,
+    early_headers: &mut bool,
 ) -> Poll<Result<Option<Message>, Status>> {
     shared.order(|state| {
-        Poll::Ready(match ready!(state.poll_recv(call, cx.waker())) {
+        let received = state.poll_recv(call, cx.waker());
+        // A receiver that only waits for the next round has its message already.
+        if *early_headers && (received.is_ready() || !state.is_sated()) {
+            *early_headers = false;
+            if received.is_pending() {
+                // They may have gone by the handler's own order, and a call that is over needs none.
+                let _ = state.connection.send_headers(call, Metadata::new());
+            }
+        }
+        Poll::Ready(match ready!(received) {
             Ok(Recv::Message(message)) => Ok(Some(message)),
             Ok(Recv::HalfClosed) => Ok(None),
             Ok(Recv::Pending | Recv::End(_)) | Err(_) => Err(ended()),

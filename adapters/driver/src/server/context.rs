@@ -61,11 +61,34 @@ impl Context {
         self.shared.lock().connection.states(self.call).ok()
     }
 
-    /// Sends the initial metadata now; without it they go with the first message (P-33).
+    /// Adds to the initial metadata. Nothing is sent by this: they go with the first message, ahead of a status that comes
+    /// without one, or by [`flush_header`](Self::flush_header) (P-33). What [`Response::header`](crate::Response::header)
+    /// brings is added in the same way.
     ///
     /// # Errors
     ///
-    /// [`Misuse::HeadersTwice`] after a message or another call of this; [`Misuse`] when the call is over.
+    /// [`Misuse::HeadersTwice`] once the response headers have gone: with a message, by `flush_header`, or by
+    /// [early headers](crate::Router::early_headers). [`Misuse::HeaderListTooLarge`] for more than the client says that it takes
+    /// (P-45). [`Misuse`] when the call is over. Nothing is added then.
+    pub fn set_header(&self, metadata: Metadata) -> Result<(), Misuse> {
+        let call = self.call;
+        self.shared.order(|state| state.connection.set_headers(call, metadata))
+    }
+
+    /// Sends the response headers now, with the initial metadata that were set.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_header`](Self::set_header).
+    pub fn flush_header(&self) -> Result<(), Misuse> {
+        self.send_header(Metadata::new())
+    }
+
+    /// [`set_header`](Self::set_header) and [`flush_header`](Self::flush_header) at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_header`](Self::set_header).
     pub fn send_header(&self, metadata: Metadata) -> Result<(), Misuse> {
         let call = self.call;
         self.shared.order(|state| state.connection.send_headers(call, metadata))
@@ -76,7 +99,7 @@ impl Context {
         self.shared.lock().add_trailers(self.call, metadata);
     }
 
-    /// Picks the encoding of the messages that are sent; identity by default. Before the first message only.
+    /// Picks the encoding of the messages that are sent; identity by default. Before the response headers only.
     ///
     /// # Errors
     ///

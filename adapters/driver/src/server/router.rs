@@ -19,13 +19,15 @@ use crate::shared::Shared;
 
 /// Serves one method: makes the future of one call, unless it can be answered at once. It runs foreign code, which may
 /// panic.
-type Start = dyn Fn(&Arc<Shared<Server>>, CallId, Arc<RequestHead>, First) -> Option<Handler> + Send + Sync;
+type Start = dyn Fn(&Arc<Shared<Server>>, Incoming) -> Option<Handler> + Send + Sync;
 
 /// Where the router has a method.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     index: usize,
     pub(super) shape: Shape,
+    /// Whether a handler's first wait for a request sends the response headers.
+    early_headers: bool,
 }
 
 /// A call that has arrived.
@@ -42,13 +44,20 @@ impl Incoming {
     #[inline]
     pub(super) fn into_handler(self, router: &Router, shared: &Arc<Shared<Server>>) -> Option<Handler> {
         match self.method.and_then(|method| router.methods.get(method.index)) {
-            Some(start) => start(shared, self.call, self.head, self.first),
+            Some(start) => start(shared, self),
             None => {
                 let status = Status::unimplemented(format!("no method {}", self.head.path()));
                 finish(shared, self.call, status);
                 None
             }
         }
+    }
+
+    /// The call for a handler that streams, its head, and what came with that.
+    fn into_call(self, shared: &Arc<Shared<Server>>) -> (ServerCall, Arc<RequestHead>, First) {
+        let Self { call, head, method, first } = self;
+        let early_headers = method.is_some_and(|method| method.early_headers);
+        (ServerCall { shared: Arc::clone(shared), call, early_headers }, head, first)
     }
 }
 
@@ -81,6 +90,9 @@ impl Incoming {
 pub struct Router {
     places: HashMap<&'static str, Place>,
     methods: Vec<Box<Start>>,
+    /// Of every method that is not in `early_headers_of`.
+    early_headers: bool,
+    early_headers_of: HashMap<&'static str, bool>,
 }
 
 impl Router {
@@ -92,14 +104,33 @@ impl Router {
 
     fn add<S>(mut self, path: &'static str, shape: Shape, start: S) -> Self
     where
-        S: Fn(&Arc<Shared<Server>>, CallId, Arc<RequestHead>, First) -> Option<Handler>
-            + Send
-            + Sync
-            + 'static,
+        S: Fn(&Arc<Shared<Server>>, Incoming) -> Option<Handler> + Send + Sync + 'static,
     {
-        self.places.insert(path, Place { index: self.methods.len(), shape });
+        // Whether headers go early is looked up when the method is called: it may be set later than this.
+        self.places.insert(path, Place { index: self.methods.len(), shape, early_headers: false });
         self.methods.push(Box::new(start));
         self
+    }
+
+    /// Sets whether the methods with a stream of requests send their response headers as soon as a handler waits for a
+    /// first request that has not come: off by default. [`early_headers_of`](Self::early_headers_of) says otherwise for a
+    /// method. See [the module](crate::server#early-headers) for when that is wanted and what it costs.
+    #[must_use]
+    pub fn early_headers(mut self, on: bool) -> Self {
+        self.early_headers = on;
+        self
+    }
+
+    /// Sets the same for one method, whatever the server does. It changes nothing for a method with one request: its
+    /// handler begins when that has come.
+    #[must_use]
+    pub fn early_headers_of<Req, Res, C>(mut self, method: &Method<Req, Res, C>, on: bool) -> Self {
+        self.early_headers_of.insert(method.path(), on);
+        self
+    }
+
+    fn sends_early_headers(&self, path: &str) -> bool {
+        self.early_headers_of.get(path).copied().unwrap_or(self.early_headers)
     }
 
     /// Adds a method with one request and one response; one that stands at its path is replaced.
@@ -113,8 +144,8 @@ impl Router {
         Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::UNARY, move |shared, call, head, first| {
-            unary::start::<F, Fut, Req, Res, C>(&handler, shared, call, head, first)
+        self.add(method.path(), Shape::UNARY, move |shared, incoming| {
+            unary::start::<F, Fut, Req, Res, C>(&handler, shared, incoming)
         })
     }
 
@@ -129,8 +160,8 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::SERVER_STREAMING, move |shared, call, head, first| {
-            let call = ServerCall { shared: Arc::clone(shared), call };
+        self.add(method.path(), Shape::SERVER_STREAMING, move |shared, incoming| {
+            let (call, head, first) = incoming.into_call(shared);
             let handler = Arc::clone(&handler);
             Some(Box::pin(async move {
                 let result = match only_request::<Req, C>(&call, head, first).await {
@@ -156,8 +187,8 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::CLIENT_STREAMING, move |shared, call, head, _| {
-            let call = ServerCall { shared: Arc::clone(shared), call };
+        self.add(method.path(), Shape::CLIENT_STREAMING, move |shared, incoming| {
+            let (call, head, _) = incoming.into_call(shared);
             let handler = Arc::clone(&handler);
             Some(Box::pin(async move {
                 let context = Context::new(&call.shared, call.call, head);
@@ -178,8 +209,8 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::BIDI, move |shared, call, head, _| {
-            let call = ServerCall { shared: Arc::clone(shared), call };
+        self.add(method.path(), Shape::BIDI, move |shared, incoming| {
+            let (call, head, _) = incoming.into_call(shared);
             let handler = Arc::clone(&handler);
             Some(Box::pin(async move {
                 let context = Context::new(&call.shared, call.call, head);
@@ -216,11 +247,12 @@ impl Recent {
     #[cold]
     fn look_up(&mut self, router: &Router, path: &str) -> Option<Place> {
         let (path, method) = router.places.get_key_value(path)?;
+        let method = Place { early_headers: router.sends_early_headers(path), ..*method };
         if let Some(place) = self.methods.get_mut(self.next) {
-            *place = Some((path, *method));
+            *place = Some((path, method));
         }
         self.next = (self.next + 1) % self.methods.len();
-        Some(*method)
+        Some(method)
     }
 }
 

@@ -47,13 +47,21 @@ impl<Res, C: Codec<Res>> ServerSender<Res, C> {
 pub struct ServerReceiver<Req, C> {
     shared: Arc<Shared<Server>>,
     call: CallId,
+    /// Until the first wait.
+    early_headers: bool,
     compressed: bool,
     types: PhantomData<fn(C) -> Req>,
 }
 
 impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
     fn new(call: &ServerCall) -> Self {
-        Self { shared: Arc::clone(&call.shared), call: call.call, compressed: false, types: PhantomData }
+        Self {
+            shared: Arc::clone(&call.shared),
+            call: call.call,
+            early_headers: call.early_headers,
+            compressed: false,
+            types: PhantomData,
+        }
     }
 
     /// The next request; `None` when the client has half-closed: the request is complete.
@@ -62,7 +70,8 @@ impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
     ///
     /// A status when the call is over, or the message is none: a handler does well to return it.
     pub async fn recv(&mut self) -> Result<Option<Req>, Status> {
-        let Some(message) = poll_fn(|cx| poll_receive(&self.shared, self.call, cx)).await? else {
+        let Self { shared, call, early_headers, .. } = self;
+        let Some(message) = poll_fn(|cx| poll_receive(shared, *call, cx, early_headers)).await? else {
             return Ok(None);
         };
         self.compressed = message.compressed;

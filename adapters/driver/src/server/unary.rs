@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 use super::call::{Answer, First, finish, poll_only};
 use super::context::{Context, Request};
 use super::handlers::{Handler, Lent, Serve};
+use super::router::Incoming;
 use crate::codec::Codec;
 use crate::method::Response;
 use crate::shared::Shared;
@@ -43,9 +44,7 @@ pin_project! {
 pub(super) fn start<F, Fut, Req, Res, C>(
     handler: &Arc<F>,
     shared: &Arc<Shared<Server>>,
-    call: CallId,
-    head: Arc<RequestHead>,
-    first: First,
+    incoming: Incoming,
 ) -> Option<Handler>
 where
     Req: 'static,
@@ -54,6 +53,7 @@ where
     F: Fn(Request<Req>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
 {
+    let Incoming { call, head, first, .. } = incoming;
     let stage = match first {
         First { payload: Some(payload), compressed, complete: true } => {
             match handle::<F, Fut, Req, C>(handler, shared, call, head, (payload, compressed)) {
