@@ -19,11 +19,11 @@ for target in $targets; do
     "$binaries/$target" -set_cover_merge=1 -use_counters=0 -max_len=4096 -timeout=10 \
         "$merged" "corpus-work/$target" "corpus/$target" 2>"$work/log" || { cat "$work/log"; exit 1; }
     rm -f "corpus/$target"/min-*
-    # What was added goes by the digest of its octets.
+    # What was added goes by the digest of its bytes.
     find "$merged" -type f -regex '.*/[0-9a-f]*' -printf '%f\n' | while read -r input; do
         mv "$merged/$input" "corpus/$target/min-${input:0:12}"
     done
-    printf '%-20s %5s inputs, %7s octets added to %s seeds\n' "$target" \
+    printf '%-20s %5s inputs, %7s bytes added to %s seeds\n' "$target" \
         "$(find "corpus/$target" -name 'min-*' | wc -l)" \
         "$(find "corpus/$target" -name 'min-*' -printf '%s\n' | awk '{ sum += $1 } END { print sum + 0 }')" \
         "$(find "corpus/$target" -type f ! -name 'min-*' | wc -l)"

@@ -13,7 +13,7 @@ use std::thread;
 
 use bytes::{Bytes, BytesMut};
 use halfclose::{
-    Asked, CallId, Client, Config, Connection, Metadata, Misuse, Received, Reply, Server, Status,
+    CallId, Client, Config, Connection, Incoming, Metadata, Misuse, Received, Reply, Server, Status,
 };
 use link::{Link, Result};
 
@@ -21,11 +21,11 @@ impl Link<Server> {
     /// The next request of a call, or `None` at the client's half-close.
     fn next(
         &mut self,
-        mut recv: impl FnMut(&mut Connection<Server>) -> Result<Asked, Misuse>,
+        mut recv: impl FnMut(&mut Connection<Server>) -> Result<Incoming, Misuse>,
     ) -> Result<Option<Bytes>> {
         let asked =
-            self.wait(|link| Ok(Some(recv(&mut link.core)?).filter(|asked| *asked != Asked::Pending)))?;
-        Ok(if let Some(Asked::Message(request)) = asked { Some(request.payload) } else { None })
+            self.wait(|link| Ok(Some(recv(&mut link.core)?).filter(|asked| *asked != Incoming::Pending)))?;
+        Ok(if let Some(Incoming::Message(request)) = asked { Some(request.payload) } else { None })
     }
 
     fn answer(&mut self, id: CallId) -> Result {

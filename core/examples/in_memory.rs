@@ -1,4 +1,4 @@
-//! A client and a server core in one thread, without sockets and without a clock: octets are copied from one to the
+//! A client and a server core in one thread, without sockets and without a clock: bytes are copied from one to the
 //! other, and time passes when the program says so. Tests and simulations work like this.
 //!
 //! `cargo run -p halfclose --example in_memory`
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use halfclose::{
-    Client, Config, Connection, Event, Needed, Received, Request, Role, Seed, Server, Shape, Time,
+    CallType, Client, Config, Connection, Event, Needed, Received, Request, Role, Seed, Server, Time,
 };
 
 /// Carries everything that `from` has to write to `to`, and says whether there was anything.
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut server = Connection::<Server>::new(Config::server(), Seed(2), now);
 
     // A stream of ticks, a second apart, and a deadline before the fourth.
-    let mut request = Request::new("/demo.Clock/Tick", Shape::SERVER_STREAMING);
+    let mut request = Request::new("/demo.Clock/Tick", CallType::SERVER_STREAMING);
     request.deadline = Some(now + Duration::from_millis(2_500));
     let mut call = client.server_streaming(now, request)?.send(&mut client, "go".into())?;
     let mut ticking = None;

@@ -30,13 +30,13 @@ pub struct Seed(pub u64);
 pub struct Config {
     /// Every limit on what the peer may make this side hold or do.
     pub limits: Limits,
-    /// The receive window of a new stream, in octets: 65,535, the value of RFC 9113 §6.9.2, by default; 1 to 2^31-1.
+    /// The receive window of a new stream, in bytes: 65,535, the value of RFC 9113 §6.9.2, by default; 1 to 2^31-1.
     /// One of less than 261, a prefix and a padding, grows to that when a message begins.
     pub initial_stream_window: u32,
-    /// How far the window of a stream grows while its reader keeps up, in octets: 1 MiB by default; from the initial
+    /// How far the window of a stream grows while its reader keeps up, in bytes: 1 MiB by default; from the initial
     /// window to 2^31-1.
     pub max_stream_window: u32,
-    /// The receive window of the connection, in octets: 1 MiB by default; 65,535 to 2^31-1. Its credit returns on receipt, so that one
+    /// The receive window of the connection, in bytes: 1 MiB by default; 65,535 to 2^31-1. Its credit returns on receipt, so that one
     /// unread stream does not starve the others (P-102).
     pub connection_window: u32,
     /// The status of a call with too few or too many messages (P-70 to P-73).
@@ -148,7 +148,7 @@ impl Config {
             &mut limits.queued_replies,
             &mut limits.connection_send_buffer,
             &mut limits.frames_per_turn,
-            &mut limits.octets_per_turn,
+            &mut limits.bytes_per_turn,
         ] {
             *least_one = (*least_one).max(1);
         }
@@ -254,21 +254,21 @@ pub struct Rate {
 /// one connection can hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Server: calls open at once, announced and enforced from the first octet: 200. More are refused with
+    /// Server: calls open at once, announced and enforced from the first byte: 200. More are refused with
     /// REFUSED_STREAM (rapid reset, CVE-2023-44487).
     pub max_concurrent_streams: u32,
-    /// Octets of one frame's payload: 16,384, the least that RFC 9113 §4.2 allows; at most 2^24-1.
+    /// Bytes of one frame's payload: 16,384, the least that RFC 9113 §4.2 allows; at most 2^24-1.
     pub max_frame_size: u32,
-    /// Octets of one header list, 32 for each field included: 16 KiB. A request over it ends with RESOURCE_EXHAUSTED;
+    /// Bytes of one header list, 32 for each field included: 16 KiB. A request over it ends with RESOURCE_EXHAUSTED;
     /// a list over four times as much ends the connection (HPACK bomb, CVE-2016-1544).
     pub max_header_list: u32,
     /// CONTINUATION frames of one block: 8 (CVE-2024-28182 and its kin).
     pub max_continuations: u32,
-    /// Octets of one encoded block: 64 KiB.
+    /// Bytes of one encoded block: 64 KiB.
     pub max_header_block: u32,
-    /// Octets of the table that the peer's encoder may use here: 4,096.
+    /// Bytes of the table that the peer's encoder may use here: 4,096.
     pub decoder_table: u32,
-    /// Octets of the table that our encoder uses, whatever more the peer allows: 4,096.
+    /// Bytes of the table that our encoder uses, whatever more the peer allows: 4,096.
     pub encoder_table: u32,
     /// Entries of one SETTINGS frame: 32 (CVE-2020-11080).
     pub settings_entries: u32,
@@ -282,29 +282,29 @@ pub struct Limits {
     pub pending_resets: u32,
     /// Streams that the peer's mistakes made us reset (CVE-2025-8671, CVE-2019-9514): 100 and 10 a second.
     pub internal_resets: Rate,
-    /// DATA frames without any octet and without END_STREAM (CVE-2019-9518): 100 and 10 a second.
+    /// DATA frames without any byte and without END_STREAM (CVE-2019-9518): 100 and 10 a second.
     pub empty_data: Rate,
-    /// DATA frames under 256 octets, padding included, that complete no message, less one for each message that is
-    /// complete, and under 16 octets where nobody reads them (CVE-2019-9518). Server: 10,000 and 1,000 a second;
+    /// DATA frames under 256 bytes, padding included, that complete no message, less one for each message that is
+    /// complete, and under 16 bytes where nobody reads them (CVE-2019-9518). Server: 10,000 and 1,000 a second;
     /// client: 100,000 and 10,000 a second, since servers exist that send a large answer in tiny frames.
     pub small_data: Rate,
     /// Frames without use: unknown types, 1xx answers, GOAWAY, refused streams, HEADERS, RST_STREAM and WINDOW_UPDATE
     /// for closed streams: 10,000 and 1,000 a second, and 4 more for every stream that ends.
     pub glitches: Rate,
-    /// Octets of one received message, after decompression too: 4 MiB (P-54).
+    /// Bytes of one received message, after decompression too: 4 MiB (P-54).
     pub max_receive_message: u32,
-    /// Octets of one sent message: no limit by default (P-55).
+    /// Bytes of one sent message: no limit by default (P-55).
     pub max_send_message: u32,
-    /// Octets that all streams together may receive over their initial windows, for messages larger than a window
+    /// Bytes that all streams together may receive over their initial windows, for messages larger than a window
     /// and for readers that keep up: 16 MiB. Never less than one largest message.
     pub window_pool: u32,
     /// Read buffers that received messages may keep alive before the caller takes them: 16. A message of 2 KiB or more
     /// that came in a frame of 4 KiB or more is a view of the buffer that it was read into; beyond this many it is copied.
     pub kept_buffers: u32,
-    /// Octets queued for sending on one call, 48 for each message included, beyond which its sender waits: 64 KiB
+    /// Bytes queued for sending on one call, 48 for each message included, beyond which its sender waits: 64 KiB
     /// (CVE-2019-9517). One message of any size may go over it.
     pub send_buffer: u32,
-    /// Octets queued for sending on all calls that have a stream, beyond which their senders wait, and the same on all
+    /// Bytes queued for sending on all calls that have a stream, beyond which their senders wait, and the same on all
     /// calls that wait for a stream: 1 MiB; at least 1.
     pub connection_send_buffer: u32,
     /// Client: calls that wait for a stream (P-19): 65,536.
@@ -312,8 +312,8 @@ pub struct Limits {
     /// Frames handled by one [`receive`](crate::Connection::receive): 64, so that a flood on one connection does not
     /// delay the others; at least 1.
     pub frames_per_turn: u32,
-    /// Octets handled by one `receive`: 64 KiB, at least 1; the frame that goes over is finished.
-    pub octets_per_turn: u32,
+    /// Bytes handled by one `receive`: 64 KiB, at least 1; the frame that goes over is finished.
+    pub bytes_per_turn: u32,
     /// How long the peer may take for its preface and first SETTINGS: 10 seconds.
     pub preface_timeout: Duration,
     /// How long the peer may take to acknowledge our SETTINGS: 10 seconds.
@@ -353,7 +353,7 @@ impl Limits {
             connection_send_buffer: 1 << 20,
             queued_calls: 65_536,
             frames_per_turn: 64,
-            octets_per_turn: 64 * 1024,
+            bytes_per_turn: 64 * 1024,
             preface_timeout: Duration::from_secs(10),
             settings_timeout: Duration::from_secs(10),
             header_block_timeout: Duration::from_secs(10),
@@ -397,14 +397,14 @@ mod tests {
             config.limits.queued_replies = given;
             config.limits.connection_send_buffer = given;
             config.limits.frames_per_turn = given;
-            config.limits.octets_per_turn = given;
+            config.limits.bytes_per_turn = given;
             let limits = config.in_range(false).limits;
             assert_eq!(limits.max_frame_size, frame);
             let met = [
                 limits.queued_replies,
                 limits.connection_send_buffer,
                 limits.frames_per_turn,
-                limits.octets_per_turn,
+                limits.bytes_per_turn,
             ];
             assert_eq!(met, [taken; 4]);
         }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::frame::{ErrorCode, FrameError, Scope};
-use crate::grpc::head::MalformedReason;
+use crate::grpc::headers::MalformedReason;
 use crate::hpack::DecodeError;
 
 /// An order of the caller that could not be carried out. Nothing changed and nothing was sent.
@@ -33,15 +33,15 @@ pub enum Misuse {
     #[error("the method carries one message in this direction, and it was already sent")]
     SecondMessage,
     /// The send buffer is full: wait for [`Event::Writable`](crate::Event::Writable).
-    #[error("the send buffer holds {queued} octets, at or over its limit of {limit}")]
+    #[error("the send buffer holds {queued} bytes, at or over its limit of {limit}")]
     NotWritable {
-        /// Octets queued on the call.
+        /// Bytes queued on the call.
         queued: usize,
         /// The limit, [`Limits::send_buffer`](crate::config::Limits::send_buffer) or the connection's.
         limit: usize,
     },
     /// A message larger than this side may send (P-55).
-    #[error("the message has {size} octets, over the send limit of {limit}")]
+    #[error("the message has {size} bytes, over the send limit of {limit}")]
     MessageTooLarge {
         /// Its size.
         size: usize,
@@ -49,9 +49,9 @@ pub enum Misuse {
         limit: usize,
     },
     /// Headers larger than the peer accepts (P-15).
-    #[error("the header list has {size} octets, over the peer's limit of {limit}")]
+    #[error("the header list has {size} bytes, over the peer's limit of {limit}")]
     HeaderListTooLarge {
-        /// Name, value and 32 octets for each field.
+        /// Name, value and 32 bytes for each field.
         size: usize,
         /// The peer's SETTINGS_MAX_HEADER_LIST_SIZE.
         limit: usize,
@@ -70,10 +70,10 @@ pub enum Misuse {
         /// [`Limits::queued_calls`](crate::config::Limits::queued_calls).
         limit: usize,
     },
-    /// The path does not begin with a slash, or holds octets that may not be in a field value (P-4).
+    /// The path does not begin with a slash, or holds bytes that may not be in a field value (P-4).
     #[error("the path must begin with a slash and hold visible ASCII only")]
     InvalidPath,
-    /// The authority holds octets that may not be in a field value (P-5).
+    /// The authority holds bytes that may not be in a field value (P-5).
     #[error("the authority must hold visible ASCII only")]
     InvalidAuthority,
     /// An encoding that is not compiled in, not registered, or that the peer did not offer (P-60).
@@ -92,7 +92,7 @@ pub enum Violation {
     #[error(transparent)]
     Frame(#[from] FrameError),
     /// A frame larger than we accept (RFC 9113 §4.2).
-    #[error("a frame of {length} octets, over SETTINGS_MAX_FRAME_SIZE {limit}")]
+    #[error("a frame of {length} bytes, over SETTINGS_MAX_FRAME_SIZE {limit}")]
     FrameTooLarge {
         /// The length in its head.
         length: u32,
@@ -101,7 +101,7 @@ pub enum Violation {
     },
     /// A frame, or the end of a stream, where a state table does not allow it.
     #[error("{} in state {} of {}", .0.input, .0.state, .0.machine)]
-    Order(&'static Breach),
+    Order(&'static IllegalTransition),
     /// The connection did not begin with the client preface (RFC 9113 §3.4).
     #[error("the connection does not begin with the HTTP/2 client preface")]
     Preface,
@@ -112,7 +112,7 @@ pub enum Violation {
     #[error("malformed: {0}")]
     Malformed(#[from] MalformedReason),
     /// DATA over the content-length (RFC 9113 §8.1.1).
-    #[error("content-length says {expected}, {met} octets came")]
+    #[error("content-length says {expected}, {met} bytes came")]
     ContentLength {
         /// What the field says.
         expected: u64,
@@ -120,7 +120,7 @@ pub enum Violation {
         met: u64,
     },
     /// DATA over the window of a stream or of the connection (RFC 9113 §5.2).
-    #[error("{length} octets of DATA, the {} window had {window}", scope_name(.connection))]
+    #[error("{length} bytes of DATA, the {} window had {window}", scope_name(.connection))]
     WindowExceeded {
         /// Whether it was the connection's window.
         connection: bool,
@@ -168,7 +168,7 @@ pub enum Violation {
 
 /// A broken rule, as the cell of a [state table](crate::machine) states it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Breach {
+pub struct IllegalTransition {
     /// Whom it costs.
     pub scope: Scope,
     /// The wire code that answers it.
@@ -212,16 +212,16 @@ pub enum Flood {
     /// CONTINUATION frames of one block (CVE-2024-28182 and others).
     #[error("too_many_continuations")]
     Continuations,
-    /// Octets of one header block.
+    /// Bytes of one header block.
     #[error("header_block_too_large")]
     HeaderBlock,
-    /// Octets of one decoded header list (CVE-2016-1544).
+    /// Bytes of one decoded header list (CVE-2016-1544).
     #[error("header_list_too_large")]
     HeaderList,
     /// Entries of one SETTINGS frame (CVE-2020-11080).
     #[error("too_many_settings")]
     SettingsEntries,
-    /// Replies that the peer calls for and does not read (CVE-2019-9512, -9514, -9515); what is met is the octets that wait.
+    /// Replies that the peer calls for and does not read (CVE-2019-9512, -9514, -9515); what is met is the bytes that wait.
     #[error("too_many_unread_replies")]
     Unread,
     /// Other frames without use: unknown types, refused streams, frames for closed streams.
@@ -323,7 +323,7 @@ pub enum ConnectionError {
     GoAway {
         /// Its code.
         code: ErrorCode,
-        /// Its debug data, at most 256 octets.
+        /// Its debug data, at most 256 bytes.
         debug: Bytes,
     },
     /// The transport ended while calls were open or a frame was incomplete.

@@ -1,6 +1,6 @@
-//! A sans-IO core for gRPC over HTTP/2: a pure function of octets, time and orders.
+//! A sans-IO core for gRPC over HTTP/2: a pure function of bytes, time and orders.
 //!
-//! [`Connection`] is the whole of it: octets and time go in, octets and events come out, and the four call types are
+//! [`Connection`] is the whole of it: bytes and time go in, bytes and events come out, and the four call types are
 //! driven by typed handles ([`ClientHandle`], [`ServerHandle`]) or by [`CallId`]. It opens no socket, reads no clock,
 //! starts no thread and panics on no input. `docs/embedding.md` shows how to drive it; runtimes are bound by the crates
 //! `halfclose-tokio` and `halfclose-smol`.
@@ -42,19 +42,20 @@ pub use call::client::{
 };
 pub use call::connection::{Client, Connection, Role, Server};
 pub use call::server::{
-    Asked, BidiHandler, ClientStreamingHandler, ServerHandle, ServerStreamingHandler, UnaryHandler,
+    BidiServerCall, ClientStreamingServerCall, Incoming, ServerHandle, ServerStreamingServerCall,
+    UnaryServerCall,
 };
 pub use call::typed::{Answered, Answering, HalfClosed, Many, One, Open, Refused, Unanswered};
 pub use config::{CardinalityPolicy, Config, Keepalive, Limits, Rate, Scheme, Seed};
 pub use error::{CloseReason, ConnectionError, Flood, Misuse, Violation};
 pub use grpc::metadata::Metadata;
 pub use grpc::status::{Code, Status};
-pub use http2::clock::TimerKind;
 pub use http2::outbox::{OwnedTransmit, Transmit};
 pub use http2::receive::Needed;
+pub use http2::timers::TimerKind;
 pub use time::Time;
 pub use types::{
-    CallId, Cardinality, Cause, Event, HalfStates, Initiator, Message, Outcome, Recv, Request, Sent, Shape,
+    CallId, CallType, Cardinality, Cause, Event, HalfStates, Initiator, Message, Outcome, Recv, Request, Sent,
 };
 
 /// The code of docs/embedding.md.

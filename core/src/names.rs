@@ -1,12 +1,12 @@
 //! The registry of what a peer can do wrong, by name.
 //!
 //! Each enum of it knows the names of its variants. The match in `name` has an arm for each, so that a variant without a
-//! name does not compile, and a test of `halfclose-conformance` sends the octets that provoke every name in `NAMES`.
+//! name does not compile, and a test of `halfclose-conformance` sends the bytes that provoke every name in `NAMES`.
 
 use crate::error::{ConnectionError, Flood, Timeout, Violation};
 use crate::frame::FrameError;
 use crate::grpc::field::FieldError;
-use crate::grpc::head::MalformedReason;
+use crate::grpc::headers::MalformedReason;
 use crate::hpack::DecodeError;
 
 macro_rules! names {
@@ -47,5 +47,5 @@ names! {
         Field ConnectionSpecific Te PseudoOrder UnknownPseudo DuplicatePseudo MissingPseudo InvalidPseudo
         ConnectPseudo PseudoInTrailers ContentLength InterimEnd SwitchingProtocols
     }
-    FieldError { EmptyName UpperCase NameOctet ValueOctet Whitespace }
+    FieldError { EmptyName UpperCase NameByte ValueByte Whitespace }
 }

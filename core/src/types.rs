@@ -44,14 +44,14 @@ pub enum Cardinality {
 
 /// The four call types: two cardinalities, squared.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Shape {
+pub struct CallType {
     /// What the client sends.
     pub requests: Cardinality,
     /// What the server sends.
     pub responses: Cardinality,
 }
 
-impl Shape {
+impl CallType {
     /// One request, one response.
     pub const UNARY: Self = Self { requests: Cardinality::One, responses: Cardinality::One };
     /// Many requests, one response.
@@ -76,13 +76,13 @@ pub struct Request {
     /// The encoding of messages that are sent compressed; `None` sends every message as it is (P-10).
     pub encoding: Option<Encoding>,
     /// How many messages go each way.
-    pub shape: Shape,
+    pub shape: CallType,
 }
 
 impl Request {
     /// A call of `shape` to `path` without metadata, deadline or compression.
     #[must_use]
-    pub fn new(path: impl Into<Bytes>, shape: Shape) -> Self {
+    pub fn new(path: impl Into<Bytes>, shape: CallType) -> Self {
         Self {
             path: path.into(),
             authority: None,
@@ -98,14 +98,14 @@ impl From<&'static str> for Request {
     /// A call to this path, bidirectional until an opening such as
     /// [`unary`](crate::Connection::unary) says what it is.
     fn from(path: &'static str) -> Self {
-        Self::new(path, Shape::BIDI)
+        Self::new(path, CallType::BIDI)
     }
 }
 
 /// A message as it came off the wire, decompressed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
-    /// The message's octets, without prefix.
+    /// The message's bytes, without prefix.
     pub payload: Bytes,
     /// Whether it came compressed (P-50).
     pub compressed: bool,
@@ -228,7 +228,7 @@ pub enum Event {
         code: ErrorCode,
         /// The highest stream id that the peer may have processed.
         last_stream: u32,
-        /// GOAWAY's debug data, at most 256 octets of it.
+        /// GOAWAY's debug data, at most 256 bytes of it.
         debug: Bytes,
     },
     /// The connection is over. The last event, and said once.

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use common::{Backwards, Scripted};
 use halfclose::frame::ErrorCode;
 use halfclose::grpc::encoding::Encoding;
-use halfclose::{Client, Config, Misuse, Request, Shape};
+use halfclose::{CallType, Client, Config, Misuse, Request};
 use halfclose_wire::{Frame, Reader, goaway, kind};
 
 fn request(path: &'static str) -> Request {
-    Request::new(path, Shape::UNARY)
+    Request::new(path, CallType::UNARY)
 }
 
 /// Starts a call, and says whether it was refused, which must leave no trace.
@@ -126,7 +126,7 @@ fn requests_that_repeat_are_the_same_on_the_wire_however_many_there_are() {
     let mut sent = Vec::new();
     for _ in 0..4 {
         for path in &paths {
-            peer.core.start(peer.now, Request::new(path.clone(), Shape::UNARY)).unwrap();
+            peer.core.start(peer.now, Request::new(path.clone(), CallType::UNARY)).unwrap();
         }
         sent.extend(peer.sent());
     }

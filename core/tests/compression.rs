@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use common::{Backwards, Pair, Scripted};
 use halfclose::grpc::encoding::Encoding;
 use halfclose::{
-    CallId, Cause, Client, Code, Config, Event, Message, Metadata, Misuse, Needed, Recv, Request, Server,
-    Shape, Status,
+    CallId, CallType, Cause, Client, Code, Config, Event, Message, Metadata, Misuse, Needed, Recv, Request,
+    Server, Status,
 };
 use halfclose_wire::{END_STREAM, REQUEST, TRAILERS, block, data, flagged, headers};
 
@@ -18,10 +18,10 @@ fn pair() -> Pair {
 }
 
 fn gzip_call(pair: &mut Pair) -> (CallId, CallId) {
-    let mut request = Request::new("/demo.Echo/Call", Shape::BIDI);
+    let mut request = Request::new("/demo.Echo/Call", CallType::BIDI);
     request.encoding = Some(Encoding::Gzip);
     let call = pair.client.start(pair.now, request).unwrap();
-    (call, pair.accept(Shape::BIDI))
+    (call, pair.accept(CallType::BIDI))
 }
 
 fn message(payload: &'static str, compressed: bool) -> Message {
@@ -120,7 +120,7 @@ fn a_request_is_taken_once_and_what_its_client_accepts_is_known_after_that() {
 }
 
 /// How a call ends, of which the server sends this message under this encoding, and the trailers after it or not yet.
-fn end(encoding: Option<&'static str>, octets: &[u8], complete: bool) -> (Code, String, Cause) {
+fn end(encoding: Option<&'static str>, bytes: &[u8], complete: bool) -> (Code, String, Cause) {
     let mut config = Config::client();
     config.codecs = Backwards::alone();
     config.limits.max_receive_message = 8;
@@ -130,7 +130,7 @@ fn end(encoding: Option<&'static str>, octets: &[u8], complete: bool) -> (Code, 
     let mut fields = halfclose_wire::RESPONSE.to_vec();
     fields.extend(encoding.map(|encoding| ("grpc-encoding", encoding)));
     peer.feed(&headers(1, 0, &block(&fields))).unwrap();
-    peer.feed(&data(1, 0, octets)).unwrap();
+    peer.feed(&data(1, 0, bytes)).unwrap();
     if complete {
         peer.feed(&headers(1, END_STREAM, &block(&TRAILERS))).unwrap();
     }
@@ -167,7 +167,7 @@ fn a_message_that_may_be_compressed_is_the_last_of_its_turn() {
     // A thousandth of what comes out may be what comes in. Plain messages cost what they are long, and so does a piece of
     // a message that is not whole.
     let (whole, piece) = (flagged(0, b"abc"), b"\0\0\0\0\x09ab".to_vec());
-    for (encoding, octets, needed) in [
+    for (encoding, bytes, needed) in [
         (None, &whole, Needed::More),
         (None, &piece, Needed::More),
         (Some("gzip"), &whole, Needed::Again),
@@ -181,8 +181,8 @@ fn a_message_that_may_be_compressed_is_the_last_of_its_turn() {
         for stream in [1, 3] {
             peer.feed(&headers(stream, 0, &block(&fields))).unwrap();
         }
-        let mut wire = BytesMut::from([1, 3].map(|stream| data(stream, 0, octets)).concat().as_slice());
-        assert_eq!(peer.core.receive(peer.now, &mut wire), Ok(needed), "{encoding:?} {octets:?}");
+        let mut wire = BytesMut::from([1, 3].map(|stream| data(stream, 0, bytes)).concat().as_slice());
+        assert_eq!(peer.core.receive(peer.now, &mut wire), Ok(needed), "{encoding:?} {bytes:?}");
     }
 }
 
@@ -207,10 +207,10 @@ fn what_messages_come_to_is_counted_and_a_failure_as_the_most_that_it_might_have
 #[test]
 fn identity_is_no_encoding() {
     let mut pair = pair();
-    let mut request = Request::new("/demo.Echo/Call", Shape::BIDI);
+    let mut request = Request::new("/demo.Echo/Call", CallType::BIDI);
     request.encoding = Some(Encoding::Identity);
     let call = pair.client.start(pair.now, request).unwrap();
-    let answering = pair.accept(Shape::BIDI);
+    let answering = pair.accept(CallType::BIDI);
     assert_eq!(pair.server.request(answering).unwrap().encoding_name(), None);
     pair.client.send_message(call, "as it is".into(), true).unwrap();
     assert_eq!(at_server(&mut pair, answering), message("as it is", false));

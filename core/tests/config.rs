@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use common::{Pair, message};
 use halfclose::hpack::{Encoder, Indexing};
 use halfclose::{
-    Client, Config, Connection, Event, Metadata, Misuse, Recv, Request, Seed, Server, Shape, Status, Time,
+    CallType, Client, Config, Connection, Event, Metadata, Misuse, Recv, Request, Seed, Server, Status, Time,
     TimerKind,
 };
 use std::time::Duration;
@@ -25,13 +25,13 @@ fn keepalive_of_each_side_by_default() {
     }
 }
 
-/// One call with a message of `size` octets each way, in whatever turns the limits call for.
+/// One call with a message of `size` bytes each way, in whatever turns the limits call for.
 fn echo(pair: &mut Pair, size: usize) {
     let payload: Bytes = (0..size).map(|n| n as u8).collect::<Vec<_>>().into();
-    let call = pair.start(Shape::UNARY);
+    let call = pair.start(CallType::UNARY);
     pair.client.send_message(call, payload.clone(), false).unwrap();
     pair.client.half_close(call).unwrap();
-    let at_server = pair.accept(Shape::UNARY);
+    let at_server = pair.accept(CallType::UNARY);
     let request = message(pair.server.recv(at_server).unwrap());
     assert_eq!(request, payload);
     pair.server.send_message(at_server, request, false).unwrap();
@@ -55,7 +55,7 @@ fn values_out_of_range_are_taken_for_the_nearest_that_work() {
             config.limits.encoder_table = extreme;
             config.limits.queued_replies = extreme;
             config.limits.frames_per_turn = extreme;
-            config.limits.octets_per_turn = extreme;
+            config.limits.bytes_per_turn = extreme;
             config.limits.send_buffer = extreme;
             config.limits.connection_send_buffer = extreme;
             config.limits.window_pool = extreme;
@@ -75,7 +75,7 @@ fn a_sender_finds_room_again_however_small_the_buffers_are() {
     config.limits.send_buffer = 0;
     config.limits.connection_send_buffer = 0;
     let mut pair = Pair::with(config, Config::server());
-    let call = pair.start(Shape::CLIENT_STREAMING);
+    let call = pair.start(CallType::CLIENT_STREAMING);
     for _ in 0..5 {
         pair.client.send_message(call, Bytes::from_static(b"x"), false).unwrap();
         pair.exchange();
@@ -104,12 +104,12 @@ fn what_a_client_says_about_itself_is_checked() {
     let mut config = Config::client();
     config.authority = Bytes::from_static(b"a\r\nb");
     let mut client = Connection::<Client>::new(config, Seed(1), Time::ZERO);
-    let refused = client.start(Time::ZERO, Request::new("/demo.Echo/Call", Shape::UNARY));
+    let refused = client.start(Time::ZERO, Request::new("/demo.Echo/Call", CallType::UNARY));
     assert_eq!(refused, Err(Misuse::InvalidAuthority));
-    let mut request = Request::new("/demo.Echo/Call", Shape::UNARY);
+    let mut request = Request::new("/demo.Echo/Call", CallType::UNARY);
     request.authority = Some(Bytes::from_static(b"example.org:80"));
     assert!(client.start(Time::ZERO, request).is_ok());
-    let mut request = Request::new("/demo.Echo/Call", Shape::UNARY);
+    let mut request = Request::new("/demo.Echo/Call", CallType::UNARY);
     request.authority = Some(Bytes::from_static(b"user@example.org"));
     assert_eq!(client.start(Time::ZERO, request), Err(Misuse::InvalidAuthority));
 
@@ -117,8 +117,8 @@ fn what_a_client_says_about_itself_is_checked() {
     config.user_agent = Bytes::from_static(b"bad\n");
     config.authority = Bytes::new();
     let mut pair = Pair::with(config, Config::server());
-    pair.start(Shape::UNARY);
-    let call = pair.accept(Shape::UNARY);
+    pair.start(CallType::UNARY);
+    let call = pair.accept(CallType::UNARY);
     let head = pair.server.request(call).unwrap();
     assert_eq!(head.metadata.get_str("user-agent"), Some(halfclose::grpc::user_agent::DEFAULT));
     assert_eq!(head.authority(), None);
@@ -126,17 +126,17 @@ fn what_a_client_says_about_itself_is_checked() {
 
 #[test]
 fn windows_below_the_default_hold_from_their_acknowledgement_on() {
-    // RFC 9113 §6.9.2: until then the peer may send 65,535 octets on each stream.
+    // RFC 9113 §6.9.2: until then the peer may send 65,535 bytes on each stream.
     let mut config = Config::server();
     config.initial_stream_window = 1_000;
     let mut pair = Pair::apart(Config::client(), config);
-    let call = pair.start(Shape::CLIENT_STREAMING);
+    let call = pair.start(CallType::CLIENT_STREAMING);
     for _ in 0..6 {
         pair.client.send_message(call, Bytes::from(vec![7; 10_000]), false).unwrap();
     }
     pair.exchange();
     pair.server.poll_event();
-    let at_server = pair.accept(Shape::CLIENT_STREAMING);
+    let at_server = pair.accept(CallType::CLIENT_STREAMING);
     let late = pair.client.send_message(call, Bytes::from(vec![8; 10_000]), false);
     assert!(late.is_ok(), "{late:?}");
     for _ in 0..6 {
@@ -149,7 +149,7 @@ fn windows_below_the_default_hold_from_their_acknowledgement_on() {
 
 #[test]
 fn header_tables_other_than_the_default_hold_from_their_acknowledgement_on() {
-    // RFC 9113 §4.3.1: until then the peer's encoder uses 4,096 octets.
+    // RFC 9113 §4.3.1: until then the peer's encoder uses 4,096 bytes.
     for table in [0, 64, 100_000] {
         let mut client = Config::client();
         let mut server = Config::server();
@@ -157,15 +157,15 @@ fn header_tables_other_than_the_default_hold_from_their_acknowledgement_on() {
         server.limits.decoder_table = table;
         let mut pair = Pair::apart(client, server);
         for n in 0..40 {
-            let mut request = Request::new("/demo.Echo/Call", Shape::UNARY);
-            // Enough distinct fields to turn a table of 4,096 octets over.
+            let mut request = Request::new("/demo.Echo/Call", CallType::UNARY);
+            // Enough distinct fields to turn a table of 4,096 bytes over.
             request.metadata.append(&format!("x-name-{n}"), &"v".repeat(60)).unwrap();
             request.metadata.append("x-same", "always").unwrap();
             pair.client.start(pair.now, request).unwrap();
         }
         pair.carry_up();
         for n in 0..40 {
-            let call = pair.accept(Shape::UNARY);
+            let call = pair.accept(CallType::UNARY);
             let head = pair.server.request(call).unwrap();
             assert_eq!(head.metadata.get_str(&format!("x-name-{n}")), Some("v".repeat(60).as_str()));
         }
@@ -175,9 +175,9 @@ fn header_tables_other_than_the_default_hold_from_their_acknowledgement_on() {
 /// A server that has been given a preface and SETTINGS.
 fn server(config: Config) -> Connection<Server> {
     let mut server = Connection::new(config, Seed(1), Time::ZERO);
-    let mut octets = BytesMut::from(halfclose::frame::PREFACE.as_slice());
-    octets.extend_from_slice(&[0, 0, 0, 4, 0, 0, 0, 0, 0]);
-    common::feed(&mut server, Time::ZERO, &mut octets);
+    let mut bytes = BytesMut::from(halfclose::frame::PREFACE.as_slice());
+    bytes.extend_from_slice(&[0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    common::feed(&mut server, Time::ZERO, &mut bytes);
     common::written(&mut server, Time::ZERO);
     server
 }
@@ -196,9 +196,9 @@ fn pings_taken(config: Config, open_call: bool, apart: Duration) -> usize {
         ] {
             encoder.field(name.as_bytes(), value.as_bytes(), Indexing::Without, &mut block);
         }
-        let mut octets = BytesMut::from([0, 0, block.len() as u8, 1, 4, 0, 0, 0, 1].as_slice());
-        octets.extend_from_slice(&block);
-        common::feed(&mut server, Time::ZERO, &mut octets);
+        let mut bytes = BytesMut::from([0, 0, block.len() as u8, 1, 4, 0, 0, 0, 1].as_slice());
+        bytes.extend_from_slice(&block);
+        common::feed(&mut server, Time::ZERO, &mut bytes);
     }
     let mut now = Time::ZERO;
     for taken in 0..20 {

@@ -6,8 +6,8 @@ use common::{Pair, Scripted};
 use halfclose::frame::ErrorCode;
 use halfclose::hpack::{BlockLimits, Decoder};
 use halfclose::{
-    CallId, Cause, Client, CloseReason, Code, Config, ConnectionError, Event, Initiator, Metadata, Misuse,
-    Needed, Recv, Request, Server, Shape, Status,
+    CallId, CallType, Cause, Client, CloseReason, Code, Config, ConnectionError, Event, Initiator, Metadata,
+    Misuse, Needed, Recv, Request, Server, Status,
 };
 use halfclose_wire::{
     END_STREAM, Frame, REQUEST, Reader, TRAILERS_ONLY, block, data, frame, goaway, headers, kind, settings,
@@ -133,18 +133,17 @@ fn a_part_of_a_message_is_no_news() {
     let mut peer = Scripted::<Server>::server(Config::server(), &[]);
     let call = peer.open(1);
     assert!(matches!(peer.core.recv(call), Ok(Recv::Pending)));
-    for (octets, told) in
-        [(&[0, 0, 0, 0][..], false), (b"\x02a", false), (b"b", true), (b"\0\0\0\0\0", false)]
+    for (bytes, told) in [(&[0, 0, 0, 0][..], false), (b"\x02a", false), (b"b", true), (b"\0\0\0\0\0", false)]
     {
-        peer.feed(&data(1, 0, octets)).unwrap();
+        peer.feed(&data(1, 0, bytes)).unwrap();
         let expected = if told { vec![Event::Readable(call)] } else { Vec::new() };
-        assert_eq!(peer.events(), expected, "after {octets:?}");
+        assert_eq!(peer.events(), expected, "after {bytes:?}");
     }
 }
 
 #[test]
 fn data_adds_up_to_its_content_length() {
-    // RFC 9113 §8.1.1. The length that is said, the octets of each DATA frame, and whether the last one ends the stream.
+    // RFC 9113 §8.1.1. The length that is said, the bytes of each DATA frame, and whether the last one ends the stream.
     let table: [(&str, &[usize], bool, bool); 7] = [
         ("7", &[7], true, true),
         ("7", &[3, 4], true, true),
@@ -160,13 +159,13 @@ fn data_adds_up_to_its_content_length() {
         peer.feed(&headers(1, 0, &block(&fields))).unwrap();
         let message = [0, 0, 0, 0, 3, 7, 7, 7];
         let mut from = 0;
-        for (n, octets) in frames.iter().enumerate() {
+        for (n, bytes) in frames.iter().enumerate() {
             let flags = if ends && n + 1 == frames.len() { END_STREAM } else { 0 };
-            peer.feed(&data(1, flags, &message[from..from + octets])).unwrap();
-            from += octets;
+            peer.feed(&data(1, flags, &message[from..from + bytes])).unwrap();
+            from += bytes;
         }
         let reset = peer.sent().iter().find(|frame| frame.kind == kind::RST_STREAM).and_then(Frame::code);
-        // Seven octets are less than a whole message, which costs the call, and in gRPC's terms.
+        // Seven bytes are less than a whole message, which costs the call, and in gRPC's terms.
         let malformed = reset == Some(ErrorCode::PROTOCOL_ERROR);
         assert_eq!(malformed, !good, "{length} {frames:?} {reset:?}");
     }
@@ -186,7 +185,7 @@ fn debug_data_is_kept_up_to_a_bound() {
 #[test]
 fn a_server_cancels_a_call_by_a_reset_and_is_told_so() {
     let mut pair = Pair::new();
-    let call = pair.start(Shape::UNARY);
+    let call = pair.start(CallType::UNARY);
     pair.exchange();
     let Some(Event::Request(id)) = pair.server.poll_event() else { panic!("no request") };
     let handler = pair.server.accept_unary(id).unwrap();
@@ -219,7 +218,7 @@ fn list_size(sent: &[Frame]) -> u32 {
 #[test]
 fn a_request_goes_as_long_as_the_peer_takes_its_fields() {
     // P-15: with the room that a timeout may need.
-    let mut request = Request::new("/demo.Echo/Call", Shape::UNARY);
+    let mut request = Request::new("/demo.Echo/Call", CallType::UNARY);
     request.metadata.append("x-name", "value").unwrap();
     let mut peer = Scripted::<Client>::client(Config::client(), &[]);
     peer.core.start(peer.now, request.clone()).unwrap();
@@ -233,7 +232,7 @@ fn a_request_goes_as_long_as_the_peer_takes_its_fields() {
             if !goes {
                 let Ok(Recv::End(outcome)) = peer.core.recv(call) else { panic!("no end") };
                 assert_eq!((outcome.status.code, outcome.cause), (Code::Internal, Cause::NeverSent));
-                let text = format!("{size} octets, over the peer's limit of {limit}");
+                let text = format!("{size} bytes, over the peer's limit of {limit}");
                 assert!(outcome.status.message().contains(&text), "{}", outcome.status.message());
             }
         }
@@ -272,7 +271,7 @@ fn what_a_caller_marks_as_sensitive_is_never_indexed_and_the_rest_is() {
     let mut peer = Scripted::<Client>::client(Config::client(), &[]);
     let mut decoder = Decoder::new(4_096);
     for round in 0..3 {
-        let mut request = Request::new("/demo.Echo/Call", Shape::BIDI);
+        let mut request = Request::new("/demo.Echo/Call", CallType::BIDI);
         request.metadata.append("x-plain", "open").unwrap();
         request.metadata.append_sensitive("x-token", "secret").unwrap();
         peer.core.start(peer.now, request).unwrap();

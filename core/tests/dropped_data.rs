@@ -4,7 +4,7 @@ mod common;
 
 use bytes::Bytes;
 use common::Pair;
-use halfclose::{CallId, Config, Metadata, Sent, Shape, Status};
+use halfclose::{CallId, CallType, Config, Metadata, Sent, Status};
 
 /// Far more than the window of a stream.
 const UPLOAD: usize = 400_000;
@@ -21,8 +21,8 @@ impl Upload {
         let mut config = Config::client();
         config.initial_stream_window = 100;
         let mut pair = Pair::with(config, Config::server());
-        let call = pair.start(Shape::BIDI);
-        let at_server = pair.accept(Shape::BIDI);
+        let call = pair.start(CallType::BIDI);
+        let at_server = pair.accept(CallType::BIDI);
         Self { pair, call, at_server }
     }
 
@@ -34,10 +34,10 @@ impl Upload {
         self.pair.server.finish(self.at_server, Status::ok(), Metadata::new()).unwrap();
     }
 
-    /// The client sends up to `octets` for as long as there is room, and how much of that the server took.
-    fn send(&mut self, octets: usize) -> usize {
+    /// The client sends up to `bytes` for as long as there is room, and how much of that the server took.
+    fn send(&mut self, bytes: usize) -> usize {
         let mut taken = 0;
-        for _ in 0..octets / 10_000 {
+        for _ in 0..bytes / 10_000 {
             if !self.pair.client.is_writable(self.call) {
                 break;
             }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use halfclose::error::Timeout;
 use halfclose::frame::{ErrorCode, Scope};
 use halfclose::grpc::field::FieldError;
-use halfclose::grpc::head::MalformedReason;
+use halfclose::grpc::headers::MalformedReason;
 use halfclose::machine::{ClientRecv, ClientSend, ServerRecv, ServerSend};
 use halfclose::{
     Cause, Client, Config, Connection, ConnectionError, Flood, HalfStates, Initiator, Metadata, Outcome,
@@ -24,7 +24,7 @@ fn violations() {
         (
             Violation::FrameTooLarge { length: 20_000, limit: 16_384 },
             (Connection, ErrorCode::FRAME_SIZE_ERROR, "RFC 9113 §4.2"),
-            "a frame of 20000 octets, over SETTINGS_MAX_FRAME_SIZE 16384",
+            "a frame of 20000 bytes, over SETTINGS_MAX_FRAME_SIZE 16384",
         ),
         (
             Violation::Preface,
@@ -34,17 +34,17 @@ fn violations() {
         (
             Violation::ContentLength { expected: 5, met: 6 },
             (Stream, ErrorCode::PROTOCOL_ERROR, "RFC 9113 §8.1.1"),
-            "content-length says 5, 6 octets came",
+            "content-length says 5, 6 bytes came",
         ),
         (
             Violation::WindowExceeded { connection: true, length: 9, window: 8 },
             (Connection, ErrorCode::FLOW_CONTROL_ERROR, "RFC 9113 §5.2"),
-            "9 octets of DATA, the connection window had 8",
+            "9 bytes of DATA, the connection window had 8",
         ),
         (
             Violation::WindowExceeded { connection: false, length: 9, window: -8 },
             (Stream, ErrorCode::FLOW_CONTROL_ERROR, "RFC 9113 §5.2"),
-            "9 octets of DATA, the stream window had -8",
+            "9 bytes of DATA, the stream window had -8",
         ),
         (
             Violation::WindowOverflow { connection: true, window: 1 << 31 },

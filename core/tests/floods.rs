@@ -28,7 +28,7 @@ struct Case {
 fn continuations(count: usize) -> Vec<u8> {
     let fields = block(&REQUEST);
     let pieces: Vec<Vec<u8>> =
-        fields[1..=count].iter().map(|octet| frame(kind::CONTINUATION, 0, 1, &[*octet])).collect();
+        fields[1..=count].iter().map(|byte| frame(kind::CONTINUATION, 0, 1, &[*byte])).collect();
     [frame(kind::HEADERS, 0, 1, &fields[..1]), pieces.concat()].concat()
 }
 
@@ -110,8 +110,8 @@ fn limits_at_their_edges() {
 #[test]
 fn resets_that_the_caller_has_heard_of_are_not_counted_with_the_others() {
     let mut peer = server(|limits| limits.pending_resets = 2);
-    let octets = cancelled_calls(40);
-    for pair in octets.chunks(octets.len() / 20) {
+    let bytes = cancelled_calls(40);
+    for pair in bytes.chunks(bytes.len() / 20) {
         peer.feed(pair).unwrap();
         assert!(peer.events().is_empty(), "calls that nobody heard of are not told");
     }
@@ -128,11 +128,11 @@ fn resets_of_calls_that_the_caller_was_told_of_are_no_pending_resets() {
 
 #[test]
 fn nothing_more_is_read_while_too_much_waits_to_be_written() {
-    // As many replies as you like: their octets count.
+    // As many replies as you like: their bytes count.
     let mut peer = server(|limits| {
         limits.queued_replies = u32::MAX;
         limits.control_frames.burst = u32::MAX;
-        limits.octets_per_turn = u32::MAX;
+        limits.bytes_per_turn = u32::MAX;
         limits.frames_per_turn = u32::MAX;
     });
     let one = ping(b"pingpong");
@@ -145,7 +145,7 @@ fn nothing_more_is_read_while_too_much_waits_to_be_written() {
     assert_eq!(waiting + written(&mut peer.core, peer.now).len(), 20_000 * one.len());
 }
 
-/// The third DATA frame of `size` octets on stream 1 is one too many, if such frames are counted.
+/// The third DATA frame of `size` bytes on stream 1 is one too many, if such frames are counted.
 fn check_whether_counted(peer: &mut Scripted<Server>, size: usize, counted: bool) {
     for _ in 0..2 {
         peer.feed(&data(1, 0, &vec![0; size])).unwrap();

@@ -43,7 +43,7 @@ fn data_over_the_window_of_a_stream_costs_the_stream() {
         let mut peer = server(1_000, 1 << 20);
         peer.open(1);
         peer.feed(&data(1, 0, &message(&vec![0; length - 5]))).expect("it costs no more than the stream");
-        assert_eq!(reset(&peer.sent(), 1), code, "{length} octets");
+        assert_eq!(reset(&peer.sent(), 1), code, "{length} bytes");
     }
 }
 
@@ -162,7 +162,7 @@ fn a_new_initial_window_changes_the_window_of_every_open_stream_by_the_differenc
             assert_eq!(lengths(&sent, stream).iter().sum::<usize>(), allowed, "stream {stream} at {size}");
         }
     }
-    // 151 octets are out, so 51 more than a window of 100 allows.
+    // 151 bytes are out, so 51 more than a window of 100 allows.
     peer.feed(&settings(&[(INITIAL_WINDOW_SIZE, 100)])).expect("good SETTINGS");
     for (increment, allowed) in [(50, 0), (1, 0), (2, 2), (1_000, 847)] {
         peer.feed(&update(1, increment)).expect("a good update");
@@ -201,15 +201,15 @@ fn what_waits_for_the_windows_goes_on_with_them() {
     let all: usize = [1, 3, 5].into_iter().flat_map(|stream| lengths(&sent, stream)).sum();
     assert_eq!(all, 65_535, "the window of the connection");
     assert!(!peer.core.wants_transmit());
-    // One octet goes to whoever waits longest; the others wait on.
+    // One byte goes to whoever waits longest; the others wait on.
     peer.feed(&update(0, 1)).expect("a good update");
     let one = peer.sent();
     assert_eq!(one.iter().map(|frame| frame.payload.len()).collect::<Vec<_>>(), [1]);
     peer.feed(&update(0, 200_000)).expect("a good update");
     let rest = peer.sent();
     for stream in [1, 3, 5] {
-        let octets: usize = [&sent, &one, &rest].into_iter().flat_map(|sent| lengths(sent, stream)).sum();
-        assert_eq!(octets, 40_000, "stream {stream}");
+        let bytes: usize = [&sent, &one, &rest].into_iter().flat_map(|sent| lengths(sent, stream)).sum();
+        assert_eq!(bytes, 40_000, "stream {stream}");
     }
 }
 
@@ -379,8 +379,8 @@ fn settings_that_repeat_the_window_give_and_take_nothing() {
         (settings(&[(INITIAL_WINDOW_SIZE, 100)]), vec![]),
         (settings(&[(INITIAL_WINDOW_SIZE, 120)]), vec![20]),
     ];
-    for (octets, sent) in steps {
-        peer.feed(&octets).unwrap();
+    for (bytes, sent) in steps {
+        peer.feed(&bytes).unwrap();
         assert_eq!(lengths(&peer.sent(), 1), sent);
     }
 }

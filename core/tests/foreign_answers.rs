@@ -33,7 +33,7 @@ fn text(outcome: &Outcome) -> usize {
 
 #[test]
 fn the_call_ends_with_the_answer_or_once_its_text_is_full() {
-    // Octets of each DATA frame, whether the last one ends the stream, and what of it is kept: none where it goes on.
+    // Bytes of each DATA frame, whether the last one ends the stream, and what of it is kept: none where it goes on.
     let table: [(&[usize], bool, Option<usize>); 9] = [
         (&[10], false, None),
         (&[10], true, Some(10)),
@@ -47,9 +47,9 @@ fn the_call_ends_with_the_answer_or_once_its_text_is_full() {
     ];
     for (frames, ends, kept) in table {
         let (mut peer, call) = answered(Config::client());
-        for (n, octets) in frames.iter().enumerate() {
+        for (n, bytes) in frames.iter().enumerate() {
             let flags = if ends && n + 1 == frames.len() { END_STREAM } else { 0 };
-            peer.feed(&data(1, flags, &vec![b'x'; *octets])).unwrap();
+            peer.feed(&data(1, flags, &vec![b'x'; *bytes])).unwrap();
         }
         let outcome = end(&mut peer, call);
         assert_eq!(outcome.as_ref().map(text), kept, "{frames:?}");

@@ -4,7 +4,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{Pair, message};
-use halfclose::{Cause, Code, Event, Metadata, Recv, Request, Sent, Shape, Status, Time};
+use halfclose::{CallType, Cause, Code, Event, Metadata, Recv, Request, Sent, Status, Time};
 
 const NOW: Time = Time::ZERO;
 
@@ -12,11 +12,11 @@ const NOW: Time = Time::ZERO;
 fn unary() {
     let mut pair = Pair::new();
     for i in 0..300_u32 {
-        let call = pair.client.start(NOW, Request::new("/demo.Echo/Unary", Shape::UNARY)).unwrap();
+        let call = pair.client.start(NOW, Request::new("/demo.Echo/Unary", CallType::UNARY)).unwrap();
         pair.client.send_message(call, Bytes::from(format!("hello {i}")), false).unwrap();
         pair.client.half_close(call).unwrap();
         assert!(matches!(pair.client.recv(call), Ok(Recv::Pending)));
-        let at_server = pair.accept(Shape::UNARY);
+        let at_server = pair.accept(CallType::UNARY);
         assert_eq!(pair.server.request(at_server).unwrap().path(), "/demo.Echo/Unary");
         let request = message(pair.server.recv(at_server).unwrap());
         assert!(matches!(pair.server.recv(at_server), Ok(Recv::HalfClosed)));
@@ -39,10 +39,10 @@ fn unary() {
 fn large_messages_pass_windows_both_ways() {
     let mut pair = Pair::new();
     let large: Bytes = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect::<Vec<_>>().into();
-    let call = pair.client.start(NOW, Request::new("/demo.Echo/Unary", Shape::UNARY)).unwrap();
+    let call = pair.client.start(NOW, Request::new("/demo.Echo/Unary", CallType::UNARY)).unwrap();
     assert_eq!(pair.client.send_message(call, large.clone(), false), Ok(Sent::Full));
     pair.client.half_close(call).unwrap();
-    let at_server = pair.accept(Shape::UNARY);
+    let at_server = pair.accept(CallType::UNARY);
     assert_eq!(message(pair.server.recv(at_server).unwrap()), large);
     pair.server.send_message(at_server, large.clone(), false).unwrap();
     pair.server.finish(at_server, Status::ok(), Metadata::new()).unwrap();
@@ -54,11 +54,11 @@ fn large_messages_pass_windows_both_ways() {
 #[test]
 fn bidi_streaming_with_trailers() {
     let mut pair = Pair::new();
-    let mut request = Request::new("/demo.Echo/Bidi", Shape::BIDI);
+    let mut request = Request::new("/demo.Echo/Bidi", CallType::BIDI);
     request.metadata.append("x-trace", "7").unwrap();
     request.deadline = Some(NOW + std::time::Duration::from_secs(3));
     let call = pair.client.start(NOW, request).unwrap();
-    let at_server = pair.accept(Shape::BIDI);
+    let at_server = pair.accept(CallType::BIDI);
     let head = pair.server.request(at_server).unwrap();
     assert_eq!(head.metadata.get_str("x-trace"), Some("7"));
     assert_eq!(head.timeout, Some(std::time::Duration::from_secs(3)));
@@ -87,8 +87,8 @@ fn bidi_streaming_with_trailers() {
 #[test]
 fn early_status_stops_the_client() {
     let mut pair = Pair::new();
-    let call = pair.client.start(NOW, Request::new("/demo.Echo/Up", Shape::CLIENT_STREAMING)).unwrap();
-    let at_server = pair.accept(Shape::CLIENT_STREAMING);
+    let call = pair.client.start(NOW, Request::new("/demo.Echo/Up", CallType::CLIENT_STREAMING)).unwrap();
+    let at_server = pair.accept(CallType::CLIENT_STREAMING);
     pair.server.finish(at_server, Status::permission_denied("no"), Metadata::new()).unwrap();
     pair.exchange();
     let Recv::End(outcome) = pair.client.recv(call).unwrap() else { panic!("no end") };
@@ -101,14 +101,14 @@ fn early_status_stops_the_client() {
 #[test]
 fn graceful_shutdown_lets_calls_finish() {
     let mut pair = Pair::new();
-    let call = pair.client.start(NOW, Request::new("/demo.Echo/Unary", Shape::UNARY)).unwrap();
+    let call = pair.client.start(NOW, Request::new("/demo.Echo/Unary", CallType::UNARY)).unwrap();
     pair.client.send_message(call, Bytes::from_static(b"x"), false).unwrap();
     pair.client.half_close(call).unwrap();
-    let at_server = pair.accept(Shape::UNARY);
+    let at_server = pair.accept(CallType::UNARY);
     pair.server.shutdown(NOW);
     pair.exchange();
     assert!(!pair.server.is_closed() && !pair.client.is_closed());
-    assert!(pair.client.start(NOW, Request::new("/demo.Echo/Unary", Shape::UNARY)).is_err());
+    assert!(pair.client.start(NOW, Request::new("/demo.Echo/Unary", CallType::UNARY)).is_err());
     pair.server.send_message(at_server, Bytes::from_static(b"y"), false).unwrap();
     pair.server.finish(at_server, Status::ok(), Metadata::new()).unwrap();
     pair.exchange();

@@ -2,13 +2,13 @@
 //! every error case ends with a code that the case allows.
 
 use halfclose::frame::{
-    DEFAULT_MAX_FRAME_SIZE, ErrorCode, Frame, FrameError, FrameHead, HEAD_LEN, Priority, Settings,
+    DEFAULT_MAX_FRAME_SIZE, ErrorCode, FRAME_HEADER_LEN, Frame, FrameError, FrameHeader, Priority, Settings,
 };
-use halfclose_wire::{corpus, json_files, octets_of};
+use halfclose_wire::{bytes_of, corpus, json_files};
 use serde_json::{Value, json};
 
-fn text(octets: &[u8]) -> Value {
-    Value::from(std::str::from_utf8(octets).unwrap())
+fn text(bytes: &[u8]) -> Value {
+    Value::from(std::str::from_utf8(bytes).unwrap())
 }
 
 /// The pad length as the corpus counts it, with the padding itself, which a frame does not keep.
@@ -76,20 +76,20 @@ fn described(frame: &Frame<'_>, payload: &[u8]) -> Value {
     }
 }
 
-fn read(wire: &[u8]) -> Result<(FrameHead, Frame<'_>), FrameError> {
-    let (head, payload) = wire.split_first_chunk::<HEAD_LEN>().unwrap();
-    let head = FrameHead::parse(head);
-    head.check_length(DEFAULT_MAX_FRAME_SIZE)?;
-    assert_eq!(head.length as usize, payload.len());
-    Ok((head, Frame::parse(&head, payload)?))
+fn read(wire: &[u8]) -> Result<(FrameHeader, Frame<'_>), FrameError> {
+    let (header, payload) = wire.split_first_chunk::<FRAME_HEADER_LEN>().unwrap();
+    let header = FrameHeader::parse(header);
+    header.check_length(DEFAULT_MAX_FRAME_SIZE)?;
+    assert_eq!(header.length as usize, payload.len());
+    Ok((header, Frame::parse(&header, payload)?))
 }
 
 fn check_normal(path: &str, wire: &[u8], expected: &Value) {
-    let (head, frame) = read(wire).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let payload = &wire[HEAD_LEN..];
+    let (header, frame) = read(wire).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let payload = &wire[FRAME_HEADER_LEN..];
     let met = json!({
-        "length": head.length, "type": u8::from(head.kind), "flags": head.flags.0,
-        "stream_identifier": head.stream.get(), "frame_payload": described(&frame, payload),
+        "length": header.length, "type": u8::from(header.kind), "flags": header.flags.0,
+        "stream_identifier": header.stream.get(), "frame_payload": described(&frame, payload),
     });
     assert_eq!(&met, expected, "{path}");
 
@@ -115,7 +115,7 @@ fn every_case_of_the_corpus() {
     let Some(corpus) = corpus("http2-frame-test-case") else { return };
     let (mut kinds, mut errors) = ([false; 10], 0);
     for (path, case) in json_files(&corpus) {
-        let wire = octets_of(case["wire"].as_str().unwrap());
+        let wire = bytes_of(case["wire"].as_str().unwrap());
         if let Some(allowed) = case["error"].as_array() {
             check_error(&path, &wire, allowed);
             errors += 1;

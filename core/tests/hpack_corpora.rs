@@ -2,7 +2,7 @@
 //! encoder's blocks for the same lists decode to the same again.
 
 use halfclose::hpack::{BlockLimits, Decoder, Encoder, Indexing};
-use halfclose_wire::{corpus, json_files, octets_of};
+use halfclose_wire::{bytes_of, corpus, json_files};
 use serde_json::Value;
 
 const LIMITS: BlockLimits = BlockLimits { max_string: 65_536, max_list_size: 1 << 20 };
@@ -30,7 +30,7 @@ fn story(story: &Value) -> Vec<Case> {
 fn case(case: &Value) -> Case {
     Case {
         table_size: case["header_table_size"].as_u64().map(|size| size as usize),
-        wire: case["wire"].as_str().map(octets_of).unwrap_or_default(),
+        wire: case["wire"].as_str().map(bytes_of).unwrap_or_default(),
         list: case["headers"].as_array().unwrap().iter().map(field).collect(),
     }
 }
@@ -62,7 +62,7 @@ fn decodes(corpus: &str) {
     }
 }
 
-/// Encodes every list under changing table sizes and indexing and decodes it again; gives octets out and in.
+/// Encodes every list under changing table sizes and indexing and decodes it again; gives bytes out and in.
 fn round_trips(corpus: &str, sizes: &[usize], choose: fn(usize) -> Indexing) -> (usize, usize) {
     let (mut wire, mut plain) = (0, 0);
     for (name, cases) in stories(corpus) {
@@ -111,7 +111,7 @@ fn decodes_nghttp2_with_changing_table_sizes() {
 #[test]
 fn round_trips_the_raw_stories() {
     let (wire, plain) = round_trips("raw-data", &[], |_| Indexing::Incremental);
-    println!("{plain} octets of names and values in {wire} octets of blocks");
+    println!("{plain} bytes of names and values in {wire} bytes of blocks");
     assert!(wire * 100 <= plain * 35, "{wire} of {plain}");
 }
 

@@ -107,9 +107,9 @@ proptest! {
 fn its_huffman_decoder_reads_every_symbol() {
     let mut theirs = hpack::Decoder::new();
     let mut ours = Encoder::new(4096);
-    for octet in 0..=255_u8 {
+    for byte in 0..=255_u8 {
         // Enough short codes that the Huffman code is the shorter.
-        let value = [&[b'0'; 60][..], &[octet, b'a', octet, b'~', octet]].concat();
+        let value = [&[b'0'; 60][..], &[byte, b'a', byte, b'~', byte]].concat();
         let list = vec![(b"name".to_vec(), value)];
         let block = encode(&mut ours, &list, Indexing::Without);
         assert!(block.len() < 65, "not in the Huffman code");

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Pair, Scripted};
 use halfclose::grpc::encoding::Encoding;
-use halfclose::{CallId, Cause, Code, Config, Event, Metadata, Misuse, Outcome, Recv, Shape, Status};
+use halfclose::{CallId, CallType, Cause, Code, Config, Event, Metadata, Misuse, Outcome, Recv, Status};
 use halfclose_wire::{headers, kind};
 
 fn metadata(entries: &[(&str, &str)]) -> Metadata {
@@ -18,8 +18,8 @@ fn metadata(entries: &[(&str, &str)]) -> Metadata {
 /// A call that its server has been told of.
 fn call() -> (Pair, CallId, CallId) {
     let mut pair = Pair::new();
-    let asked = pair.start(Shape::BIDI);
-    let answering = pair.accept(Shape::BIDI);
+    let asked = pair.start(CallType::BIDI);
+    let answering = pair.accept(CallType::BIDI);
     (pair, asked, answering)
 }
 
@@ -67,7 +67,7 @@ fn what_is_set_goes_ahead_of_a_status_that_comes_without_a_message() {
 #[test]
 fn what_is_set_goes_ahead_of_a_status_that_the_library_gives() {
     let (mut pair, asked, answering) = call();
-    pair.server.accept(answering, Shape::UNARY).unwrap();
+    pair.server.accept(answering, CallType::UNARY).unwrap();
     pair.server.set_headers(answering, metadata(&[("a", "1")])).unwrap();
     // P-72: a second request where the method takes one.
     for _ in 0..2 {

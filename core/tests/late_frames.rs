@@ -5,7 +5,9 @@ mod common;
 use bytes::Bytes;
 use common::{Pair, Scripted, message};
 use halfclose::frame::ErrorCode;
-use halfclose::{CallId, Config, ConnectionError, Event, Metadata, Recv, Server, Shape, Status, Violation};
+use halfclose::{
+    CallId, CallType, Config, ConnectionError, Event, Metadata, Recv, Server, Status, Violation,
+};
 use halfclose_wire::{frame, kind, reset};
 
 const MANY: usize = 500;
@@ -19,7 +21,7 @@ fn roomy() -> Pair {
 }
 
 fn healthy_call(pair: &mut Pair) {
-    let call = pair.start(Shape::UNARY);
+    let call = pair.start(CallType::UNARY);
     pair.client.send_message(call, Bytes::from_static(b"still here"), false).unwrap();
     pair.client.half_close(call).unwrap();
     pair.exchange();
@@ -48,7 +50,7 @@ fn requests(pair: &mut Pair) -> Vec<CallId> {
 #[test]
 fn answers_to_many_cancelled_calls_do_not_cost_the_connection() {
     let mut pair = roomy();
-    let calls: Vec<CallId> = (0..MANY).map(|_| pair.start(Shape::BIDI)).collect();
+    let calls: Vec<CallId> = (0..MANY).map(|_| pair.start(CallType::BIDI)).collect();
     pair.carry_up();
     for call in requests(&mut pair) {
         pair.server.send_message(call, Bytes::from_static(&[7; 1000]), false).unwrap();
@@ -67,7 +69,7 @@ fn answers_to_many_cancelled_calls_do_not_cost_the_connection() {
 #[test]
 fn messages_to_many_calls_that_the_server_ended_early_do_not_cost_the_connection() {
     let mut pair = roomy();
-    let calls: Vec<CallId> = (0..MANY).map(|_| pair.start(Shape::CLIENT_STREAMING)).collect();
+    let calls: Vec<CallId> = (0..MANY).map(|_| pair.start(CallType::CLIENT_STREAMING)).collect();
     pair.carry_up();
     // The server's early statuses (P-31) cross the client's messages.
     for call in requests(&mut pair) {
@@ -97,7 +99,7 @@ fn after_a_reset() -> Scripted<Server> {
 
 #[test]
 fn an_update_for_a_stream_that_is_over_costs_nothing_and_one_without_a_number_the_connection() {
-    // RFC 9113 §6.9: an increment of zero would cost the stream, and there is none; a length other than four octets
+    // RFC 9113 §6.9: an increment of zero would cost the stream, and there is none; a length other than four bytes
     // costs the connection whatever the stream.
     for (payload, good) in [(&[0, 0, 0, 1][..], true), (&[0; 4], true), (&[0; 3], false), (&[0; 5], false)] {
         let mut peer = after_a_reset();

@@ -7,8 +7,8 @@ use common::Pair;
 use halfclose::frame::ErrorCode;
 use halfclose::hpack::{Encoder, Indexing};
 use halfclose::{
-    CallId, Cause, Client, Code, Config, Connection, Event, Metadata, Misuse, Recv, Request, Seed, Sent,
-    Shape, Status, Time,
+    CallId, CallType, Cause, Client, Code, Config, Connection, Event, Metadata, Misuse, Recv, Request, Seed,
+    Sent, Status, Time,
 };
 use halfclose_wire::frame;
 use std::time::Duration;
@@ -28,15 +28,15 @@ impl Scripted {
     }
 
     fn start(&mut self, deadline: Option<Duration>) -> CallId {
-        let mut request = Request::new("/demo.Echo/Call", Shape::BIDI);
+        let mut request = Request::new("/demo.Echo/Call", CallType::BIDI);
         request.deadline = deadline.map(|span| Time::ZERO + span);
         let call = self.client.start(self.now, request).unwrap();
         common::written(&mut self.client, self.now);
         call
     }
 
-    fn receive(&mut self, octets: &[u8]) {
-        common::feed(&mut self.client, self.now, &mut BytesMut::from(octets));
+    fn receive(&mut self, bytes: &[u8]) {
+        common::feed(&mut self.client, self.now, &mut BytesMut::from(bytes));
     }
 
     fn headers(&mut self, end: bool, fields: &[(&str, &str)]) {
@@ -141,8 +141,8 @@ fn the_end_of_the_transport_after_goaway_says_what_goaway_said() {
 fn a_sender_that_waits_for_room_is_told_of_the_end() {
     // P-88: it would wait for ever, since nobody reads any more.
     let mut pair = Pair::new();
-    let call = pair.start(Shape::CLIENT_STREAMING);
-    let at_server = pair.accept(Shape::CLIENT_STREAMING);
+    let call = pair.start(CallType::CLIENT_STREAMING);
+    let at_server = pair.accept(CallType::CLIENT_STREAMING);
     let message = Bytes::from(vec![0; 60_000]);
     assert_eq!(pair.client.send_message(call, message.clone(), false), Ok(Sent::Ready));
     assert_eq!(pair.client.send_message(call, message, false), Ok(Sent::Full));

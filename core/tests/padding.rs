@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use halfclose::hpack::{Encoder, Indexing};
-use halfclose::{CallId, Client, Config, Connection, Recv, Request, Seed, Shape, Time};
+use halfclose::{CallId, CallType, Client, Config, Connection, Recv, Request, Seed, Time};
 use halfclose_wire::{
     END_HEADERS, PADDED, frame,
     kind::{DATA, HEADERS, SETTINGS, WINDOW_UPDATE},
@@ -37,7 +37,7 @@ impl Sender {
 
     /// A call of the client's on the next stream, whose response has begun.
     fn respond(&mut self, stream: u32) -> CallId {
-        let request = Request::new("/demo.Echo/Call", Shape::SERVER_STREAMING);
+        let request = Request::new("/demo.Echo/Call", CallType::SERVER_STREAMING);
         let call = self.client.start(self.now, request).unwrap();
         self.hear();
         let mut block = Vec::new();
@@ -49,8 +49,8 @@ impl Sender {
         call
     }
 
-    fn give(&mut self, octets: &[u8]) {
-        common::feed(&mut self.client, self.now, &mut BytesMut::from(octets));
+    fn give(&mut self, bytes: &[u8]) {
+        common::feed(&mut self.client, self.now, &mut BytesMut::from(bytes));
         self.hear();
     }
 
@@ -105,7 +105,7 @@ fn message(size: usize) -> Vec<u8> {
     message
 }
 
-/// A message of `size` octets in pieces of `piece`, to a client with these settings; how many frames and how many
+/// A message of `size` bytes in pieces of `piece`, to a client with these settings; how many frames and how many
 /// updates of the stream's window that took.
 fn transfer(config: Config, size: usize, piece: usize) -> (usize, usize) {
     let mut sender = Sender::new(config);

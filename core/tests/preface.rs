@@ -16,7 +16,7 @@ const MAX_HEADER_LIST_SIZE: u16 = 6;
 /// The entries of SETTINGS, and the increment of the WINDOW_UPDATE behind them.
 fn said(sent: &[Frame]) -> (Vec<(u16, u32)>, Option<u32>) {
     assert_eq!((sent[0].kind, sent[0].flags, sent[0].stream), (kind::SETTINGS, 0, 0));
-    let word = |octets: &[u8]| octets.iter().fold(0_u32, |word, octet| word << 8 | u32::from(*octet));
+    let word = |bytes: &[u8]| bytes.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
     let entries =
         sent[0].payload.chunks(6).map(|entry| (word(&entry[..2]) as u16, word(&entry[2..]))).collect();
     let update = sent.get(1).map(|frame| {
@@ -58,26 +58,26 @@ fn settings_that_are_not_the_defaults_are_said() {
 #[test]
 fn the_clients_preface_comes_first_of_all_and_a_server_has_none() {
     let mut peer = Scripted::<Client>::silent(Config::client());
-    let octets = common::written(&mut peer.core, peer.now);
-    assert!(octets.starts_with(PREFACE));
-    assert_eq!(frames(&octets)[0].kind, kind::SETTINGS);
+    let bytes = common::written(&mut peer.core, peer.now);
+    assert!(bytes.starts_with(PREFACE));
+    assert_eq!(frames(&bytes)[0].kind, kind::SETTINGS);
     let mut peer = Scripted::<Server>::silent(Config::server());
     assert_eq!(common::written(&mut peer.core, peer.now)[3], kind::SETTINGS);
 }
 
 #[test]
-fn a_server_reads_the_preface_octet_by_octet_and_nothing_else() {
+fn a_server_reads_the_preface_byte_by_byte_and_nothing_else() {
     let mut peer = Scripted::<Server>::silent(Config::server());
-    for octet in PREFACE {
-        peer.feed(&[*octet]).unwrap();
+    for byte in PREFACE {
+        peer.feed(&[*byte]).unwrap();
     }
     peer.feed(&settings(&[])).unwrap();
     for wrong in 0..PREFACE.len() {
-        let mut octets = PREFACE.to_vec();
-        octets[wrong] ^= 1;
+        let mut bytes = PREFACE.to_vec();
+        bytes[wrong] ^= 1;
         let mut peer = Scripted::<Server>::silent(Config::server());
-        let met = octets.iter().try_for_each(|octet| peer.feed(&[*octet]));
-        assert_eq!(met, Err(ConnectionError::Violation(Violation::Preface)), "octet {wrong}");
+        let met = bytes.iter().try_for_each(|byte| peer.feed(&[*byte]));
+        assert_eq!(met, Err(ConnectionError::Violation(Violation::Preface)), "byte {wrong}");
     }
 }
 

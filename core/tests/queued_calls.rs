@@ -3,7 +3,7 @@
 mod common;
 
 use common::Pair;
-use halfclose::{Cause, Code, Config, Event, Metadata, Recv, Request, Shape, Status, Time};
+use halfclose::{CallType, Cause, Code, Config, Event, Metadata, Recv, Request, Status, Time};
 use std::time::Duration;
 
 fn one_at_a_time() -> Pair {
@@ -14,7 +14,7 @@ fn one_at_a_time() -> Pair {
 
 /// The server answers its one open call, and the client takes the outcome.
 fn answer_one(pair: &mut Pair) {
-    let call = pair.accept(Shape::BIDI);
+    let call = pair.accept(CallType::BIDI);
     pair.server.finish(call, Status::ok(), Metadata::new()).unwrap();
     pair.exchange();
     assert!(matches!(pair.server.poll_event(), Some(Event::Ended(..))));
@@ -23,8 +23,8 @@ fn answer_one(pair: &mut Pair) {
 #[test]
 fn a_call_cancelled_while_it_holds_the_free_stream_lets_the_next_one_start() {
     let mut pair = one_at_a_time();
-    let [first, second, third] = [0; 3].map(|_| pair.start(Shape::BIDI));
-    let call = pair.accept(Shape::BIDI);
+    let [first, second, third] = [0; 3].map(|_| pair.start(CallType::BIDI));
+    let call = pair.accept(CallType::BIDI);
     pair.server.finish(call, Status::ok(), Metadata::new()).unwrap();
     pair.carry_down();
     assert!(matches!(pair.server.poll_event(), Some(Event::Ended(..))));
@@ -42,11 +42,11 @@ fn a_request_over_the_peers_header_limit_lets_the_next_one_start() {
     config.limits.max_concurrent_streams = 1;
     config.limits.max_header_list = 1_000;
     let mut pair = Pair::with(Config::client(), config);
-    let first = pair.start(Shape::BIDI);
-    let mut large = Request::new("/demo.Echo/Call", Shape::BIDI);
+    let first = pair.start(CallType::BIDI);
+    let mut large = Request::new("/demo.Echo/Call", CallType::BIDI);
     large.metadata.append("x-large", &"x".repeat(1_000)).unwrap();
     let large = pair.client.start(Time::ZERO, large).unwrap();
-    let third = pair.start(Shape::BIDI);
+    let third = pair.start(CallType::BIDI);
     answer_one(&mut pair);
     assert!(pair.outcome(first).status.is_ok());
     pair.exchange();
@@ -63,7 +63,7 @@ fn calls_start_in_the_order_in_which_they_were_made() {
     config.limits.max_concurrent_streams = 2;
     let mut pair = Pair::with(Config::client(), config);
     for n in 0..7 {
-        pair.client.start(Time::ZERO, Request::new(format!("/demo.Echo/{n}"), Shape::BIDI)).unwrap();
+        pair.client.start(Time::ZERO, Request::new(format!("/demo.Echo/{n}"), CallType::BIDI)).unwrap();
     }
     let (mut paths, mut open) = (Vec::new(), Vec::new());
     while paths.len() < 7 {
@@ -86,7 +86,7 @@ fn calls_start_in_the_order_in_which_they_were_made() {
 fn a_limit_of_no_streams_that_is_raised_later_starts_what_waits() {
     // P-109. The frames of a server that allows no streams at first, then two.
     let mut pair = Pair::apart(Config::client(), Config::server());
-    let calls = [0; 3].map(|_| pair.start(Shape::BIDI));
+    let calls = [0; 3].map(|_| pair.start(CallType::BIDI));
     let settings = |limit: u8| [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, limit];
     let mut wire = bytes::BytesMut::from(settings(0).as_slice());
     common::feed(&mut pair.client, pair.now, &mut wire);
@@ -105,7 +105,7 @@ fn a_limit_of_no_streams_that_is_raised_later_starts_what_waits() {
 #[test]
 fn a_shutdown_lets_calls_finish_that_have_not_been_written() {
     let mut pair = Pair::new();
-    let call = pair.start(Shape::BIDI);
+    let call = pair.start(CallType::BIDI);
     pair.client.shutdown(Time::ZERO);
     assert!(!pair.client.is_closed());
     answer_one(&mut pair);
@@ -118,7 +118,7 @@ fn a_call_whose_deadline_has_passed_is_not_sent() {
     // P-7: a timeout is positive, so a request cannot say that there is no time left. P-83: nothing goes out.
     let mut pair = Pair::new();
     pair.now = Time::ZERO + Duration::from_secs(5);
-    let mut request = Request::new("/demo.Echo/Call", Shape::UNARY);
+    let mut request = Request::new("/demo.Echo/Call", CallType::UNARY);
     request.deadline = Some(Time::ZERO + Duration::from_secs(4));
     let call = pair.client.start(pair.now, request).unwrap();
     pair.exchange();
@@ -131,8 +131,8 @@ fn a_call_whose_deadline_has_passed_is_not_sent() {
 fn the_deadline_covers_the_wait_for_a_stream() {
     // P-85.
     let mut pair = one_at_a_time();
-    pair.start(Shape::BIDI);
-    let mut request = Request::new("/demo.Echo/Call", Shape::UNARY);
+    pair.start(CallType::BIDI);
+    let mut request = Request::new("/demo.Echo/Call", CallType::UNARY);
     request.deadline = Some(Time::ZERO + Duration::from_secs(1));
     let call = pair.client.start(Time::ZERO, request).unwrap();
     pair.exchange();

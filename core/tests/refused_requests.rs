@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use halfclose::frame::{ErrorCode, FrameHead, HEAD_LEN, Kind};
+use halfclose::frame::{ErrorCode, FRAME_HEADER_LEN, FrameHeader, FrameType};
 use halfclose::{Config, Connection, Event, Seed, Server, Time};
 use halfclose_wire::{
     END_HEADERS, END_STREAM, PREFACE, frame,
@@ -34,41 +34,41 @@ impl Peer {
         peer
     }
 
-    fn send(&mut self, octets: &[u8]) -> Vec<(Kind, Vec<u8>)> {
-        self.server.receive(START, &mut BytesMut::from(octets)).unwrap();
+    fn send(&mut self, bytes: &[u8]) -> Vec<(FrameType, Vec<u8>)> {
+        self.server.receive(START, &mut BytesMut::from(bytes)).unwrap();
         let frames = self.take(START);
         assert_eq!(self.server.poll_event(), None, "no handler hears of it");
         frames
     }
 
-    fn take(&mut self, now: Time) -> Vec<(Kind, Vec<u8>)> {
-        let mut octets = Vec::new();
+    fn take(&mut self, now: Time) -> Vec<(FrameType, Vec<u8>)> {
+        let mut bytes = Vec::new();
         while let Some(mut out) = self.server.poll_transmit(now) {
             let mut chunk = vec![0; out.remaining()];
             out.copy_to_slice(&mut chunk);
-            octets.extend(chunk);
+            bytes.extend(chunk);
         }
-        let mut rest = &octets[..];
+        let mut rest = &bytes[..];
         let mut frames = Vec::new();
-        while let Some(head) = rest.first_chunk::<HEAD_LEN>() {
-            let head = FrameHead::parse(head);
-            let end = HEAD_LEN + head.length as usize;
-            frames.push((head.kind, rest[HEAD_LEN..end].to_vec()));
+        while let Some(head) = rest.first_chunk::<FRAME_HEADER_LEN>() {
+            let head = FrameHeader::parse(head);
+            let end = FRAME_HEADER_LEN + head.length as usize;
+            frames.push((head.kind, rest[FRAME_HEADER_LEN..end].to_vec()));
             rest = &rest[end..];
         }
         frames
     }
 }
 
-fn reset(frames: &[(Kind, Vec<u8>)]) -> Option<ErrorCode> {
+fn reset(frames: &[(FrameType, Vec<u8>)]) -> Option<ErrorCode> {
     frames.iter().find_map(|(kind, payload)| {
-        let code = <[u8; 4]>::try_from(payload.as_slice()).ok().filter(|_| *kind == Kind::RstStream)?;
+        let code = <[u8; 4]>::try_from(payload.as_slice()).ok().filter(|_| *kind == FrameType::RstStream)?;
         Some(ErrorCode(u32::from_be_bytes(code)))
     })
 }
 
-fn is_answer(frames: &[(Kind, Vec<u8>)]) -> bool {
-    frames.iter().any(|(kind, _)| *kind == Kind::Headers)
+fn is_answer(frames: &[(FrameType, Vec<u8>)]) -> bool {
+    frames.iter().any(|(kind, _)| *kind == FrameType::Headers)
 }
 
 #[test]

@@ -11,7 +11,7 @@ const INITIAL_WINDOW_SIZE: u16 = 4;
 /// What a message takes in a buffer beside its payload: its prefix, and its place.
 const MORE: usize = 5 + 48;
 
-/// A client that may send nothing yet, with room for so many octets on a call and on the connection.
+/// A client that may send nothing yet, with room for so many bytes on a call and on the connection.
 fn client(call: u32, connection: u32) -> Scripted<Client> {
     let mut config = Config::client();
     (config.limits.send_buffer, config.limits.connection_send_buffer) = (call, connection);
@@ -89,7 +89,7 @@ fn the_calls_of_a_connection_share_its_limit() {
     assert_eq!(peer.events(), []);
 }
 
-/// Three calls of a client whose server takes one stream, and no DATA yet; the connection's buffer holds 1,000 octets.
+/// Three calls of a client whose server takes one stream, and no DATA yet; the connection's buffer holds 1,000 bytes.
 fn one_stream_for_three() -> (Scripted<Client>, [CallId; 3]) {
     let mut config = Config::client();
     (config.limits.send_buffer, config.limits.connection_send_buffer) = (1 << 20, 1_000);

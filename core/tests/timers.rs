@@ -237,7 +237,7 @@ fn the_time_to_drain_counts_from_the_first_word_of_the_end() {
 #[test]
 fn a_timer_of_the_connection_comes_before_a_deadline_of_the_same_time() {
     let mut peer = pinging(|_| {});
-    let mut request = halfclose::Request::new("/demo.Echo/Call", halfclose::Shape::BIDI);
+    let mut request = halfclose::Request::new("/demo.Echo/Call", halfclose::CallType::BIDI);
     request.deadline = Some(at(30));
     let call = peer.core.start(peer.now, request.clone()).unwrap();
     peer.sent();

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use common::{Backwards, Pair};
 use halfclose::grpc::encoding::Encoding;
 use halfclose::{
-    Answering, Asked, BidiHandler, Cause, Client, Code, Config, Connection, Event, Message, Metadata, Misuse,
-    Received, Request, Seed, Sent, Server, Shape, Status, Time,
+    Answering, BidiServerCall, CallType, Cause, Client, Code, Config, Connection, Event, Incoming, Message,
+    Metadata, Misuse, Received, Request, Seed, Sent, Server, Status, Time,
 };
 
-fn payload(asked: Asked) -> Bytes {
+fn payload(asked: Incoming) -> Bytes {
     match asked {
-        Asked::Message(message) => message.payload,
+        Incoming::Message(message) => message.payload,
         other => panic!("not a message: {other:?}"),
     }
 }
@@ -26,7 +26,7 @@ fn received(received: Received) -> Bytes {
 
 /// The id of the next request.
 fn next(pair: &mut Pair) -> halfclose::CallId {
-    pair.accept(Shape::BIDI)
+    pair.accept(CallType::BIDI)
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn unary() {
     let mut handler = pair.server.accept_unary(id).unwrap();
     assert_eq!(handler.request(&pair.server).unwrap().path(), "/demo.Echo/Unary");
     let request = payload(handler.recv(&mut pair.server).unwrap());
-    assert_eq!(handler.recv(&mut pair.server), Ok(Asked::HalfClosed));
+    assert_eq!(handler.recv(&mut pair.server), Ok(Incoming::HalfClosed));
     handler.send_and_close(&mut pair.server, request).unwrap();
     assert!(call.recv(&mut pair.client).unwrap().is_none());
     pair.exchange();
@@ -57,7 +57,7 @@ fn the_one_request_counts_only_with_the_half_close() {
     call.send(&mut pair.client, "half a request".into()).unwrap();
     let id = next(&mut pair);
     let mut handler = pair.server.accept_unary(id).unwrap();
-    assert_eq!(handler.recv(&mut pair.server), Ok(Asked::Pending));
+    assert_eq!(handler.recv(&mut pair.server), Ok(Incoming::Pending));
     call.cancel(&mut pair.client).unwrap();
     pair.exchange();
     assert!(
@@ -97,7 +97,7 @@ fn client_streaming() {
     let id = next(&mut pair);
     let mut handler = pair.server.accept_client_streaming(id).unwrap();
     let mut all = Vec::new();
-    while let Asked::Message(message) = handler.recv(&mut pair.server).unwrap() {
+    while let Incoming::Message(message) = handler.recv(&mut pair.server).unwrap() {
         all.extend_from_slice(&message.payload);
     }
     handler.send_and_close(&mut pair.server, all.into()).unwrap();
@@ -187,7 +187,7 @@ fn bidi_with_many_calls_alive_at_once() {
     let closed: Vec<_> = calls.into_iter().map(|call| call.close_send(&mut pair.client)).collect();
     pair.exchange();
     for mut handler in handlers {
-        assert_eq!(handler.recv(&mut pair.server), Ok(Asked::HalfClosed));
+        assert_eq!(handler.recv(&mut pair.server), Ok(Incoming::HalfClosed));
         handler.finish(&mut pair.server, Status::ok(), Metadata::new()).unwrap();
     }
     pair.exchange();
@@ -199,7 +199,7 @@ fn bidi_with_many_calls_alive_at_once() {
 #[test]
 fn a_refused_opening_gives_the_request_back() {
     let mut pair = Pair::new();
-    let mut request = Request::new("no-slash", Shape::UNARY);
+    let mut request = Request::new("no-slash", CallType::UNARY);
     request.metadata.append("x-keep", "me").unwrap();
     let refused = pair.client.bidi(pair.now, request).unwrap_err();
     assert_eq!(refused.reason, Misuse::InvalidPath);
@@ -333,7 +333,7 @@ fn a_handler_names_its_call_and_shows_its_halves() {
 
 #[test]
 fn a_refusal_becomes_its_reason_where_only_that_is_told_on() {
-    fn answer(server: &mut Connection<Server>, mut call: BidiHandler<Answering>) -> Result<(), Misuse> {
+    fn answer(server: &mut Connection<Server>, mut call: BidiServerCall<Answering>) -> Result<(), Misuse> {
         call.send(server, "late".into())?;
         call.finish(server, Status::ok(), Metadata::new())
     }
@@ -348,9 +348,9 @@ fn a_refusal_becomes_its_reason_where_only_that_is_told_on() {
 
 #[test]
 fn a_handle_is_no_larger_than_what_it_holds() {
-    use halfclose::{BidiCall, BidiHandler, CallId, UnaryCall, UnaryHandler};
+    use halfclose::{BidiCall, BidiServerCall, CallId, UnaryCall, UnaryServerCall};
     assert_eq!(size_of::<BidiCall>(), size_of::<CallId>());
-    assert_eq!(size_of::<BidiHandler>(), size_of::<CallId>());
+    assert_eq!(size_of::<BidiServerCall>(), size_of::<CallId>());
     let holding = size_of::<CallId>() + size_of::<Option<Message>>();
-    assert_eq!((size_of::<UnaryCall>(), size_of::<UnaryHandler>()), (holding, holding));
+    assert_eq!((size_of::<UnaryCall>(), size_of::<UnaryServerCall>()), (holding, holding));
 }

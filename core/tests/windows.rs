@@ -4,7 +4,7 @@ mod common;
 
 use bytes::Bytes;
 use common::Pair;
-use halfclose::{CallId, Recv, Shape};
+use halfclose::{CallId, CallType, Recv};
 
 const WINDOW_UPDATE: u8 = 8;
 const MESSAGES: usize = 200;
@@ -29,13 +29,13 @@ fn take(pair: &mut Pair, call: CallId) -> usize {
     taken.count()
 }
 
-/// Messages of `size` octets, read in pieces of `read` octets by a client that takes all that are whole after so many
+/// Messages of `size` bytes, read in pieces of `read` bytes by a client that takes all that are whole after so many
 /// `reads`: the number of updates of the stream's window.
 fn updates(size: usize, read: usize, reads: usize) -> usize {
     let mut pair = Pair::new();
-    let call = pair.start(Shape::SERVER_STREAMING);
+    let call = pair.start(CallType::SERVER_STREAMING);
     pair.client.half_close(call).unwrap();
-    let served = pair.accept(Shape::SERVER_STREAMING);
+    let served = pair.accept(CallType::SERVER_STREAMING);
     let payload = Bytes::from(vec![7; size]);
     let (mut sent, mut taken, mut frames) = (0, 0, 0);
     while taken < MESSAGES {
@@ -78,9 +78,9 @@ fn the_window_of_a_reader_that_keeps_up_grows_however_messages_and_reads_lie() {
 #[test]
 fn the_window_of_a_reader_that_leaves_messages_lie_stays_as_it_is() {
     let mut pair = Pair::new();
-    let call = pair.start(Shape::SERVER_STREAMING);
+    let call = pair.start(CallType::SERVER_STREAMING);
     pair.client.half_close(call).unwrap();
-    let served = pair.accept(Shape::SERVER_STREAMING);
+    let served = pair.accept(CallType::SERVER_STREAMING);
     let payload = Bytes::from(vec![7; 10_000]);
     let mut sent: usize = 0;
     for taken in 0..MESSAGES {
@@ -92,7 +92,7 @@ fn the_window_of_a_reader_that_leaves_messages_lie_stays_as_it_is() {
         let under_way = (sent - taken) * payload.len();
         assert!(
             under_way <= 65_535 + 64 * 1024 + 2 * payload.len(),
-            "{under_way} octets after {taken} messages"
+            "{under_way} bytes after {taken} messages"
         );
         common::message(pair.client.recv(call).unwrap());
         pair.exchange();

@@ -1,12 +1,12 @@
-//! Message types and octets.
+//! Message types and bytes.
 
 use bytes::Bytes;
 use halfclose::Status;
 
-/// Turns messages of type `T` into octets and back.
+/// Turns messages of type `T` into bytes and back.
 ///
 /// A codec has no state: it is a type that a [`Method`](crate::Method) names. [`Prost`] is the one for protocol buffers,
-/// [`Raw`] the one for applications that bring octets of their own.
+/// [`Raw`] the one for applications that bring bytes of their own.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -28,22 +28,22 @@ use halfclose::Status;
 /// # Ok::<(), Status>(())
 /// ```
 pub trait Codec<T>: 'static {
-    /// The octets of a message, without the prefix of gRPC.
+    /// The bytes of a message, without the prefix of gRPC.
     ///
     /// # Errors
     ///
     /// A status, INTERNAL as a rule, for a message that cannot be encoded; nothing is sent then.
     fn encode(message: &T) -> Result<Bytes, Status>;
 
-    /// The message of these octets.
+    /// The message of these bytes.
     ///
     /// # Errors
     ///
-    /// A status, INTERNAL as a rule, for octets that are no message: the call ends with it.
+    /// A status, INTERNAL as a rule, for bytes that are no message: the call ends with it.
     fn decode(payload: Bytes) -> Result<T, Status>;
 }
 
-/// Octets as they are.
+/// Bytes as they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw;
 

@@ -1,4 +1,4 @@
-//! The loop: octets from the transport to the connection, events to the calls, octets back, and sleep.
+//! The loop: bytes from the transport to the connection, events to the calls, bytes back, and sleep.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ mod transport;
 
 /// So many turns of [`Connection::receive`], each bounded by its own limits, and other tasks get theirs.
 const TURNS_PER_POLL: usize = 32;
-/// A poll that has taken this long is over with the turn that it is in: some octets are far more work than others, such as
+/// A poll that has taken this long is over with the turn that it is in: some bytes are far more work than others, such as
 /// a message that is a thousand times as long when it is decompressed, and what handlers do is theirs to say.
 const MOST_TIME: Duration = Duration::from_millis(2);
 /// How far a runtime's timers may be from its clock.
@@ -29,7 +29,7 @@ const TIMER_SLACK: Duration = Duration::from_millis(2);
 const IDLE_SHRINK: Duration = Duration::from_secs(1);
 
 /// What the two roles do with events.
-pub trait Side {
+pub trait RoleHooks {
     type Role: Role;
 
     /// Takes one event, under the lock: it may note what is to be done, no more.
@@ -52,7 +52,7 @@ pub trait Side {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Open,
-    /// The connection is closed and its last octets are being written; at the latest until then.
+    /// The connection is closed and its last bytes are being written; at the latest until then.
     Flushing(Time),
     /// Our side is shut; what still comes is read and dropped until the peer closes, or until then.
     Lingering(Time),
@@ -72,13 +72,13 @@ enum Next {
 
 /// Joins a connection, a transport and a clock. It ends when the connection is over: with `Ok` after a graceful
 /// shutdown by either side, and with the reason otherwise.
-pub struct Driver<I, K: Clock, S: Side> {
+pub struct Driver<I, K: Clock, S: RoleHooks> {
     shared: Arc<Shared<S::Role>>,
-    works: Works<I, K, S>,
+    works: DriverTask<I, K, S>,
 }
 
 /// What only the driver's task knows.
-struct Works<I, K: Clock, S> {
+struct DriverTask<I, K: Clock, S> {
     io: I,
     clock: K,
     timer: K::Timer,
@@ -94,7 +94,7 @@ struct Works<I, K: Clock, S> {
     blocked: bool,
     /// The transport cannot be written to; what the peer sent before that is read on, at the latest until then.
     severed: Option<Time>,
-    /// When the connection last had a call or octets; `None` once its buffers were given back.
+    /// When the connection last had a call or bytes; `None` once its buffers were given back.
     busy: Option<Time>,
     result: Result<(), ConnectionError>,
     watch: Option<Watch>,
@@ -103,18 +103,18 @@ struct Works<I, K: Clock, S> {
 }
 
 // Nothing in a driver is pinned: its parts are polled by reference.
-impl<I, K: Clock, S: Side> Unpin for Driver<I, K, S> {}
+impl<I, K: Clock, S: RoleHooks> Unpin for Driver<I, K, S> {}
 
-impl<I, K: Clock, S: Side> std::fmt::Debug for Driver<I, K, S> {
+impl<I, K: Clock, S: RoleHooks> std::fmt::Debug for Driver<I, K, S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Driver").field("phase", &self.works.phase).finish_non_exhaustive()
     }
 }
 
-impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
+impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
     pub(crate) fn new(io: I, clock: K, connection: Connection<S::Role>, side: S) -> Self {
         let source = clock.clone();
-        let works = Works {
+        let works = DriverTask {
             timer: clock.timer(),
             armed: Time::MAX,
             busy: Some(clock.now()),
@@ -200,7 +200,7 @@ impl<I: Io, K: Clock, S: Side> Driver<I, K, S> {
     }
 }
 
-impl<I: Io, K: Clock, S: Side> Works<I, K, S> {
+impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
     /// Tells the connection what came and what time it is, and takes its events.
     #[inline]
     fn feed(&mut self, state: &mut State<S::Role>, now: Time) -> Needed {
@@ -302,7 +302,7 @@ impl<I: Io, K: Clock, S: Side> Works<I, K, S> {
     }
 }
 
-impl<I: Io, K: Clock, S: Side> Future for Driver<I, K, S> {
+impl<I: Io, K: Clock, S: RoleHooks> Future for Driver<I, K, S> {
     type Output = Result<(), ConnectionError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -344,7 +344,7 @@ impl<I: Io, K: Clock, S: Side> Future for Driver<I, K, S> {
 }
 
 /// A driver that is dropped takes its connection with it: the calls on it must hear of that.
-impl<I, K: Clock, S: Side> Drop for Driver<I, K, S> {
+impl<I, K: Clock, S: RoleHooks> Drop for Driver<I, K, S> {
     fn drop(&mut self) {
         let now = self.works.clock.now();
         let mut state = self.shared.lock();

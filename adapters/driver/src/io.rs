@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use halfclose::Time;
 
-/// A transport of octets: a TCP socket, a TLS session, a pipe.
+/// A transport of bytes: a TCP socket, a TLS session, a pipe.
 ///
 /// Each method tries first and registers the task only when there is nothing to do, as the poll functions of every
 /// runtime do.
@@ -19,7 +19,7 @@ pub trait Io {
     /// Whatever the transport says; the connection is over then.
     fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>>;
 
-    /// Writes the front of `slices`, as much as the transport takes, and gives how many octets that were.
+    /// Writes the front of `slices`, as much as the transport takes, and gives how many bytes that were.
     ///
     /// # Errors
     ///

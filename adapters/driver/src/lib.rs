@@ -1,14 +1,14 @@
 //! The async driver of [halfclose]: one loop that joins a protocol core, a transport and a clock, and the typed calls
 //! that applications make through it.
 //!
-//! The driver knows no runtime. It is generic over [`Io`] (octets in and out) and [`Clock`] (the time, and waking up at
+//! The driver knows no runtime. It is generic over [`Io`] (bytes in and out) and [`Clock`] (the time, and waking up at
 //! one); `halfclose-tokio` and `halfclose-smol` are thin bindings of these two traits. It decides nothing about the
 //! protocol either: every rule is the core's.
 //!
 //! | room | what it is for |
 //! |---|---|
 //! | [`io`] | the two traits that a runtime implements |
-//! | [`codec`], [`method`] | message types and octets; what a method is called and carries |
+//! | [`codec`], [`method`] | message types and bytes; what a method is called and carries |
 //! | [`client`] | [`Channel`] and the client's side of the four call types |
 //! | [`server`] | [`Router`], and the server's side of the four call types |
 //! | `driver`, `shared` | the loop that owns the transport; the connection that it shares with its calls |

@@ -55,13 +55,13 @@ use std::sync::Arc;
 
 use halfclose::{Config, Connection, Event, Seed, Server};
 
-use crate::driver::{Driver, Side};
+use crate::driver::{Driver, RoleHooks};
 use crate::io::{Clock, Io};
 use crate::shared::{Shared, State};
 use crate::shutdown::Shutdown;
-use call::{Answer, First};
-use handlers::{Handlers, Lent};
-use router::{Incoming, Recent};
+use call::{Answer, FirstMessage};
+use handlers::{HandlerContext, Handlers};
+use router::{NewCall, Recent};
 
 /// The driver of a server's connection; its handlers run inside. A future that must be polled, in a task of its own as
 /// a rule, until it ends.
@@ -73,23 +73,23 @@ pub struct ServerSide {
     router: Arc<Router>,
     recent: Recent,
     handlers: Handlers,
-    requests: Vec<Incoming>,
+    requests: Vec<NewCall>,
     /// What handlers have answered in this round.
     answers: Vec<Answer>,
     /// Answers that wait for room in a send buffer.
     held: Vec<Answer>,
 }
 
-impl Side for ServerSide {
+impl RoleHooks for ServerSide {
     type Role = Server;
 
     #[inline]
     fn on_event(&mut self, state: &mut State<Server>, event: &Event) {
         match *event {
             Event::Request(call) => {
-                if let Ok(head) = state.connection.take_request(call) {
-                    let method = self.recent.find(&self.router, head.path());
-                    self.requests.push(Incoming { call, head, method, first: First::default() });
+                if let Ok(headers) = state.connection.take_request(call) {
+                    let method = self.recent.find(&self.router, headers.path());
+                    self.requests.push(NewCall { call, headers, method, first: FirstMessage::default() });
                     if let (Some(method), Some(incoming)) = (method, self.requests.last_mut()) {
                         incoming.first.take(state, call, method.shape);
                     }
@@ -114,7 +114,7 @@ impl Side for ServerSide {
 
     fn run(&mut self, shared: &Arc<Shared<Server>>) {
         self.handlers.attach(&shared.signal);
-        let lent = &mut Lent { shared, answers: &mut self.answers };
+        let lent = &mut HandlerContext { shared, answers: &mut self.answers };
         for incoming in self.requests.drain(..) {
             self.handlers.start(incoming.call, lent, || incoming.into_handler(&self.router, shared));
         }

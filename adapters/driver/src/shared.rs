@@ -8,7 +8,7 @@ use std::task::{Poll, Waker};
 use atomic_waker::AtomicWaker;
 use halfclose::{CallId, Client, Connection, Event, Metadata, Misuse, Recv, Role, Time};
 
-/// Messages are taken until they have come to so many octets by decompression; then the driver and its executor have
+/// Messages are taken until they have come to so many bytes by decompression; then the driver and its executor have
 /// their turn. It takes about half a millisecond, and what brings it may be a thousand times shorter.
 const DECOMPRESSED_PER_ROUND: u64 = 1024 * 1024;
 
@@ -370,9 +370,9 @@ impl<R: Role> Shared<R> {
 
     /// Gives orders to the connection, and tells the driver if there is something to send or to tell now.
     #[inline]
-    pub(crate) fn order<T>(&self, orders: impl FnOnce(&mut State<R>) -> T) -> T {
+    pub(crate) fn command<T>(&self, command: impl FnOnce(&mut State<R>) -> T) -> T {
         let mut state = self.lock();
-        let result = orders(&mut state);
+        let result = command(&mut state);
         let work = !self.signal.is_told() && state.has_work();
         unlock(state);
         if work {

@@ -91,12 +91,12 @@ impl<T: AsFd> SmolIo<T> {
     /// back copies nothing while nobody else looks into it. While a message does, the vector is a copy of the rest,
     /// and must be given the same room: a read into none would look like the end of the stream.
     fn read(&self, input: &mut BytesMut, room: usize) -> io::Result<usize> {
-        let mut octets = Vec::from(mem::take(input));
-        octets.reserve(room);
-        let before = octets.len();
-        let result = rustix::io::read(&self.socket, spare_capacity(&mut octets));
-        let count = octets.len().saturating_sub(before);
-        *input = BytesMut::from(Bytes::from(octets));
+        let mut bytes = Vec::from(mem::take(input));
+        bytes.reserve(room);
+        let before = bytes.len();
+        let result = rustix::io::read(&self.socket, spare_capacity(&mut bytes));
+        let count = bytes.len().saturating_sub(before);
+        *input = BytesMut::from(Bytes::from(bytes));
         result.map(|_| count).map_err(io::Error::from)
     }
 }

@@ -35,9 +35,9 @@ impl Wake for Unpark {
     }
 }
 
-/// A reactor that is waiting already when it is asked for a socket wakes the task for octets, and then denies them.
+/// A reactor that is waiting already when it is asked for a socket wakes the task for bytes, and then denies them.
 #[test]
-fn whoever_is_woken_by_octets_reads_them() {
+fn whoever_is_woken_by_bytes_reads_them() {
     let (ours, mut peer) = UnixStream::pair().unwrap();
     let mut io = SmolIo::new(Async::new(ours).unwrap());
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
@@ -45,7 +45,7 @@ fn whoever_is_woken_by_octets_reads_them() {
     for round in 0..100 {
         let mut input = BytesMut::with_capacity(64);
         assert!(io.poll_read(&mut cx, &mut input).is_pending(), "nothing has come");
-        peer.write_all(b"octets").unwrap();
+        peer.write_all(b"bytes").unwrap();
         let mut wakes = 0;
         let read = loop {
             thread::park_timeout(Duration::from_secs(10));
@@ -53,9 +53,9 @@ fn whoever_is_woken_by_octets_reads_them() {
             if let Poll::Ready(read) = io.poll_read(&mut cx, &mut input) {
                 break read.unwrap();
             }
-            // One may be left of the octets before.
+            // One may be left of the bytes before.
             assert!(wakes < 3, "round {round}: woken for nothing");
         };
-        assert_eq!(&input[..read], b"octets");
+        assert_eq!(&input[..read], b"bytes");
     }
 }

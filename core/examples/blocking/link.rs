@@ -49,14 +49,14 @@ impl<R: Role> Link<R> {
         Ok(())
     }
 
-    /// Waits for octets or for the next timer, and hands over what came.
+    /// Waits for bytes or for the next timer, and hands over what came.
     fn read(&mut self) -> Result {
         let wait = self.core.poll_timeout().map(|(at, _)| (at - self.now()).max(Duration::from_millis(1)));
         self.socket.set_read_timeout(wait)?;
-        let mut octets = [0; 16 * 1024];
-        match self.socket.read(&mut octets) {
+        let mut bytes = [0; 16 * 1024];
+        match self.socket.read(&mut bytes) {
             Ok(0) => self.core.receive_eof(self.now()),
-            Ok(n) => self.input.extend_from_slice(&octets[..n]),
+            Ok(n) => self.input.extend_from_slice(&bytes[..n]),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(error) => return Err(error.into()),
         }

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use super::connection::{Client, Connection};
 use super::typed::{Count, Counted, HalfClosed, Many, One, Open, Refused, SendingHalf};
 use crate::error::Misuse;
-use crate::grpc::head::ResponseHead;
+use crate::grpc::headers::ResponseHeaders;
 use crate::grpc::status::Code;
 use crate::time::Time;
-use crate::types::{CallId, HalfStates, Message, Outcome, Recv, Request, Sent, Shape};
+use crate::types::{CallId, CallType, HalfStates, Message, Outcome, Recv, Request, Sent};
 
 /// One call of a client. `Requests` and `Responses` say how many messages go each way, [`One`] or [`Many`]; `Sending`
 /// what may still be sent, [`Open`] or [`HalfClosed`].
@@ -238,7 +238,7 @@ impl Connection<Client> {
         mut request: Request,
     ) -> Result<ClientHandle<Requests, Responses>, Refused<Request>> {
         request.shape =
-            Shape { requests: Requests::CARDINALITY, responses: <Responses as Counted>::CARDINALITY };
+            CallType { requests: Requests::CARDINALITY, responses: <Responses as Counted>::CARDINALITY };
         match self.engine.admit(now, &request) {
             Ok(()) => Ok(ClientHandle::new(self.engine.open(request))),
             Err(reason) => Err(Refused::new(reason, request)),
@@ -263,7 +263,7 @@ impl<Requests: Count, Responses: Count, Sending: SendingHalf> ClientHandle<Reque
 
     /// The response headers, once [`Event::Response`](crate::Event::Response) told of them.
     #[must_use]
-    pub fn response<'c>(&self, client: &'c Connection<Client>) -> Option<&'c Arc<ResponseHead>> {
+    pub fn response<'c>(&self, client: &'c Connection<Client>) -> Option<&'c Arc<ResponseHeaders>> {
         client.response(self.id)
     }
 

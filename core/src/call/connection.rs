@@ -10,16 +10,16 @@ use crate::config::{Config, Seed};
 use crate::error::{ConnectionError, Misuse};
 use crate::frame::ErrorCode;
 use crate::grpc::encoding::Encoding;
-use crate::grpc::head::{RequestHead, ResponseHead};
+use crate::grpc::headers::{RequestHeaders, ResponseHeaders};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
-use crate::http2::clock::TimerKind;
 use crate::http2::engine::Engine;
 use crate::http2::outbox::{OwnedTransmit, Transmit};
 use crate::http2::receive::Needed;
 use crate::http2::role::RoleKind;
+use crate::http2::timers::TimerKind;
 use crate::time::Time;
-use crate::types::{CallId, Event, HalfStates, Recv, Request, Sent, Shape};
+use crate::types::{CallId, CallType, Event, HalfStates, Recv, Request, Sent};
 
 mod sealed {
     pub trait Sealed {
@@ -56,8 +56,8 @@ impl Role for Server {}
 /// 1. Bytes in: [`receive`](Self::receive) whatever the transport brought, until it gives [`Needed::More`].
 /// 2. Events out: [`poll_event`](Self::poll_event) until `None`, acting on each with the methods that take a
 ///    [`CallId`].
-/// 3. Bytes out: [`poll_transmit`](Self::poll_transmit) until `None`, handing the octets to the transport.
-/// 4. Sleep until the transport is readable, or writable if octets are left, or until
+/// 3. Bytes out: [`poll_transmit`](Self::poll_transmit) until `None`, handing the bytes to the transport.
+/// 4. Sleep until the transport is readable, or writable if bytes are left, or until
 ///    [`poll_timeout`](Self::poll_timeout); then [`handle_timeout`](Self::handle_timeout).
 ///
 /// Orders may be given at any time; steps 2 and 3 follow them. What came before a fatal error is delivered;
@@ -65,13 +65,13 @@ impl Role for Server {}
 ///
 /// ```
 /// use bytes::{Buf, BytesMut};
-/// use halfclose::{Client, Config, Connection, Event, Metadata, Recv, Request, Seed, Server, Shape, Status, Time};
+/// use halfclose::{Client, Config, Connection, Event, Metadata, Recv, Request, Seed, Server, CallType, Status, Time};
 ///
 /// let now = Time::ZERO;
 /// let mut client = Connection::<Client>::new(Config::client(), Seed(1), now);
 /// let mut server = Connection::<Server>::new(Config::server(), Seed(2), now);
 ///
-/// let call = client.start(now, Request::new("/demo.Echo/Say", Shape::UNARY))?;
+/// let call = client.start(now, Request::new("/demo.Echo/Say", CallType::UNARY))?;
 /// client.send_message(call, "hello".into(), false)?;
 /// client.half_close(call)?;
 ///
@@ -124,7 +124,7 @@ impl<R: Role> Connection<R> {
 
     /// Parses what it can from the front of `input`, and removes it there. The work of one call is bounded by
     /// [`Limits::frames_per_turn`](crate::config::Limits::frames_per_turn) and
-    /// [`Limits::octets_per_turn`](crate::config::Limits::octets_per_turn). How the octets are split over calls does
+    /// [`Limits::bytes_per_turn`](crate::config::Limits::bytes_per_turn). How the bytes are split over calls does
     /// not matter.
     ///
     /// # Errors
@@ -147,20 +147,20 @@ impl<R: Role> Connection<R> {
         self.engine.handle_timeout(now);
     }
 
-    /// Octets for the transport, up to about 128 KiB at a time. Advance the [`Transmit`] by what was written; what is
+    /// Bytes for the transport, up to about 128 KiB at a time. Advance the [`Transmit`] by what was written; what is
     /// left is given again, in the same order, by the next call.
     #[inline]
     pub fn poll_transmit(&mut self, now: Time) -> Option<Transmit<'_>> {
         self.engine.poll_transmit(now)
     }
 
-    /// As [`poll_transmit`](Self::poll_transmit), but the octets are handed over for good: for transports that
+    /// As [`poll_transmit`](Self::poll_transmit), but the bytes are handed over for good: for transports that
     /// complete later, such as io_uring. Everything must be written before the next one is taken.
     pub fn take_transmit(&mut self, now: Time) -> Option<OwnedTransmit> {
         self.engine.take_transmit(now)
     }
 
-    /// Whether [`poll_transmit`](Self::poll_transmit) may have octets.
+    /// Whether [`poll_transmit`](Self::poll_transmit) may have bytes.
     #[must_use]
     #[inline]
     pub fn wants_transmit(&self) -> bool {
@@ -197,9 +197,9 @@ impl<R: Role> Connection<R> {
         self.engine.recv(call)
     }
 
-    /// What the messages that [`recv`](Self::recv) gave have come to by decompression, in octets since the connection
+    /// What the messages that [`recv`](Self::recv) gave have come to by decompression, in bytes since the connection
     /// began; one that failed counts as the longest that is allowed. No turn of [`receive`](Self::receive) bounds this
-    /// work: it is done when messages are taken, and a few octets can ask for much of it. A caller that takes many in a
+    /// work: it is done when messages are taken, and a few bytes can ask for much of it. A caller that takes many in a
     /// row does well to let others run now and then.
     #[must_use]
     pub const fn decompressed(&self) -> u64 {
@@ -327,7 +327,7 @@ impl Connection<Client> {
 
     /// The response headers, once [`Event::Response`] told of them and until the outcome is taken.
     #[must_use]
-    pub fn response(&self, call: CallId) -> Option<&Arc<ResponseHead>> {
+    pub fn response(&self, call: CallId) -> Option<&Arc<ResponseHeaders>> {
         self.engine.response(call)
     }
 
@@ -344,7 +344,7 @@ impl Connection<Server> {
     ///
     /// [`Misuse::UnknownCall`].
     #[inline]
-    pub fn request(&self, call: CallId) -> Result<&Arc<RequestHead>, Misuse> {
+    pub fn request(&self, call: CallId) -> Result<&Arc<RequestHeaders>, Misuse> {
         self.engine.request(call)
     }
 
@@ -354,7 +354,7 @@ impl Connection<Server> {
     ///
     /// [`Misuse::UnknownCall`], also when they were taken before.
     #[inline]
-    pub fn take_request(&mut self, call: CallId) -> Result<Arc<RequestHead>, Misuse> {
+    pub fn take_request(&mut self, call: CallId) -> Result<Arc<RequestHeaders>, Misuse> {
         self.engine.take_request(call)
     }
 
@@ -365,7 +365,7 @@ impl Connection<Server> {
     ///
     /// [`Misuse::UnknownCall`].
     #[inline]
-    pub fn accept(&mut self, call: CallId, shape: Shape) -> Result<(), Misuse> {
+    pub fn accept(&mut self, call: CallId, shape: CallType) -> Result<(), Misuse> {
         self.engine.accept(call, shape)
     }
 

@@ -9,10 +9,10 @@ use super::connection::{Connection, Server};
 use super::typed::{Answered, Answering, AnsweringHalf, Count, Counted, Many, One, Refused, Unanswered};
 use crate::error::Misuse;
 use crate::grpc::encoding::Encoding;
-use crate::grpc::head::RequestHead;
+use crate::grpc::headers::RequestHeaders;
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
-use crate::types::{CallId, HalfStates, Message, Recv, Sent, Shape};
+use crate::types::{CallId, CallType, HalfStates, Message, Recv, Sent};
 
 /// One call of a server. `Requests` and `Responses` say how many messages go each way, [`One`] or [`Many`]; `Answer`
 /// what has been sent: [`Unanswered`], [`Answering`] or [`Answered`].
@@ -29,8 +29,8 @@ use crate::types::{CallId, HalfStates, Message, Recv, Sent, Shape};
 /// The status twice (P-87):
 ///
 /// ```compile_fail,E0382
-/// # use halfclose::{BidiHandler, Connection, Metadata, Misuse, Server, Status};
-/// fn twice(server: &mut Connection<Server>, call: BidiHandler) -> Result<(), Misuse> {
+/// # use halfclose::{BidiServerCall, Connection, Metadata, Misuse, Server, Status};
+/// fn twice(server: &mut Connection<Server>, call: BidiServerCall) -> Result<(), Misuse> {
 ///     call.finish(server, Status::ok(), Metadata::new())?;
 ///     call.finish(server, Status::ok(), Metadata::new()) // `call` was used up by the first
 /// }
@@ -39,8 +39,8 @@ use crate::types::{CallId, HalfStates, Message, Recv, Sent, Shape};
 /// A message after the status:
 ///
 /// ```compile_fail,E0382
-/// # use halfclose::{Answering, BidiHandler, Connection, Metadata, Misuse, Server, Status};
-/// fn late(server: &mut Connection<Server>, mut call: BidiHandler<Answering>) -> Result<(), Misuse> {
+/// # use halfclose::{Answering, BidiServerCall, Connection, Metadata, Misuse, Server, Status};
+/// fn late(server: &mut Connection<Server>, mut call: BidiServerCall<Answering>) -> Result<(), Misuse> {
 ///     call.finish(server, Status::ok(), Metadata::new())?;
 ///     call.send(server, "late".into())?; // `call` was used up by the status
 ///     Ok(())
@@ -50,8 +50,8 @@ use crate::types::{CallId, HalfStates, Message, Recv, Sent, Shape};
 /// Response headers after a message, or twice (P-32):
 ///
 /// ```compile_fail,E0599
-/// # use halfclose::{Answering, BidiHandler, Connection, Metadata, Misuse, Server};
-/// fn late(server: &mut Connection<Server>, mut call: BidiHandler<Answering>) -> Result<(), Misuse> {
+/// # use halfclose::{Answering, BidiServerCall, Connection, Metadata, Misuse, Server};
+/// fn late(server: &mut Connection<Server>, mut call: BidiServerCall<Answering>) -> Result<(), Misuse> {
 ///     call.send(server, "first".into())?;
 ///     call.send_headers(server, Metadata::new())?; // only an unanswered call has this method
 ///     Ok(())
@@ -61,8 +61,8 @@ use crate::types::{CallId, HalfStates, Message, Recv, Sent, Shape};
 /// A message before the response headers are settled, to which headers could still be added:
 ///
 /// ```compile_fail,E0599
-/// # use halfclose::{BidiHandler, Connection, Misuse, Server};
-/// fn early(server: &mut Connection<Server>, mut call: BidiHandler) -> Result<(), Misuse> {
+/// # use halfclose::{BidiServerCall, Connection, Misuse, Server};
+/// fn early(server: &mut Connection<Server>, mut call: BidiServerCall) -> Result<(), Misuse> {
 ///     call.send(server, "first".into())?; // `send_headers` or `without_metadata` comes first
 ///     Ok(())
 /// }
@@ -71,8 +71,8 @@ use crate::types::{CallId, HalfStates, Message, Recv, Sent, Shape};
 /// A second response where the method gives one (P-71):
 ///
 /// ```compile_fail,E0382
-/// # use halfclose::{Answering, Connection, Misuse, Server, UnaryHandler};
-/// fn twice(server: &mut Connection<Server>, call: UnaryHandler<Answering>) -> Result<(), Misuse> {
+/// # use halfclose::{Answering, Connection, Misuse, Server, UnaryServerCall};
+/// fn twice(server: &mut Connection<Server>, call: UnaryServerCall<Answering>) -> Result<(), Misuse> {
 ///     let _answered = call.send(server, "one".into())?;
 ///     let _again = call.send(server, "two".into())?; // `call` was used up by the first
 ///     Ok(())
@@ -80,8 +80,8 @@ use crate::types::{CallId, HalfStates, Message, Recv, Sent, Shape};
 /// ```
 ///
 /// ```compile_fail,E0599
-/// # use halfclose::{Answered, Connection, Misuse, Server, UnaryHandler};
-/// fn twice(server: &mut Connection<Server>, call: UnaryHandler<Answered>) -> Result<(), Misuse> {
+/// # use halfclose::{Answered, Connection, Misuse, Server, UnaryServerCall};
+/// fn twice(server: &mut Connection<Server>, call: UnaryServerCall<Answered>) -> Result<(), Misuse> {
 ///     call.send_and_close(server, "two".into())?; // only the status is to come
 ///     Ok(())
 /// }
@@ -90,8 +90,8 @@ use crate::types::{CallId, HalfStates, Message, Recv, Sent, Shape};
 /// A stream of responses closed as if it were one:
 ///
 /// ```compile_fail,E0599
-/// # use halfclose::{Connection, Misuse, Server, ServerStreamingHandler};
-/// fn one(server: &mut Connection<Server>, call: ServerStreamingHandler) -> Result<(), Misuse> {
+/// # use halfclose::{Connection, Misuse, Server, ServerStreamingServerCall};
+/// fn one(server: &mut Connection<Server>, call: ServerStreamingServerCall) -> Result<(), Misuse> {
 ///     call.send_and_close(server, "one".into())?;
 ///     Ok(())
 /// }
@@ -106,17 +106,17 @@ pub struct ServerHandle<Requests: Count, Responses: Count, Answer: AnsweringHalf
 }
 
 /// A server's unary call.
-pub type UnaryHandler<Answer = Unanswered> = ServerHandle<One, One, Answer>;
+pub type UnaryServerCall<Answer = Unanswered> = ServerHandle<One, One, Answer>;
 /// A server's client-streaming call.
-pub type ClientStreamingHandler<Answer = Unanswered> = ServerHandle<Many, One, Answer>;
+pub type ClientStreamingServerCall<Answer = Unanswered> = ServerHandle<Many, One, Answer>;
 /// A server's server-streaming call.
-pub type ServerStreamingHandler<Answer = Unanswered> = ServerHandle<One, Many, Answer>;
+pub type ServerStreamingServerCall<Answer = Unanswered> = ServerHandle<One, Many, Answer>;
 /// A server's bidirectional call.
-pub type BidiHandler<Answer = Unanswered> = ServerHandle<Many, Many, Answer>;
+pub type BidiServerCall<Answer = Unanswered> = ServerHandle<Many, Many, Answer>;
 
 /// What [`recv`](ServerHandle::recv) found.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Asked {
+pub enum Incoming {
     /// The next request. Taking it returns its window credit to the client.
     Message(Message),
     /// Nothing yet: an [`Event::Readable`](crate::Event::Readable) will come when there is.
@@ -134,37 +134,37 @@ impl Connection<Server> {
     /// Takes a call as unary: one request, one response.
     ///
     /// ```no_run
-    /// use halfclose::{Asked, CallId, Connection, Misuse, Server};
+    /// use halfclose::{Incoming, CallId, Connection, Misuse, Server};
     ///
     /// fn echo(server: &mut Connection<Server>, id: CallId) -> Result<(), Misuse> {
     ///     let mut call = server.accept_unary(id)?;
     ///     // A whole program waits for `Event::Readable` here: see docs/embedding.md.
-    ///     if let Asked::Message(request) = call.recv(server)? {
+    ///     if let Incoming::Message(request) = call.recv(server)? {
     ///         call.send_and_close(server, request.payload)?;
     ///     }
     ///     Ok(())
     /// }
     /// ```
     #[inline]
-    pub fn accept_unary(&mut self, call: CallId) -> Result<UnaryHandler, Misuse> {
+    pub fn accept_unary(&mut self, call: CallId) -> Result<UnaryServerCall, Misuse> {
         self.accept_as(call)
     }
 
     /// Takes a call as client streaming: many requests, one response.
     #[inline]
-    pub fn accept_client_streaming(&mut self, call: CallId) -> Result<ClientStreamingHandler, Misuse> {
+    pub fn accept_client_streaming(&mut self, call: CallId) -> Result<ClientStreamingServerCall, Misuse> {
         self.accept_as(call)
     }
 
     /// Takes a call as server streaming: one request, many responses.
     #[inline]
-    pub fn accept_server_streaming(&mut self, call: CallId) -> Result<ServerStreamingHandler, Misuse> {
+    pub fn accept_server_streaming(&mut self, call: CallId) -> Result<ServerStreamingServerCall, Misuse> {
         self.accept_as(call)
     }
 
     /// Takes a call as bidirectional: many requests, many responses, in any interleaving.
     #[inline]
-    pub fn accept_bidi(&mut self, call: CallId) -> Result<BidiHandler, Misuse> {
+    pub fn accept_bidi(&mut self, call: CallId) -> Result<BidiServerCall, Misuse> {
         self.accept_as(call)
     }
 
@@ -172,7 +172,8 @@ impl Connection<Server> {
         &mut self,
         call: CallId,
     ) -> Result<ServerHandle<Requests, Responses>, Misuse> {
-        let shape = Shape { requests: <Requests as Counted>::CARDINALITY, responses: Responses::CARDINALITY };
+        let shape =
+            CallType { requests: <Requests as Counted>::CARDINALITY, responses: Responses::CARDINALITY };
         self.accept(call, shape)?;
         Ok(ServerHandle { id: call, held: <Requests as Counted>::Held::default(), types: PhantomData })
     }
@@ -194,7 +195,7 @@ impl<Requests: Count, Responses: Count, Answer: AnsweringHalf> ServerHandle<Requ
     /// # Errors
     ///
     /// [`Misuse::UnknownCall`] when the call has ended.
-    pub fn request<'c>(&self, server: &'c Connection<Server>) -> Result<&'c Arc<RequestHead>, Misuse> {
+    pub fn request<'c>(&self, server: &'c Connection<Server>) -> Result<&'c Arc<RequestHeaders>, Misuse> {
         server.request(self.id)
     }
 
@@ -417,11 +418,11 @@ impl<Responses: Count, Answer: AnsweringHalf> ServerHandle<Many, Responses, Answ
     ///
     /// [`Misuse::UnknownCall`] when the call has ended.
     #[inline]
-    pub fn recv(&mut self, server: &mut Connection<Server>) -> Result<Asked, Misuse> {
+    pub fn recv(&mut self, server: &mut Connection<Server>) -> Result<Incoming, Misuse> {
         Ok(match server.recv(self.id)? {
-            Recv::Message(message) => Asked::Message(message),
-            Recv::Pending | Recv::End(_) => Asked::Pending,
-            Recv::HalfClosed => Asked::HalfClosed,
+            Recv::Message(message) => Incoming::Message(message),
+            Recv::Pending | Recv::End(_) => Incoming::Pending,
+            Recv::HalfClosed => Incoming::HalfClosed,
         })
     }
 }
@@ -434,12 +435,14 @@ impl<Responses: Count, Answer: AnsweringHalf> ServerHandle<One, Responses, Answe
     /// # Errors
     ///
     /// [`Misuse::UnknownCall`] when the call has ended.
-    pub fn recv(&mut self, server: &mut Connection<Server>) -> Result<Asked, Misuse> {
+    pub fn recv(&mut self, server: &mut Connection<Server>) -> Result<Incoming, Misuse> {
         loop {
             match server.recv(self.id)? {
                 Recv::Message(message) => self.held = Some(message),
-                Recv::Pending | Recv::End(_) => return Ok(Asked::Pending),
-                Recv::HalfClosed => return Ok(self.held.take().map_or(Asked::HalfClosed, Asked::Message)),
+                Recv::Pending | Recv::End(_) => return Ok(Incoming::Pending),
+                Recv::HalfClosed => {
+                    return Ok(self.held.take().map_or(Incoming::HalfClosed, Incoming::Message));
+                }
             }
         }
     }

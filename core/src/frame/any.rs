@@ -1,8 +1,8 @@
 //! A frame of any kind.
 
 use super::{
-    Continuation, Data, FrameError, FrameHead, GoAway, Headers, Kind, Ping, PriorityFrame, PushPromise,
-    RstStream, Settings, WindowUpdate,
+    Continuation, Data, FrameError, FrameHeader, FrameType, GoAway, Headers, Ping, PriorityFrame,
+    PushPromise, RstStream, Settings, WindowUpdate,
 };
 
 /// A frame of any kind, borrowing its payload.
@@ -30,31 +30,31 @@ pub enum Frame<'a> {
     Continuation(Continuation<'a>),
     /// A kind that RFC 9113 does not define; to be ignored (RFC 9113 §5.5).
     Unknown {
-        /// Its head.
-        head: FrameHead,
+        /// Its header.
+        header: FrameHeader,
         /// Its payload, whatever it means.
         payload: &'a [u8],
     },
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the payload that belongs to `head`. The length of `payload` is what counts; `head.length` is not read.
+    /// Reads the payload that belongs to `header`. The length of `payload` is what counts; `header.length` is not read.
     ///
     /// # Errors
     /// What the kind's own `parse` returns. Frames of unknown kinds pass.
-    pub fn parse(head: &FrameHead, payload: &'a [u8]) -> Result<Self, FrameError> {
-        Ok(match head.kind {
-            Kind::Data => Self::Data(Data::parse(head, payload)?),
-            Kind::Headers => Self::Headers(Headers::parse(head, payload)?),
-            Kind::Priority => Self::Priority(PriorityFrame::parse(head, payload)?),
-            Kind::RstStream => Self::RstStream(RstStream::parse(head, payload)?),
-            Kind::Settings => Self::Settings(Settings::parse(head, payload)?),
-            Kind::PushPromise => Self::PushPromise(PushPromise::parse(head, payload)?),
-            Kind::Ping => Self::Ping(Ping::parse(head, payload)?),
-            Kind::GoAway => Self::GoAway(GoAway::parse(head, payload)?),
-            Kind::WindowUpdate => Self::WindowUpdate(WindowUpdate::parse(head, payload)?),
-            Kind::Continuation => Self::Continuation(Continuation::parse(head, payload)?),
-            Kind::Unknown(_) => Self::Unknown { head: *head, payload },
+    pub fn parse(header: &FrameHeader, payload: &'a [u8]) -> Result<Self, FrameError> {
+        Ok(match header.kind {
+            FrameType::Data => Self::Data(Data::parse(header, payload)?),
+            FrameType::Headers => Self::Headers(Headers::parse(header, payload)?),
+            FrameType::Priority => Self::Priority(PriorityFrame::parse(header, payload)?),
+            FrameType::RstStream => Self::RstStream(RstStream::parse(header, payload)?),
+            FrameType::Settings => Self::Settings(Settings::parse(header, payload)?),
+            FrameType::PushPromise => Self::PushPromise(PushPromise::parse(header, payload)?),
+            FrameType::Ping => Self::Ping(Ping::parse(header, payload)?),
+            FrameType::GoAway => Self::GoAway(GoAway::parse(header, payload)?),
+            FrameType::WindowUpdate => Self::WindowUpdate(WindowUpdate::parse(header, payload)?),
+            FrameType::Continuation => Self::Continuation(Continuation::parse(header, payload)?),
+            FrameType::Unknown(_) => Self::Unknown { header: *header, payload },
         })
     }
 
@@ -62,7 +62,7 @@ impl<'a> Frame<'a> {
     /// length is that of the payload.
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] over 2^24 - 1 octets of payload; nothing is written. A payload of at most the peer's
+    /// [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload; nothing is written. A payload of at most the peer's
     /// SETTINGS_MAX_FRAME_SIZE, which the caller sees to, never comes to that.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         match self {
@@ -76,8 +76,8 @@ impl<'a> Frame<'a> {
             Self::GoAway(go_away) => go_away.write(out),
             Self::WindowUpdate(window_update) => window_update.write(out),
             Self::Continuation(continuation) => continuation.write(out)?,
-            Self::Unknown { head, payload } => {
-                FrameHead::begin(head.kind, head.flags, head.stream, payload.len(), out)?;
+            Self::Unknown { header, payload } => {
+                FrameHeader::begin(header.kind, header.flags, header.stream, payload.len(), out)?;
                 out.extend_from_slice(payload);
             }
         }

@@ -1,7 +1,8 @@
 //! The small frames that steer: RST_STREAM (RFC 9113 §6.4), PING (§6.7), GOAWAY (§6.8) and WINDOW_UPDATE (§6.9).
 
 use super::{
-    ErrorCode, Flags, FrameError, FrameHead, Kind, MAX_MAX_FRAME_SIZE, MAX_WINDOW, StreamId, saturating_len,
+    ErrorCode, Flags, FrameError, FrameHeader, FrameType, MAX_MAX_FRAME_SIZE, MAX_WINDOW, StreamId,
+    saturating_len,
 };
 
 /// An RST_STREAM frame (RFC 9113 §6.4).
@@ -18,15 +19,16 @@ impl RstStream {
     ///
     /// # Errors
     /// [`FrameError::StreamZero`], [`FrameError::WrongLength`].
-    pub fn parse(head: &FrameHead, payload: &[u8]) -> Result<Self, FrameError> {
-        head.require_stream()?;
-        let code = ErrorCode(u32::from_be_bytes(head.require_exactly(payload)?));
-        Ok(Self { stream: head.stream, code })
+    pub fn parse(header: &FrameHeader, payload: &[u8]) -> Result<Self, FrameError> {
+        header.require_stream()?;
+        let code = ErrorCode(u32::from_be_bytes(header.require_exactly(payload)?));
+        Ok(Self { stream: header.stream, code })
     }
 
     /// Appends the frame to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
-        FrameHead { length: 4, kind: Kind::RstStream, flags: Flags::NONE, stream: self.stream }.write(out);
+        FrameHeader { length: 4, kind: FrameType::RstStream, flags: Flags::NONE, stream: self.stream }
+            .write(out);
         out.extend_from_slice(&self.code.0.to_be_bytes());
     }
 }
@@ -45,15 +47,15 @@ impl Ping {
     ///
     /// # Errors
     /// [`FrameError::StreamNotZero`], [`FrameError::WrongLength`].
-    pub fn parse(head: &FrameHead, payload: &[u8]) -> Result<Self, FrameError> {
-        head.require_connection()?;
-        Ok(Self { ack: head.flags.contains(Flags::ACK), data: head.require_exactly(payload)? })
+    pub fn parse(header: &FrameHeader, payload: &[u8]) -> Result<Self, FrameError> {
+        header.require_connection()?;
+        Ok(Self { ack: header.flags.contains(Flags::ACK), data: header.require_exactly(payload)? })
     }
 
     /// Appends the frame to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
         let flags = Flags::NONE.with(Flags::ACK, self.ack);
-        FrameHead { length: 8, kind: Kind::Ping, flags, stream: StreamId::ZERO }.write(out);
+        FrameHeader { length: 8, kind: FrameType::Ping, flags, stream: StreamId::ZERO }.write(out);
         out.extend_from_slice(&self.data);
     }
 }
@@ -65,23 +67,23 @@ pub struct GoAway<'a> {
     pub last_stream: StreamId,
     /// Why the connection ends.
     pub code: ErrorCode,
-    /// Octets for diagnosis, without defined meaning.
+    /// Bytes for diagnosis, without defined meaning.
     pub debug: &'a [u8],
 }
 
-/// Octets of a GOAWAY payload before the debug data.
+/// Bytes of a GOAWAY payload before the debug data.
 const GOAWAY_LEN: u32 = 8;
 
 impl<'a> GoAway<'a> {
     /// Reads a GOAWAY payload.
     ///
     /// # Errors
-    /// [`FrameError::StreamNotZero`], [`FrameError::TooShort`] under 8 octets.
-    pub fn parse(head: &FrameHead, payload: &'a [u8]) -> Result<Self, FrameError> {
-        head.require_connection()?;
+    /// [`FrameError::StreamNotZero`], [`FrameError::TooShort`] under 8 bytes.
+    pub fn parse(header: &FrameHeader, payload: &'a [u8]) -> Result<Self, FrameError> {
+        header.require_connection()?;
         let Some((&[s0, s1, s2, s3, c0, c1, c2, c3], debug)) = payload.split_first_chunk() else {
             let length = saturating_len(payload.len());
-            return Err(FrameError::TooShort { kind: Kind::GoAway, length, minimum: GOAWAY_LEN });
+            return Err(FrameError::TooShort { kind: FrameType::GoAway, length, minimum: GOAWAY_LEN });
         };
         Ok(Self {
             last_stream: StreamId::new(u32::from_be_bytes([s0, s1, s2, s3])),
@@ -91,12 +93,13 @@ impl<'a> GoAway<'a> {
     }
 
     /// Appends the frame to `out`. Debug data is advice (RFC 9113 §6.8): it is cut where the frame has no room for
-    /// it, after 2^24 - 9 octets, so that a GOAWAY can always be written.
+    /// it, after 2^24 - 9 bytes, so that a GOAWAY can always be written.
     pub fn write(&self, out: &mut Vec<u8>) {
         let room = MAX_MAX_FRAME_SIZE.saturating_sub(GOAWAY_LEN);
         let debug = usize::try_from(room).ok().and_then(|room| self.debug.get(..room)).unwrap_or(self.debug);
         let length = saturating_len(debug.len()).saturating_add(GOAWAY_LEN);
-        FrameHead { length, kind: Kind::GoAway, flags: Flags::NONE, stream: StreamId::ZERO }.write(out);
+        FrameHeader { length, kind: FrameType::GoAway, flags: Flags::NONE, stream: StreamId::ZERO }
+            .write(out);
         out.extend_from_slice(&self.last_stream.get().to_be_bytes());
         out.extend_from_slice(&self.code.0.to_be_bytes());
         out.extend_from_slice(debug);
@@ -108,7 +111,7 @@ impl<'a> GoAway<'a> {
 pub struct WindowUpdate {
     /// The stream, or zero for the connection.
     pub stream: StreamId,
-    /// Octets that the window grows by, 1 to 2^31 - 1.
+    /// Bytes that the window grows by, 1 to 2^31 - 1.
     pub increment: u32,
 }
 
@@ -117,17 +120,18 @@ impl WindowUpdate {
     ///
     /// # Errors
     /// [`FrameError::WrongLength`], [`FrameError::ZeroIncrement`].
-    pub fn parse(head: &FrameHead, payload: &[u8]) -> Result<Self, FrameError> {
-        let increment = u32::from_be_bytes(head.require_exactly(payload)?) & MAX_WINDOW;
+    pub fn parse(header: &FrameHeader, payload: &[u8]) -> Result<Self, FrameError> {
+        let increment = u32::from_be_bytes(header.require_exactly(payload)?) & MAX_WINDOW;
         if increment == 0 {
-            return Err(FrameError::ZeroIncrement { stream: head.stream });
+            return Err(FrameError::ZeroIncrement { stream: header.stream });
         }
-        Ok(Self { stream: head.stream, increment })
+        Ok(Self { stream: header.stream, increment })
     }
 
     /// Appends the frame to `out`, the reserved bit unset.
     pub fn write(&self, out: &mut Vec<u8>) {
-        FrameHead { length: 4, kind: Kind::WindowUpdate, flags: Flags::NONE, stream: self.stream }.write(out);
+        FrameHeader { length: 4, kind: FrameType::WindowUpdate, flags: Flags::NONE, stream: self.stream }
+            .write(out);
         out.extend_from_slice(&(self.increment & MAX_WINDOW).to_be_bytes());
     }
 }

@@ -1,6 +1,6 @@
 //! DATA (RFC 9113 §6.1), and the padding that it shares with HEADERS and PUSH_PROMISE.
 
-use super::{Flags, FrameError, FrameHead, Kind, StreamId, saturating_len};
+use super::{Flags, FrameError, FrameHeader, FrameType, StreamId, saturating_len};
 use std::ops::Range;
 
 /// A DATA frame (RFC 9113 §6.1).
@@ -8,41 +8,52 @@ use std::ops::Range;
 pub struct Data<'a> {
     /// The stream, not zero.
     pub stream: StreamId,
-    /// The octets of content, without padding.
+    /// The bytes of content, without padding.
     pub data: &'a [u8],
-    /// Octets of padding after the content; `None` where the frame has no pad length at all.
+    /// Bytes of padding after the content; `None` where the frame has no pad length at all.
     pub pad_len: Option<u8>,
     /// Whether the sender's half of the stream ends here.
     pub end_stream: bool,
 }
 
 impl<'a> Data<'a> {
-    /// Reads a DATA payload. What the padding octets hold is not checked (RFC 9113 §6.1 allows either).
+    /// Reads a DATA payload. What the padding bytes hold is not checked (RFC 9113 §6.1 allows either).
     ///
     /// # Errors
     /// [`FrameError::StreamZero`], [`FrameError::TooShort`] where there is no room for the pad length,
     /// [`FrameError::Padding`] where the padding is as long as the payload or longer.
     #[inline]
-    pub fn parse(head: &FrameHead, payload: &'a [u8]) -> Result<Self, FrameError> {
-        head.require_stream()?;
-        let (data, pad_len) = unpad(head, payload, 0)?;
-        Ok(Self { stream: head.stream, data, pad_len, end_stream: head.flags.contains(Flags::END_STREAM) })
+    pub fn parse(header: &FrameHeader, payload: &'a [u8]) -> Result<Self, FrameError> {
+        header.require_stream()?;
+        let (data, pad_len) = unpad(header, payload, 0)?;
+        Ok(Self {
+            stream: header.stream,
+            data,
+            pad_len,
+            end_stream: header.flags.contains(Flags::END_STREAM),
+        })
     }
 
-    /// Octets that this frame takes from the flow-control windows: content, padding and pad length
+    /// Bytes that this frame takes from the flow-control windows: content, padding and pad length
     /// (RFC 9113 §6.9.1).
     #[must_use]
     pub fn flow_controlled_len(&self) -> u32 {
         saturating_len(padded_len(self.data.len(), self.pad_len))
     }
 
-    /// Appends the frame to `out`; padding octets are zero (RFC 9113 §6.1).
+    /// Appends the frame to `out`; padding bytes are zero (RFC 9113 §6.1).
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] over 2^24 - 1 octets of payload; nothing is written.
+    /// [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload; nothing is written.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let flags = pad_flag(self.pad_len).with(Flags::END_STREAM, self.end_stream);
-        FrameHead::begin(Kind::Data, flags, self.stream, padded_len(self.data.len(), self.pad_len), out)?;
+        FrameHeader::begin(
+            FrameType::Data,
+            flags,
+            self.stream,
+            padded_len(self.data.len(), self.pad_len),
+            out,
+        )?;
         out.extend(self.pad_len);
         out.extend_from_slice(self.data);
         write_padding(self.pad_len, out);
@@ -54,73 +65,73 @@ impl<'a> Data<'a> {
 /// borrowing. The whole payload counts for flow control, whatever this range is (RFC 9113 §6.9.1).
 ///
 /// ```
-/// use halfclose::frame::{Flags, FrameHead, Kind, StreamId, data_range};
+/// use halfclose::frame::{Flags, FrameHeader, FrameType, StreamId, data_range};
 ///
 /// let payload = b"\x03hello\0\0\0";
-/// let head = FrameHead { length: 9, kind: Kind::Data, flags: Flags::PADDED, stream: StreamId::new(1) };
-/// assert_eq!(data_range(&head, payload), Ok(1..6));
+/// let header = FrameHeader { length: 9, kind: FrameType::Data, flags: Flags::PADDED, stream: StreamId::new(1) };
+/// assert_eq!(data_range(&header, payload), Ok(1..6));
 /// ```
 ///
 /// # Errors
 /// Those of [`Data::parse`].
 #[inline]
-pub fn data_range(head: &FrameHead, payload: &[u8]) -> Result<Range<usize>, FrameError> {
-    head.require_stream()?;
-    if !head.flags.contains(Flags::PADDED) {
+pub fn data_range(header: &FrameHeader, payload: &[u8]) -> Result<Range<usize>, FrameError> {
+    header.require_stream()?;
+    if !header.flags.contains(Flags::PADDED) {
         return Ok(0..payload.len());
     }
-    let (data, _) = unpad(head, payload, 0)?;
-    // `unpad` took the one octet of pad length from the front.
+    let (data, _) = unpad(header, payload, 0)?;
+    // `unpad` took the one byte of pad length from the front.
     Ok(1..data.len().saturating_add(1))
 }
 
 /// Takes the pad length and the padding away (RFC 9113 §6.1, §6.2, §6.6). What is left holds at least the `fixed`
-/// octets of the fields that the kind must have.
+/// bytes of the fields that the kind must have.
 #[inline]
 pub(super) fn unpad<'a>(
-    head: &FrameHead,
+    header: &FrameHeader,
     payload: &'a [u8],
     fixed: usize,
 ) -> Result<(&'a [u8], Option<u8>), FrameError> {
-    if head.flags.contains(Flags::PADDED) {
-        return unpad_flagged(head, payload, fixed);
+    if header.flags.contains(Flags::PADDED) {
+        return unpad_flagged(header, payload, fixed);
     }
     if payload.len() < fixed {
-        return Err(too_short(head, payload, fixed));
+        return Err(too_short(header, payload, fixed));
     }
     Ok((payload, None))
 }
 
 fn unpad_flagged<'a>(
-    head: &FrameHead,
+    header: &FrameHeader,
     payload: &'a [u8],
     fixed: usize,
 ) -> Result<(&'a [u8], Option<u8>), FrameError> {
     let minimum = fixed.saturating_add(1);
     let Some((&pad_len, rest)) = payload.split_first() else {
-        return Err(too_short(head, payload, minimum));
+        return Err(too_short(header, payload, minimum));
     };
     let Some(room) = rest.len().checked_sub(fixed) else {
-        return Err(too_short(head, payload, minimum));
+        return Err(too_short(header, payload, minimum));
     };
     // RFC 9113 §6.1, §6.2: padding may fill what the fixed fields leave, and no more.
     let padding = Some(usize::from(pad_len)).filter(|padding| *padding <= room);
     match padding.and_then(|padding| rest.len().checked_sub(padding)).and_then(|end| rest.get(..end)) {
         Some(body) => Ok((body, Some(pad_len))),
-        None => Err(FrameError::Padding { kind: head.kind, pad_len, room: saturating_len(room) }),
+        None => Err(FrameError::Padding { kind: header.kind, pad_len, room: saturating_len(room) }),
     }
 }
 
 #[cold]
-pub(super) fn too_short(head: &FrameHead, payload: &[u8], minimum: usize) -> FrameError {
+pub(super) fn too_short(header: &FrameHeader, payload: &[u8], minimum: usize) -> FrameError {
     FrameError::TooShort {
-        kind: head.kind,
+        kind: header.kind,
         length: saturating_len(payload.len()),
         minimum: saturating_len(minimum),
     }
 }
 
-/// Octets of `body` with its pad length and padding.
+/// Bytes of `body` with its pad length and padding.
 pub(super) fn padded_len(body: usize, pad_len: Option<u8>) -> usize {
     body.saturating_add(pad_len.map_or(0, |padding| usize::from(padding) + 1))
 }

@@ -1,6 +1,6 @@
 //! What a frame can do wrong by itself, and the error codes of the protocol (RFC 9113 §7).
 
-use super::{Kind, Setting, SettingId, StreamId};
+use super::{FrameType, Setting, SettingId, StreamId};
 use std::fmt;
 
 /// An error code as RST_STREAM and GOAWAY carry it (RFC 9113 §7). Codes without a name are allowed.
@@ -82,77 +82,77 @@ pub enum Scope {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum FrameError {
     /// The payload is longer than SETTINGS_MAX_FRAME_SIZE allows, or than the length field can say.
-    #[error("{kind} of {length} octets, over the limit of {limit}")]
+    #[error("{kind} of {length} bytes, over the limit of {limit}")]
     TooLarge {
         /// The type of the frame.
-        kind: Kind,
-        /// Octets of payload.
+        kind: FrameType,
+        /// Bytes of payload.
         length: u32,
-        /// Octets allowed.
+        /// Bytes allowed.
         limit: u32,
     },
     /// The payload ends before the fields that the frame must have.
-    #[error("{kind} of {length} octets, must have {minimum} or more")]
+    #[error("{kind} of {length} bytes, must have {minimum} or more")]
     TooShort {
         /// The type of the frame.
-        kind: Kind,
-        /// Octets of payload.
+        kind: FrameType,
+        /// Bytes of payload.
         length: u32,
-        /// Octets that the fields need.
+        /// Bytes that the fields need.
         minimum: u32,
     },
     /// The payload of a frame of fixed size has another size.
-    #[error("{kind} of {length} octets, must have {expected}")]
+    #[error("{kind} of {length} bytes, must have {expected}")]
     WrongLength {
         /// The type of the frame.
-        kind: Kind,
-        /// Octets of payload.
+        kind: FrameType,
+        /// Bytes of payload.
         length: u32,
-        /// Octets that the kind has.
+        /// Bytes that the kind has.
         expected: u32,
     },
     /// A frame that belongs to a stream came on stream 0.
     #[error("{kind} on stream 0, must be on a stream")]
     StreamZero {
         /// The type of the frame.
-        kind: Kind,
+        kind: FrameType,
     },
     /// A frame that belongs to the connection came on a stream.
     #[error("{kind} on stream {stream}, must be on stream 0")]
     StreamNotZero {
         /// The type of the frame.
-        kind: Kind,
+        kind: FrameType,
         /// The stream that it came on.
         stream: StreamId,
     },
     /// More padding than the payload has room for.
-    #[error("{kind} with padding of {pad_len} octets, has room for {room}")]
+    #[error("{kind} with padding of {pad_len} bytes, has room for {room}")]
     Padding {
         /// The type of the frame.
-        kind: Kind,
-        /// The pad length, in octets.
+        kind: FrameType,
+        /// The pad length, in bytes.
         pad_len: u8,
-        /// Octets after the fixed fields.
+        /// Bytes after the fixed fields.
         room: u32,
     },
     /// A stream that depends on itself.
     #[error("{kind} makes stream {stream} depend on itself")]
     SelfDependency {
         /// The type of the frame.
-        kind: Kind,
+        kind: FrameType,
         /// The stream.
         stream: StreamId,
     },
     /// A SETTINGS payload that does not consist of whole settings.
-    #[error("SETTINGS of {length} octets, must be a multiple of 6")]
+    #[error("SETTINGS of {length} bytes, must be a multiple of 6")]
     SettingsLength {
-        /// Octets of payload.
+        /// Bytes of payload.
         length: u32,
     },
     /// A SETTINGS acknowledgement with a payload.
-    #[error("SETTINGS with ACK of {length} octets, must have 0")]
+    #[error("SETTINGS with ACK of {length} bytes, must have 0")]
     SettingsAck {
-        /// Octets of payload.
+        /// Bytes of payload.
         length: u32,
     },
     /// A setting with a value out of its range.
@@ -185,7 +185,9 @@ impl FrameError {
     pub fn scope(&self) -> Scope {
         match self {
             // RFC 9113 §6.3: this one size error concerns the stream alone.
-            Self::WrongLength { kind: Kind::Priority, .. } | Self::SelfDependency { .. } => Scope::Stream,
+            Self::WrongLength { kind: FrameType::Priority, .. } | Self::SelfDependency { .. } => {
+                Scope::Stream
+            }
             // RFC 9113 §6.9.
             Self::ZeroIncrement { stream } if !stream.is_connection() => Scope::Stream,
             // RFC 9113 §4.2 would let an oversized DATA end its stream only; what is over the limit is not read.
@@ -240,18 +242,18 @@ impl FrameError {
 }
 
 /// The section that defines a kind of frame.
-fn section_of(kind: Kind) -> &'static str {
+fn section_of(kind: FrameType) -> &'static str {
     match kind {
-        Kind::Data => "RFC 9113 §6.1",
-        Kind::Headers => "RFC 9113 §6.2",
-        Kind::Priority => "RFC 9113 §6.3",
-        Kind::RstStream => "RFC 9113 §6.4",
-        Kind::Settings => "RFC 9113 §6.5",
-        Kind::PushPromise => "RFC 9113 §6.6",
-        Kind::Ping => "RFC 9113 §6.7",
-        Kind::GoAway => "RFC 9113 §6.8",
-        Kind::WindowUpdate => "RFC 9113 §6.9",
-        Kind::Continuation => "RFC 9113 §6.10",
-        Kind::Unknown(_) => "RFC 9113 §5.5",
+        FrameType::Data => "RFC 9113 §6.1",
+        FrameType::Headers => "RFC 9113 §6.2",
+        FrameType::Priority => "RFC 9113 §6.3",
+        FrameType::RstStream => "RFC 9113 §6.4",
+        FrameType::Settings => "RFC 9113 §6.5",
+        FrameType::PushPromise => "RFC 9113 §6.6",
+        FrameType::Ping => "RFC 9113 §6.7",
+        FrameType::GoAway => "RFC 9113 §6.8",
+        FrameType::WindowUpdate => "RFC 9113 §6.9",
+        FrameType::Continuation => "RFC 9113 §6.10",
+        FrameType::Unknown(_) => "RFC 9113 §5.5",
     }
 }

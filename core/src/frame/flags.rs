@@ -1,4 +1,4 @@
-//! The flags octet of a frame head (RFC 9113 §4.1).
+//! The flags byte of a frame header (RFC 9113 §4.1).
 
 use std::ops::BitOr;
 

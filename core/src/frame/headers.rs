@@ -1,7 +1,7 @@
 //! The frames that carry field blocks: HEADERS (RFC 9113 §6.2), PUSH_PROMISE (§6.6) and CONTINUATION (§6.10).
 
 use super::data::{pad_flag, padded_len, too_short, unpad, write_padding};
-use super::{Flags, FrameError, FrameHead, Kind, Priority, StreamId};
+use super::{Flags, FrameError, FrameHeader, FrameType, Priority, StreamId};
 
 /// A HEADERS frame (RFC 9113 §6.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,7 +12,7 @@ pub struct Headers<'a> {
     pub fragment: &'a [u8],
     /// The deprecated priority fields (RFC 9113 §5.3.2).
     pub priority: Option<Priority>,
-    /// Octets of padding after the fragment; `None` where the frame has no pad length at all.
+    /// Bytes of padding after the fragment; `None` where the frame has no pad length at all.
     pub pad_len: Option<u8>,
     /// Whether the sender's half of the stream ends here.
     pub end_stream: bool,
@@ -30,22 +30,22 @@ impl<'a> Headers<'a> {
     /// [`FrameError::StreamZero`], [`FrameError::TooShort`] where the fields that the flags promise do not fit,
     /// [`FrameError::Padding`] where the padding is longer than what they leave.
     #[inline]
-    pub fn parse(head: &FrameHead, payload: &'a [u8]) -> Result<Self, FrameError> {
-        head.require_stream()?;
-        let prioritised = head.flags.contains(Flags::PRIORITY);
+    pub fn parse(header: &FrameHeader, payload: &'a [u8]) -> Result<Self, FrameError> {
+        header.require_stream()?;
+        let prioritised = header.flags.contains(Flags::PRIORITY);
         let fixed = if prioritised { Priority::LEN } else { 0 };
-        let (body, pad_len) = unpad(head, payload, fixed)?;
+        let (body, pad_len) = unpad(header, payload, fixed)?;
         let (priority, fragment) = match body.split_first_chunk() {
-            Some((octets, rest)) if prioritised => (Some(Priority::decode(*octets)), rest),
+            Some((bytes, rest)) if prioritised => (Some(Priority::decode(*bytes)), rest),
             _ => (None, body),
         };
         Ok(Self {
-            stream: head.stream,
+            stream: header.stream,
             fragment,
             priority,
             pad_len,
-            end_stream: head.flags.contains(Flags::END_STREAM),
-            end_headers: head.flags.contains(Flags::END_HEADERS),
+            end_stream: header.flags.contains(Flags::END_STREAM),
+            end_headers: header.flags.contains(Flags::END_HEADERS),
         })
     }
 
@@ -55,22 +55,22 @@ impl<'a> Headers<'a> {
     /// [`FrameError::SelfDependency`], a stream error: decode the field block all the same.
     pub fn check_priority(&self) -> Result<(), FrameError> {
         match self.priority {
-            Some(priority) => priority.check(Kind::Headers, self.stream),
+            Some(priority) => priority.check(FrameType::Headers, self.stream),
             None => Ok(()),
         }
     }
 
-    /// Appends the frame to `out`; padding octets are zero (RFC 9113 §6.2).
+    /// Appends the frame to `out`; padding bytes are zero (RFC 9113 §6.2).
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] over 2^24 - 1 octets of payload; nothing is written.
+    /// [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload; nothing is written.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let flags = pad_flag(self.pad_len)
             .with(Flags::END_STREAM, self.end_stream)
             .with(Flags::END_HEADERS, self.end_headers)
             .with(Flags::PRIORITY, self.priority.is_some());
         let body = self.fragment.len().saturating_add(self.priority.map_or(0, |_| Priority::LEN));
-        FrameHead::begin(Kind::Headers, flags, self.stream, padded_len(body, self.pad_len), out)?;
+        FrameHeader::begin(FrameType::Headers, flags, self.stream, padded_len(body, self.pad_len), out)?;
         out.extend(self.pad_len);
         if let Some(priority) = self.priority {
             out.extend_from_slice(&priority.encode());
@@ -97,19 +97,19 @@ impl<'a> Continuation<'a> {
     ///
     /// # Errors
     /// [`FrameError::StreamZero`].
-    pub fn parse(head: &FrameHead, payload: &'a [u8]) -> Result<Self, FrameError> {
-        head.require_stream()?;
-        let end_headers = head.flags.contains(Flags::END_HEADERS);
-        Ok(Self { stream: head.stream, fragment: payload, end_headers })
+    pub fn parse(header: &FrameHeader, payload: &'a [u8]) -> Result<Self, FrameError> {
+        header.require_stream()?;
+        let end_headers = header.flags.contains(Flags::END_HEADERS);
+        Ok(Self { stream: header.stream, fragment: payload, end_headers })
     }
 
     /// Appends the frame to `out`.
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] over 2^24 - 1 octets of payload; nothing is written.
+    /// [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload; nothing is written.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let flags = Flags::NONE.with(Flags::END_HEADERS, self.end_headers);
-        FrameHead::begin(Kind::Continuation, flags, self.stream, self.fragment.len(), out)?;
+        FrameHeader::begin(FrameType::Continuation, flags, self.stream, self.fragment.len(), out)?;
         out.extend_from_slice(self.fragment);
         Ok(())
     }
@@ -124,13 +124,13 @@ pub struct PushPromise<'a> {
     pub promised: StreamId,
     /// The first part of the field block, or all of it.
     pub fragment: &'a [u8],
-    /// Octets of padding after the fragment; `None` where the frame has no pad length at all.
+    /// Bytes of padding after the fragment; `None` where the frame has no pad length at all.
     pub pad_len: Option<u8>,
     /// Whether the field block ends here; CONTINUATION follows otherwise.
     pub end_headers: bool,
 }
 
-/// Octets of the promised stream identifier.
+/// Bytes of the promised stream identifier.
 const PROMISED_LEN: usize = 4;
 
 impl<'a> PushPromise<'a> {
@@ -139,28 +139,28 @@ impl<'a> PushPromise<'a> {
     /// # Errors
     /// [`FrameError::StreamZero`], [`FrameError::TooShort`], [`FrameError::Padding`], and
     /// [`FrameError::PromisedStream`] where a server could not open the promised stream (RFC 9113 §5.1.1).
-    pub fn parse(head: &FrameHead, payload: &'a [u8]) -> Result<Self, FrameError> {
-        head.require_stream()?;
-        let (body, pad_len) = unpad(head, payload, PROMISED_LEN)?;
-        let Some((octets, fragment)) = body.split_first_chunk::<PROMISED_LEN>() else {
-            return Err(too_short(head, payload, PROMISED_LEN));
+    pub fn parse(header: &FrameHeader, payload: &'a [u8]) -> Result<Self, FrameError> {
+        header.require_stream()?;
+        let (body, pad_len) = unpad(header, payload, PROMISED_LEN)?;
+        let Some((bytes, fragment)) = body.split_first_chunk::<PROMISED_LEN>() else {
+            return Err(too_short(header, payload, PROMISED_LEN));
         };
-        let promised = StreamId::new(u32::from_be_bytes(*octets));
+        let promised = StreamId::new(u32::from_be_bytes(*bytes));
         if !promised.is_server() {
             return Err(FrameError::PromisedStream { promised });
         }
-        let end_headers = head.flags.contains(Flags::END_HEADERS);
-        Ok(Self { stream: head.stream, promised, fragment, pad_len, end_headers })
+        let end_headers = header.flags.contains(Flags::END_HEADERS);
+        Ok(Self { stream: header.stream, promised, fragment, pad_len, end_headers })
     }
 
-    /// Appends the frame to `out`; padding octets are zero (RFC 9113 §6.6).
+    /// Appends the frame to `out`; padding bytes are zero (RFC 9113 §6.6).
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] over 2^24 - 1 octets of payload; nothing is written.
+    /// [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload; nothing is written.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let flags = pad_flag(self.pad_len).with(Flags::END_HEADERS, self.end_headers);
         let body = self.fragment.len().saturating_add(PROMISED_LEN);
-        FrameHead::begin(Kind::PushPromise, flags, self.stream, padded_len(body, self.pad_len), out)?;
+        FrameHeader::begin(FrameType::PushPromise, flags, self.stream, padded_len(body, self.pad_len), out)?;
         out.extend(self.pad_len);
         out.extend_from_slice(&self.promised.get().to_be_bytes());
         out.extend_from_slice(self.fragment);

@@ -1,23 +1,23 @@
-//! HTTP/2 frames: octets to values and back (RFC 9113 §4 and §6).
+//! HTTP/2 frames: bytes to values and back (RFC 9113 §4 and §6).
 //!
 //! This layer has no state. It knows the layout of each frame and the rules that a single frame can break on its own:
 //! its size, whether it may stand on stream 0, its padding, the range of a setting. What depends on earlier frames
 //! (is the stream open, is this CONTINUATION expected, does the window allow it) is decided elsewhere.
 //!
-//! A receiver reads a [`FrameHead`] from nine octets, checks [`FrameHead::check_length`] *before* it waits for the
+//! A receiver reads a [`FrameHeader`] from nine bytes, checks [`FrameHeader::check_length`] *before* it waits for the
 //! payload, then parses the payload with [`Frame::parse`] or with the function of the one kind that it expects.
 //! Parsed frames borrow the payload. Nothing here panics on any input.
 //!
 //! ```
-//! use halfclose::frame::{DEFAULT_MAX_FRAME_SIZE, Frame, FrameHead, HEAD_LEN, Ping};
+//! use halfclose::frame::{DEFAULT_MAX_FRAME_SIZE, Frame, FrameHeader, FRAME_HEADER_LEN, Ping};
 //!
 //! let mut wire = Vec::new();
 //! Frame::Ping(Ping { ack: false, data: *b"deadbeef" }).write(&mut wire)?;
 //!
-//! let (head, payload) = wire.split_first_chunk::<HEAD_LEN>().unwrap();
-//! let head = FrameHead::parse(head);
-//! head.check_length(DEFAULT_MAX_FRAME_SIZE)?;
-//! let Frame::Ping(ping) = Frame::parse(&head, payload)? else { panic!("not a PING") };
+//! let (header, payload) = wire.split_first_chunk::<FRAME_HEADER_LEN>().unwrap();
+//! let header = FrameHeader::parse(header);
+//! header.check_length(DEFAULT_MAX_FRAME_SIZE)?;
+//! let Frame::Ping(ping) = Frame::parse(&header, payload)? else { panic!("not a PING") };
 //! assert_eq!(ping.data, *b"deadbeef");
 //! # Ok::<(), halfclose::frame::FrameError>(())
 //! ```
@@ -27,7 +27,7 @@ mod control;
 mod data;
 mod error;
 mod flags;
-mod head;
+mod header;
 mod headers;
 mod priority;
 mod settings;
@@ -39,19 +39,19 @@ pub use control::{GoAway, Ping, RstStream, WindowUpdate};
 pub use data::{Data, data_range};
 pub use error::{ErrorCode, FrameError, Scope};
 pub use flags::Flags;
-pub use head::{FrameHead, Kind, StreamId};
+pub use header::{FrameHeader, FrameType, StreamId};
 pub use headers::{Continuation, Headers, PushPromise};
 pub use priority::{Priority, PriorityFrame};
 pub use settings::{Setting, SettingId, Settings, SettingsIter, write_settings};
 
-/// Octets in a frame head (RFC 9113 §4.1).
-pub const HEAD_LEN: usize = 9;
+/// Bytes in a frame header (RFC 9113 §4.1).
+pub const FRAME_HEADER_LEN: usize = 9;
 
-/// The largest payload, in octets, that every endpoint must accept, and the initial value of
+/// The largest payload, in bytes, that every endpoint must accept, and the initial value of
 /// SETTINGS_MAX_FRAME_SIZE (RFC 9113 §4.2).
 pub const DEFAULT_MAX_FRAME_SIZE: u32 = 16_384;
 
-/// The largest value, in octets, that SETTINGS_MAX_FRAME_SIZE may take: what the 24-bit length can say
+/// The largest value, in bytes, that SETTINGS_MAX_FRAME_SIZE may take: what the 24-bit length can say
 /// (RFC 9113 §4.2).
 pub const MAX_MAX_FRAME_SIZE: u32 = (1 << 24) - 1;
 
@@ -59,10 +59,10 @@ pub const MAX_MAX_FRAME_SIZE: u32 = (1 << 24) - 1;
 /// SETTINGS_INITIAL_WINDOW_SIZE, a connection's by WINDOW_UPDATE only.
 pub const DEFAULT_WINDOW: u32 = 65_535;
 
-/// The largest flow-control window, in octets (RFC 9113 §6.9.1).
+/// The largest flow-control window, in bytes (RFC 9113 §6.9.1).
 pub const MAX_WINDOW: u32 = (1 << 31) - 1;
 
-/// Octets that a DATA frame may have beside its content: the longest padding, and the octet that tells its length
+/// Bytes that a DATA frame may have beside its content: the longest padding, and the byte that tells its length
 /// (RFC 9113 §6.1).
 pub const MOST_PADDING: u32 = 256;
 
@@ -71,6 +71,6 @@ pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A length that came from a slice, for comparison with the 32-bit limits of the protocol.
 #[inline]
-fn saturating_len(octets: usize) -> u32 {
-    u32::try_from(octets).unwrap_or(u32::MAX)
+fn saturating_len(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -2,7 +2,7 @@
 //!
 //! RFC 9113 §5.3.2 deprecates the scheme; the layout and the checks remain, since peers still send it.
 
-use super::{Flags, FrameError, FrameHead, Kind, StreamId, saturating_len};
+use super::{Flags, FrameError, FrameHeader, FrameType, StreamId, saturating_len};
 
 /// The deprecated priority fields (RFC 9113 §5.3.2, §6.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -16,7 +16,7 @@ pub struct Priority {
 }
 
 impl Priority {
-    /// Octets on the wire.
+    /// Bytes on the wire.
     pub const LEN: usize = 5;
 
     #[inline]
@@ -33,7 +33,7 @@ impl Priority {
 
     /// RFC 7540 §5.3.1: a stream cannot depend on itself; a stream error.
     #[inline]
-    pub(super) fn check(self, kind: Kind, stream: StreamId) -> Result<(), FrameError> {
+    pub(super) fn check(self, kind: FrameType, stream: StreamId) -> Result<(), FrameError> {
         if self.depends_on == stream {
             return Err(FrameError::SelfDependency { kind, stream });
         }
@@ -56,17 +56,17 @@ impl PriorityFrame {
     /// # Errors
     /// [`FrameError::StreamZero`]; [`FrameError::WrongLength`] and [`FrameError::SelfDependency`], which are errors of
     /// the stream alone.
-    pub fn parse(head: &FrameHead, payload: &[u8]) -> Result<Self, FrameError> {
-        head.require_stream()?;
-        let priority = Priority::decode(head.require_exactly(payload)?);
-        priority.check(Kind::Priority, head.stream)?;
-        Ok(Self { stream: head.stream, priority })
+    pub fn parse(header: &FrameHeader, payload: &[u8]) -> Result<Self, FrameError> {
+        header.require_stream()?;
+        let priority = Priority::decode(header.require_exactly(payload)?);
+        priority.check(FrameType::Priority, header.stream)?;
+        Ok(Self { stream: header.stream, priority })
     }
 
     /// Appends the frame to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
         let length = saturating_len(Priority::LEN);
-        FrameHead { length, kind: Kind::Priority, flags: Flags::NONE, stream: self.stream }.write(out);
+        FrameHeader { length, kind: FrameType::Priority, flags: Flags::NONE, stream: self.stream }.write(out);
         out.extend_from_slice(&self.priority.encode());
     }
 }

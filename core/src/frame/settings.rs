@@ -1,13 +1,13 @@
 //! SETTINGS (RFC 9113 §6.5).
 
 use super::{
-    DEFAULT_MAX_FRAME_SIZE, Flags, FrameError, FrameHead, Kind, MAX_MAX_FRAME_SIZE, MAX_WINDOW, StreamId,
-    saturating_len,
+    DEFAULT_MAX_FRAME_SIZE, Flags, FrameError, FrameHeader, FrameType, MAX_MAX_FRAME_SIZE, MAX_WINDOW,
+    StreamId, saturating_len,
 };
 use std::fmt;
 use std::iter::FusedIterator;
 
-/// Octets of one setting on the wire (RFC 9113 §6.5.1).
+/// Bytes of one setting on the wire (RFC 9113 §6.5.1).
 const SETTING_LEN: usize = 6;
 
 /// The identifier of a setting (RFC 9113 §6.5.2). Unknown ones are ignored.
@@ -15,7 +15,7 @@ const SETTING_LEN: usize = 6;
 pub struct SettingId(pub u16);
 
 impl SettingId {
-    /// SETTINGS_HEADER_TABLE_SIZE: octets of dynamic table that the sender's decoder keeps, 4,096 at first
+    /// SETTINGS_HEADER_TABLE_SIZE: bytes of dynamic table that the sender's decoder keeps, 4,096 at first
     /// (RFC 9113 §6.5.2).
     pub const HEADER_TABLE_SIZE: Self = Self(0x1);
     /// SETTINGS_ENABLE_PUSH: 0 or 1, 1 at first (RFC 9113 §6.5.2).
@@ -23,11 +23,11 @@ impl SettingId {
     /// SETTINGS_MAX_CONCURRENT_STREAMS: streams that the sender lets its peer have open, no limit at first
     /// (RFC 9113 §6.5.2).
     pub const MAX_CONCURRENT_STREAMS: Self = Self(0x3);
-    /// SETTINGS_INITIAL_WINDOW_SIZE: octets, at most 2^31 - 1, 65,535 at first (RFC 9113 §6.5.2).
+    /// SETTINGS_INITIAL_WINDOW_SIZE: bytes, at most 2^31 - 1, 65,535 at first (RFC 9113 §6.5.2).
     pub const INITIAL_WINDOW_SIZE: Self = Self(0x4);
-    /// SETTINGS_MAX_FRAME_SIZE: octets, 2^14 (the initial value) to 2^24 - 1 (RFC 9113 §6.5.2).
+    /// SETTINGS_MAX_FRAME_SIZE: bytes, 2^14 (the initial value) to 2^24 - 1 (RFC 9113 §6.5.2).
     pub const MAX_FRAME_SIZE: Self = Self(0x5);
-    /// SETTINGS_MAX_HEADER_LIST_SIZE: octets of an uncompressed field section that the sender accepts, no limit at
+    /// SETTINGS_MAX_HEADER_LIST_SIZE: bytes of an uncompressed field section that the sender accepts, no limit at
     /// first (RFC 9113 §6.5.2).
     pub const MAX_HEADER_LIST_SIZE: Self = Self(0x6);
     /// SETTINGS_ENABLE_CONNECT_PROTOCOL: 0 or 1, 0 at first (RFC 8441 §3).
@@ -128,9 +128,9 @@ impl<'a> Settings<'a> {
     /// # Errors
     /// [`FrameError::StreamNotZero`], [`FrameError::SettingsAck`], [`FrameError::SettingsLength`],
     /// [`FrameError::SettingValue`] for the first value out of range.
-    pub fn parse(head: &FrameHead, payload: &'a [u8]) -> Result<Self, FrameError> {
-        head.require_connection()?;
-        let ack = head.flags.contains(Flags::ACK);
+    pub fn parse(header: &FrameHeader, payload: &'a [u8]) -> Result<Self, FrameError> {
+        header.require_connection()?;
+        let ack = header.flags.contains(Flags::ACK);
         let length = saturating_len(payload.len());
         if ack && !payload.is_empty() {
             return Err(FrameError::SettingsAck { length });
@@ -158,11 +158,11 @@ impl<'a> Settings<'a> {
     /// Appends the frame to `out`.
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] over 2^24 - 1 octets of payload; nothing is written.
+    /// [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload; nothing is written.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let flags = Flags::NONE.with(Flags::ACK, self.ack);
         let payload = self.entries.as_flattened();
-        FrameHead::begin(Kind::Settings, flags, StreamId::ZERO, payload.len(), out)?;
+        FrameHeader::begin(FrameType::Settings, flags, StreamId::ZERO, payload.len(), out)?;
         out.extend_from_slice(payload);
         Ok(())
     }
@@ -208,12 +208,12 @@ impl FusedIterator for SettingsIter<'_> {}
 /// ```
 ///
 /// # Errors
-/// [`FrameError::SettingValue`] for a value out of range, [`FrameError::TooLarge`] over 2^24 - 1 octets of payload;
+/// [`FrameError::SettingValue`] for a value out of range, [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload;
 /// nothing is written.
 pub fn write_settings(settings: &[Setting], out: &mut Vec<u8>) -> Result<(), FrameError> {
     settings.iter().copied().try_for_each(Setting::check)?;
     let length = settings.len().saturating_mul(SETTING_LEN);
-    FrameHead::begin(Kind::Settings, Flags::NONE, StreamId::ZERO, length, out)?;
+    FrameHeader::begin(FrameType::Settings, Flags::NONE, StreamId::ZERO, length, out)?;
     out.extend(settings.iter().flat_map(|setting| setting.encode()));
     Ok(())
 }

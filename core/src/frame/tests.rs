@@ -2,23 +2,23 @@ use super::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// A head and its payload from one run of octets.
-fn split(wire: &[u8]) -> (FrameHead, &[u8]) {
-    let (head, payload) = wire.split_first_chunk::<HEAD_LEN>().unwrap();
-    (FrameHead::parse(head), payload)
+/// A header and its payload from one run of bytes.
+fn split(wire: &[u8]) -> (FrameHeader, &[u8]) {
+    let (header, payload) = wire.split_first_chunk::<FRAME_HEADER_LEN>().unwrap();
+    (FrameHeader::parse(header), payload)
 }
 
-fn head(kind: u8, flags: u8, stream: u32, length: usize) -> FrameHead {
-    FrameHead {
+fn header(kind: u8, flags: u8, stream: u32, length: usize) -> FrameHeader {
+    FrameHeader {
         length: length as u32,
-        kind: Kind::from(kind),
+        kind: FrameType::from(kind),
         flags: Flags(flags),
         stream: StreamId::new(stream),
     }
 }
 
 /// One row: type, flags, stream, payload, then what must come of it.
-type Row = (u8, u8, u32, &'static [u8], FrameError, Scope, ErrorCode, &'static str, &'static str);
+type ErrorRow = (u8, u8, u32, &'static [u8], FrameError, Scope, ErrorCode, &'static str, &'static str);
 
 const STREAM: Scope = Scope::Stream;
 const CONN: Scope = Scope::Connection;
@@ -29,33 +29,33 @@ fn value(id: SettingId, value: u32, minimum: u32, maximum: u32) -> FrameError {
     FrameError::SettingValue { setting: Setting { id, value }, minimum, maximum }
 }
 
-fn zero(kind: Kind) -> FrameError {
+fn zero(kind: FrameType) -> FrameError {
     FrameError::StreamZero { kind }
 }
 
-fn not_zero(kind: Kind) -> FrameError {
+fn not_zero(kind: FrameType) -> FrameError {
     FrameError::StreamNotZero { kind, stream: StreamId::new(7) }
 }
 
-fn wrong(kind: Kind, length: u32, expected: u32) -> FrameError {
+fn wrong(kind: FrameType, length: u32, expected: u32) -> FrameError {
     FrameError::WrongLength { kind, length, expected }
 }
 
-fn short(kind: Kind, length: u32, minimum: u32) -> FrameError {
+fn short(kind: FrameType, length: u32, minimum: u32) -> FrameError {
     FrameError::TooShort { kind, length, minimum }
 }
 
-fn padding(kind: Kind, pad_len: u8, room: u32) -> FrameError {
+fn padding(kind: FrameType, pad_len: u8, room: u32) -> FrameError {
     FrameError::Padding { kind, pad_len, room }
 }
 
-fn depends(kind: Kind) -> FrameError {
+fn depends(kind: FrameType) -> FrameError {
     FrameError::SelfDependency { kind, stream: StreamId::new(3) }
 }
 
 #[rustfmt::skip]
-fn rows() -> Vec<Row> {
-    use Kind::*;
+fn rows() -> Vec<ErrorRow> {
+    use FrameType::*;
     let max = "16777215";
     assert_eq!(MAX_MAX_FRAME_SIZE.to_string(), max);
     vec![
@@ -69,35 +69,35 @@ fn rows() -> Vec<Row> {
         (6, 0, 7, &[0; 8], not_zero(Ping), CONN, PROTOCOL, "RFC 9113 §6.7", "PING on stream 7, must be on stream 0"),
         (7, 0, 7, &[0; 8], not_zero(GoAway), CONN, PROTOCOL, "RFC 9113 §6.8", "GOAWAY on stream 7, must be on stream 0"),
 
-        (2, 0, 3, &[0; 4], wrong(Priority, 4, 5), STREAM, SIZE, "RFC 9113 §6.3", "PRIORITY of 4 octets, must have 5"),
-        (2, 0, 3, &[0; 6], wrong(Priority, 6, 5), STREAM, SIZE, "RFC 9113 §6.3", "PRIORITY of 6 octets, must have 5"),
-        (3, 0, 3, &[0; 3], wrong(RstStream, 3, 4), CONN, SIZE, "RFC 9113 §6.4", "RST_STREAM of 3 octets, must have 4"),
-        (3, 0, 3, &[0; 5], wrong(RstStream, 5, 4), CONN, SIZE, "RFC 9113 §6.4", "RST_STREAM of 5 octets, must have 4"),
-        (6, 0, 0, &[0; 7], wrong(Ping, 7, 8), CONN, SIZE, "RFC 9113 §6.7", "PING of 7 octets, must have 8"),
-        (6, 1, 0, &[0; 9], wrong(Ping, 9, 8), CONN, SIZE, "RFC 9113 §6.7", "PING of 9 octets, must have 8"),
-        (8, 0, 0, &[0; 3], wrong(WindowUpdate, 3, 4), CONN, SIZE, "RFC 9113 §6.9", "WINDOW_UPDATE of 3 octets, must have 4"),
-        (8, 0, 3, &[0; 5], wrong(WindowUpdate, 5, 4), CONN, SIZE, "RFC 9113 §6.9", "WINDOW_UPDATE of 5 octets, must have 4"),
+        (2, 0, 3, &[0; 4], wrong(Priority, 4, 5), STREAM, SIZE, "RFC 9113 §6.3", "PRIORITY of 4 bytes, must have 5"),
+        (2, 0, 3, &[0; 6], wrong(Priority, 6, 5), STREAM, SIZE, "RFC 9113 §6.3", "PRIORITY of 6 bytes, must have 5"),
+        (3, 0, 3, &[0; 3], wrong(RstStream, 3, 4), CONN, SIZE, "RFC 9113 §6.4", "RST_STREAM of 3 bytes, must have 4"),
+        (3, 0, 3, &[0; 5], wrong(RstStream, 5, 4), CONN, SIZE, "RFC 9113 §6.4", "RST_STREAM of 5 bytes, must have 4"),
+        (6, 0, 0, &[0; 7], wrong(Ping, 7, 8), CONN, SIZE, "RFC 9113 §6.7", "PING of 7 bytes, must have 8"),
+        (6, 1, 0, &[0; 9], wrong(Ping, 9, 8), CONN, SIZE, "RFC 9113 §6.7", "PING of 9 bytes, must have 8"),
+        (8, 0, 0, &[0; 3], wrong(WindowUpdate, 3, 4), CONN, SIZE, "RFC 9113 §6.9", "WINDOW_UPDATE of 3 bytes, must have 4"),
+        (8, 0, 3, &[0; 5], wrong(WindowUpdate, 5, 4), CONN, SIZE, "RFC 9113 §6.9", "WINDOW_UPDATE of 5 bytes, must have 4"),
 
-        (0, 0x08, 1, b"", short(Data, 0, 1), CONN, SIZE, "RFC 9113 §6.1", "DATA of 0 octets, must have 1 or more"),
-        (1, 0x08, 1, b"", short(Headers, 0, 1), CONN, SIZE, "RFC 9113 §6.2", "HEADERS of 0 octets, must have 1 or more"),
-        (1, 0x20, 1, &[0; 4], short(Headers, 4, 5), CONN, SIZE, "RFC 9113 §6.2", "HEADERS of 4 octets, must have 5 or more"),
-        (1, 0x28, 1, &[0; 5], short(Headers, 5, 6), CONN, SIZE, "RFC 9113 §6.2", "HEADERS of 5 octets, must have 6 or more"),
-        (5, 0, 1, &[0; 3], short(PushPromise, 3, 4), CONN, SIZE, "RFC 9113 §6.6", "PUSH_PROMISE of 3 octets, must have 4 or more"),
-        (5, 0x08, 1, &[0; 4], short(PushPromise, 4, 5), CONN, SIZE, "RFC 9113 §6.6", "PUSH_PROMISE of 4 octets, must have 5 or more"),
-        (7, 0, 0, &[0; 7], short(GoAway, 7, 8), CONN, SIZE, "RFC 9113 §6.8", "GOAWAY of 7 octets, must have 8 or more"),
+        (0, 0x08, 1, b"", short(Data, 0, 1), CONN, SIZE, "RFC 9113 §6.1", "DATA of 0 bytes, must have 1 or more"),
+        (1, 0x08, 1, b"", short(Headers, 0, 1), CONN, SIZE, "RFC 9113 §6.2", "HEADERS of 0 bytes, must have 1 or more"),
+        (1, 0x20, 1, &[0; 4], short(Headers, 4, 5), CONN, SIZE, "RFC 9113 §6.2", "HEADERS of 4 bytes, must have 5 or more"),
+        (1, 0x28, 1, &[0; 5], short(Headers, 5, 6), CONN, SIZE, "RFC 9113 §6.2", "HEADERS of 5 bytes, must have 6 or more"),
+        (5, 0, 1, &[0; 3], short(PushPromise, 3, 4), CONN, SIZE, "RFC 9113 §6.6", "PUSH_PROMISE of 3 bytes, must have 4 or more"),
+        (5, 0x08, 1, &[0; 4], short(PushPromise, 4, 5), CONN, SIZE, "RFC 9113 §6.6", "PUSH_PROMISE of 4 bytes, must have 5 or more"),
+        (7, 0, 0, &[0; 7], short(GoAway, 7, 8), CONN, SIZE, "RFC 9113 §6.8", "GOAWAY of 7 bytes, must have 8 or more"),
 
-        (0, 0x08, 1, &[1], padding(Data, 1, 0), CONN, PROTOCOL, "RFC 9113 §6.1", "DATA with padding of 1 octets, has room for 0"),
-        (0, 0x08, 1, &[4, 0, 0, 0], padding(Data, 4, 3), CONN, PROTOCOL, "RFC 9113 §6.1", "DATA with padding of 4 octets, has room for 3"),
-        (1, 0x08, 1, &[2, 0], padding(Headers, 2, 1), CONN, PROTOCOL, "RFC 9113 §6.2", "HEADERS with padding of 2 octets, has room for 1"),
-        (1, 0x28, 1, &[2, 0, 0, 0, 3, 0, 0], padding(Headers, 2, 1), CONN, PROTOCOL, "RFC 9113 §6.2", "HEADERS with padding of 2 octets, has room for 1"),
-        (5, 0x08, 1, &[255, 0, 0, 0, 2, 0], padding(PushPromise, 255, 1), CONN, PROTOCOL, "RFC 9113 §6.6", "PUSH_PROMISE with padding of 255 octets, has room for 1"),
+        (0, 0x08, 1, &[1], padding(Data, 1, 0), CONN, PROTOCOL, "RFC 9113 §6.1", "DATA with padding of 1 bytes, has room for 0"),
+        (0, 0x08, 1, &[4, 0, 0, 0], padding(Data, 4, 3), CONN, PROTOCOL, "RFC 9113 §6.1", "DATA with padding of 4 bytes, has room for 3"),
+        (1, 0x08, 1, &[2, 0], padding(Headers, 2, 1), CONN, PROTOCOL, "RFC 9113 §6.2", "HEADERS with padding of 2 bytes, has room for 1"),
+        (1, 0x28, 1, &[2, 0, 0, 0, 3, 0, 0], padding(Headers, 2, 1), CONN, PROTOCOL, "RFC 9113 §6.2", "HEADERS with padding of 2 bytes, has room for 1"),
+        (5, 0x08, 1, &[255, 0, 0, 0, 2, 0], padding(PushPromise, 255, 1), CONN, PROTOCOL, "RFC 9113 §6.6", "PUSH_PROMISE with padding of 255 bytes, has room for 1"),
 
         (2, 0, 3, &[0x80, 0, 0, 3, 9], depends(Priority), STREAM, PROTOCOL, "RFC 7540 §5.3.1", "PRIORITY makes stream 3 depend on itself"),
         (1, 0x20, 3, &[0, 0, 0, 3, 9], depends(Headers), STREAM, PROTOCOL, "RFC 7540 §5.3.1", "HEADERS makes stream 3 depend on itself"),
 
-        (4, 0, 0, &[0; 5], FrameError::SettingsLength { length: 5 }, CONN, SIZE, "RFC 9113 §6.5", "SETTINGS of 5 octets, must be a multiple of 6"),
-        (4, 0, 0, &[0; 7], FrameError::SettingsLength { length: 7 }, CONN, SIZE, "RFC 9113 §6.5", "SETTINGS of 7 octets, must be a multiple of 6"),
-        (4, 1, 0, &[0; 6], FrameError::SettingsAck { length: 6 }, CONN, SIZE, "RFC 9113 §6.5", "SETTINGS with ACK of 6 octets, must have 0"),
+        (4, 0, 0, &[0; 5], FrameError::SettingsLength { length: 5 }, CONN, SIZE, "RFC 9113 §6.5", "SETTINGS of 5 bytes, must be a multiple of 6"),
+        (4, 0, 0, &[0; 7], FrameError::SettingsLength { length: 7 }, CONN, SIZE, "RFC 9113 §6.5", "SETTINGS of 7 bytes, must be a multiple of 6"),
+        (4, 1, 0, &[0; 6], FrameError::SettingsAck { length: 6 }, CONN, SIZE, "RFC 9113 §6.5", "SETTINGS with ACK of 6 bytes, must have 0"),
         (4, 0, 0, &[0, 2, 0, 0, 0, 2], value(SettingId::ENABLE_PUSH, 2, 0, 1), CONN, PROTOCOL, "RFC 9113 §6.5.2", "SETTINGS_ENABLE_PUSH of 2, must be 0 to 1"),
         (4, 0, 0, &[0, 1, 0, 0, 0, 0, 0, 4, 0x80, 0, 0, 0], value(SettingId::INITIAL_WINDOW_SIZE, 1 << 31, 0, MAX_WINDOW), CONN, ErrorCode::FLOW_CONTROL_ERROR, "RFC 9113 §6.5.2", "SETTINGS_INITIAL_WINDOW_SIZE of 2147483648, must be 0 to 2147483647"),
         (4, 0, 0, &[0, 5, 0, 0, 0x3f, 0xff], value(SettingId::MAX_FRAME_SIZE, 16_383, 16_384, MAX_MAX_FRAME_SIZE), CONN, PROTOCOL, "RFC 9113 §6.5.2", "SETTINGS_MAX_FRAME_SIZE of 16383, must be 16384 to 16777215"),
@@ -113,8 +113,8 @@ fn rows() -> Vec<Row> {
 }
 
 /// `Frame::parse` and then the one check that it leaves to its caller.
-fn parse_fully<'a>(head: &FrameHead, payload: &'a [u8]) -> Result<Frame<'a>, FrameError> {
-    let frame = Frame::parse(head, payload)?;
+fn parse_fully<'a>(header: &FrameHeader, payload: &'a [u8]) -> Result<Frame<'a>, FrameError> {
+    let frame = Frame::parse(header, payload)?;
     if let Frame::Headers(headers) = &frame {
         headers.check_priority()?;
     }
@@ -122,10 +122,10 @@ fn parse_fully<'a>(head: &FrameHead, payload: &'a [u8]) -> Result<Frame<'a>, Fra
 }
 
 #[test]
-fn each_error_by_the_octets_that_provoke_it() {
+fn each_error_by_the_bytes_that_provoke_it() {
     for (kind, flags, stream, payload, error, scope, code, section, text) in rows() {
-        let head = head(kind, flags, stream, payload.len());
-        assert_eq!(parse_fully(&head, payload), Err(error), "{text}");
+        let header = header(kind, flags, stream, payload.len());
+        assert_eq!(parse_fully(&header, payload), Err(error), "{text}");
         assert_eq!(error.scope(), scope, "{text}");
         assert_eq!(error.code(), code, "{text}");
         assert_eq!(error.section(), section, "{text}");
@@ -135,7 +135,7 @@ fn each_error_by_the_octets_that_provoke_it() {
 
 #[test]
 fn the_table_has_every_error() {
-    let too_large = FrameError::TooLarge { kind: Kind::Data, length: 16_385, limit: 16_384 };
+    let too_large = FrameError::TooLarge { kind: FrameType::Data, length: 16_385, limit: 16_384 };
     let mut met = [false; 12];
     for error in rows().iter().map(|row| row.4).chain([too_large]) {
         let index = match error {
@@ -155,11 +155,11 @@ fn the_table_has_every_error() {
         met[index] = true;
     }
     assert_eq!(met, [true; 12]);
-    assert_eq!(too_large.to_string(), "DATA of 16385 octets, over the limit of 16384");
+    assert_eq!(too_large.to_string(), "DATA of 16385 bytes, over the limit of 16384");
     assert_eq!((too_large.scope(), too_large.code(), too_large.section()), (CONN, SIZE, "RFC 9113 §4.2"));
-    let (head, _) = split(b"\x00\x40\x01\0\0\0\0\0\x01");
-    assert_eq!(head.check_length(DEFAULT_MAX_FRAME_SIZE), Err(too_large));
-    assert_eq!(head.check_length(16_385), Ok(()));
+    let (header, _) = split(b"\x00\x40\x01\0\0\0\0\0\x01");
+    assert_eq!(header.check_length(DEFAULT_MAX_FRAME_SIZE), Err(too_large));
+    assert_eq!(header.check_length(16_385), Ok(()));
 }
 
 #[test]
@@ -182,15 +182,15 @@ fn limits_are_inclusive() {
         (0xfa, 0, 7, b""),
     ];
     for (kind, flags, stream, payload) in accepted {
-        let head = head(*kind, *flags, *stream, payload.len());
-        parse_fully(&head, payload).unwrap();
+        let header = header(*kind, *flags, *stream, payload.len());
+        parse_fully(&header, payload).unwrap();
     }
 }
 
 #[test]
 fn self_dependency_leaves_the_field_block_readable() {
     let payload = [0, 0, 0, 3, 9, 0x82];
-    let headers = Headers::parse(&head(1, 0x20, 3, payload.len()), &payload).unwrap();
+    let headers = Headers::parse(&header(1, 0x20, 3, payload.len()), &payload).unwrap();
     assert_eq!(headers.fragment, [0x82]);
     assert!(headers.check_priority().is_err());
 }
@@ -202,15 +202,15 @@ fn nothing_is_written_of_a_frame_that_its_length_cannot_say() {
     let too_large = |kind, length| Err(FrameError::TooLarge { kind, length, limit: MAX_MAX_FRAME_SIZE });
     let mut out = Vec::new();
     let data = |data, pad_len| Data { stream, data, pad_len, end_stream: false };
-    assert_eq!(data(&payload, None).write(&mut out), too_large(Kind::Data, 1 << 24));
-    assert_eq!(data(&payload[2..], Some(1)).write(&mut out), too_large(Kind::Data, 1 << 24));
+    assert_eq!(data(&payload, None).write(&mut out), too_large(FrameType::Data, 1 << 24));
+    assert_eq!(data(&payload[2..], Some(1)).write(&mut out), too_large(FrameType::Data, 1 << 24));
     let continuation = Continuation { stream, fragment: &payload, end_headers: true };
-    assert_eq!(continuation.write(&mut out), too_large(Kind::Continuation, 1 << 24));
+    assert_eq!(continuation.write(&mut out), too_large(FrameType::Continuation, 1 << 24));
     assert!(out.is_empty());
 
     GoAway { last_stream: stream, code: ErrorCode::NO_ERROR, debug: &payload }.write(&mut out);
-    let (head, written) = split(&out);
-    assert_eq!((head.length, written.len()), (MAX_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE as usize));
+    let (header, written) = split(&out);
+    assert_eq!((header.length, written.len()), (MAX_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE as usize));
 }
 
 #[test]
@@ -225,12 +225,12 @@ fn a_setting_out_of_range_is_not_written() {
 
 #[test]
 fn kinds_and_codes_have_their_names() {
-    for octet in 0..=u8::MAX {
-        let kind = Kind::from(octet);
-        assert_eq!(u8::from(kind), octet);
-        assert_eq!(matches!(kind, Kind::Unknown(_)), octet > 9);
+    for byte in 0..=u8::MAX {
+        let kind = FrameType::from(byte);
+        assert_eq!(u8::from(kind), byte);
+        assert_eq!(matches!(kind, FrameType::Unknown(_)), byte > 9);
     }
-    assert_eq!(Kind::from(0x0a).to_string(), "frame of type 0x0a");
+    assert_eq!(FrameType::from(0x0a).to_string(), "frame of type 0x0a");
     assert_eq!(ErrorCode::HTTP_1_1_REQUIRED, ErrorCode(0xd));
     assert_eq!(
         format!("{:?} {}", ErrorCode::ENHANCE_YOUR_CALM, ErrorCode(0xe)),
@@ -266,8 +266,8 @@ fn flags_are_added_once() {
 
 #[test]
 fn settings_come_in_order_and_know_how_many_they_are() {
-    let head = head(4, 0, 0, 12);
-    let frame = Settings::parse(&head, &[0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1]).unwrap();
+    let header = header(4, 0, 0, 12);
+    let frame = Settings::parse(&header, &[0, 1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 1]).unwrap();
     let ids: Vec<SettingId> = frame.into_iter().map(|setting| setting.id).collect();
     assert_eq!(ids, [SettingId::HEADER_TABLE_SIZE, SettingId::ENABLE_PUSH]);
     let mut settings = frame.iter();
@@ -315,7 +315,7 @@ enum Made {
 
 fn any_made() -> impl Strategy<Value = Made> {
     let id = || 1..=StreamId::MAX.get();
-    let octets = || vec(any::<u8>(), 0..300);
+    let bytes = || vec(any::<u8>(), 0..300);
     let priority = || (0..=StreamId::MAX.get(), any::<bool>(), any::<u8>());
     let pad = any::<Option<u8>>;
     // Values that every setting allows, and any value for the ids that have no range.
@@ -326,8 +326,8 @@ fn any_made() -> impl Strategy<Value = Made> {
         (10..=u16::MAX, any::<u32>()),
     ];
     prop_oneof![
-        (id(), octets(), pad(), any::<bool>()).prop_map(|(a, b, c, d)| Made::Data(a, b, c, d)),
-        (id(), octets(), proptest::option::of(priority()), pad(), any::<bool>(), any::<bool>())
+        (id(), bytes(), pad(), any::<bool>()).prop_map(|(a, b, c, d)| Made::Data(a, b, c, d)),
+        (id(), bytes(), proptest::option::of(priority()), pad(), any::<bool>(), any::<bool>())
             .prop_map(|(a, b, c, d, e, f)| Made::Headers(a, b, c, d, e, f)),
         (id(), priority())
             .prop_filter("depends on itself", |(id, (on, ..))| id != on)
@@ -335,13 +335,18 @@ fn any_made() -> impl Strategy<Value = Made> {
         (id(), any::<u32>()).prop_map(|(a, b)| Made::RstStream(a, b)),
         vec(setting, 0..12).prop_map(Made::Settings),
         Just(Made::SettingsAck),
-        (id(), 1..(1u32 << 30), octets(), pad(), any::<bool>())
-            .prop_map(|(a, b, c, d, e)| Made::PushPromise(a, b * 2, c, d, e)),
+        (id(), 1..(1u32 << 30), bytes(), pad(), any::<bool>()).prop_map(|(a, b, c, d, e)| Made::PushPromise(
+            a,
+            b * 2,
+            c,
+            d,
+            e
+        )),
         (any::<bool>(), any::<[u8; 8]>()).prop_map(|(a, b)| Made::Ping(a, b)),
-        (0..=StreamId::MAX.get(), any::<u32>(), octets()).prop_map(|(a, b, c)| Made::GoAway(a, b, c)),
+        (0..=StreamId::MAX.get(), any::<u32>(), bytes()).prop_map(|(a, b, c)| Made::GoAway(a, b, c)),
         (0..=StreamId::MAX.get(), 1..=MAX_WINDOW).prop_map(|(a, b)| Made::WindowUpdate(a, b)),
-        (id(), octets(), any::<bool>()).prop_map(|(a, b, c)| Made::Continuation(a, b, c)),
-        (10..=u8::MAX, any::<u8>(), 0..=StreamId::MAX.get(), octets())
+        (id(), bytes(), any::<bool>()).prop_map(|(a, b, c)| Made::Continuation(a, b, c)),
+        (10..=u8::MAX, any::<u8>(), 0..=StreamId::MAX.get(), bytes())
             .prop_map(|(a, b, c, d)| Made::Unknown(a, b, c, d)),
     ]
 }
@@ -377,8 +382,8 @@ fn frame_of<'a>(made: &'a Made, settings: &'a mut Vec<u8>) -> Frame<'a> {
             let list: Vec<_> =
                 list.iter().map(|(id, value)| Setting { id: SettingId(*id), value: *value }).collect();
             write_settings(&list, settings).unwrap();
-            let (head, payload) = split(settings);
-            let read = Settings::parse(&head, payload).unwrap();
+            let (header, payload) = split(settings);
+            let read = Settings::parse(&header, payload).unwrap();
             assert_eq!(read.iter().collect::<Vec<_>>(), list);
             Frame::Settings(read)
         }
@@ -404,7 +409,7 @@ fn frame_of<'a>(made: &'a Made, settings: &'a mut Vec<u8>) -> Frame<'a> {
             Frame::Continuation(Continuation { stream, fragment, end_headers })
         }
         Made::Unknown(kind, flags, stream, payload) => {
-            Frame::Unknown { head: head(*kind, *flags, *stream, payload.len()), payload }
+            Frame::Unknown { header: header(*kind, *flags, *stream, payload.len()), payload }
         }
     }
 }
@@ -418,14 +423,14 @@ proptest! {
         frame.write(&mut wire).unwrap();
         let (kept, wire) = wire.split_at(before.len());
         prop_assert_eq!(kept, before);
-        let (head, payload) = split(wire);
-        prop_assert_eq!(head.length as usize, payload.len());
-        prop_assert_eq!(Frame::parse(&head, payload), Ok(frame));
+        let (header, payload) = split(wire);
+        prop_assert_eq!(header.length as usize, payload.len());
+        prop_assert_eq!(Frame::parse(&header, payload), Ok(frame));
         if let Frame::Data(data) = frame {
-            prop_assert_eq!(data.flow_controlled_len(), head.length);
-            prop_assert_eq!(&payload[data_range(&head, payload).unwrap()], data.data);
+            prop_assert_eq!(data.flow_controlled_len(), header.length);
+            prop_assert_eq!(&payload[data_range(&header, payload).unwrap()], data.data);
             let padding = &payload[payload.len() - data.pad_len.map_or(0, usize::from)..];
-            prop_assert!(padding.iter().all(|octet| *octet == 0));
+            prop_assert!(padding.iter().all(|byte| *byte == 0));
         }
     }
 
@@ -439,16 +444,16 @@ proptest! {
         wire[5] |= 0x80;
         // R also stands in front of the promised stream, the last stream and the increment.
         let reserved = match &made {
-            Made::PushPromise(_, _, _, pad_len, _) => Some(HEAD_LEN + usize::from(pad_len.is_some())),
-            Made::GoAway(..) | Made::WindowUpdate(..) => Some(HEAD_LEN),
+            Made::PushPromise(_, _, _, pad_len, _) => Some(FRAME_HEADER_LEN + usize::from(pad_len.is_some())),
+            Made::GoAway(..) | Made::WindowUpdate(..) => Some(FRAME_HEADER_LEN),
             _ => None,
         };
         if let Some(at) = reserved {
             prop_assert_eq!(wire[at] & 0x80, 0);
             wire[at] |= 0x80;
         }
-        let (head, payload) = split(&wire);
-        prop_assert_eq!(Frame::parse(&head, payload), Ok(frame));
+        let (header, payload) = split(&wire);
+        prop_assert_eq!(Frame::parse(&header, payload), Ok(frame));
     }
 
     #[test]
@@ -468,33 +473,33 @@ proptest! {
         frame.write(&mut wire).unwrap();
         prop_assert_eq!(wire[4] & !meant, 0);
         wire[4] |= extra & !meant;
-        let (head, payload) = split(&wire);
-        prop_assert_eq!(Frame::parse(&head, payload), Ok(frame));
+        let (header, payload) = split(&wire);
+        prop_assert_eq!(Frame::parse(&header, payload), Ok(frame));
     }
 
     #[test]
-    fn no_octets_make_it_panic(kind in 0..12u8, flags in any::<u8>(), stream in 0..4u32, payload in vec(any::<u8>(), 0..40)) {
-        let head = head(kind, flags, stream, payload.len());
-        let range = data_range(&head, &payload);
-        let data = Data::parse(&head, &payload);
+    fn no_bytes_make_it_panic(kind in 0..12u8, flags in any::<u8>(), stream in 0..4u32, payload in vec(any::<u8>(), 0..40)) {
+        let header = header(kind, flags, stream, payload.len());
+        let range = data_range(&header, &payload);
+        let data = Data::parse(&header, &payload);
         prop_assert_eq!(range.map(|range| &payload[range]), data.map(|data| data.data));
-        match parse_fully(&head, &payload) {
+        match parse_fully(&header, &payload) {
             Ok(frame) => {
                 // What was read can be written, and reads as the same again.
                 let mut wire = Vec::new();
                 frame.write(&mut wire).unwrap();
-                let (head, again) = split(&wire);
+                let (header, again) = split(&wire);
                 prop_assert_eq!(again.len(), payload.len());
-                prop_assert_eq!(Frame::parse(&head, again), Ok(frame));
+                prop_assert_eq!(Frame::parse(&header, again), Ok(frame));
             }
             Err(error) => prop_assert!(error.section().starts_with("RFC ") && !error.to_string().is_empty()),
         }
     }
 
     #[test]
-    fn any_nine_octets_are_a_head(octets in any::<[u8; HEAD_LEN]>()) {
-        let mut expected = octets;
+    fn any_nine_bytes_are_a_head(bytes in any::<[u8; FRAME_HEADER_LEN]>()) {
+        let mut expected = bytes;
         expected[5] &= 0x7f;
-        prop_assert_eq!(FrameHead::parse(&octets).encode(), expected);
+        prop_assert_eq!(FrameHeader::parse(&bytes).encode(), expected);
     }
 }

@@ -4,10 +4,10 @@ use std::mem;
 
 use bytes::{Bytes, BytesMut};
 
-/// The size of a block, in octets.
+/// The size of a block, in bytes.
 const BLOCK: usize = 4096;
 
-/// Copies small octet strings into a shared block and hands out views of it.
+/// Copies small byte strings into a shared block and hands out views of it.
 ///
 /// One per connection. A full block stands aside while the next one is filled, and is used again without an allocation
 /// if none of its views is alive by then; so a connection whose small messages are consumed as they come allocates
@@ -27,17 +27,17 @@ impl Arena {
         Self::default()
     }
 
-    /// A view of a copy of `octets`. More than a quarter of a block gets an allocation of its own.
+    /// A view of a copy of `bytes`. More than a quarter of a block gets an allocation of its own.
     // Always: what it returns is moved at once, which is dear by way of memory and free in registers.
     #[inline(always)]
-    pub fn copy(&mut self, octets: &[u8]) -> Bytes {
-        if octets.is_empty() || octets.len() > BLOCK / 4 {
-            return alone(octets);
+    pub fn copy(&mut self, bytes: &[u8]) -> Bytes {
+        if bytes.is_empty() || bytes.len() > BLOCK / 4 {
+            return alone(bytes);
         }
-        if self.block.capacity() < octets.len() {
+        if self.block.capacity() < bytes.len() {
             self.next_block();
         }
-        self.block.extend_from_slice(octets);
+        self.block.extend_from_slice(bytes);
         self.block.split().freeze()
     }
 
@@ -59,8 +59,8 @@ impl Arena {
 }
 
 #[cold]
-fn alone(octets: &[u8]) -> Bytes {
-    Bytes::copy_from_slice(octets)
+fn alone(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(bytes)
 }
 
 #[cfg(test)]
@@ -101,13 +101,13 @@ mod tests {
             if alive.len() > 20 {
                 alive.pop_front();
             }
-            assert!(alive.iter().all(|(n, view)| view.iter().all(|&octet| octet == *n as u8)));
+            assert!(alive.iter().all(|(n, view)| view.iter().all(|&byte| byte == *n as u8)));
         }
         assert_eq!(blocks.len(), 2);
     }
 
     #[test]
-    fn a_block_is_used_to_its_last_octet() {
+    fn a_block_is_used_to_its_last_byte() {
         let mut arena = Arena::new();
         let views: Vec<Bytes> = (0..4).map(|_| arena.copy(&[1; BLOCK / 4])).collect();
         for (nth, view) in views.iter().enumerate() {

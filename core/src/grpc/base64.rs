@@ -18,27 +18,27 @@ const fn reverse() -> [u8; 256] {
     table
 }
 
-/// Why octets are not base64.
+/// Why bytes are not base64.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Base64Error {
-    /// An octet outside the alphabet.
-    #[error("octet {octet:#04x} at {index} is not in the base64 alphabet")]
-    Octet {
-        /// The octet met.
-        octet: u8,
-        /// Where it stands, in octets from the start.
+    /// A byte outside the alphabet.
+    #[error("byte {byte:#04x} at {index} is not in the base64 alphabet")]
+    Byte {
+        /// The byte met.
+        byte: u8,
+        /// Where it stands, in bytes from the start.
         index: usize,
     },
-    /// No octets encode to this many digits, or the padding does not fill up the last group of four.
-    #[error("base64 of {0} octets is cut short or wrongly padded")]
+    /// No bytes encode to this many digits, or the padding does not fill up the last group of four.
+    #[error("base64 of {0} bytes is cut short or wrongly padded")]
     Length(usize),
 }
 
-/// The length of `len` octets once encoded without padding.
+/// The length of `len` bytes once encoded without padding.
 #[must_use]
 pub const fn encoded_len(len: usize) -> usize {
-    // 4 digits for every 3 octets; 2 or 3 for a rest of 1 or 2.
+    // 4 digits for every 3 bytes; 2 or 3 for a rest of 1 or 2.
     let rest = len % 3;
     (len / 3).saturating_mul(4).saturating_add(if rest == 0 { 0 } else { rest + 1 })
 }
@@ -47,10 +47,10 @@ fn digit(bits: u32) -> u8 {
     ALPHABET.get((bits & 0x3f) as usize).copied().unwrap_or_default()
 }
 
-/// Appends the unpadded encoding of `octets` to `out`.
-pub fn encode(octets: &[u8], out: &mut Vec<u8>) {
-    out.reserve(encoded_len(octets.len()));
-    let (groups, rest) = octets.as_chunks::<3>();
+/// Appends the unpadded encoding of `bytes` to `out`.
+pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(encoded_len(bytes.len()));
+    let (groups, rest) = bytes.as_chunks::<3>();
     for &[a, b, c] in groups {
         let bits = u32::from_be_bytes([0, a, b, c]);
         out.extend_from_slice(&[digit(bits >> 18), digit(bits >> 12), digit(bits >> 6), digit(bits)]);
@@ -65,7 +65,7 @@ pub fn encode(octets: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the octets that `text`, padded or not, encodes to `out`.
+/// Appends the bytes that `text`, padded or not, encodes to `out`.
 ///
 /// Bits left over in the last digit are ignored (RFC 4648 §3.5 lets a decoder choose; grpc-go ignores them).
 ///
@@ -83,7 +83,7 @@ pub fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
 /// Takes one or two `=` off a text of whole groups of four.
 fn strip_padding(text: &[u8]) -> Result<&[u8], Base64Error> {
     let stripped = match text {
-        [head @ .., b'=', b'='] | [head @ .., b'='] => head,
+        [headers @ .., b'=', b'='] | [headers @ .., b'='] => headers,
         _ => return Ok(text),
     };
     if text.len().is_multiple_of(4) { Ok(stripped) } else { Err(Base64Error::Length(text.len())) }
@@ -99,7 +99,7 @@ fn decode_unpadded(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
     for &group in groups {
         let [a, b, c, d] = group.map(value);
         if (a | b | c | d) & 0xc0 != 0 {
-            return Err(bad_octet(text));
+            return Err(bad_byte(text));
         }
         out.extend_from_slice(&[(a << 2) | (b >> 4), (b << 4) | (c >> 2), (c << 6) | d]);
     }
@@ -108,7 +108,7 @@ fn decode_unpadded(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
         [a, b] => {
             let (a, b) = (value(a), value(b));
             if (a | b) & 0xc0 != 0 {
-                return Err(bad_octet(text));
+                return Err(bad_byte(text));
             }
             out.push((a << 2) | (b >> 4));
             Ok(())
@@ -116,7 +116,7 @@ fn decode_unpadded(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
         [a, b, c] => {
             let (a, b, c) = (value(a), value(b), value(c));
             if (a | b | c) & 0xc0 != 0 {
-                return Err(bad_octet(text));
+                return Err(bad_byte(text));
             }
             out.extend_from_slice(&[(a << 2) | (b >> 4), (b << 4) | (c >> 2)]);
             Ok(())
@@ -126,9 +126,9 @@ fn decode_unpadded(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
 }
 
 #[cold]
-fn bad_octet(text: &[u8]) -> Base64Error {
-    let found = text.iter().enumerate().find(|&(_, &octet)| value(octet) == INVALID);
-    found.map_or(Base64Error::Length(text.len()), |(index, &octet)| Base64Error::Octet { octet, index })
+fn bad_byte(text: &[u8]) -> Base64Error {
+    let found = text.iter().enumerate().find(|&(_, &byte)| value(byte) == INVALID);
+    found.map_or(Base64Error::Length(text.len()), |(index, &byte)| Base64Error::Byte { byte, index })
 }
 
 #[cfg(test)]
@@ -155,22 +155,22 @@ mod tests {
             (b"foobar", b"Zm9vYmFy", b"Zm9vYmFy"),
             (b"\xab\xab\xab", b"q6ur", b"q6ur"),
         ];
-        for (octets, unpadded, padded) in table {
+        for (bytes, unpadded, padded) in table {
             let mut out = Vec::new();
-            encode(octets, &mut out);
+            encode(bytes, &mut out);
             assert_eq!(out, unpadded);
-            assert_eq!(encoded_len(octets.len()), unpadded.len());
-            assert_eq!(decoded(unpadded).as_deref(), Ok(octets));
-            assert_eq!(decoded(padded).as_deref(), Ok(octets));
+            assert_eq!(encoded_len(bytes.len()), unpadded.len());
+            assert_eq!(decoded(unpadded).as_deref(), Ok(bytes));
+            assert_eq!(decoded(padded).as_deref(), Ok(bytes));
         }
         assert_eq!(decoded(b"+/+/"), Ok(vec![0xfb, 0xff, 0xbf]));
     }
 
     #[test]
-    fn each_digit_has_its_value_and_other_octets_none() {
-        for (octet, value) in (0..=255_u8).zip(reverse()) {
-            let place = ALPHABET.iter().position(|&digit| digit == octet);
-            assert_eq!(usize::from(value), place.unwrap_or(usize::from(INVALID)), "{octet:#x}");
+    fn each_digit_has_its_value_and_other_bytes_none() {
+        for (byte, value) in (0..=255_u8).zip(reverse()) {
+            let place = ALPHABET.iter().position(|&digit| digit == byte);
+            assert_eq!(usize::from(value), place.unwrap_or(usize::from(INVALID)), "{byte:#x}");
         }
     }
 
@@ -178,27 +178,27 @@ mod tests {
 
     #[test]
     fn garbage_is_refused() {
-        let octet = |octet, index| Err(Base64Error::Octet { octet, index });
+        let byte = |byte, index| Err(Base64Error::Byte { byte, index });
         let table: [Case<'_>; 19] = [
             (b"A", Err(Base64Error::Length(1))),
             (b"AAAAA", Err(Base64Error::Length(5))),
             (b"Zg=", Err(Base64Error::Length(3))),
             (b"Zm9v=", Err(Base64Error::Length(5))),
-            (b"Zm9vZ===", octet(b'=', 5)),
-            (b"====", octet(b'=', 0)),
+            (b"Zm9vZ===", byte(b'=', 5)),
+            (b"====", byte(b'=', 0)),
             (b"=", Err(Base64Error::Length(1))),
-            (b"Zg==Zg==", octet(b'=', 2)),
-            (b"Z-_v", octet(b'-', 1)),
-            (b"Zm9 v", octet(b' ', 3)),
+            (b"Zg==Zg==", byte(b'=', 2)),
+            (b"Z-_v", byte(b'-', 1)),
+            (b"Zm9 v", byte(b' ', 3)),
             (b"Zm9v\n", Err(Base64Error::Length(5))),
-            (b"Z\xff", octet(0xff, 1)),
-            (b"!!!", octet(b'!', 0)),
-            (b"!!A", octet(b'!', 0)),
-            (b"A!!", octet(b'!', 1)),
-            (b"!!", octet(b'!', 0)),
-            (b"!!AA", octet(b'!', 0)),
-            (b"A!!A", octet(b'!', 1)),
-            (b"AA!!", octet(b'!', 2)),
+            (b"Z\xff", byte(0xff, 1)),
+            (b"!!!", byte(b'!', 0)),
+            (b"!!A", byte(b'!', 0)),
+            (b"A!!", byte(b'!', 1)),
+            (b"!!", byte(b'!', 0)),
+            (b"!!AA", byte(b'!', 0)),
+            (b"A!!A", byte(b'!', 1)),
+            (b"AA!!", byte(b'!', 2)),
         ];
         for (text, expected) in table {
             assert_eq!(decoded(text), expected, "{text:?}");
@@ -209,23 +209,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn round_trip(octets in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn round_trip(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let mut text = Vec::new();
-            encode(&octets, &mut text);
-            prop_assert_eq!(text.len(), encoded_len(octets.len()));
-            prop_assert_eq!(decoded(&text).unwrap(), octets.clone());
+            encode(&bytes, &mut text);
+            prop_assert_eq!(text.len(), encoded_len(bytes.len()));
+            prop_assert_eq!(decoded(&text).unwrap(), bytes.clone());
             while !text.len().is_multiple_of(4) { text.push(b'='); }
-            prop_assert_eq!(decoded(&text).unwrap(), octets);
+            prop_assert_eq!(decoded(&text).unwrap(), bytes);
         }
 
         #[test]
         fn what_decodes_encodes_back(text in proptest::collection::vec(proptest::sample::select(&b"ABab01+/=,"[..]), 0..12)) {
-            if let Ok(octets) = decoded(&text) {
+            if let Ok(bytes) = decoded(&text) {
                 let mut back = Vec::new();
-                encode(&octets, &mut back);
+                encode(&bytes, &mut back);
                 let bare: Vec<u8> = text.iter().copied().filter(|&b| b != b'=').collect();
                 prop_assert_eq!(back.len(), bare.len());
-                prop_assert_eq!(decoded(&back).unwrap(), octets);
+                prop_assert_eq!(decoded(&back).unwrap(), bytes);
             }
         }
     }

@@ -29,8 +29,8 @@ impl<'a> Subtype<'a> {
 /// ```
 #[must_use]
 pub fn parse(value: &[u8]) -> Option<Subtype<'_>> {
-    let (head, rest) = value.split_at_checked(TYPE.len())?;
-    if !head.eq_ignore_ascii_case(TYPE) {
+    let (headers, rest) = value.split_at_checked(TYPE.len())?;
+    if !headers.eq_ignore_ascii_case(TYPE) {
         return None;
     }
     match rest {
@@ -49,8 +49,8 @@ fn before_parameters(rest: &[u8]) -> &[u8] {
     rest.get(..end).unwrap_or_default().trim_ascii_end()
 }
 
-fn is_token(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

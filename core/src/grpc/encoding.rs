@@ -128,7 +128,7 @@ impl std::fmt::Display for EncodingSet {
 /// The names in a comma-separated list, without the optional white space around them (RFC 9110 §5.6.1). Empty list
 /// members are left out.
 pub fn names(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&octet| octet == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]

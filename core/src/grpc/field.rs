@@ -4,24 +4,24 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FieldError {
-    /// A name of no octets (RFC 9110 §5.1: a token has at least one).
+    /// A name of no bytes (RFC 9110 §5.1: a token has at least one).
     #[error("a field name is empty")]
     EmptyName,
     /// An upper-case letter in a name (RFC 9113 §8.2.1).
     #[error("a field name holds the upper-case letter {0:#04x}")]
     UpperCase(u8),
-    /// An octet in a name that is not part of a token (RFC 9113 §8.2.1, RFC 9110 §5.6.2).
-    #[error("a field name holds octet {0:#04x}")]
-    NameOctet(u8),
-    /// A control octet in a value, among them NUL, CR and LF (RFC 9113 §8.2.1, RFC 9110 §5.5).
-    #[error("a field value holds octet {0:#04x}")]
-    ValueOctet(u8),
+    /// A byte in a name that is not part of a token (RFC 9113 §8.2.1, RFC 9110 §5.6.2).
+    #[error("a field name holds byte {0:#04x}")]
+    NameByte(u8),
+    /// A control byte in a value, among them NUL, CR and LF (RFC 9113 §8.2.1, RFC 9110 §5.5).
+    #[error("a field value holds byte {0:#04x}")]
+    ValueByte(u8),
     /// A value begins or ends with a space or a tab (RFC 9113 §8.2.1).
     #[error("a field value begins or ends with white space")]
     Whitespace,
 }
 
-/// 1 for octets of a lower-case token: `tchar` of RFC 9110 §5.6.2 without upper-case letters.
+/// 1 for bytes of a lower-case token: `tchar` of RFC 9110 §5.6.2 without upper-case letters.
 const NAME: [u8; 256] = name_table();
 
 const fn name_table() -> [u8; 256] {
@@ -42,46 +42,42 @@ const fn name_table() -> [u8; 256] {
 }
 
 #[inline]
-fn is_name_octet(octet: u8) -> bool {
-    NAME.get(usize::from(octet)).is_some_and(|&class| class != 0)
+fn is_name_byte(byte: u8) -> bool {
+    NAME.get(usize::from(byte)).is_some_and(|&class| class != 0)
 }
 
 /// Checks the name of a field that is not a pseudo-header field.
 ///
 /// # Errors
-/// [`FieldError`] with the first octet that is wrong. A name that begins with `:` is wrong here too.
+/// [`FieldError`] with the first byte that is wrong. A name that begins with `:` is wrong here too.
 #[inline]
 pub fn check_name(name: &[u8]) -> Result<(), FieldError> {
-    if !name.is_empty() && name.iter().all(|&octet| is_name_octet(octet)) {
-        Ok(())
-    } else {
-        Err(bad_name(name))
-    }
+    if !name.is_empty() && name.iter().all(|&byte| is_name_byte(byte)) { Ok(()) } else { Err(bad_name(name)) }
 }
 
 #[cold]
 #[inline(never)]
 fn bad_name(name: &[u8]) -> FieldError {
-    match name.iter().copied().find(|&octet| !is_name_octet(octet)) {
+    match name.iter().copied().find(|&byte| !is_name_byte(byte)) {
         None => FieldError::EmptyName,
-        Some(octet) if octet.is_ascii_uppercase() => FieldError::UpperCase(octet),
-        Some(octet) => FieldError::NameOctet(octet),
+        Some(byte) if byte.is_ascii_uppercase() => FieldError::UpperCase(byte),
+        Some(byte) => FieldError::NameByte(byte),
     }
 }
 
 #[inline]
-fn is_control(octet: u8) -> bool {
-    ((octet < 0x20) & (octet != b'\t')) | (octet == 0x7f)
+fn is_control(byte: u8) -> bool {
+    ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f)
 }
 
-/// Checks the value of a field, also of a pseudo-header field. Octets over 0x7F are valid (RFC 9110 §5.5).
+/// Checks the value of a field, also of a pseudo-header field. Bytes over 0x7F are valid (RFC 9110 §5.5).
 ///
 /// # Errors
-/// [`FieldError`] with the first octet that is wrong.
+/// [`FieldError`] with the first byte that is wrong.
 #[inline]
 pub fn check_value(value: &[u8]) -> Result<(), FieldError> {
     // No early exit: the loop then runs on whole vectors, and a bad value is rare.
-    let controls = value.iter().fold(false, |bad, &octet| bad | is_control(octet));
+    let controls = value.iter().fold(false, |bad, &byte| bad | is_control(byte));
     let padded = matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
     if controls | padded { Err(bad_value(value)) } else { Ok(()) }
 }
@@ -89,8 +85,8 @@ pub fn check_value(value: &[u8]) -> Result<(), FieldError> {
 #[cold]
 #[inline(never)]
 fn bad_value(value: &[u8]) -> FieldError {
-    let control = value.iter().copied().find(|&octet| is_control(octet));
-    control.map_or(FieldError::Whitespace, FieldError::ValueOctet)
+    let control = value.iter().copied().find(|&byte| is_control(byte));
+    control.map_or(FieldError::Whitespace, FieldError::ValueByte)
 }
 
 /// Whether a field belongs to one HTTP/1.1 connection and must not appear in HTTP/2 at all (RFC 9113 §8.2.2, P-14).
@@ -107,37 +103,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_octet_of_a_name() {
-        for octet in 0..=255_u8 {
+    fn every_byte_of_a_name() {
+        for byte in 0..=255_u8 {
             let lower_token =
-                octet.is_ascii_lowercase() || octet.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&octet);
-            let expected = match octet {
-                b'A'..=b'Z' => Err(FieldError::UpperCase(octet)),
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            let expected = match byte {
+                b'A'..=b'Z' => Err(FieldError::UpperCase(byte)),
                 _ if lower_token => Ok(()),
-                _ => Err(FieldError::NameOctet(octet)),
+                _ => Err(FieldError::NameByte(byte)),
             };
-            assert_eq!(check_name(&[b'x', octet]), expected, "{octet:#x}");
-            assert_eq!(name_table()[usize::from(octet)] == 1, lower_token);
+            assert_eq!(check_name(&[b'x', byte]), expected, "{byte:#x}");
+            assert_eq!(name_table()[usize::from(byte)] == 1, lower_token);
         }
         assert_eq!(check_name(b""), Err(FieldError::EmptyName));
-        assert_eq!(check_name(b":path"), Err(FieldError::NameOctet(b':')));
+        assert_eq!(check_name(b":path"), Err(FieldError::NameByte(b':')));
     }
 
     #[test]
-    fn every_octet_of_a_value() {
-        for octet in 0..=255_u8 {
-            let expected = match octet {
+    fn every_byte_of_a_value() {
+        for byte in 0..=255_u8 {
+            let expected = match byte {
                 b'\t' | 0x20..=0x7e | 0x80..=0xff => Ok(()),
-                _ => Err(FieldError::ValueOctet(octet)),
+                _ => Err(FieldError::ValueByte(byte)),
             };
-            assert_eq!(check_value(&[b'a', octet, b'b']), expected, "{octet:#x}");
+            assert_eq!(check_value(&[b'a', byte, b'b']), expected, "{byte:#x}");
         }
         for padded in [&b" a"[..], b"a ", b"\ta", b"a\t", b" "] {
             assert_eq!(check_value(padded), Err(FieldError::Whitespace));
         }
         // White space at an end hides no control character, and one control character no other.
-        assert_eq!(check_value(b" \0"), Err(FieldError::ValueOctet(0)));
-        assert_eq!(check_value(b"a\n\r"), Err(FieldError::ValueOctet(b'\n')));
+        assert_eq!(check_value(b" \0"), Err(FieldError::ValueByte(0)));
+        assert_eq!(check_value(b"a\n\r"), Err(FieldError::ValueByte(b'\n')));
         assert_eq!(check_value(b""), Ok(()));
         assert_eq!(check_value(b"a b"), Ok(()));
     }

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | [`status`], [`http_status`], [`reset`] | the outcome of a call, and what becomes one |
 //! | [`timeout`], [`percent`], [`base64`] | the small text formats |
-//! | [`field`], [`path`], [`content_type`], [`user_agent`] | the vocabulary of a head |
+//! | [`field`], [`path`], [`content_type`], [`user_agent`] | the vocabulary of a header section |
 //! | [`metadata`] | the ordered multi-map of custom metadata |
-//! | [`head`] | whole heads and trailers, parsed and written |
+//! | [`headers`] | whole headers and trailers, parsed and written |
 //! | [`message`], [`arena`] | length-prefixed messages, and the memory that small ones live in |
 //! | [`encoding`], [`compress`] | names of message encodings, and the codecs behind them |
 
@@ -16,7 +16,7 @@ pub mod compress;
 pub mod content_type;
 pub mod encoding;
 pub mod field;
-pub mod head;
+pub mod headers;
 pub mod http_status;
 pub mod message;
 pub mod metadata;

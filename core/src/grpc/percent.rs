@@ -4,24 +4,24 @@ use std::borrow::Cow;
 
 const HEX: [u8; 16] = *b"0123456789ABCDEF";
 
-/// Whether an octet travels as it is: 0x20 to 0x7E without `%`.
-fn is_plain(octet: u8) -> bool {
-    matches!(octet, 0x20..=0x24 | 0x26..=0x7e)
+/// Whether a byte travels as it is: 0x20 to 0x7E without `%`.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, 0x20..=0x24 | 0x26..=0x7e)
 }
 
 /// Appends the encoded form of `message` to `out`.
 pub fn encode_into(message: &str, out: &mut Vec<u8>) {
-    for &octet in message.as_bytes() {
-        push_encoded(octet, out);
+    for &byte in message.as_bytes() {
+        push_encoded(byte, out);
     }
 }
 
-fn push_encoded(octet: u8, out: &mut Vec<u8>) {
-    if is_plain(octet) {
-        out.push(octet);
+fn push_encoded(byte: u8, out: &mut Vec<u8>) {
+    if is_plain(byte) {
+        out.push(byte);
     } else {
         let digit = |nibble: u8| HEX.get(usize::from(nibble & 0x0f)).copied().unwrap_or_default();
-        out.extend_from_slice(&[b'%', digit(octet >> 4), digit(octet)]);
+        out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte)]);
     }
 }
 
@@ -44,13 +44,13 @@ pub fn encode(message: &str) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// The length of the encoded form, in octets.
+/// The length of the encoded form, in bytes.
 #[must_use]
 pub fn encoded_len(message: &str) -> usize {
-    message.bytes().fold(0, |len: usize, octet| len.saturating_add(if is_plain(octet) { 1 } else { 3 }))
+    message.bytes().fold(0, |len: usize, byte| len.saturating_add(if is_plain(byte) { 1 } else { 3 }))
 }
 
-/// The longest start of `message` whose encoded form has at most `room` octets. No character is cut in two.
+/// The longest start of `message` whose encoded form has at most `room` bytes. No character is cut in two.
 #[must_use]
 pub fn prefix_that_fits(message: &str, room: usize) -> &str {
     let mut left = room;
@@ -74,21 +74,21 @@ pub fn decode(value: &[u8]) -> Cow<'_, str> {
     if !value.contains(&b'%') {
         return String::from_utf8_lossy(value);
     }
-    let mut octets = Vec::with_capacity(value.len());
+    let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value;
     while let Some((&first, after)) = rest.split_first() {
         if first == b'%'
             && let Some((&[high, low], after_escape)) = after.split_first_chunk::<2>()
             && let (Some(high), Some(low)) = (nibble(high), nibble(low))
         {
-            octets.push((high << 4) | low);
+            bytes.push((high << 4) | low);
             rest = after_escape;
         } else {
-            octets.push(first);
+            bytes.push(first);
             rest = after;
         }
     }
-    Cow::Owned(match String::from_utf8(octets) {
+    Cow::Owned(match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
     })
@@ -168,8 +168,8 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_octets_decode(octets in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = decode(&octets);
+        fn arbitrary_bytes_decode(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = decode(&bytes);
         }
     }
 }

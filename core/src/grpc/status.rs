@@ -90,11 +90,11 @@ impl Code {
             return None;
         }
         let mut number: u32 = 0;
-        for &octet in value {
-            if !octet.is_ascii_digit() {
+        for &byte in value {
+            if !byte.is_ascii_digit() {
                 return None;
             }
-            number = number.saturating_mul(10).saturating_add(u32::from(octet - b'0'));
+            number = number.saturating_mul(10).saturating_add(u32::from(byte - b'0'));
         }
         Some(Self::from_u32(number))
     }
@@ -170,11 +170,11 @@ pub struct Status {
     pub code: Code,
     /// Message and details; `None` where both are empty. In a box, since most calls end with OK and nothing more, and
     /// every call has room for a status.
-    text: Option<Box<Text>>,
+    text: Option<Box<CodeText>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Default)]
-struct Text {
+struct CodeText {
     message: Cow<'static, str>,
     details: Bytes,
 }
@@ -192,7 +192,7 @@ impl Status {
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
-        let text = (!message.is_empty()).then(|| Box::new(Text { message, details: Bytes::new() }));
+        let text = (!message.is_empty()).then(|| Box::new(CodeText { message, details: Bytes::new() }));
         Self { code, text }
     }
 

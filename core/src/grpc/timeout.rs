@@ -25,8 +25,8 @@ pub enum TimeoutError {
     /// The value is empty.
     #[error("grpc-timeout is empty")]
     Empty,
-    /// The last octet is not one of `H M S m u n`.
-    #[error("grpc-timeout ends with octet {0:#04x}, which is not a unit (H, M, S, m, u or n)")]
+    /// The last byte is not one of `H M S m u n`.
+    #[error("grpc-timeout ends with byte {0:#04x}, which is not a unit (H, M, S, m, u or n)")]
     Unit(u8),
     /// There is no digit, or something else than digits, before the unit.
     #[error("grpc-timeout has something else than digits before its unit")]
@@ -68,13 +68,13 @@ pub fn parse(value: &[u8]) -> Result<Duration, TimeoutError> {
 /// A formatted `grpc-timeout` value, held inline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TimeoutValue {
-    // Right-aligned: the value is the last `len` octets.
+    // Right-aligned: the value is the last `len` bytes.
     text: [u8; MAX_DIGITS + 1],
     len: u8,
 }
 
 impl TimeoutValue {
-    /// The octets of the field value, 2 to 9 of them.
+    /// The bytes of the field value, 2 to 9 of them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         let start = self.text.len().saturating_sub(usize::from(self.len));
@@ -191,8 +191,8 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_octets_never_panic(octets in proptest::collection::vec(any::<u8>(), 0..20)) {
-            let _ = parse(&octets);
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..20)) {
+            let _ = parse(&bytes);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::table::{self, OVERHEAD, Table};
+use super::table::{self, DynamicTable, OVERHEAD};
 use super::{DecodeError, Field, huffman, integer, static_table};
 
 /// Size updates that one block may begin with (RFC 7541 §4.2: the smallest and the final size).
@@ -11,9 +11,9 @@ const MAX_SIZE_UPDATES: usize = 2;
 /// The bounds that one header block must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockLimits {
-    /// Most octets in one decoded name or value; more is [`DecodeError::StringTooLong`].
+    /// Most bytes in one decoded name or value; more is [`DecodeError::StringTooLong`].
     pub max_string: usize,
-    /// Most octets in the whole list, where each field counts its name, its value and 32 (RFC 9113 §6.5.2,
+    /// Most bytes in the whole list, where each field counts its name, its value and 32 (RFC 9113 §6.5.2,
     /// SETTINGS_MAX_HEADER_LIST_SIZE); more is [`DecodeError::ListTooLarge`].
     pub max_list_size: usize,
 }
@@ -21,7 +21,7 @@ pub struct BlockLimits {
 /// What a header block amounted to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlockStats {
-    /// Octets of all names and values and 32 for each field (RFC 9113 §6.5.2).
+    /// Bytes of all names and values and 32 for each field (RFC 9113 §6.5.2).
     pub list_size: usize,
     /// Fields in the block.
     pub fields: usize,
@@ -30,7 +30,7 @@ pub struct BlockStats {
 /// The receiving side of a connection's header compression (RFC 7541).
 ///
 /// It owns no memory until a block needs some, and none beyond the table and one buffer for Huffman-coded strings
-/// after. Memory grows with octets received, never with a number that the peer wrote.
+/// after. Memory grows with bytes received, never with a number that the peer wrote.
 ///
 /// ```
 /// use halfclose::hpack::{BlockLimits, Decoder};
@@ -46,7 +46,7 @@ pub struct BlockStats {
 /// ```
 #[derive(Debug)]
 pub struct Decoder {
-    table: Table,
+    table: DynamicTable,
     /// Huffman-coded strings of one field, decoded; its length is memory kept, not content.
     scratch: Vec<u8>,
     /// Largest table size that the peer may choose.
@@ -56,17 +56,17 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder whose table has `max_table_size` octets at first and at most, the size that both sides take for
+    /// A decoder whose table has `max_table_size` bytes at first and at most, the size that both sides take for
     /// agreed. For HTTP/2 that is [`DEFAULT_TABLE_SIZE`](super::DEFAULT_TABLE_SIZE) whatever our first SETTINGS say,
     /// because it holds until their acknowledgement (RFC 9113 §4.3.1); then call
     /// [`set_max_table_size`](Self::set_max_table_size). Sizes over 2^30 count as 2^30.
     #[must_use]
     pub fn new(max_table_size: usize) -> Self {
         let announced = table::clamp(max_table_size);
-        Self { table: Table::new(announced), scratch: Vec::new(), announced, reduce_to: None }
+        Self { table: DynamicTable::new(announced), scratch: Vec::new(), announced, reduce_to: None }
     }
 
-    /// The peer has acknowledged our SETTINGS_HEADER_TABLE_SIZE of `size` octets (RFC 7541 §4.2).
+    /// The peer has acknowledged our SETTINGS_HEADER_TABLE_SIZE of `size` bytes (RFC 7541 §4.2).
     ///
     /// Below the table's present maximum the next block must begin with a size update to at most `size`; else it is
     /// [`DecodeError::MissingSizeUpdate`]. Above it nothing changes until the peer chooses a larger size. Sizes over
@@ -100,7 +100,7 @@ impl Decoder {
         let mut cursor = Cursor { block, at: 0 };
         self.size_updates(&mut cursor)?;
         let mut stats = BlockStats::default();
-        while let Some(first) = cursor.octet() {
+        while let Some(first) = cursor.byte() {
             if first & 0x80 != 0 {
                 // RFC 7541 §6.1.
                 let index = cursor.integer(first, 0x7f)?;
@@ -116,8 +116,8 @@ impl Decoder {
                 };
                 let value = literal.value.of(&self.scratch);
                 stats.add(name, value, limits)?;
-                sink(Field { name, value, sensitive: literal.kind == Kind::Never });
-                if literal.kind == Kind::Incremental {
+                sink(Field { name, value, sensitive: literal.kind == LiteralKind::Never });
+                if literal.kind == LiteralKind::Incremental {
                     self.insert(&literal);
                 }
             }
@@ -133,7 +133,7 @@ impl Decoder {
         self.table.generation()
     }
 
-    /// Size of the table's entries in octets, 32 for each included (RFC 7541 §4.1).
+    /// Size of the table's entries in bytes, 32 for each included (RFC 7541 §4.1).
     #[must_use]
     pub const fn table_size(&self) -> usize {
         self.table.size()
@@ -186,7 +186,7 @@ impl Decoder {
                 }
                 None => self.table.insert_named_as(index.wrapping_sub(static_table::LEN + 1), value),
             },
-            Name::Text(text) => {
+            Name::StringLiteral(text) => {
                 self.table.insert(text.of(&self.scratch), value);
             }
         }
@@ -224,14 +224,14 @@ fn is_size_update(first: u8) -> bool {
 
 /// The entry with this index in either table (RFC 7541 §2.3.3).
 #[inline]
-fn lookup(table: &Table, index: u32) -> Option<(&[u8], &[u8])> {
+fn lookup(table: &DynamicTable, index: u32) -> Option<(&[u8], &[u8])> {
     match index.checked_sub(static_table::LEN + 1) {
         Some(nth) => table.get(nth),
         None => static_table::get(index),
     }
 }
 
-/// Where the next octet of a block stands.
+/// Where the next byte of a block stands.
 struct Cursor<'b> {
     block: &'b [u8],
     at: usize,
@@ -239,10 +239,10 @@ struct Cursor<'b> {
 
 impl<'b> Cursor<'b> {
     #[inline]
-    fn octet(&mut self) -> Option<u8> {
-        let octet = self.block.get(self.at).copied()?;
+    fn byte(&mut self) -> Option<u8> {
+        let byte = self.block.get(self.at).copied()?;
         self.at += 1;
-        Some(octet)
+        Some(byte)
     }
 
     #[inline]
@@ -252,45 +252,49 @@ impl<'b> Cursor<'b> {
         Ok(value)
     }
 
-    /// Reads a string literal (RFC 7541 §5.2); `used` octets of the scratch are taken.
+    /// Reads a string literal (RFC 7541 §5.2); `used` bytes of the scratch are taken.
     #[inline]
-    fn string(&mut self, scratch: &mut Vec<u8>, used: usize, limit: usize) -> Result<Text<'b>, DecodeError> {
-        let first = self.octet().ok_or(DecodeError::Truncated)?;
+    fn string(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        used: usize,
+        limit: usize,
+    ) -> Result<StringLiteral<'b>, DecodeError> {
+        let first = self.byte().ok_or(DecodeError::Truncated)?;
         let len = self.integer(first, 0x7f)? as usize;
         let start = self.at;
-        let octets =
-            self.block.get(start..).and_then(|rest| rest.get(..len)).ok_or(DecodeError::Truncated)?;
+        let bytes = self.block.get(start..).and_then(|rest| rest.get(..len)).ok_or(DecodeError::Truncated)?;
         self.at += len;
         if first & 0x80 != 0 {
             let decoded = huffman::decode(self.block, start, len, limit, scratch, used)?;
-            Ok(Text::Scratch(used..used + decoded))
+            Ok(StringLiteral::Scratch(used..used + decoded))
         } else if len > limit {
             Err(DecodeError::StringTooLong { limit, met: len })
         } else {
-            Ok(Text::Block(octets))
+            Ok(StringLiteral::Block(bytes))
         }
     }
 }
 
 /// A string, where it stands.
-enum Text<'b> {
+enum StringLiteral<'b> {
     Block(&'b [u8]),
     Scratch(Range<usize>),
 }
 
-impl<'b> Text<'b> {
+impl<'b> StringLiteral<'b> {
     #[inline]
     fn of<'a>(&self, scratch: &'a [u8]) -> &'a [u8]
     where
         'b: 'a,
     {
         match self {
-            Self::Block(octets) => octets,
+            Self::Block(bytes) => bytes,
             Self::Scratch(range) => scratch.get(range.clone()).unwrap_or_default(),
         }
     }
 
-    /// Octets of the scratch that are taken up to its end.
+    /// Bytes of the scratch that are taken up to its end.
     fn used(&self) -> usize {
         match self {
             Self::Block(_) => 0,
@@ -302,12 +306,12 @@ impl<'b> Text<'b> {
 /// A literal's name.
 enum Name<'b> {
     Index(u32),
-    Text(Text<'b>),
+    StringLiteral(StringLiteral<'b>),
 }
 
 /// What the receiver and those after it do with a literal (RFC 7541 §6.2).
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum LiteralKind {
     Incremental,
     Without,
     Never,
@@ -315,9 +319,9 @@ enum Kind {
 
 /// A literal field (RFC 7541 §6.2).
 struct Literal<'b> {
-    kind: Kind,
+    kind: LiteralKind,
     name: Name<'b>,
-    value: Text<'b>,
+    value: StringLiteral<'b>,
 }
 
 impl<'b> Literal<'b> {
@@ -330,16 +334,16 @@ impl<'b> Literal<'b> {
         limits: &BlockLimits,
     ) -> Result<Self, DecodeError> {
         let (kind, mask) = match first >> 4 {
-            0b0100.. => (Kind::Incremental, 0x3f),
+            0b0100.. => (LiteralKind::Incremental, 0x3f),
             0b0010 | 0b0011 => return Err(DecodeError::SizeUpdateLate),
-            0b0001 => (Kind::Never, 0x0f),
-            0b0000 => (Kind::Without, 0x0f),
+            0b0001 => (LiteralKind::Never, 0x0f),
+            0b0000 => (LiteralKind::Without, 0x0f),
         };
         let (name, used) = match cursor.integer(first, mask)? {
             0 => {
                 let text = cursor.string(scratch, 0, limits.max_string)?;
                 let used = text.used();
-                (Name::Text(text), used)
+                (Name::StringLiteral(text), used)
             }
             index => (Name::Index(index), 0),
         };
@@ -348,20 +352,20 @@ impl<'b> Literal<'b> {
     }
 
     #[inline]
-    fn name<'a>(&self, table: &'a Table, scratch: &'a [u8]) -> Option<&'a [u8]>
+    fn name<'a>(&self, table: &'a DynamicTable, scratch: &'a [u8]) -> Option<&'a [u8]>
     where
         'b: 'a,
     {
         match &self.name {
             Name::Index(index) => lookup(table, *index).map(|(name, _)| name),
-            Name::Text(text) => Some(text.of(scratch)),
+            Name::StringLiteral(text) => Some(text.of(scratch)),
         }
     }
 
     fn name_index(&self) -> u32 {
         match self.name {
             Name::Index(index) => index,
-            Name::Text(_) => 0,
+            Name::StringLiteral(_) => 0,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::index::{Hashes, Index};
 use super::static_table::Found;
-use super::table::{self, OVERHEAD, Table};
+use super::table::{self, DynamicTable, OVERHEAD};
 use super::{DEFAULT_TABLE_SIZE, huffman, integer, static_table};
 
 /// Whether a field goes into the table.
@@ -34,28 +34,28 @@ pub enum Indexing {
 /// ```
 #[derive(Debug)]
 pub struct Encoder {
-    table: Table,
+    table: DynamicTable,
     index: Index,
     /// Most that the table may have, whatever the peer allows.
     cap: usize,
-    pending: Option<Pending>,
+    pending: Option<SizeUpdates>,
 }
 
 /// Size updates for the start of the next block (RFC 7541 §4.2).
 #[derive(Clone, Copy, Debug)]
-struct Pending {
+struct SizeUpdates {
     smallest: usize,
     last: usize,
 }
 
 impl Encoder {
-    /// An encoder whose table never has more than `max_table_size` octets nor more than the peer allows. Until
+    /// An encoder whose table never has more than `max_table_size` bytes nor more than the peer allows. Until
     /// [`set_peer_max_table_size`](Self::set_peer_max_table_size) that is [`DEFAULT_TABLE_SIZE`] (RFC 9113 §6.5.2); a
     /// smaller `max_table_size` is told to the peer in the first block.
     #[must_use]
     pub fn new(max_table_size: usize) -> Self {
         let mut encoder = Self {
-            table: Table::new(DEFAULT_TABLE_SIZE),
+            table: DynamicTable::new(DEFAULT_TABLE_SIZE),
             index: Index::default(),
             cap: table::clamp(max_table_size),
             pending: None,
@@ -64,7 +64,7 @@ impl Encoder {
         encoder
     }
 
-    /// The peer's SETTINGS_HEADER_TABLE_SIZE is now `size` octets. Where that changes our table's size, the next block
+    /// The peer's SETTINGS_HEADER_TABLE_SIZE is now `size` bytes. Where that changes our table's size, the next block
     /// begins by saying so: with the smallest size since the block before, then the last (RFC 7541 §4.2).
     pub fn set_peer_max_table_size(&mut self, size: u32) {
         self.resize(size as usize);
@@ -76,7 +76,7 @@ impl Encoder {
             return;
         }
         let smallest = self.pending.map_or(last, |pending| pending.smallest.min(last));
-        self.pending = Some(Pending { smallest, last });
+        self.pending = Some(SizeUpdates { smallest, last });
         self.table.touch();
     }
 
@@ -88,7 +88,7 @@ impl Encoder {
     }
 
     #[inline(never)]
-    fn update(&mut self, Pending { smallest, last }: Pending, out: &mut Vec<u8>) {
+    fn update(&mut self, SizeUpdates { smallest, last }: SizeUpdates, out: &mut Vec<u8>) {
         self.table.touch();
         if smallest < last {
             integer::encode(smallest, 0x1f, 0x20, out);
@@ -147,15 +147,15 @@ impl Encoder {
     }
 
     /// Changes with every insertion into the table, every eviction and every change of its size, also one that the next
-    /// [`begin`](Self::begin) will tell of. A block whose encoding left it as it was may be sent again, octet for
-    /// octet, while it stands.
+    /// [`begin`](Self::begin) will tell of. A block whose encoding left it as it was may be sent again, byte for
+    /// byte, while it stands.
     #[must_use]
     #[inline]
     pub const fn generation(&self) -> u64 {
         self.table.generation()
     }
 
-    /// Size of the table's entries in octets, 32 for each included (RFC 7541 §4.1).
+    /// Size of the table's entries in bytes, 32 for each included (RFC 7541 §4.1).
     #[must_use]
     pub const fn table_size(&self) -> usize {
         self.table.size()

@@ -8,7 +8,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The block ends within an integer, or before the last octet of a string (RFC 7541 §5).
+    /// The block ends within an integer, or before the last byte of a string (RFC 7541 §5).
     #[error("header block ends within a field")]
     Truncated,
     /// An integer is over 2^32 - 1 (RFC 7541 §5.1 leaves the limit to the implementation).
@@ -17,8 +17,8 @@ pub enum DecodeError {
         /// The integer.
         value: u64,
     },
-    /// An integer goes on after its fifth continuation octet (RFC 7541 §5.1 leaves the limit to the implementation).
-    #[error("integer has more than 5 continuation octets")]
+    /// An integer goes on after its fifth continuation byte (RFC 7541 §5.1 leaves the limit to the implementation).
+    #[error("integer has more than 5 continuation bytes")]
     IntegerTooLong,
     /// An index is 0 or over the number of entries in both tables (RFC 7541 §2.3.3 and §6.1).
     #[error("index {index} in tables of {table_len} entries")]
@@ -35,18 +35,18 @@ pub enum DecodeError {
     /// (RFC 7541 §5.2).
     #[error("Huffman string is badly padded")]
     HuffmanPadding,
-    /// A name or a value has more octets than [`BlockLimits::max_string`](super::BlockLimits::max_string).
-    #[error("string of at least {met} octets is over the limit of {limit}")]
+    /// A name or a value has more bytes than [`BlockLimits::max_string`](super::BlockLimits::max_string).
+    #[error("string of at least {met} bytes is over the limit of {limit}")]
     StringTooLong {
-        /// The limit in octets.
+        /// The limit in bytes.
         limit: usize,
-        /// Octets met: all of a plain string's, those decoded so far of a Huffman-coded one's.
+        /// Bytes met: all of a plain string's, those decoded so far of a Huffman-coded one's.
         met: usize,
     },
     /// The fields so far take more than [`BlockLimits::max_list_size`](super::BlockLimits::max_list_size).
-    #[error("header list of at least {met} octets is over the limit of {limit}")]
+    #[error("header list of at least {met} bytes is over the limit of {limit}")]
     ListTooLarge {
-        /// The limit in octets, each field counting 32 more than its name and value.
+        /// The limit in bytes, each field counting 32 more than its name and value.
         limit: usize,
         /// The list's size up to and with the field that went over the limit.
         met: usize,
@@ -67,7 +67,7 @@ pub enum DecodeError {
     TooManySizeUpdates,
     /// We reduced the size below the table's, the peer has acknowledged it, and the next block does not begin with a
     /// size update to at most that size (RFC 7541 §4.2).
-    #[error("table of at most {met} octets not reduced to the acknowledged {limit}")]
+    #[error("table of at most {met} bytes not reduced to the acknowledged {limit}")]
     MissingSizeUpdate {
         /// The smallest size acknowledged since the block before.
         limit: usize,

@@ -122,7 +122,7 @@ const RESPONSES: [List; 3] = [
     ],
 ];
 
-// §C.5, in a table of 256 octets.
+// §C.5, in a table of 256 bytes.
 #[test]
 fn responses_without_huffman() {
     let blocks = [
@@ -136,7 +136,7 @@ fn responses_without_huffman() {
     decodes(256, &examples(blocks, RESPONSES, [222, 222, 215]));
 }
 
-// §C.6, in a table of 256 octets.
+// §C.6, in a table of 256 bytes.
 #[test]
 fn responses_with_huffman() {
     let first =

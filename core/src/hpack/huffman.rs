@@ -1,15 +1,15 @@
 //! Strings in the Huffman code (RFC 7541 §5.2).
 
 use super::DecodeError;
-use super::huffman_code::{CODES, LONG, PAIRS, PEEK, Pair, SORTED};
+use super::huffman_code::{CODES, LONG, PAIRS, PEEK, SORTED, SymbolPair};
 
-/// Octets that [`decode`] stores at once: four pairs.
+/// Bytes that [`decode`] stores at once: four pairs.
 const STORE: usize = 8;
 
-/// Octets that `text` takes in the code, padding included.
+/// Bytes that `text` takes in the code, padding included.
 #[inline]
 pub(super) fn encoded_len(text: &[u8]) -> usize {
-    let bits: usize = text.iter().map(|&octet| usize::from(code(octet).1)).sum();
+    let bits: usize = text.iter().map(|&byte| usize::from(code(byte).1)).sum();
     bits.div_ceil(8)
 }
 
@@ -17,8 +17,8 @@ pub(super) fn encoded_len(text: &[u8]) -> usize {
 pub(super) fn encode(text: &[u8], out: &mut Vec<u8>) {
     let mut queue = 0_u64;
     let mut queued = 0;
-    for &octet in text {
-        let (bits, len) = code(octet);
+    for &byte in text {
+        let (bits, len) = code(byte);
         // At most 31 bits wait, and a code has at most 30.
         queue = queue << len | u64::from(bits);
         queued += u32::from(len);
@@ -28,22 +28,22 @@ pub(super) fn encode(text: &[u8], out: &mut Vec<u8>) {
         }
     }
     let padded = (queue << 32 | 0xffff_ffff) >> queued;
-    let octets = (padded as u32).to_be_bytes();
-    out.extend_from_slice(octets.get(..queued.div_ceil(8) as usize).unwrap_or_default());
+    let bytes = (padded as u32).to_be_bytes();
+    out.extend_from_slice(bytes.get(..queued.div_ceil(8) as usize).unwrap_or_default());
 }
 
 #[inline]
-fn code(octet: u8) -> (u32, u8) {
-    CODES.get(usize::from(octet)).map_or((0, 0), |code| (code.bits, code.len))
+fn code(byte: u8) -> (u32, u8) {
+    CODES.get(usize::from(byte)).map_or((0, 0), |code| (code.bits, code.len))
 }
 
 #[inline]
-fn pair(window: u64) -> Pair {
-    PAIRS.get((window >> (64 - PEEK)) as usize).copied().unwrap_or(Pair::NONE)
+fn pair(window: u64) -> SymbolPair {
+    PAIRS.get((window >> (64 - PEEK)) as usize).copied().unwrap_or(SymbolPair::NONE)
 }
 
-/// Decodes the `len` octets of `block` from `start` into `out` from `at`, where it grows `out` as needed but never by
-/// more than the string can fill; gives the number of octets decoded, at most `limit`.
+/// Decodes the `len` bytes of `block` from `start` into `out` from `at`, where it grows `out` as needed but never by
+/// more than the string can fill; gives the number of bytes decoded, at most `limit`.
 ///
 /// The string lies whole within `block`; what surrounds it there lets the loads be wide.
 #[inline(never)]
@@ -66,11 +66,11 @@ pub(super) fn decode(
     let mut filled = 0;
     while bits.left > 0 {
         bits.refill();
-        let (octets, count, ended) = bits.four_pairs();
+        let (bytes, count, ended) = bits.four_pairs();
         let Some(place) = out.get_mut(filled..).and_then(|rest| rest.first_chunk_mut::<STORE>()) else {
             return Err(too_long(limit, filled));
         };
-        *place = octets.to_le_bytes();
+        *place = bytes.to_le_bytes();
         filled += count;
         if ended {
             bits.refill();
@@ -97,7 +97,7 @@ fn too_long(limit: usize, met: usize) -> DecodeError {
 /// The bits of a string.
 struct Bits<'a> {
     block: &'a [u8],
-    /// Next octet of the block to load.
+    /// Next byte of the block to load.
     next: usize,
     /// Where the string ends in the block.
     end: usize,
@@ -120,11 +120,11 @@ impl<'a> Bits<'a> {
     fn refill(&mut self) {
         // What to load does not hang on what was decoded last, so that the load need not wait for it.
         let ahead = self.end.saturating_sub(self.next);
-        let mut octets = load(self.block, self.next);
+        let mut bytes = load(self.block, self.next);
         if ahead < 8 {
-            octets |= u64::MAX >> (8 * ahead);
+            bytes |= u64::MAX >> (8 * ahead);
         }
-        self.window |= octets >> self.ready;
+        self.window |= bytes >> self.ready;
         self.next += (63 - self.ready) as usize / 8;
         self.ready |= 56;
     }
@@ -179,11 +179,11 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// The eight octets of `block` from `at`, zeros after its end.
+/// The eight bytes of `block` from `at`, zeros after its end.
 #[inline]
 fn load(block: &[u8], at: usize) -> u64 {
     match block.get(at..).and_then(|rest| rest.first_chunk()) {
-        Some(&octets) => u64::from_be_bytes(octets),
+        Some(&bytes) => u64::from_be_bytes(bytes),
         None => load_end(block, at),
     }
 }
@@ -192,10 +192,8 @@ fn load_end(block: &[u8], at: usize) -> u64 {
     let Some(rest) = block.get(at..) else { return 0 };
     let missing = 8_usize.saturating_sub(rest.len()) as u32;
     match block.last_chunk() {
-        Some(&octets) => u64::from_be_bytes(octets).unbounded_shl(8 * missing),
-        None => {
-            rest.iter().fold(0, |window, &octet| window << 8 | u64::from(octet)).unbounded_shl(8 * missing)
-        }
+        Some(&bytes) => u64::from_be_bytes(bytes).unbounded_shl(8 * missing),
+        None => rest.iter().fold(0, |window, &byte| window << 8 | u64::from(byte)).unbounded_shl(8 * missing),
     }
 }
 

@@ -8,7 +8,7 @@
 /// The symbol that ends a string; never sent whole, its first bits are the padding.
 const EOS: usize = 256;
 
-/// Length in bits of each octet's code and, last, of EOS (RFC 7541 appendix B).
+/// Length in bits of each byte's code and, last, of EOS (RFC 7541 appendix B).
 #[rustfmt::skip]
 const LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28,
@@ -31,30 +31,30 @@ pub(super) const LONG_ROWS: usize = 14;
 /// All symbols but EOS by rising code; `CODES` and `LONG` follow from it.
 pub(super) static SORTED: [u8; 256] = sorted();
 
-/// Code of each octet, right-aligned, and its length in bits.
-pub(super) static CODES: [Code; 256] = codes();
+/// HuffmanCode of each byte, right-aligned, and its length in bits.
+pub(super) static CODES: [HuffmanCode; 256] = codes();
 
 /// For each run of [`PEEK`] bits the one or two symbols whose codes lie whole at its start.
-pub(super) static PAIRS: [Pair; 1 << PEEK] = pairs();
+pub(super) static PAIRS: [SymbolPair; 1 << PEEK] = pairs();
 
 /// The codes that [`PAIRS`] is too short for.
 pub(super) static LONG: [LongRow; LONG_ROWS] = long_rows();
 
 /// A code: its bits, right-aligned, and how many there are.
 #[derive(Clone, Copy)]
-pub(super) struct Code {
+pub(super) struct HuffmanCode {
     pub(super) bits: u32,
     pub(super) len: u8,
 }
 
-/// What a run of [`PEEK`] bits begins with, packed: from the lowest octet, the bits that the symbols' codes take, eight
+/// What a run of [`PEEK`] bits begins with, packed: from the lowest byte, the bits that the symbols' codes take, eight
 /// times the number of symbols, the first symbol, the second. All zero where the first code is longer than the run.
 ///
 /// The lower half of the sum of a few is the same for all of them.
 #[derive(Clone, Copy)]
-pub(super) struct Pair(u32);
+pub(super) struct SymbolPair(u32);
 
-impl Pair {
+impl SymbolPair {
     pub(super) const NONE: Self = Self(0);
 
     const fn new(symbols: u32, count: u32, bits: u32) -> Self {
@@ -85,7 +85,7 @@ impl Pair {
         Self(self.0.wrapping_add(other.0))
     }
 
-    /// The symbols, the first in the lowest octet; zero where there is none.
+    /// The symbols, the first in the lowest byte; zero where there is none.
     #[inline]
     pub(super) const fn symbols(self) -> u64 {
         (self.0 >> 16) as u64
@@ -130,9 +130,9 @@ const fn sorted() -> [u8; 256] {
     sorted
 }
 
-const fn codes() -> [Code; 256] {
+const fn codes() -> [HuffmanCode; 256] {
     let sorted = sorted();
-    let mut codes = [Code { bits: 0, len: 0 }; 256];
+    let mut codes = [HuffmanCode { bits: 0, len: 0 }; 256];
     let mut next = 0;
     let mut len = 0;
     let mut rank = 0;
@@ -140,7 +140,7 @@ const fn codes() -> [Code; 256] {
         let symbol = sorted[rank] as usize;
         next <<= LENGTHS[symbol] - len;
         len = LENGTHS[symbol];
-        codes[symbol] = Code { bits: next, len };
+        codes[symbol] = HuffmanCode { bits: next, len };
         next += 1;
         rank += 1;
     }
@@ -170,9 +170,9 @@ const fn singles() -> [(u8, u32); 1 << PEEK] {
     singles
 }
 
-const fn pairs() -> [Pair; 1 << PEEK] {
+const fn pairs() -> [SymbolPair; 1 << PEEK] {
     let singles = singles();
-    let mut pairs = [Pair::NONE; 1 << PEEK];
+    let mut pairs = [SymbolPair::NONE; 1 << PEEK];
     let mut run = 0;
     while run < singles.len() {
         let (first, len) = singles[run];
@@ -180,9 +180,9 @@ const fn pairs() -> [Pair; 1 << PEEK] {
             let (second, more) = singles[(run << len) & ((1 << PEEK) - 1)];
             // Zeros stand behind the run, so there is a second code; one that takes some of them is too long here.
             pairs[run] = if len + more <= PEEK {
-                Pair::new(first as u32 | (second as u32) << 8, 2, len + more)
+                SymbolPair::new(first as u32 | (second as u32) << 8, 2, len + more)
             } else {
-                Pair::new(first as u32, 1, len)
+                SymbolPair::new(first as u32, 1, len)
             };
         }
         run += 1;

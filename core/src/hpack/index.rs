@@ -2,16 +2,16 @@
 //!
 //! Every entry stands in two chains, newest first: one of entries with the same hash of name and value, one of entries
 //! with the same hash of the name. A chain ends at the first entry that the table has evicted, so eviction costs
-//! nothing here. The hashes are fixed and weak by intent: a search compares octets before it believes, and all that it
+//! nothing here. The hashes are fixed and weak by intent: a search compares bytes before it believes, and all that it
 //! can compare is what the table holds, a few kibibytes at most.
 
-use super::table::Table;
+use super::table::DynamicTable;
 
 /// Chains and links of the smallest index, a power of two.
 const FEWEST: usize = 8;
 
 #[derive(Clone, Copy, Default, Debug)]
-struct Link {
+struct ChainLink {
     field_hash: u32,
     name_hash: u32,
     /// Number of the next older entry in either chain; of no meaning unless that entry is live and older.
@@ -35,7 +35,7 @@ impl Hashes {
     }
 }
 
-/// A hash of the length, the first eight octets and the last eight.
+/// A hash of the length, the first eight bytes and the last eight.
 #[inline]
 fn digest(text: &[u8]) -> u64 {
     let (first, last) = match (text.first_chunk(), text.last_chunk()) {
@@ -54,25 +54,31 @@ fn digest_short(text: &[u8]) -> (u64, u64) {
         (Some(&first), Some(&last)) => {
             (u64::from(u32::from_le_bytes(first)), u64::from(u32::from_le_bytes(last)))
         }
-        _ => (text.iter().fold(0, |all, &octet| all << 8 | u64::from(octet)), 0),
+        _ => (text.iter().fold(0, |all, &byte| all << 8 | u64::from(byte)), 0),
     }
 }
 
-/// The chains of a [`Table`]. Owns no memory until the first insertion.
+/// The chains of a [`DynamicTable`]. Owns no memory until the first insertion.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// Newest entry of each chain; as many chains as links.
     fields: Vec<u32>,
     names: Vec<u32>,
     /// By the entry's number; a power of two.
-    links: Vec<Link>,
+    links: Vec<ChainLink>,
 }
 
 impl Index {
     /// The newest entry with this name and value, counted from the newest.
     #[inline]
-    pub(super) fn find_field(&self, table: &Table, hashes: Hashes, name: &[u8], value: &[u8]) -> Option<u32> {
-        let mut walk = Walk::new(&self.fields, hashes.field);
+    pub(super) fn find_field(
+        &self,
+        table: &DynamicTable,
+        hashes: Hashes,
+        name: &[u8],
+        value: &[u8],
+    ) -> Option<u32> {
+        let mut walk = ChainWalk::new(&self.fields, hashes.field);
         while let Some((nth, link)) = walk.next(table, &self.links) {
             if link.field_hash == hashes.field && table.get(nth) == Some((name, value)) {
                 return Some(nth);
@@ -84,8 +90,8 @@ impl Index {
 
     /// The newest entry with this name, counted from the newest.
     #[inline]
-    pub(super) fn find_name(&self, table: &Table, hashes: Hashes, name: &[u8]) -> Option<u32> {
-        let mut walk = Walk::new(&self.names, hashes.name);
+    pub(super) fn find_name(&self, table: &DynamicTable, hashes: Hashes, name: &[u8]) -> Option<u32> {
+        let mut walk = ChainWalk::new(&self.names, hashes.name);
         while let Some((nth, link)) = walk.next(table, &self.links) {
             if link.name_hash == hashes.name && table.get(nth).is_some_and(|(same, _)| same == name) {
                 return Some(nth);
@@ -97,7 +103,7 @@ impl Index {
 
     /// Enters the table's newest entry.
     #[inline]
-    pub(super) fn add(&mut self, table: &Table, hashes: Hashes) {
+    pub(super) fn add(&mut self, table: &DynamicTable, hashes: Hashes) {
         if table.len() as usize > self.links.len() {
             self.grow(table);
         }
@@ -114,18 +120,22 @@ impl Index {
         ) else {
             return;
         };
-        *link =
-            Link { field_hash: hashes.field, name_hash: hashes.name, older_field: *field, older_name: *name };
+        *link = ChainLink {
+            field_hash: hashes.field,
+            name_hash: hashes.name,
+            older_field: *field,
+            older_name: *name,
+        };
         *field = number;
         *name = number;
     }
 
     /// Doubles the chains and links and enters the older entries anew.
     #[inline(never)]
-    fn grow(&mut self, table: &Table) {
+    fn grow(&mut self, table: &DynamicTable) {
         let old = std::mem::take(&mut self.links);
         let count = (2 * old.len()).max(FEWEST);
-        self.links = vec![Link::default(); count];
+        self.links = vec![ChainLink::default(); count];
         // No entry is as far back as this number, so it ends a chain.
         let none = table.inserted();
         self.fields = vec![none; count];
@@ -140,14 +150,14 @@ impl Index {
 }
 
 /// A way down a chain.
-struct Walk {
+struct ChainWalk {
     /// The entry to look at next.
     number: u32,
     /// Age of the entry before it, 1 being the newest's; ages must rise.
     age: u32,
 }
 
-impl Walk {
+impl ChainWalk {
     #[inline]
     fn new(heads: &[u32], hash: u32) -> Self {
         // An empty index has no live entries to be mistaken for this number.
@@ -157,7 +167,7 @@ impl Walk {
 
     /// The entry's place from the newest and its link; none at the end of the chain.
     #[inline]
-    fn next<'a>(&mut self, table: &Table, links: &'a [Link]) -> Option<(u32, &'a Link)> {
+    fn next<'a>(&mut self, table: &DynamicTable, links: &'a [ChainLink]) -> Option<(u32, &'a ChainLink)> {
         let age = table.inserted().wrapping_sub(self.number);
         if age <= self.age || age > table.len() {
             return None;

@@ -2,11 +2,11 @@
 
 use super::DecodeError;
 
-/// Continuation octets that an integer may have: five carry any 32-bit integer.
+/// Continuation bytes that an integer may have: five carry any 32-bit integer.
 const MAX_CONTINUATION: usize = 5;
 
 /// Reads the integer whose prefix is the bits of `first` under `mask` and which goes on in `rest`; gives it and the
-/// number of octets taken from `rest`.
+/// number of bytes taken from `rest`.
 #[inline]
 pub(super) fn decode(first: u8, mask: u8, rest: &[u8]) -> Result<(u32, usize), DecodeError> {
     let prefix = first & mask;
@@ -15,10 +15,10 @@ pub(super) fn decode(first: u8, mask: u8, rest: &[u8]) -> Result<(u32, usize), D
 
 fn continued(mask: u8, rest: &[u8]) -> Result<(u32, usize), DecodeError> {
     let mut value = u64::from(mask);
-    for (place, &octet) in rest.iter().take(MAX_CONTINUATION).enumerate() {
+    for (place, &byte) in rest.iter().take(MAX_CONTINUATION).enumerate() {
         // At most five groups of seven bits and a prefix: 36 bits.
-        value += u64::from(octet & 0x7f) << (7 * place);
-        if octet & 0x80 == 0 {
+        value += u64::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
             let value = u32::try_from(value).map_err(|_| DecodeError::IntegerOverflow { value })?;
             return Ok((value, place + 1));
         }
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(decode(0x1f, 0x1f, &most), Ok((u32::MAX, 5)));
         let over = [0xe1, 0xff, 0xff, 0xff, 0x0f];
         assert_eq!(decode(0x1f, 0x1f, &over), Err(DecodeError::IntegerOverflow { value: 1 << 32 }));
-        // Zero groups may pad up to five octets, never six.
+        // Zero groups may pad up to five bytes, never six.
         assert_eq!(decode(0x1f, 0x1f, &[0x80, 0x80, 0x80, 0x80, 0x00]), Ok((31, 5)));
         assert_eq!(decode(0x1f, 0x1f, &[0x80, 0x80, 0x80, 0x80]), Err(DecodeError::Truncated));
         assert_eq!(decode(0x1f, 0x1f, &[0x80; 5]), Err(DecodeError::IntegerTooLong));

@@ -37,10 +37,10 @@ pub use decoder::{BlockLimits, BlockStats, Decoder};
 pub use encoder::{Encoder, Indexing};
 pub use error::DecodeError;
 
-/// Size in octets that each table has until SETTINGS say otherwise (RFC 9113 §6.5.2, SETTINGS_HEADER_TABLE_SIZE).
+/// Size in bytes that each table has until SETTINGS say otherwise (RFC 9113 §6.5.2, SETTINGS_HEADER_TABLE_SIZE).
 pub const DEFAULT_TABLE_SIZE: usize = 4096;
 
-/// A field as the decoder passes it on; its octets last as long as the call.
+/// A field as the decoder passes it on; its bytes last as long as the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// The name, as sent: nothing here checks case, characters or that there are any.

@@ -94,7 +94,7 @@ pub(super) enum Found {
 /// Looks a field up.
 #[inline]
 pub(super) fn find(name: &[u8], value: &[u8]) -> Found {
-    let Some(&Group { first, len }) = SLOTS.groups.get(slot(name, SLOTS.multiplier)) else {
+    let Some(&NameEntries { first, len }) = SLOTS.groups.get(slot(name, SLOTS.multiplier)) else {
         return Found::Nothing;
     };
     let (first, len) = (usize::from(first), usize::from(len));
@@ -110,24 +110,24 @@ pub(super) fn find(name: &[u8], value: &[u8]) -> Found {
 }
 
 /// A perfect hash of the names: each has a slot of its own.
-struct Slots {
+struct NameSlots {
     /// The multiplier that parts them.
     multiplier: u32,
     /// The entries of the slot's name.
-    groups: [Group; 256],
+    groups: [NameEntries; 256],
 }
 
 /// The entries of one name, which stand together; none for an empty slot.
 #[derive(Clone, Copy)]
-struct Group {
+struct NameEntries {
     /// Place of the first in [`ENTRIES`].
     first: u8,
     len: u8,
 }
 
-static SLOTS: Slots = slots();
+static SLOTS: NameSlots = slots();
 
-/// The slot of a name: its length and three of its octets, multiplied.
+/// The slot of a name: its length and three of its bytes, multiplied.
 #[inline]
 const fn slot(name: &[u8], multiplier: u32) -> usize {
     let len = name.len();
@@ -138,18 +138,18 @@ const fn slot(name: &[u8], multiplier: u32) -> usize {
 }
 
 /// Tries multipliers until one parts all names.
-const fn slots() -> Slots {
+const fn slots() -> NameSlots {
     let mut multiplier = 0x9e37_79b1;
     loop {
         if let Some(groups) = parted(multiplier) {
-            return Slots { multiplier, groups };
+            return NameSlots { multiplier, groups };
         }
         multiplier = multiplier.wrapping_mul(0x2c92_77b5) | 1;
     }
 }
 
-const fn parted(multiplier: u32) -> Option<[Group; 256]> {
-    let mut groups = [Group { first: 0, len: 0 }; 256];
+const fn parted(multiplier: u32) -> Option<[NameEntries; 256]> {
+    let mut groups = [NameEntries { first: 0, len: 0 }; 256];
     let mut at = 0;
     while at < TABLE.len() {
         let group = &mut groups[slot(TABLE[at].0, multiplier)];
@@ -217,7 +217,7 @@ mod tests {
     /// The builder runs here as it ran in the compiler.
     #[test]
     fn every_name_has_a_slot_of_its_own() {
-        let Slots { multiplier, groups } = slots();
+        let NameSlots { multiplier, groups } = slots();
         for (at, (name, _)) in TABLE.iter().enumerate() {
             let group = groups[slot(name, multiplier)];
             let (first, len) = (usize::from(group.first), usize::from(group.len));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_the_same_octet_by_octet() {
+    fn names_are_the_same_byte_by_byte() {
         for (one, other, equal) in [
             (&b""[..], &b""[..], true),
             (b"abc", b"abc", true),

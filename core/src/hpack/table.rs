@@ -1,12 +1,12 @@
-//! The dynamic table (RFC 7541 §2.3.2 and §4): a ring of entries over one store of octets.
+//! The dynamic table (RFC 7541 §2.3.2 and §4): a ring of entries over one store of bytes.
 
-/// What an entry counts for besides its octets (RFC 7541 §4.1).
+/// What an entry counts for besides its bytes (RFC 7541 §4.1).
 pub(super) const OVERHEAD: usize = 32;
 
-/// Most octets that a table may have whatever is announced, so that positions fit 32 bits.
+/// Most bytes that a table may have whatever is announced, so that positions fit 32 bits.
 const CEILING: usize = 1 << 30;
 
-/// `size` as a table can have it, in octets.
+/// `size` as a table can have it, in bytes.
 pub(super) const fn clamp(size: usize) -> usize {
     if size < CEILING { size } else { CEILING }
 }
@@ -14,19 +14,19 @@ pub(super) const fn clamp(size: usize) -> usize {
 /// Slots of the smallest ring, a power of two.
 const FEWEST_SLOTS: usize = 8;
 
-/// Octets of the smallest store.
+/// Bytes of the smallest store.
 const SMALLEST_STORE: usize = 128;
 
-/// An entry's octets: the name and, right behind it, the value.
+/// An entry's bytes: the name and, right behind it, the value.
 #[derive(Clone, Copy, Default)]
-struct Entry {
-    /// Position of the name in the endless run of octets ever stored, modulo 2^32.
+struct TableEntry {
+    /// Position of the name in the endless run of bytes ever stored, modulo 2^32.
     at: u32,
     name_len: u32,
     value_len: u32,
 }
 
-impl Entry {
+impl TableEntry {
     const fn end(self) -> u32 {
         self.at.wrapping_add(self.name_len).wrapping_add(self.value_len)
     }
@@ -38,35 +38,35 @@ impl Entry {
 
 /// The dynamic table. Entries are numbered from 0, the newest; it owns no memory until the first insertion.
 ///
-/// New octets go to the end of the store; eviction moves its beginning on. When the store is full the live octets move
+/// New bytes go to the end of the store; eviction moves its beginning on. When the store is full the live bytes move
 /// to its front, or to a larger one, which stays below one and a half of the maximum size: a move is paid for by
-/// insertions of at least a third of the octets moved.
+/// insertions of at least a third of the bytes moved.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct DynamicTable {
     store: Vec<u8>,
-    /// Position of the store's first octet.
+    /// Position of the store's first byte.
     base: u32,
-    /// Position of the oldest entry's first octet.
+    /// Position of the oldest entry's first byte.
     head: u32,
     /// A power of two of slots, or none.
-    ring: Vec<Entry>,
+    ring: Vec<TableEntry>,
     /// Insertions so far, modulo 2^32; the next entry's slot.
     inserted: u32,
     len: u32,
     size: usize,
     max_size: usize,
     generation: u64,
-    /// Holds a name that an insertion both refers to and evicts, when its octets must move.
+    /// Holds a name that an insertion both refers to and evicts, when its bytes must move.
     spare: Vec<u8>,
 }
 
-impl std::fmt::Debug for Entry {
+impl std::fmt::Debug for TableEntry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}+{}+{}", self.at, self.name_len, self.value_len)
     }
 }
 
-impl Table {
+impl DynamicTable {
     pub(super) fn new(max_size: usize) -> Self {
         Self { max_size: clamp(max_size), ..Self::default() }
     }
@@ -108,13 +108,13 @@ impl Table {
     #[inline]
     pub(super) fn get(&self, nth: u32) -> Option<(&[u8], &[u8])> {
         let entry = self.entry(nth)?;
-        let octets = self.store.get(entry.at.wrapping_sub(self.base) as usize..)?;
-        let (name, rest) = octets.split_at_checked(entry.name_len as usize)?;
+        let bytes = self.store.get(entry.at.wrapping_sub(self.base) as usize..)?;
+        let (name, rest) = bytes.split_at_checked(entry.name_len as usize)?;
         Some((name, rest.get(..entry.value_len as usize)?))
     }
 
     #[inline]
-    fn entry(&self, nth: u32) -> Option<Entry> {
+    fn entry(&self, nth: u32) -> Option<TableEntry> {
         if nth >= self.len {
             return None;
         }
@@ -154,12 +154,12 @@ impl Table {
 
     /// Inserts an entry with the name of the `nth` newest one, which the insertion itself may evict (RFC 7541 §4.4).
     pub(super) fn insert_named_as(&mut self, nth: u32, value: &[u8]) {
-        let Some(Entry { at, name_len, .. }) = self.entry(nth) else { return };
+        let Some(TableEntry { at, name_len, .. }) = self.entry(nth) else { return };
         let name_len = name_len as usize;
         if !self.make_way(name_len, value.len()) {
             return;
         }
-        // Evicted octets stand until the store moves.
+        // Evicted bytes stand until the store moves.
         let wanted = name_len + value.len();
         let evicted = at.wrapping_sub(self.base) < self.head.wrapping_sub(self.base);
         if evicted && self.lacks_room(wanted) {
@@ -238,7 +238,7 @@ impl Table {
         self.max_size + self.max_size / 2
     }
 
-    /// Moves the live octets to the front, or to a larger store while that is small for them.
+    /// Moves the live bytes to the front, or to a larger store while that is small for them.
     #[inline(never)]
     fn move_store(&mut self, wanted: usize) {
         self.compact();
@@ -257,30 +257,30 @@ impl Table {
         self.base = self.head;
     }
 
-    /// Makes the octets just stored an entry.
+    /// Makes the bytes just stored an entry.
     #[inline]
     fn record(&mut self, name_len: usize, value_len: usize) {
         if self.len as usize == self.ring.len() {
             self.grow_ring();
         }
-        let octets = name_len + value_len;
-        // Positions and lengths fit 32 bits: the table holds at most `CEILING` octets.
-        let at = self.base.wrapping_add((self.store.len() - octets) as u32);
+        let bytes = name_len + value_len;
+        // Positions and lengths fit 32 bits: the table holds at most `CEILING` bytes.
+        let at = self.base.wrapping_add((self.store.len() - bytes) as u32);
         let slot = self.slot(self.inserted);
         if let Some(entry) = self.ring.get_mut(slot) {
-            *entry = Entry { at, name_len: name_len as u32, value_len: value_len as u32 };
+            *entry = TableEntry { at, name_len: name_len as u32, value_len: value_len as u32 };
         }
         if self.len == 0 {
             self.head = at;
         }
         self.inserted = self.inserted.wrapping_add(1);
         self.len += 1;
-        self.size += octets + OVERHEAD;
+        self.size += bytes + OVERHEAD;
     }
 
     #[inline(never)]
     fn grow_ring(&mut self) {
-        let mut ring = vec![Entry::default(); (2 * self.ring.len()).max(FEWEST_SLOTS)];
+        let mut ring = vec![TableEntry::default(); (2 * self.ring.len()).max(FEWEST_SLOTS)];
         let mask = ring.len() - 1;
         for nth in 0..self.len {
             let number = self.inserted.wrapping_sub(nth).wrapping_sub(1);

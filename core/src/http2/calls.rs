@@ -5,18 +5,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::engine::{Engine, READY, WAITING};
-use super::send_room::room;
-use super::stream::{ClientStage, ServerHead, Side, Stream};
+use super::send_space::room;
+use super::stream::{ClientStage, ServerHeaders, Side, Stream};
 use crate::error::Misuse;
 use crate::frame::ErrorCode;
 use crate::grpc::compress::Codecs;
 use crate::grpc::encoding::Encoding;
-use crate::grpc::head::{RequestHead, ResponseHead, check_authority};
+use crate::grpc::headers::{RequestHeaders, ResponseHeaders, check_authority};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::{Code, Status};
 use crate::machine::{ClientSendInput, Lifecycle, ServerRecvInput, ServerSendInput, Step};
 use crate::time::Time;
-use crate::types::{CallId, Cardinality, Cause, HalfStates, Initiator, Request, Sent, Shape};
+use crate::types::{CallId, CallType, Cardinality, Cause, HalfStates, Initiator, Request, Sent};
 
 impl Stream {
     fn states(&self) -> HalfStates {
@@ -61,9 +61,9 @@ impl Stream {
                     call.send = next;
                 }
                 // P-33: the response headers go with the first message.
-                match call.head {
-                    ServerHead::Unset => call.head = ServerHead::Ready(Metadata::new()),
-                    ref mut head => head.settle(),
+                match call.headers {
+                    ServerHeaders::Unset => call.headers = ServerHeaders::Ready(Metadata::new()),
+                    ref mut headers => headers.settle(),
                 }
             }
         }
@@ -83,10 +83,10 @@ fn is_path(path: &[u8]) -> bool {
     path.first() == Some(&b'/') && is_visible(path)
 }
 
-/// No early exit: the loop then runs on whole vectors, and a bad octet is rare.
+/// No early exit: the loop then runs on whole vectors, and a bad byte is rare.
 #[inline]
-fn is_visible(octets: &[u8]) -> bool {
-    octets.iter().fold(true, |all, octet| all & octet.is_ascii_graphic())
+fn is_visible(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
 /// The codec of an encoding; identity has none.
@@ -157,8 +157,8 @@ impl Engine {
             self.deadlines.insert(slot, deadline);
         }
         // P-19: behind those that wait already, so that calls start in the order in which they were made.
-        let line = if self.lines.len_of(WAITING) == 0 { READY } else { WAITING };
-        self.lines.join(line, slot);
+        let line = if self.queues.len_of(WAITING) == 0 { READY } else { WAITING };
+        self.queues.join(line, slot);
         self.clock.call_started(&self.config);
         self.slots.call_id(slot)
     }
@@ -180,7 +180,7 @@ impl Engine {
         self.look(call).ok()?.deadline
     }
 
-    pub(crate) fn request(&self, call: CallId) -> Result<&Arc<RequestHead>, Misuse> {
+    pub(crate) fn request(&self, call: CallId) -> Result<&Arc<RequestHeaders>, Misuse> {
         match &self.look(call)?.side {
             Side::Server(call) => call.request.as_ref().ok_or(Misuse::UnknownCall),
             Side::Client(_) => Err(Misuse::UnknownCall),
@@ -188,14 +188,14 @@ impl Engine {
     }
 
     #[inline]
-    pub(crate) fn take_request(&mut self, call: CallId) -> Result<Arc<RequestHead>, Misuse> {
+    pub(crate) fn take_request(&mut self, call: CallId) -> Result<Arc<RequestHeaders>, Misuse> {
         match self.slots.find_mut(call).map(|stream| &mut stream.side) {
             Some(Side::Server(call)) => call.request.take().ok_or(Misuse::UnknownCall),
             _ => Err(Misuse::UnknownCall),
         }
     }
 
-    pub(crate) fn response(&self, call: CallId) -> Option<&Arc<ResponseHead>> {
+    pub(crate) fn response(&self, call: CallId) -> Option<&Arc<ResponseHeaders>> {
         match &self.look(call).ok()?.side {
             Side::Client(call) => call.response.as_ref(),
             Side::Server(_) => None,
@@ -203,7 +203,7 @@ impl Engine {
     }
 
     pub(crate) fn is_writable(&self, call: CallId) -> bool {
-        self.look(call).is_ok_and(|stream| stream.check_message().is_ok() && self.send_room(stream).is_ok())
+        self.look(call).is_ok_and(|stream| stream.check_message().is_ok() && self.send_space(stream).is_ok())
     }
 
     /// Takes `payload`, unless it is refused.
@@ -221,9 +221,9 @@ impl Engine {
         if payload.len() > limit {
             return Err(Misuse::MessageTooLarge { size: payload.len(), limit });
         }
-        let shared = if stream.id == 0 { &mut self.waiting_octets } else { &mut self.queued_octets };
+        let shared = if stream.id == 0 { &mut self.waiting_bytes } else { &mut self.queued_bytes };
         if let Err(full) = room(limits, stream.queue.weight(), *shared) {
-            self.wait_for_room(slot);
+            self.wait_for_space(slot);
             return Err(full);
         }
         let (compressed, payload) = match stream.encoding {
@@ -238,7 +238,7 @@ impl Engine {
         if !full {
             return Ok(Sent::Ready);
         }
-        self.wait_for_room(slot);
+        self.wait_for_space(slot);
         Ok(Sent::Full)
     }
 
@@ -279,7 +279,7 @@ impl Engine {
         self.free_if_done(slot);
     }
 
-    pub(crate) fn accept(&mut self, call: CallId, shape: Shape) -> Result<(), Misuse> {
+    pub(crate) fn accept(&mut self, call: CallId, shape: CallType) -> Result<(), Misuse> {
         let (_, stream) = self.find(call)?;
         stream.shape = shape;
         Ok(())
@@ -291,9 +291,9 @@ impl Engine {
             encoding.is_none_or(|encoding| self.config.codecs.get(encoding.as_str().as_bytes()).is_some());
         let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
         let Side::Server(call) = &stream.side else { return Err(Misuse::UnknownCall) };
-        let size = match &call.head {
-            ServerHead::Unset => 0,
-            ServerHead::Set(metadata) => self.writer.response_size(&self.config, encoding, metadata),
+        let size = match &call.headers {
+            ServerHeaders::Unset => 0,
+            ServerHeaders::Set(metadata) => self.writer.response_size(&self.config, encoding, metadata),
             _ => return Err(Misuse::HeadersTwice),
         };
         // P-45: the name of the encoding may be one field too many beside what is set.
@@ -318,7 +318,7 @@ impl Engine {
         if let Side::Server(call) = &mut stream.side
             && !all.is_empty()
         {
-            call.head = ServerHead::Set(all);
+            call.headers = ServerHeaders::Set(all);
         }
         Ok(())
     }
@@ -331,7 +331,7 @@ impl Engine {
             if let Step::To(next) = call.send.step(ServerSendInput::Headers) {
                 call.send = next;
             }
-            call.head = ServerHead::Ready(all);
+            call.headers = ServerHeaders::Ready(all);
         }
         self.schedule(slot);
         Ok(())
@@ -345,14 +345,14 @@ impl Engine {
         if let Step::Misuse(misuse) = call.send.step(ServerSendInput::Headers) {
             return Err(misuse);
         }
-        let set = if let ServerHead::Set(set) = &call.head { set.list_size() } else { 0 };
+        let set = if let ServerHeaders::Set(set) = &call.headers { set.list_size() } else { 0 };
         let size = self.writer.response_size(&self.config, encoding, metadata).saturating_add(set);
         let limit = self.peer.max_header_list as usize;
         // P-45: a client that says how much it takes need not be sent more.
         if size > limit {
             return Err(Misuse::HeaderListTooLarge { size, limit });
         }
-        let ServerHead::Set(all) = &mut call.head else { return Ok(std::mem::take(metadata)) };
+        let ServerHeaders::Set(all) = &mut call.headers else { return Ok(std::mem::take(metadata)) };
         all.merge(&std::mem::take(metadata));
         Ok(std::mem::take(all))
     }
@@ -373,7 +373,7 @@ impl Engine {
             status
         };
         call.status = Some((status, trailers));
-        call.head.settle();
+        call.headers.settle();
         // The handler is done: the rest of the request is nobody's to read.
         match call.recv.step(ServerRecvInput::Cancel) {
             Step::To(next) => {
@@ -381,8 +381,8 @@ impl Engine {
                 self.drop_unread(slot);
             }
             _ => {
-                let views = stream.inbound.clear();
-                self.views = self.views.saturating_sub(views);
+                let pinned = stream.inbound.clear();
+                self.pinned = self.pinned.saturating_sub(pinned);
             }
         }
         self.schedule(slot);

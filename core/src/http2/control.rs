@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 
+use super::abuse::guard;
 use super::engine::Engine;
-use super::guards::guard;
 use super::role::RoleKind;
 use super::stream::{ClientStage, Side};
 use crate::error::{ConnectionError, Flood, Violation};
-use crate::frame::{ErrorCode, FrameHead, GoAway, Ping, RstStream, SettingId, Settings, StreamId};
+use crate::frame::{ErrorCode, FrameHeader, GoAway, Ping, RstStream, SettingId, Settings, StreamId};
 use crate::grpc::status::Status;
 use crate::machine::{ClosedStream, ClosedStreamInput, Lifecycle, LifecycleInput, Step};
 use crate::types::{Cause, Event, Initiator};
 
-/// At most so many octets of GOAWAY debug data are kept.
+/// At most so many bytes of GOAWAY debug data are kept.
 const MAX_DEBUG: usize = 256;
 
 /// The payload of the PING that follows the first GOAWAY of a graceful shutdown.
@@ -23,16 +23,16 @@ pub(super) const KEEPALIVE_PING: [u8; 8] = *b"hc-alive";
 impl Engine {
     pub(super) fn on_settings(
         &mut self,
-        head: &FrameHead,
+        header: &FrameHeader,
         payload: &[u8],
         first: bool,
     ) -> Result<(), Violation> {
-        let settings = Settings::parse(head, payload)?;
+        let settings = Settings::parse(header, payload)?;
         if settings.is_ack() {
             return self.on_settings_ack();
         }
         let limits = &self.config.limits;
-        guard(&mut self.guards.control_frames, self.now, Flood::ControlFrames, limits.control_frames)?;
+        guard(&mut self.abuse.control_frames, self.now, Flood::ControlFrames, limits.control_frames)?;
         let entries = settings.iter().count();
         if entries > limits.settings_entries as usize {
             let (met, limit) = (entries as u64, u64::from(limits.settings_entries));
@@ -72,12 +72,7 @@ impl Engine {
             SettingId::INITIAL_WINDOW_SIZE if value != self.peer.initial_window => {
                 // Each change walks over the open streams: 32 in one frame are no more than 32 frames may be.
                 let limits = &self.config.limits;
-                guard(
-                    &mut self.guards.control_frames,
-                    self.now,
-                    Flood::ControlFrames,
-                    limits.control_frames,
-                )?;
+                guard(&mut self.abuse.control_frames, self.now, Flood::ControlFrames, limits.control_frames)?;
                 self.change_initial_window(value)?;
             }
             SettingId::MAX_FRAME_SIZE => self.peer.max_frame_size = value,
@@ -103,14 +98,14 @@ impl Engine {
         self.replies.add(self.outbox.appended());
     }
 
-    pub(super) fn on_ping(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
-        let ping = Ping::parse(head, payload)?;
+    pub(super) fn on_ping(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Violation> {
+        let ping = Ping::parse(header, payload)?;
         if ping.ack {
             self.on_ping_ack(&ping.data);
             return Ok(());
         }
         let limits = &self.config.limits;
-        guard(&mut self.guards.control_frames, self.now, Flood::ControlFrames, limits.control_frames)?;
+        guard(&mut self.abuse.control_frames, self.now, Flood::ControlFrames, limits.control_frames)?;
         if self.role == RoleKind::Server {
             let idle = self.open_streams == 0;
             self.clock.count_ping_strike(self.now, &self.config.keepalive, idle)?;
@@ -128,8 +123,8 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_rst_stream(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
-        let RstStream { code, stream } = RstStream::parse(head, payload)?;
+    pub(super) fn on_rst_stream(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Violation> {
+        let RstStream { code, stream } = RstStream::parse(header, payload)?;
         let id = stream.get();
         let Some(slot) = self.ids.get(id) else {
             self.glitch()?;
@@ -146,11 +141,11 @@ impl Engine {
 
     fn on_reset_by_client(&mut self, slot: u32, code: ErrorCode) -> Result<(), Violation> {
         let limits = &self.config.limits;
-        guard(&mut self.guards.resets, self.now, Flood::Resets, limits.resets)?;
+        guard(&mut self.abuse.resets, self.now, Flood::Resets, limits.resets)?;
         if self.is_unheard(slot) {
-            self.guards.pending_resets = self.guards.pending_resets.saturating_add(1);
-            if self.guards.pending_resets > limits.pending_resets {
-                let (met, limit) = (u64::from(self.guards.pending_resets), u64::from(limits.pending_resets));
+            self.abuse.pending_resets = self.abuse.pending_resets.saturating_add(1);
+            if self.abuse.pending_resets > limits.pending_resets {
+                let (met, limit) = (u64::from(self.abuse.pending_resets), u64::from(limits.pending_resets));
                 return Err(Violation::Flood { flood: Flood::PendingResets, met, limit });
             }
         }
@@ -165,8 +160,8 @@ impl Engine {
         self.cut_client(slot, status, cause, None);
     }
 
-    pub(super) fn on_goaway(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
-        let goaway = GoAway::parse(head, payload)?;
+    pub(super) fn on_goaway(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Violation> {
+        let goaway = GoAway::parse(header, payload)?;
         let last = goaway.last_stream.get();
         // P-93: a client hears of its own, odd ids; no later GOAWAY may take back what an earlier one refused.
         let ours = self.role == RoleKind::Server || last == 0 || goaway.last_stream.is_client();

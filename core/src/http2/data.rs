@@ -1,15 +1,15 @@
-//! DATA: windows, padding, content-length, and the messages that the octets add up to.
+//! DATA: windows, padding, content-length, and the messages that the bytes add up to.
 
 use bytes::Buf;
 
+use super::abuse::guard;
 use super::engine::Engine;
-use super::guards::guard;
-use super::stream::{ContentLength, ServerHead, Side, Stream};
+use super::stream::{ContentLength, ServerHeaders, Side, Stream};
 use crate::error::{Flood, Violation};
-use crate::frame::{Flags, FrameHead, data_range};
+use crate::frame::{Flags, FrameHeader, data_range};
 use crate::grpc::message::{MessageError, Payload};
 use crate::grpc::status::{Code, Status};
-use crate::machine::{Breach, ClientRecvInput, ClosedStreamInput, ServerRecvInput, Step};
+use crate::machine::{ClientRecvInput, ClosedStreamInput, IllegalTransition, ServerRecvInput, Step};
 use crate::types::Cause;
 
 /// DATA frames shorter than this that complete no message are counted.
@@ -26,7 +26,7 @@ enum Use {
 
 impl Stream {
     #[inline]
-    fn step_data(&mut self, end: bool) -> Result<Use, &'static Breach> {
+    fn step_data(&mut self, end: bool) -> Result<Use, &'static IllegalTransition> {
         match &mut self.side {
             Side::Server(call) => {
                 let input = if end { ServerRecvInput::DataEnd } else { ServerRecvInput::Data };
@@ -53,8 +53,8 @@ impl Stream {
 
 impl ContentLength {
     /// RFC 9113 §8.1.1: the DATA of a message must add up to its content-length, when it has one.
-    fn count(&mut self, octets: usize, end: bool) -> Result<(), Violation> {
-        self.met = self.met.saturating_add(octets as u64);
+    fn count(&mut self, bytes: usize, end: bool) -> Result<(), Violation> {
+        self.met = self.met.saturating_add(bytes as u64);
         if self.met > self.expected || (end && self.met < self.expected) {
             return Err(Violation::ContentLength { expected: self.expected, met: self.met });
         }
@@ -62,7 +62,7 @@ impl ContentLength {
     }
 }
 
-fn outcome<S>(step: Step<S>, wanted: bool) -> Result<Use, &'static Breach> {
+fn outcome<S>(step: Step<S>, wanted: bool) -> Result<Use, &'static IllegalTransition> {
     match step {
         Step::To(_) if wanted => Ok(Use::Keep),
         Step::Stream(breach) | Step::Connection(breach) => Err(breach),
@@ -72,21 +72,21 @@ fn outcome<S>(step: Step<S>, wanted: bool) -> Result<Use, &'static Breach> {
 
 impl Engine {
     #[inline]
-    pub(super) fn on_data(&mut self, head: &FrameHead, payload: Payload<'_>) -> Result<(), Violation> {
-        let id = head.stream.get();
-        let range = data_range(head, payload.as_slice())?;
-        let end = head.flags.contains(Flags::END_STREAM);
-        self.take_connection_window(head.length)?;
+    pub(super) fn on_data(&mut self, header: &FrameHeader, payload: Payload<'_>) -> Result<(), Violation> {
+        let id = header.stream.get();
+        let range = data_range(header, payload.as_slice())?;
+        let end = header.flags.contains(Flags::END_STREAM);
+        self.take_connection_window(header.length)?;
         let Some(slot) = self.ids.get(id) else {
-            self.guard_dropped_data(head)?;
+            self.guard_dropped_data(header)?;
             return self.on_closed_stream(id, ClosedStreamInput::Data);
         };
         let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
         let window = stream.recv_window;
-        if i64::from(head.length) > window {
-            return Err(Violation::WindowExceeded { connection: false, length: head.length, window });
+        if i64::from(header.length) > window {
+            return Err(Violation::WindowExceeded { connection: false, length: header.length, window });
         }
-        stream.recv_window = window - i64::from(head.length);
+        stream.recv_window = window - i64::from(header.length);
         let used = match stream.step_data(end) {
             Ok(used) => used,
             Err(breach) => return Err(Violation::Order(breach)),
@@ -95,15 +95,15 @@ impl Engine {
             content.count(range.len(), end)?;
         }
         // Padding is nobody's to read: it is owed as it comes (RFC 9113 §6.9.1).
-        let padding = head.length.saturating_sub(u32::try_from(range.len()).unwrap_or(u32::MAX));
+        let padding = header.length.saturating_sub(u32::try_from(range.len()).unwrap_or(u32::MAX));
         match used {
             Use::Drop if is_refused(self.slots.get(slot)) => {
                 self.on_refused_data(slot, end);
-                self.guard_useless_data(head)
+                self.guard_useless_data(header)
             }
             Use::Drop => {
-                self.credit_stream(slot, head.length);
-                self.guard_dropped_data(head)
+                self.credit_stream(slot, header.length);
+                self.guard_dropped_data(header)
             }
             Use::Keep => {
                 let content = if padding > 0 {
@@ -112,7 +112,7 @@ impl Engine {
                 } else {
                     payload
                 };
-                self.keep_data(slot, head, content, end)
+                self.keep_data(slot, header, content, end)
             }
         }
     }
@@ -121,7 +121,7 @@ impl Engine {
     fn keep_data(
         &mut self,
         slot: u32,
-        head: &FrameHead,
+        header: &FrameHeader,
         payload: Payload<'_>,
         end: bool,
     ) -> Result<(), Violation> {
@@ -130,11 +130,11 @@ impl Engine {
         if is_not_grpc(stream) {
             return self.on_foreign_body(slot, payload, end);
         }
-        let (complete, views) = (stream.inbound.complete(), stream.inbound.views());
+        let (complete, pinned) = (stream.inbound.complete(), stream.inbound.pinned());
         let may_be_view = matches!(payload, Payload::Owned(_));
         let pushed = stream.inbound.push(payload, limit, &mut self.arena);
         if may_be_view {
-            self.views = self.views.saturating_add(stream.inbound.views().saturating_sub(views));
+            self.pinned = self.pinned.saturating_add(stream.inbound.pinned().saturating_sub(pinned));
         }
         if let Err(error) = pushed {
             self.on_message_error(slot, &error);
@@ -153,9 +153,9 @@ impl Engine {
         self.note_pressure(slot);
         if completed {
             // A sender that puts prefixes into frames of their own sends one small frame a message.
-            self.guards.small_data.give(1);
-        } else if head.length < SMALL_DATA {
-            self.guard_useless_data(head)?;
+            self.abuse.small_data.give(1);
+        } else if header.length < SMALL_DATA {
+            self.guard_useless_data(header)?;
         }
         if completed && !told {
             self.tell_readable(slot);
@@ -167,21 +167,21 @@ impl Engine {
     }
 
     /// CVE-2019-9518: empty and tiny frames cost work and bring nothing.
-    fn guard_useless_data(&mut self, head: &FrameHead) -> Result<(), Violation> {
+    fn guard_useless_data(&mut self, header: &FrameHeader) -> Result<(), Violation> {
         let limits = &self.config.limits;
-        if head.length == 0 && !head.flags.contains(Flags::END_STREAM) {
-            return guard(&mut self.guards.empty_data, self.now, Flood::DataFrames, limits.empty_data);
+        if header.length == 0 && !header.flags.contains(Flags::END_STREAM) {
+            return guard(&mut self.abuse.empty_data, self.now, Flood::DataFrames, limits.empty_data);
         }
-        if head.length < SMALL_DATA {
-            return guard(&mut self.guards.small_data, self.now, Flood::DataFrames, limits.small_data);
+        if header.length < SMALL_DATA {
+            return guard(&mut self.abuse.small_data, self.now, Flood::DataFrames, limits.small_data);
         }
         Ok(())
     }
 
     /// DATA that nobody reads any more may have been under way, small messages too; what is smaller than any message
     /// that says something is not.
-    fn guard_dropped_data(&mut self, head: &FrameHead) -> Result<(), Violation> {
-        if head.length < TINY_DATA { self.guard_useless_data(head) } else { Ok(()) }
+    fn guard_dropped_data(&mut self, header: &FrameHeader) -> Result<(), Violation> {
+        if header.length < TINY_DATA { self.guard_useless_data(header) } else { Ok(()) }
     }
 
     /// END_STREAM came on DATA: a server's request is complete, a client's response lacks its trailers.
@@ -217,7 +217,7 @@ impl Engine {
 /// Whether the stream is a request's that was answered with an HTTP status: it gets no more credit.
 fn is_refused(stream: Option<&Stream>) -> bool {
     match stream.map(|stream| &stream.side) {
-        Some(Side::Server(call)) => matches!(call.head, ServerHead::RefusalSent),
+        Some(Side::Server(call)) => matches!(call.headers, ServerHeaders::RefusalSent),
         _ => false,
     }
 }
@@ -233,11 +233,11 @@ fn is_not_grpc(stream: &Stream) -> bool {
 #[cold]
 fn trim(payload: Payload<'_>, range: std::ops::Range<usize>) -> Payload<'_> {
     match payload {
-        Payload::Borrowed(octets) => Payload::Borrowed(octets.get(range).unwrap_or_default()),
-        Payload::Owned(mut octets) => {
-            octets.truncate(range.end);
-            octets.advance(range.start.min(octets.len()));
-            Payload::Owned(octets)
+        Payload::Borrowed(bytes) => Payload::Borrowed(bytes.get(range).unwrap_or_default()),
+        Payload::Owned(mut bytes) => {
+            bytes.truncate(range.end);
+            bytes.advance(range.start.min(bytes.len()));
+            Payload::Owned(bytes)
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::engine::{Engine, READY, WAITING};
 use super::ids::HowClosed;
 use super::role::RoleKind;
-use super::stream::{ClientStage, Pending, ServerHead, Side, Stream};
+use super::stream::{ClientStage, Pending, ServerHeaders, Side, Stream};
 use crate::error::{CloseReason, ConnectionError, Violation};
 use crate::frame::{ErrorCode, RstStream, StreamId};
 use crate::grpc::metadata::Metadata;
@@ -27,16 +27,16 @@ const LATE_FRAMES: u32 = 4;
 
 impl Stream {
     /// Sets the outcome of a client's call, once: the first end of a call wins (P-89). Whether the caller waits to be told.
-    /// `views` is the connection's count of them.
+    /// `pinned` is the connection's count of them.
     #[inline]
-    fn conclude_client(&mut self, mut outcome: Outcome, now: Time, views: &mut u32) -> bool {
+    fn conclude_client(&mut self, mut outcome: Outcome, now: Time, pinned: &mut u32) -> bool {
         let Side::Client(call) = &mut self.side else { return false };
         if matches!(call.stage, ClientStage::Done(_) | ClientStage::Taken) {
             return false;
         }
         // P-84: messages that came before a cancel or a deadline need not be delivered.
         if matches!(outcome.cause, Cause::Cancelled | Cause::Deadline) {
-            *views = views.saturating_sub(self.inbound.clear());
+            *pinned = pinned.saturating_sub(self.inbound.clear());
         }
         // P-84: the server's own timer was faster than ours; what it calls cancelled ran out of time.
         if outcome.status.code == Code::Cancelled
@@ -88,12 +88,12 @@ impl Engine {
         }
         stream.wire_done = true;
         let id = std::mem::take(&mut stream.id);
-        let shared = if id == 0 { &mut self.waiting_octets } else { &mut self.queued_octets };
+        let shared = if id == 0 { &mut self.waiting_bytes } else { &mut self.queued_bytes };
         *shared = shared.saturating_sub(stream.queue.clear());
         if stream.deadline.is_some() {
             self.deadlines.remove(slot);
         }
-        self.lines.remove(slot);
+        self.queues.remove(slot);
         self.congested.remove(slot);
         self.congested_waiting.remove(slot);
         self.borrowers.remove(slot);
@@ -104,7 +104,7 @@ impl Engine {
             self.closed_ids.insert(id, how);
             self.open_streams = self.open_streams.saturating_sub(1);
             // What the peer sent before it knew is no abuse, however many calls end.
-            self.guards.glitches.give(LATE_FRAMES);
+            self.abuse.glitches.give(LATE_FRAMES);
         }
         self.start_waiting();
         self.relieve_congestion();
@@ -117,20 +117,20 @@ impl Engine {
     /// streams that no call in line will take.
     #[inline]
     pub(super) fn start_waiting(&mut self) {
-        if self.lines.len_of(WAITING) > 0 {
+        if self.queues.len_of(WAITING) > 0 {
             self.start_some();
         }
     }
 
     #[inline(never)]
     fn start_some(&mut self) {
-        let waiting = self.lines.len_of(WAITING);
+        let waiting = self.queues.len_of(WAITING);
         let in_line = self.queued_calls.saturating_sub(waiting);
         let taken = self.open_streams.saturating_add(in_line);
         let free = self.peer.max_concurrent_streams.saturating_sub(taken);
         for _ in 0..free.min(waiting) {
-            let Some(slot) = self.lines.pop_from(WAITING) else { return };
-            self.lines.join(READY, slot);
+            let Some(slot) = self.queues.pop_from(WAITING) else { return };
+            self.queues.join(READY, slot);
         }
     }
 
@@ -140,7 +140,7 @@ impl Engine {
         let Some(stream) = self.slots.get(slot) else { return };
         if stream.wire_done && stream.caller_done {
             let borrowed = self.borrowed(stream);
-            self.views = self.views.saturating_sub(stream.inbound.views());
+            self.pinned = self.pinned.saturating_sub(stream.inbound.pinned());
             self.eventful.remove(slot);
             self.slots.remove(slot);
             self.repay(borrowed);
@@ -179,7 +179,7 @@ impl Engine {
             }
             _ => false,
         };
-        if stream.conclude_client(outcome, self.now, &mut self.views) {
+        if stream.conclude_client(outcome, self.now, &mut self.pinned) {
             self.eventful.push_back(slot);
         }
         if open {
@@ -205,7 +205,7 @@ impl Engine {
         self.reset_and_retire(slot, reset, how);
         let outcome = Outcome { status, trailers: Arc::clone(&self.no_metadata), cause };
         if let Some(stream) = self.slots.get_mut(slot)
-            && stream.conclude_client(outcome, self.now, &mut self.views)
+            && stream.conclude_client(outcome, self.now, &mut self.pinned)
         {
             self.eventful.push_back(slot);
         }
@@ -229,7 +229,7 @@ impl Engine {
         if let Step::To(next) = call.recv.step(input) {
             call.recv = next;
         }
-        self.views = self.views.saturating_sub(stream.inbound.clear());
+        self.pinned = self.pinned.saturating_sub(stream.inbound.clear());
         let how = if remote { HowClosed::ResetByPeer } else { HowClosed::ResetByUs };
         self.reset_and_retire(slot, reset, how);
         self.conclude_server(slot, cause);
@@ -255,15 +255,15 @@ impl Engine {
             _ => return,
         }
         call.status = Some((status, Metadata::new()));
-        call.head.settle();
+        call.headers.settle();
         if let Step::To(next) = call.recv.step(ServerRecvInput::Cancel) {
             call.recv = next;
         }
-        self.views = self.views.saturating_sub(stream.inbound.clear());
+        self.pinned = self.pinned.saturating_sub(stream.inbound.clear());
         // Messages that are still queued are not worth their place: the status is the answer.
-        self.queued_octets = self.queued_octets.saturating_sub(stream.queue.clear());
+        self.queued_bytes = self.queued_bytes.saturating_sub(stream.queue.clear());
         // Nor does the status wait for the connection's window, as they did.
-        self.lines.remove(slot);
+        self.queues.remove(slot);
         self.conclude_server(slot, cause);
         self.schedule(slot);
     }
@@ -282,8 +282,8 @@ impl Engine {
     #[cold]
     pub(super) fn on_stream_violation(&mut self, id: u32, violation: Violation) -> Result<(), Violation> {
         let limits = &self.config.limits;
-        super::guards::guard(
-            &mut self.guards.internal_resets,
+        super::abuse::guard(
+            &mut self.abuse.internal_resets,
             self.now,
             crate::error::Flood::InternalResets,
             limits.internal_resets,
@@ -403,7 +403,7 @@ impl Engine {
         if let Step::To(next) = call.send.step(ServerSendInput::EndSent) {
             call.send = next;
         }
-        if matches!(call.head, ServerHead::RefusalSent) && call.recv == ServerRecv::Abandoned {
+        if matches!(call.headers, ServerHeaders::RefusalSent) && call.recv == ServerRecv::Abandoned {
             return self.listen_on(slot);
         }
         // P-31: the client is told to stop sending what nobody will read.

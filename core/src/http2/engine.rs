@@ -8,20 +8,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::clock::Clock;
-use super::guards::Guards;
-use super::head_reader::{HeadReader, OpenBlock};
-use super::head_writer::HeadWriter;
+use super::abuse::AbuseLimits;
+use super::block_reader::{BlockReader, OpenBlock};
+use super::block_writer::BlockWriter;
+use super::deadlines::DeadlineHeap;
 use super::ids::{ClosedIds, IdTable};
-use super::list::{SlotList, SlotLists};
 use super::outbox::Outbox;
-use super::output::Output;
-use super::peer::PeerSettings;
+use super::output_limits::Output;
+use super::peer_settings::PeerSettings;
+use super::queues::{SlotQueue, SlotQueues};
 use super::replies::Replies;
 use super::role::RoleKind;
 use super::slots::Slots;
 use super::stream::{Pending, Side};
-use super::timers::DeadlineHeap;
+use super::timers::Clock;
 use crate::config::{Config, Seed};
 use crate::error::{CloseReason, ConnectionError};
 use crate::frame::{
@@ -29,7 +29,7 @@ use crate::frame::{
     write_settings,
 };
 use crate::grpc::arena::Arena;
-use crate::grpc::head::check_authority;
+use crate::grpc::headers::check_authority;
 use crate::grpc::message::PREFIX_LEN;
 use crate::grpc::metadata::Metadata;
 use crate::machine::{Lifecycle, LifecycleInput, Step, Wire};
@@ -54,19 +54,19 @@ pub(crate) struct Engine {
     // What arrives.
     pub(super) wire: Wire,
     pub(super) preface_met: usize,
-    /// Octets of work that this turn has brought besides those of the frames.
+    /// Bytes of work that this turn has brought besides those of the frames.
     pub(super) work: usize,
     pub(super) open_block: Option<OpenBlock>,
-    pub(super) reader: HeadReader,
+    pub(super) reader: BlockReader,
     pub(super) arena: Arena,
-    pub(super) guards: Guards,
+    pub(super) abuse: AbuseLimits,
 
     // What leaves.
     pub(super) outbox: Outbox,
     pub(super) output: Output,
-    pub(super) writer: HeadWriter,
+    pub(super) writer: BlockWriter,
     pub(super) replies: Replies,
-    /// Octets that had been written when nothing more was read for what waited; `None` where no timer runs for that.
+    /// Bytes that had been written when nothing more was read for what waited; `None` where no timer runs for that.
     pub(super) unread_since: Option<u64>,
 
     // The calls.
@@ -80,30 +80,30 @@ pub(crate) struct Engine {
     pub(super) last_remote_id: u32,
     pub(super) next_local_id: u32,
     /// The lines of calls that have something to send: [`READY`], [`WAITING`], [`STARVED`].
-    pub(super) lines: SlotLists<3>,
+    pub(super) queues: SlotQueues<3>,
     /// Calls that wait for room in the connection's send buffer.
-    pub(super) congested: SlotList,
+    pub(super) congested: SlotQueue,
     /// The same, of calls that wait for a stream.
-    pub(super) congested_waiting: SlotList,
+    pub(super) congested_waiting: SlotQueue,
     /// Calls whose large message waits for a loan of window.
-    pub(super) borrowers: SlotList,
+    pub(super) borrowers: SlotQueue,
     /// Calls with events to tell.
-    pub(super) eventful: SlotList,
+    pub(super) eventful: SlotQueue,
 
     // Flow control.
     pub(super) send_window: i64,
     pub(super) recv_window: i64,
     pub(super) recv_owed: u32,
     pub(super) pool_free: u32,
-    /// What the messages that were taken have come to by decompression, in octets.
+    /// What the messages that were taken have come to by decompression, in bytes.
     pub(super) decompressed: u64,
     /// Receive buffers that messages nobody has taken may keep alive.
-    pub(super) views: u32,
-    /// Octets queued on calls that have a stream.
-    pub(super) queued_octets: usize,
-    /// Octets queued on calls that wait for one. Counted apart: they move only when a call with a stream ends, so they
+    pub(super) pinned: u32,
+    /// Bytes queued on calls that have a stream.
+    pub(super) queued_bytes: usize,
+    /// Bytes queued on calls that wait for one. Counted apart: they move only when a call with a stream ends, so they
     /// must never keep one from sending.
-    pub(super) waiting_octets: usize,
+    pub(super) waiting_bytes: usize,
 
     // The connection itself.
     pub(super) peer: PeerSettings,
@@ -136,15 +136,15 @@ impl Engine {
             preface_met: 0,
             work: 0,
             open_block: None,
-            reader: HeadReader::new(&limits),
+            reader: BlockReader::new(&limits),
             arena: Arena::new(),
-            guards: Guards::new(&config),
+            abuse: AbuseLimits::new(&config),
             outbox: Outbox::default(),
             output: Output::of(&limits),
-            writer: HeadWriter::new(&limits),
+            writer: BlockWriter::new(&limits),
             replies: Replies::default(),
             unread_since: None,
-            views: 0,
+            pinned: 0,
             slots: Slots::new(role),
             ids: IdTable::default(),
             closed_ids: ClosedIds::default(),
@@ -152,11 +152,11 @@ impl Engine {
             queued_calls: 0,
             last_remote_id: 0,
             next_local_id: 1,
-            lines: SlotLists::new(),
-            congested: SlotList::new(),
-            congested_waiting: SlotList::new(),
-            borrowers: SlotList::new(),
-            eventful: SlotList::new(),
+            queues: SlotQueues::new(),
+            congested: SlotQueue::new(),
+            congested_waiting: SlotQueue::new(),
+            borrowers: SlotQueue::new(),
+            eventful: SlotQueue::new(),
             send_window: i64::from(DEFAULT_WINDOW),
             recv_window: i64::from(DEFAULT_WINDOW),
             recv_owed: 0,
@@ -164,8 +164,8 @@ impl Engine {
                 .window_pool
                 .max(limits.max_receive_message.saturating_add(PREFIX_LEN as u32 + MOST_PADDING)),
             decompressed: 0,
-            queued_octets: 0,
-            waiting_octets: 0,
+            queued_bytes: 0,
+            waiting_bytes: 0,
             peer: PeerSettings::default(),
             unacked_settings: 0,
             lifecycle: Lifecycle::Running,
@@ -249,7 +249,7 @@ impl Engine {
         self.slots.shrink();
         self.ids.shrink();
         self.deadlines.shrink();
-        self.lines.shrink();
+        self.queues.shrink();
         for list in
             [&mut self.congested, &mut self.congested_waiting, &mut self.borrowers, &mut self.eventful]
         {
@@ -285,7 +285,7 @@ impl Engine {
         if !self.notices.is_empty() {
             return self.poll_notice();
         }
-        self.guards.pending_resets = 0;
+        self.abuse.pending_resets = 0;
         while let Some(slot) = self.eventful.front() {
             let Some((call, stream)) = self.slots.named_mut(slot) else {
                 self.eventful.pop_front();

@@ -11,7 +11,7 @@ use super::engine::{Engine, READY, STARVED};
 use super::slots::Windows;
 use super::stream::{Side, Stream};
 use crate::error::Violation;
-use crate::frame::{DEFAULT_WINDOW, FrameHead, MAX_WINDOW, MOST_PADDING, StreamId, WindowUpdate};
+use crate::frame::{DEFAULT_WINDOW, FrameHeader, MAX_WINDOW, MOST_PADDING, StreamId, WindowUpdate};
 use crate::grpc::message::PREFIX_LEN;
 use crate::machine::{ClientRecv, ClosedStreamInput, ServerRecv};
 
@@ -30,7 +30,7 @@ impl Stream {
         self.inbound.missing().map(|missing| i64::from(missing) + i64::from(MOST_PADDING))
     }
 
-    /// Owes the peer `count` octets more that the caller has taken, where that calls for nothing else: no loan is to be
+    /// Owes the peer `count` bytes more that the caller has taken, where that calls for nothing else: no loan is to be
     /// paid back or considered, the window is not to grow, and less than half of it is owed. Whether it did.
     #[inline]
     pub(super) fn owe(&mut self, count: u32) -> bool {
@@ -60,7 +60,7 @@ impl Stream {
 }
 
 impl Engine {
-    /// RFC 9113 §5.2: every octet of a DATA frame counts, padding too, whatever becomes of it.
+    /// RFC 9113 §5.2: every byte of a DATA frame counts, padding too, whatever becomes of it.
     #[inline]
     pub(super) fn take_connection_window(&mut self, length: u32) -> Result<(), Violation> {
         let window = self.recv_window;
@@ -82,14 +82,14 @@ impl Engine {
         WindowUpdate { stream: StreamId::ZERO, increment }.write(self.outbox.buf());
     }
 
-    /// The caller took `count` octets, and more than a note of it is due.
+    /// The caller took `count` bytes, and more than a note of it is due.
     #[inline(never)]
     pub(super) fn credit_taken(&mut self, slot: u32, count: u32) {
         self.credit_stream(slot, count);
         self.consider_loan(slot);
     }
 
-    /// `count` octets of the stream were taken or dropped: credits them once half a window has gathered.
+    /// `count` bytes of the stream were taken or dropped: credits them once half a window has gathered.
     #[inline]
     pub(super) fn credit_stream(&mut self, slot: u32, count: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
@@ -122,7 +122,7 @@ impl Engine {
     pub(super) fn drop_unread(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let unread = u32::try_from(stream.inbound.buffered()).unwrap_or(u32::MAX);
-        self.views = self.views.saturating_sub(stream.inbound.clear());
+        self.pinned = self.pinned.saturating_sub(stream.inbound.clear());
         self.credit_stream(slot, unread);
     }
 
@@ -266,13 +266,13 @@ impl Engine {
     }
 
     /// The peer lets us send more (RFC 9113 §6.9).
-    pub(super) fn on_window_update(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
-        let WindowUpdate { increment, stream } = match WindowUpdate::parse(head, payload) {
+    pub(super) fn on_window_update(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Violation> {
+        let WindowUpdate { increment, stream } = match WindowUpdate::parse(header, payload) {
             Ok(update) => update,
             // RFC 9113 §5.1: on an idle stream any WINDOW_UPDATE costs the connection, an empty one too.
-            Err(error) if !head.stream.is_connection() && self.ids.get(head.stream.get()).is_none() => {
+            Err(error) if !header.stream.is_connection() && self.ids.get(header.stream.get()).is_none() => {
                 self.glitch()?;
-                self.on_closed_stream(head.stream.get(), ClosedStreamInput::WindowUpdate)?;
+                self.on_closed_stream(header.stream.get(), ClosedStreamInput::WindowUpdate)?;
                 return if error.scope() == crate::frame::Scope::Connection {
                     Err(error.into())
                 } else {
@@ -294,7 +294,7 @@ impl Engine {
             return Err(Violation::WindowOverflow { connection: false, window });
         }
         call.send_window = window;
-        if window > 0 && call.queue.octets() > 0 {
+        if window > 0 && call.queue.bytes() > 0 {
             self.schedule(slot);
         }
         Ok(())
@@ -306,8 +306,8 @@ impl Engine {
             return Err(Violation::WindowOverflow { connection: true, window });
         }
         self.send_window = window;
-        while let Some(slot) = self.lines.pop_from(STARVED) {
-            self.lines.join(READY, slot);
+        while let Some(slot) = self.queues.pop_from(STARVED) {
+            self.queues.join(READY, slot);
         }
         Ok(())
     }
@@ -326,7 +326,7 @@ impl Engine {
                 return Err(Violation::WindowOverflow { connection: true, window });
             }
             stream.send_window = window;
-            if window > 0 && stream.queue.octets() > 0 {
+            if window > 0 && stream.queue.bytes() > 0 {
                 self.schedule(slot);
             }
         }
@@ -337,7 +337,7 @@ impl Engine {
     /// window.
     #[inline]
     pub(super) fn schedule(&mut self, slot: u32) {
-        self.lines.join(READY, slot);
+        self.queues.join(READY, slot);
     }
 }
 
@@ -367,13 +367,13 @@ mod tests {
         (engine, call.unwrap())
     }
 
-    fn feed(engine: &mut Engine, octets: &[u8]) {
-        engine.receive(Time::ZERO, &mut BytesMut::from(octets)).unwrap();
+    fn feed(engine: &mut Engine, bytes: &[u8]) {
+        engine.receive(Time::ZERO, &mut BytesMut::from(bytes)).unwrap();
         drop(engine.take_transmit(Time::ZERO));
     }
 
-    fn feed_data(engine: &mut Engine, octets: &[u8]) {
-        feed(engine, &data(1, 0, octets));
+    fn feed_data(engine: &mut Engine, bytes: &[u8]) {
+        feed(engine, &data(1, 0, bytes));
     }
 
     #[test]

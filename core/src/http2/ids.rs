@@ -258,7 +258,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[derive(Clone, Copy, Debug)]
-    enum Op {
+    enum IdOp {
         Insert(u32, u32),
         Remove(u32),
         Get(u32),
@@ -276,12 +276,12 @@ mod tests {
         ]
     }
 
-    fn any_op() -> impl Strategy<Value = Op> {
+    fn any_op() -> impl Strategy<Value = IdOp> {
         prop_oneof![
-            6 => (any_id(), any::<u32>()).prop_map(|(id, slot)| Op::Insert(id, slot)),
-            5 => any_id().prop_map(Op::Remove),
-            2 => any_id().prop_map(Op::Get),
-            1 => Just(Op::Shrink),
+            6 => (any_id(), any::<u32>()).prop_map(|(id, slot)| IdOp::Insert(id, slot)),
+            5 => any_id().prop_map(IdOp::Remove),
+            2 => any_id().prop_map(IdOp::Get),
+            1 => Just(IdOp::Shrink),
         ]
     }
 
@@ -307,11 +307,11 @@ mod tests {
             let (mut table, mut model) = (IdTable::default(), BTreeMap::new());
             for op in ops {
                 match op {
-                    Op::Insert(0, slot) => prop_assert_eq!(table.insert(0, slot), None),
-                    Op::Insert(id, slot) => prop_assert_eq!(table.insert(id, slot), model.insert(id, slot)),
-                    Op::Remove(id) => prop_assert_eq!(table.remove(id), model.remove(&id)),
-                    Op::Get(id) => prop_assert_eq!(table.get(id), model.get(&id).copied()),
-                    Op::Shrink => {
+                    IdOp::Insert(0, slot) => prop_assert_eq!(table.insert(0, slot), None),
+                    IdOp::Insert(id, slot) => prop_assert_eq!(table.insert(id, slot), model.insert(id, slot)),
+                    IdOp::Remove(id) => prop_assert_eq!(table.remove(id), model.remove(&id)),
+                    IdOp::Get(id) => prop_assert_eq!(table.get(id), model.get(&id).copied()),
+                    IdOp::Shrink => {
                         table.shrink();
                         prop_assert!(!model.is_empty() || table.cells.capacity() == 0);
                     }

@@ -5,56 +5,56 @@ use std::collections::{VecDeque, vec_deque};
 use std::io::IoSlice;
 use std::mem;
 
-/// Octets from which a payload is chained and not copied.
+/// Bytes from which a payload is chained and not copied.
 ///
 /// A piece of its own costs a slice of the vectored write, a queue entry and two changes of a reference count; a copy
-/// costs by the octet. Measured on loopback with 64 KiB a write, copying is 20 to 75 ns a payload cheaper up to 1 KiB,
+/// costs by the byte. Measured on loopback with 64 KiB a write, copying is 20 to 75 ns a payload cheaper up to 1 KiB,
 /// chaining 70 to 330 ns cheaper at 8 KiB, and between 2 and 4 KiB the difference is lost in the noise. The lower end
 /// of that range keeps the buffer small.
 pub(crate) const CHAIN_THRESHOLD: usize = 2048;
 
-/// Written octets that stay in front of the buffer before it is worth while to move what follows.
+/// Written bytes that stay in front of the buffer before it is worth while to move what follows.
 const COMPACT_FROM: usize = 4096;
 
 /// The output queue of a connection.
 ///
-/// Octets leave in the order in which they came, whether appended to [`Outbox::buf`] or pushed as payloads. All places
-/// are counted in octets appended to `inline` since it was last empty; `wrapping` arithmetic, since only differences
+/// Bytes leave in the order in which they came, whether appended to [`Outbox::buf`] or pushed as payloads. All places
+/// are counted in bytes appended to `inline` since it was last empty; `wrapping` arithmetic, since only differences
 /// of places that are both in the buffer matter.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     /// Heads and small payloads. What stands before `read` has been written.
     inline: Vec<u8>,
-    /// The place of the first octet of `inline`.
+    /// The place of the first byte of `inline`.
     base: usize,
-    /// The place of the first inline octet that has not been written.
+    /// The place of the first inline byte that has not been written.
     read: usize,
     chained: VecDeque<Chained>,
-    /// Octets in `chained`.
+    /// Bytes in `chained`.
     chained_len: usize,
-    /// Octets ever written or taken.
+    /// Bytes ever written or taken.
     written: u64,
 }
 
-/// A payload that stands between two inline octets. Never empty.
+/// A payload that stands between two inline bytes. Never empty.
 #[derive(Debug)]
 struct Chained {
-    /// The place of the inline octet that it goes before.
+    /// The place of the inline byte that it goes before.
     at: usize,
     payload: Bytes,
 }
 
 impl Outbox {
-    /// The buffer to append octets to. What is in it must be left as it is.
+    /// The buffer to append bytes to. What is in it must be left as it is.
     #[inline]
     pub(crate) fn buf(&mut self) -> &mut Vec<u8> {
         &mut self.inline
     }
 
-    /// Makes room for a frame of `octets` octets, so that its parts need not look for room one by one.
+    /// Makes room for a frame of `bytes` bytes, so that its parts need not look for room one by one.
     #[inline]
-    pub(crate) fn reserve(&mut self, octets: usize) {
-        self.inline.reserve(octets.min(CHAIN_THRESHOLD));
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.inline.reserve(bytes.min(CHAIN_THRESHOLD));
     }
 
     /// Appends a payload: a copy of a small one, a reference to a large one ([`CHAIN_THRESHOLD`]).
@@ -82,19 +82,19 @@ impl Outbox {
         self.chained.push_back(Chained { at: self.end(), payload });
     }
 
-    /// Octets that are to be written.
+    /// Bytes that are to be written.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.unread().len().saturating_add(self.chained_len)
     }
 
-    /// Octets ever written or taken.
+    /// Bytes ever written or taken.
     #[inline]
     pub(crate) fn written(&self) -> u64 {
         self.written
     }
 
-    /// Octets ever appended: the ones that were written and the ones that are to be.
+    /// Bytes ever appended: the ones that were written and the ones that are to be.
     #[inline]
     pub(crate) fn appended(&self) -> u64 {
         self.written.wrapping_add(self.len() as u64)
@@ -142,7 +142,7 @@ impl Outbox {
         self.chained.shrink_to_fit();
     }
 
-    /// Takes the first `count` octets as written.
+    /// Takes the first `count` bytes as written.
     fn advance(&mut self, mut count: usize) {
         self.written = self.written.wrapping_add(count.min(self.len()) as u64);
         while count > 0 {
@@ -169,7 +169,7 @@ impl Outbox {
         }
     }
 
-    /// Inline octets up to the next chained payload or the end.
+    /// Inline bytes up to the next chained payload or the end.
     fn run(&self) -> usize {
         self.chained.front().map_or_else(|| self.end(), |front| front.at).wrapping_sub(self.read)
     }
@@ -183,7 +183,7 @@ impl Outbox {
     }
 
     /// Half of the buffer and more has been written: what is moved is less than what was written since it was last
-    /// moved, so that an octet costs the same however many there are.
+    /// moved, so that a byte costs the same however many there are.
     fn compact_if_worth_while(&mut self) {
         let written = self.index(self.read);
         if written >= COMPACT_FROM && written >= self.inline.len() / 2 {
@@ -203,13 +203,13 @@ impl Outbox {
         place.wrapping_sub(self.base)
     }
 
-    /// The place after the last inline octet.
+    /// The place after the last inline byte.
     #[inline]
     fn end(&self) -> usize {
         self.base.wrapping_add(self.inline.len())
     }
 
-    /// Inline octets that have not been written.
+    /// Inline bytes that have not been written.
     #[inline]
     fn unread(&self) -> &[u8] {
         self.inline.get(self.index(self.read)..).unwrap_or_default()
@@ -224,7 +224,7 @@ impl Outbox {
 /// The pieces that are to be written, in order, none empty.
 struct Segments<'a> {
     inline: &'a [u8],
-    /// The place of the first octet of `inline`.
+    /// The place of the first byte of `inline`.
     position: usize,
     next: Option<&'a Chained>,
     chained: vec_deque::Iter<'a, Chained>,
@@ -254,7 +254,7 @@ impl<'a> Iterator for Segments<'a> {
 /// What a connection has to write, borrowed.
 ///
 /// Write what [`Buf::chunk`] or, better, [`Buf::chunks_vectored`] gives, then [`Buf::advance`] by what the transport
-/// took, at any octet. What has not been taken stays, and comes first next time. `advance` by more than there is takes
+/// took, at any byte. What has not been taken stays, and comes first next time. `advance` by more than there is takes
 /// everything; it does not panic.
 ///
 /// ```
@@ -338,7 +338,7 @@ impl Buf for OwnedTransmit {
         fill(slices, self.segments().iter().map(Bytes::as_ref))
     }
 
-    /// Takes the first `count` octets as written, and everything where there are fewer.
+    /// Takes the first `count` bytes as written, and everything where there are fewer.
     fn advance(&mut self, mut count: usize) {
         while let Some(first) = self.segments.get_mut(self.written) {
             let step = count.min(first.len());

@@ -2,13 +2,14 @@
 
 use bytes::{Buf, BytesMut};
 
+use super::abuse::guard;
+use super::block_reader::OpenBlock;
 use super::engine::Engine;
-use super::guards::guard;
-use super::head_reader::OpenBlock;
 use super::role::RoleKind;
 use crate::error::{CloseReason, ConnectionError, Flood, Violation};
 use crate::frame::{
-    Continuation, Flags, FrameHead, HEAD_LEN, Headers, Kind, PREFACE, PriorityFrame, PushPromise, Scope,
+    Continuation, FRAME_HEADER_LEN, Flags, FrameHeader, FrameType, Headers, PREFACE, PriorityFrame,
+    PushPromise, Scope,
 };
 use crate::grpc::message::Payload;
 use crate::machine::{Step, Wire, WireInput};
@@ -21,9 +22,9 @@ const OWN_THRESHOLD: usize = 4 * 1024;
 /// What a connection wants from its caller after [`receive`](crate::Connection::receive).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Needed {
-    /// More octets: everything that was whole has been taken.
+    /// More bytes: everything that was whole has been taken.
     More,
-    /// The work of one turn is done and octets are left: let others run, then call again.
+    /// The work of one turn is done and bytes are left: let others run, then call again.
     Again,
     /// Too many replies wait: hand them to the transport until
     /// [`poll_transmit`](crate::Connection::poll_transmit) gives `None`, then call again.
@@ -61,22 +62,24 @@ impl Engine {
         }
         // A turn that may do nothing would never end.
         let mut frames_left = self.config.limits.frames_per_turn.max(1);
-        let mut octets_left = self.config.limits.octets_per_turn.max(1) as usize;
+        let mut bytes_left = self.config.limits.bytes_per_turn.max(1) as usize;
         self.work = 0;
-        // Octets of `input` that are taken but still stand at its front.
+        // Bytes of `input` that are taken but still stand at its front.
         let mut position = 0;
         // Output is looked at once more for each frame that added to it.
         let mut looked_at = None;
         let needed = loop {
             let rest = input.get(position..).unwrap_or_default();
-            let Some(octets) = rest.first_chunk::<HEAD_LEN>() else { break Needed::More };
-            let head = FrameHead::parse(octets);
-            if head.length > self.config.limits.max_frame_size {
+            let Some(bytes) = rest.first_chunk::<FRAME_HEADER_LEN>() else { break Needed::More };
+            let header = FrameHeader::parse(bytes);
+            if header.length > self.config.limits.max_frame_size {
                 let limit = self.config.limits.max_frame_size;
-                return Err(Violation::FrameTooLarge { length: head.length, limit });
+                return Err(Violation::FrameTooLarge { length: header.length, limit });
             }
-            let length = head.length as usize;
-            let Some(payload) = rest.get(HEAD_LEN..HEAD_LEN + length) else { break Needed::More };
+            let length = header.length as usize;
+            let Some(payload) = rest.get(FRAME_HEADER_LEN..FRAME_HEADER_LEN + length) else {
+                break Needed::More;
+            };
             let queued = Some(self.outbox.buf().len());
             if looked_at != queued {
                 if self.is_backed_up() {
@@ -85,26 +88,26 @@ impl Engine {
                 }
                 looked_at = queued;
             }
-            if frames_left == 0 || octets_left <= self.work {
+            if frames_left == 0 || bytes_left <= self.work {
                 break Needed::Again;
             }
             frames_left -= 1;
-            octets_left = octets_left.saturating_sub(HEAD_LEN + length);
+            bytes_left = bytes_left.saturating_sub(FRAME_HEADER_LEN + length);
             // However little of it is a message, a view keeps the whole buffer that it was read into.
-            let may_keep = length >= OWN_THRESHOLD && self.views < self.config.limits.kept_buffers;
-            let payload = if may_keep && head.kind == Kind::Data {
-                input.advance(position + HEAD_LEN);
+            let may_keep = length >= OWN_THRESHOLD && self.pinned < self.config.limits.kept_buffers;
+            let payload = if may_keep && header.kind == FrameType::Data {
+                input.advance(position + FRAME_HEADER_LEN);
                 position = 0;
                 Payload::Owned(input.split_to(length).freeze())
             } else {
-                position += HEAD_LEN + length;
+                position += FRAME_HEADER_LEN + length;
                 Payload::Borrowed(payload)
             };
-            if let Err(violation) = self.on_frame(head, payload) {
-                if violation.scope() == Scope::Connection || head.stream.is_connection() {
+            if let Err(violation) = self.on_frame(header, payload) {
+                if violation.scope() == Scope::Connection || header.stream.is_connection() {
                     return Err(violation);
                 }
-                self.on_stream_violation(head.stream.get(), violation)?;
+                self.on_stream_violation(header.stream.get(), violation)?;
             }
             if self.is_closed() {
                 break Needed::Closed;
@@ -114,7 +117,7 @@ impl Engine {
         Ok(needed)
     }
 
-    /// RFC 9113 §3.4: a client begins with 24 fixed octets. Whether they are whole.
+    /// RFC 9113 §3.4: a client begins with 24 fixed bytes. Whether they are whole.
     fn read_preface(&mut self, input: &mut BytesMut) -> Result<bool, Violation> {
         if self.role == RoleKind::Client || self.preface_met == PREFACE.len() {
             return Ok(true);
@@ -131,9 +134,9 @@ impl Engine {
 
     /// A frame of this kind has come: whether it may come now (RFC 9113 §3.4, §6.10).
     #[inline]
-    fn step_wire(&mut self, head: &FrameHead) -> Result<(), Violation> {
+    fn step_wire(&mut self, header: &FrameHeader) -> Result<(), Violation> {
         self.clock.heard(self.now);
-        let input = self.wire_input(head);
+        let input = self.wire_input(header);
         match self.wire.step(input) {
             Step::To(next) => self.wire = next,
             Step::Connection(breach) | Step::Stream(breach) => return Err(Violation::Order(breach)),
@@ -143,65 +146,66 @@ impl Engine {
     }
 
     #[inline]
-    fn on_frame(&mut self, head: FrameHead, payload: Payload<'_>) -> Result<(), Violation> {
+    fn on_frame(&mut self, header: FrameHeader, payload: Payload<'_>) -> Result<(), Violation> {
         let first = self.wire == Wire::AwaitSettings;
-        self.step_wire(&head)?;
-        match head.kind {
-            Kind::Data => self.on_data(&head, payload),
-            Kind::Headers => self.on_headers_frame(&head, payload.as_slice()),
-            _ => self.on_control_frame(&head, payload.as_slice(), first),
+        self.step_wire(&header)?;
+        match header.kind {
+            FrameType::Data => self.on_data(&header, payload),
+            FrameType::Headers => self.on_headers_frame(&header, payload.as_slice()),
+            _ => self.on_control_frame(&header, payload.as_slice(), first),
         }
     }
 
     /// A frame of a kind that a call needs few of. Apart, so that the way of the others stays short.
     #[inline(never)]
-    fn on_control_frame(&mut self, head: &FrameHead, octets: &[u8], first: bool) -> Result<(), Violation> {
-        match head.kind {
-            Kind::WindowUpdate => self.on_window_update(head, octets),
-            Kind::Ping => self.on_ping(head, octets),
-            Kind::RstStream => self.on_rst_stream(head, octets),
-            Kind::Settings => self.on_settings(head, octets, first),
-            Kind::Continuation => self.on_continuation(head, octets),
-            Kind::GoAway => self.on_goaway(head, octets),
+    fn on_control_frame(&mut self, header: &FrameHeader, bytes: &[u8], first: bool) -> Result<(), Violation> {
+        match header.kind {
+            FrameType::WindowUpdate => self.on_window_update(header, bytes),
+            FrameType::Ping => self.on_ping(header, bytes),
+            FrameType::RstStream => self.on_rst_stream(header, bytes),
+            FrameType::Settings => self.on_settings(header, bytes, first),
+            FrameType::Continuation => self.on_continuation(header, bytes),
+            FrameType::GoAway => self.on_goaway(header, bytes),
             // RFC 9113 §5.3.2: deprecated; checked for its form, and nothing is kept. It is not counted either: clients
             // send one with every request (CVE-2019-9513 needs a tree that the frames change).
-            Kind::Priority => PriorityFrame::parse(head, octets).map(drop).map_err(Violation::from),
+            FrameType::Priority => PriorityFrame::parse(header, bytes).map(drop).map_err(Violation::from),
             // The table has refused it already; its size is checked so that no frame goes by unread.
-            Kind::PushPromise => PushPromise::parse(head, octets).map(drop).map_err(Violation::from),
-            Kind::Unknown(_) => self.glitch(),
+            FrameType::PushPromise => PushPromise::parse(header, bytes).map(drop).map_err(Violation::from),
+            FrameType::Unknown(_) => self.glitch(),
             // They carry no control.
-            Kind::Data | Kind::Headers => Ok(()),
+            FrameType::Data | FrameType::Headers => Ok(()),
         }
     }
 
     #[inline]
-    fn wire_input(&self, head: &FrameHead) -> WireInput {
-        let end_headers = head.flags.contains(Flags::END_HEADERS);
-        match head.kind {
-            Kind::Data => WireInput::Data,
-            Kind::Headers if end_headers => WireInput::Headers,
-            Kind::Headers => WireInput::HeadersOpen,
-            Kind::Priority => WireInput::Priority,
-            Kind::RstStream => WireInput::RstStream,
-            Kind::Settings if head.flags.contains(Flags::ACK) => WireInput::SettingsAck,
-            Kind::Settings => WireInput::Settings,
-            Kind::PushPromise => WireInput::PushPromise,
-            Kind::Ping => WireInput::Ping,
-            Kind::GoAway => WireInput::GoAway,
-            Kind::WindowUpdate => WireInput::WindowUpdate,
-            Kind::Continuation => {
-                let expected = self.open_block.as_ref().is_some_and(|open| open.stream == head.stream.get());
+    fn wire_input(&self, header: &FrameHeader) -> WireInput {
+        let end_headers = header.flags.contains(Flags::END_HEADERS);
+        match header.kind {
+            FrameType::Data => WireInput::Data,
+            FrameType::Headers if end_headers => WireInput::Headers,
+            FrameType::Headers => WireInput::HeadersOpen,
+            FrameType::Priority => WireInput::Priority,
+            FrameType::RstStream => WireInput::RstStream,
+            FrameType::Settings if header.flags.contains(Flags::ACK) => WireInput::SettingsAck,
+            FrameType::Settings => WireInput::Settings,
+            FrameType::PushPromise => WireInput::PushPromise,
+            FrameType::Ping => WireInput::Ping,
+            FrameType::GoAway => WireInput::GoAway,
+            FrameType::WindowUpdate => WireInput::WindowUpdate,
+            FrameType::Continuation => {
+                let expected =
+                    self.open_block.as_ref().is_some_and(|open| open.stream == header.stream.get());
                 match (expected, end_headers) {
                     (false, _) if self.open_block.is_some() => WireInput::ContinuationElsewhere,
                     (_, true) => WireInput::ContinuationEnd,
                     (_, false) => WireInput::Continuation,
                 }
             }
-            Kind::Unknown(_) => WireInput::Unknown,
+            FrameType::Unknown(_) => WireInput::Unknown,
         }
     }
 
-    /// Whether too much waits for the transport to read what would add to it: replies, or any octets. A peer that
+    /// Whether too much waits for the transport to read what would add to it: replies, or any bytes. A peer that
     /// keeps to its windows cannot bring the second about, since credit that it has not seen is not spent.
     fn is_backed_up(&mut self) -> bool {
         let replies = self.replies.waiting(self.outbox.written());
@@ -234,16 +238,16 @@ impl Engine {
 
     /// A frame without use: read, counted, dropped.
     pub(super) fn glitch(&mut self) -> Result<(), Violation> {
-        guard(&mut self.guards.glitches, self.now, Flood::Glitches, self.config.limits.glitches)
+        guard(&mut self.abuse.glitches, self.now, Flood::Glitches, self.config.limits.glitches)
     }
 
     #[inline]
-    fn on_headers_frame(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
-        let headers = Headers::parse(head, payload)?;
+    fn on_headers_frame(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Violation> {
+        let headers = Headers::parse(header, payload)?;
         // RFC 9113 §5.3.1 (RFC 7540): a stream cannot depend on itself. It costs the stream; the block is decoded
         // all the same, or the next block would be read with the wrong table (RFC 9113 §4.3).
         let fault = headers.check_priority().err().map(Violation::from);
-        let stream = head.stream.get();
+        let stream = header.stream.get();
         if headers.end_headers {
             return self.on_header_block(stream, headers.end_stream, headers.fragment, fault);
         }
@@ -259,8 +263,8 @@ impl Engine {
         Ok(())
     }
 
-    fn on_continuation(&mut self, head: &FrameHead, payload: &[u8]) -> Result<(), Violation> {
-        let continuation = Continuation::parse(head, payload)?;
+    fn on_continuation(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Violation> {
+        let continuation = Continuation::parse(header, payload)?;
         let limit = self.config.limits.max_continuations;
         let Some(open) = &mut self.open_block else { return Ok(()) };
         open.continuations = open.continuations.saturating_add(1);

@@ -7,13 +7,13 @@
 /// never be empty, so its emptiness is no measure.
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
-    older: Group,
-    newer: Group,
+    older: ReplyGroup,
+    newer: ReplyGroup,
 }
 
-/// Some replies, and where the last of them ends in the run of all octets ever to be written.
+/// Some replies, and where the last of them ends in the run of all bytes ever to be written.
 #[derive(Clone, Copy, Debug, Default)]
-struct Group {
+struct ReplyGroup {
     count: u32,
     end: u64,
 }
@@ -26,7 +26,7 @@ impl Replies {
         group.end = end;
     }
 
-    /// How many wait, when so many octets have ever been written.
+    /// How many wait, when so many bytes have ever been written.
     #[inline]
     pub(crate) fn waiting(&mut self, written: u64) -> u32 {
         while self.older.count > 0 && written >= self.older.end {

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::clock::DEADLINE_GRACE;
 use super::engine::Engine;
 use super::ids::HowClosed;
-use super::stream::{ContentLength, Pending, ServerHead, Side};
+use super::stream::{ContentLength, Pending, ServerHeaders, Side};
+use super::timers::DEADLINE_GRACE;
 use crate::error::Violation;
 use crate::frame::ErrorCode;
 use crate::grpc::encoding::EncodingSet;
-use crate::grpc::head::{RequestError, RequestHead};
+use crate::grpc::headers::{RequestError, RequestHeaders};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
 use crate::machine::{ClosedStreamInput, ServerRecvInput, ServerSendInput, Step};
-use crate::types::Shape;
+use crate::types::CallType;
 
 impl Engine {
     #[inline(never)]
@@ -31,7 +31,7 @@ impl Engine {
         }
         self.last_remote_id = id;
         let decoded = match self.reader.known_request(block, end_stream) {
-            Some(head) => Ok(head),
+            Some(headers) => Ok(headers),
             None => self.reader.request(&mut self.work, &self.config.limits, block, end_stream)?,
         };
         if id > self.accept_limit {
@@ -45,8 +45,8 @@ impl Engine {
             return self.refuse_stream(id);
         }
         match decoded {
-            Ok(head) => {
-                self.open_request(id, end_stream, head);
+            Ok(headers) => {
+                self.open_request(id, end_stream, headers);
                 Ok(())
             }
             Err(error) => self.on_bad_request(id, end_stream, error),
@@ -97,16 +97,16 @@ impl Engine {
 
     /// A slot for the call of a new stream.
     #[inline]
-    fn insert_server(&mut self, id: u32, end_stream: bool, request: Option<Arc<RequestHead>>) -> u32 {
+    fn insert_server(&mut self, id: u32, end_stream: bool, request: Option<Arc<RequestHeaders>>) -> u32 {
         let input = if end_stream { ServerRecvInput::HeadersEnd } else { ServerRecvInput::Headers };
-        let slot = self.slots.insert(Shape::BIDI, self.new_windows());
+        let slot = self.slots.insert(CallType::BIDI, self.new_windows());
         if let Some(stream) = self.slots.get_mut(slot) {
             stream.id = id;
             if let Side::Server(call) = &mut stream.side {
                 if let Step::To(next) = call.recv.step(input) {
                     call.recv = next;
                 }
-                call.accept = request.as_ref().map_or(EncodingSet::EMPTY, |head| head.accept);
+                call.accept = request.as_ref().map_or(EncodingSet::EMPTY, |headers| headers.accept);
                 call.request = request;
             }
         }
@@ -117,18 +117,18 @@ impl Engine {
     }
 
     #[inline]
-    fn open_request(&mut self, id: u32, end_stream: bool, head: Arc<RequestHead>) {
-        if self.config.require_te && !head.te_trailers {
+    fn open_request(&mut self, id: u32, end_stream: bool, headers: Arc<RequestHeaders>) {
+        if self.config.require_te && !headers.te_trailers {
             let status = Status::internal("the request lacks te: trailers");
             self.refuse_request(id, end_stream, 400, status);
             return;
         }
-        let Ok(encoding) = self.encoding_of(head.encoding_name()) else {
-            return self.refuse_encoding(id, end_stream, &head);
+        let Ok(encoding) = self.encoding_of(headers.encoding_name()) else {
+            return self.refuse_encoding(id, end_stream, &headers);
         };
-        let deadline = head.timeout.map(|timeout| self.now + timeout);
-        let content_length = head.content_length;
-        let slot = self.insert_server(id, end_stream, Some(head));
+        let deadline = headers.timeout.map(|timeout| self.now + timeout);
+        let content_length = headers.content_length;
+        let slot = self.insert_server(id, end_stream, Some(headers));
         if let Some(stream) = self.slots.get_mut(slot) {
             stream.peer_encoding = encoding;
             stream.content_length = content_length.map(|expected| ContentLength { expected, met: 0 });
@@ -143,8 +143,8 @@ impl Engine {
 
     /// P-10, P-52: an encoding without a codec; the answer lists what is understood.
     #[cold]
-    fn refuse_encoding(&mut self, id: u32, end_stream: bool, head: &RequestHead) {
-        let name = String::from_utf8_lossy(head.encoding_name().unwrap_or_default());
+    fn refuse_encoding(&mut self, id: u32, end_stream: bool, headers: &RequestHeaders) {
+        let name = String::from_utf8_lossy(headers.encoding_name().unwrap_or_default());
         let status = Status::unimplemented(format!("grpc-encoding {name:?} is not supported"));
         self.refuse_request(id, end_stream, 200, status);
     }
@@ -158,9 +158,9 @@ impl Engine {
         stream.caller_done = true;
         let Side::Server(call) = &mut stream.side else { return slot };
         if http_status != 200 {
-            call.head = ServerHead::Refused(http_status);
+            call.headers = ServerHeaders::Refused(http_status);
             let added = stream.queue.push_raw(Bytes::copy_from_slice(status.message().as_bytes()));
-            self.queued_octets = self.queued_octets.saturating_add(added);
+            self.queued_bytes = self.queued_bytes.saturating_add(added);
         }
         if let Step::To(next) = call.send.step(ServerSendInput::Status) {
             call.send = next;

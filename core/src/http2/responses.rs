@@ -1,13 +1,13 @@
-//! A server's header blocks, as its client takes them: response heads, trailers, and answers that are not gRPC's.
+//! A server's header blocks, as its client takes them: response headers, trailers, and answers that are not gRPC's.
 
 use std::sync::Arc;
 
+use super::block_reader::FirstBlock;
 use super::engine::Engine;
-use super::head_reader::FirstBlock;
 use super::stream::{ClientCall, ContentLength, Foreign, Pending, Side, Stream};
 use crate::error::Violation;
 use crate::frame::ErrorCode;
-use crate::grpc::head::{ResponseHead, Trailers};
+use crate::grpc::headers::{ResponseHeaders, Trailers};
 use crate::grpc::message::Payload;
 use crate::grpc::status::Status;
 use crate::machine::{ClientRecv, ClientRecvInput, ClosedStreamInput, Step};
@@ -38,7 +38,7 @@ impl Engine {
         }
         if first {
             return match self.reader.known_response(block, end_stream) {
-                Some(head) => self.on_headers(slot, head),
+                Some(headers) => self.on_headers(slot, headers),
                 None => self.on_new_block(slot, first, end_stream, block, fault),
             };
         }
@@ -102,26 +102,26 @@ impl Engine {
                 self.on_trailers(slot, &only.trailers, cause);
                 Ok(())
             }
-            FirstBlock::Headers(head) => self.on_headers(slot, head),
+            FirstBlock::Headers(headers) => self.on_headers(slot, headers),
         }
     }
 
     #[inline]
-    fn on_headers(&mut self, slot: u32, head: Arc<ResponseHead>) -> Result<(), Violation> {
-        let encoding = self.encoding_of(head.encoding_name());
+    fn on_headers(&mut self, slot: u32, headers: Arc<ResponseHeaders>) -> Result<(), Violation> {
+        let encoding = self.encoding_of(headers.encoding_name());
         let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
         let Side::Client(call) = &mut stream.side else { return Ok(()) };
         call.step_recv(ClientRecvInput::Headers)?;
         let encoding = match encoding {
-            Ok(encoding) if head.failure.is_none() => encoding,
+            Ok(encoding) if headers.failure.is_none() => encoding,
             _ => {
-                self.on_unusable_headers(slot, &head);
+                self.on_unusable_headers(slot, &headers);
                 return Ok(());
             }
         };
         stream.peer_encoding = encoding;
-        stream.content_length = head.content_length.map(|expected| ContentLength { expected, met: 0 });
-        call.response = Some(head);
+        stream.content_length = headers.content_length.map(|expected| ContentLength { expected, met: 0 });
+        call.response = Some(headers);
         stream.pending.insert(Pending::RESPONSE);
         self.eventful.push_back(slot);
         Ok(())
@@ -129,17 +129,17 @@ impl Engine {
 
     /// Response headers behind which no messages can be taken.
     #[cold]
-    fn on_unusable_headers(&mut self, slot: u32, head: &ResponseHead) {
-        let Some(status) = &head.failure else {
+    fn on_unusable_headers(&mut self, slot: u32, headers: &ResponseHeaders) {
+        let Some(status) = &headers.failure else {
             // P-52.
-            let name = String::from_utf8_lossy(head.encoding_name().unwrap_or_default());
+            let name = String::from_utf8_lossy(headers.encoding_name().unwrap_or_default());
             return self.reject(slot, Status::internal(format!("grpc-encoding {name:?} is not supported")));
         };
-        if head.is_grpc {
+        if headers.is_grpc {
             // P-30, P-45: what came cannot be handed on whole, so no status of the server may call it complete.
             return self.reject(slot, status.clone());
         }
-        let foreign = Foreign { status: status.clone(), http_status: head.http_status, text: Vec::new() };
+        let foreign = Foreign { status: status.clone(), http_status: headers.http_status, text: Vec::new() };
         self.await_foreign_body(slot, foreign);
     }
 
@@ -160,20 +160,20 @@ impl Engine {
         payload: Payload<'_>,
         end: bool,
     ) -> Result<(), Violation> {
-        let octets = payload.as_slice();
-        self.credit_stream(slot, u32::try_from(octets.len()).unwrap_or(u32::MAX));
+        let bytes = payload.as_slice();
+        self.credit_stream(slot, u32::try_from(bytes.len()).unwrap_or(u32::MAX));
         let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
         let Side::Client(call) = &mut stream.side else { return Ok(()) };
         let Some(foreign) = &mut call.foreign else { return Ok(()) };
         let room = MAX_FOREIGN_TEXT.saturating_sub(foreign.text.len());
-        foreign.text.extend_from_slice(octets.get(..room).unwrap_or(octets));
-        if end || octets.len() >= room {
+        foreign.text.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        if end || bytes.len() >= room {
             self.finish_foreign(slot);
         }
         Ok(())
     }
 
-    /// Ends a call whose answer is not gRPC's, with the status that its head called for.
+    /// Ends a call whose answer is not gRPC's, with the status that its headers called for.
     fn finish_foreign(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let Side::Client(call) = &mut stream.side else { return };
@@ -247,7 +247,7 @@ const fn recv_input(end_stream: bool) -> ClientRecvInput {
 fn checked_ok(stream: &Stream, ok: Status) -> Status {
     match stream.content_length {
         Some(content) if content.met < content.expected => {
-            Status::internal(format!("content-length said {}, {} octets came", content.expected, content.met))
+            Status::internal(format!("content-length said {}, {} bytes came", content.expected, content.met))
         }
         // P-56: what is cut must not pass for complete.
         _ if stream.inbound.is_mid_message() => Status::internal("the stream ended inside a message"),

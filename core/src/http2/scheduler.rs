@@ -1,13 +1,13 @@
 //! Bytes out: which call may send next, and how its messages and its end are cut into frames.
 //!
-//! Control frames are written when they are decided; heads, DATA and trailers as late as possible, when the caller
-//! asks for octets. Calls take turns, one DATA frame a turn, so that a large message does not hold up small ones.
+//! Control frames are written when they are decided; headers, DATA and trailers as late as possible, when the caller
+//! asks for bytes. Calls take turns, one DATA frame a turn, so that a large message does not hold up small ones.
 
 use super::engine::{Engine, READY, STARVED};
 use super::outbox::{OwnedTransmit, Transmit};
 use super::role::RoleKind;
-use super::stream::{ClientCall, ServerHead, Side};
-use crate::frame::{Flags, FrameHead, HEAD_LEN, Kind, StreamId};
+use super::stream::{ClientCall, ServerHeaders, Side};
+use crate::frame::{FRAME_HEADER_LEN, Flags, FrameHeader, FrameType, StreamId};
 use crate::machine::{ClientSend, ClientSendInput, Step};
 use crate::time::Time;
 
@@ -43,22 +43,22 @@ impl Engine {
 
     /// Whether `poll_transmit` would give anything.
     pub(crate) fn wants_transmit(&self) -> bool {
-        !self.outbox.is_empty() || self.lines.len_of(READY) > 0
+        !self.outbox.is_empty() || self.queues.len_of(READY) > 0
     }
 
     fn fill(&mut self, now: Time) {
         self.advance_clock(now);
         while self.outbox.len() < self.output.batch {
-            let Some(slot) = self.lines.pop_from(READY) else { return };
+            let Some(slot) = self.queues.pop_from(READY) else { return };
             self.emit(slot);
         }
     }
 
-    /// One turn of one call: its head, a DATA frame, its end.
+    /// One turn of one call: its headers, a DATA frame, its end.
     fn emit(&mut self, slot: u32) {
         let started = match self.role {
             RoleKind::Client => self.emit_request(slot),
-            RoleKind::Server => self.emit_response_head(slot),
+            RoleKind::Server => self.emit_response_headers(slot),
         };
         if started && self.emit_data(slot) == Turn::Done {
             self.emit_end(slot);
@@ -69,7 +69,7 @@ impl Engine {
     fn emit_data(&mut self, slot: u32) -> Turn {
         let max_frame = (self.peer.max_frame_size as usize).min(self.output.frame);
         let Some(stream) = self.slots.get_mut(slot) else { return Turn::Waits };
-        let queued = stream.queue.octets();
+        let queued = stream.queue.bytes();
         if queued == 0 {
             return Turn::Done;
         }
@@ -78,7 +78,7 @@ impl Engine {
             return Turn::Waits;
         }
         if self.send_window <= 0 {
-            self.lines.join(STARVED, slot);
+            self.queues.join(STARVED, slot);
             return Turn::Waits;
         }
         let window = usize::try_from(stream.send_window.min(self.send_window)).unwrap_or(0);
@@ -86,19 +86,19 @@ impl Engine {
         // P-17: the half-close rides on the last DATA frame.
         let last =
             count == queued && matches!(&stream.side, Side::Client(call) if call.send == ClientSend::Closing);
-        let head = FrameHead {
+        let headers = FrameHeader {
             // At most `Output::frame`.
             length: count as u32,
-            kind: Kind::Data,
+            kind: FrameType::Data,
             flags: Flags::NONE.with(Flags::END_STREAM, last),
             stream: StreamId::new(stream.id),
         };
-        self.outbox.reserve(HEAD_LEN + count);
-        head.write(self.outbox.buf());
+        self.outbox.reserve(FRAME_HEADER_LEN + count);
+        headers.write(self.outbox.buf());
         let freed = stream.queue.take(count, &mut self.outbox);
         stream.send_window -= count as i64;
         self.send_window -= count as i64;
-        self.queued_octets = self.queued_octets.saturating_sub(freed);
+        self.queued_bytes = self.queued_bytes.saturating_sub(freed);
         self.clock.data_sent();
         if last && let Side::Client(call) = &mut stream.side {
             call.end_sent();
@@ -108,7 +108,7 @@ impl Engine {
         }
         self.relieve_congestion();
         if count < queued {
-            self.lines.join(READY, slot);
+            self.queues.join(READY, slot);
             return Turn::Waits;
         }
         if last { Turn::Waits } else { Turn::Done }
@@ -121,13 +121,14 @@ impl Engine {
         match &mut stream.side {
             Side::Client(call) if call.send == ClientSend::Closing => {
                 // P-17: every message is out already, so the half-close takes an empty DATA frame.
-                let head = FrameHead { length: 0, kind: Kind::Data, flags: Flags::END_STREAM, stream: id };
-                head.write(self.outbox.buf());
+                let headers =
+                    FrameHeader { length: 0, kind: FrameType::Data, flags: Flags::END_STREAM, stream: id };
+                headers.write(self.outbox.buf());
                 call.end_sent();
             }
             Side::Client(_) => {}
             Side::Server(call) => {
-                let trailers_only = matches!(call.head, ServerHead::Unset);
+                let trailers_only = matches!(call.headers, ServerHeaders::Unset);
                 if let Some((status, metadata)) = call.status.take() {
                     self.emit_status(slot, id, trailers_only, &status, &metadata);
                 }

@@ -9,14 +9,14 @@ use crate::grpc::message::{PREFIX_LEN, Prefix};
 
 /// What an item is.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ItemKind {
     /// The payload of a message; its prefix is written when it is cut.
     Message { compressed: bool },
-    /// Octets as they are: the body of an HTTP error answer, or messages with their prefixes.
+    /// Bytes as they are: the body of an HTTP error answer, or messages with their prefixes.
     Raw,
 }
 
-impl Kind {
+impl ItemKind {
     const fn prefix_len(self) -> usize {
         match self {
             Self::Message { .. } => PREFIX_LEN,
@@ -26,7 +26,7 @@ impl Kind {
 }
 
 struct Item {
-    kind: Kind,
+    kind: ItemKind,
     payload: Bytes,
 }
 
@@ -38,12 +38,12 @@ impl Item {
     #[inline]
     fn prefix(&self) -> Option<[u8; PREFIX_LEN]> {
         match self.kind {
-            Kind::Message { compressed } => {
+            ItemKind::Message { compressed } => {
                 // A message longer than its 32-bit length field was refused before it came here (P-55).
                 let length = u32::try_from(self.payload.len()).unwrap_or(u32::MAX);
                 Some(Prefix { compressed, length }.to_bytes())
             }
-            Kind::Raw => None,
+            ItemKind::Raw => None,
         }
     }
 }
@@ -57,14 +57,14 @@ const FEW: usize = 4;
 
 /// What stands behind the first item of a queue.
 #[derive(Default)]
-struct Rest {
+struct QueueTail {
     items: VecDeque<Item>,
     /// Small messages with their prefixes, behind all items. They are copied sooner or later: here it costs each of them
     /// one copy and no place, and a frame takes whole stretches of them.
     joined: BytesMut,
 }
 
-impl Rest {
+impl QueueTail {
     /// Puts an item behind the others, and tells how many places that took: none where it joined another one.
     fn push(&mut self, item: Item) -> usize {
         let few = self.joined.is_empty() && self.items.len() < FEW;
@@ -94,54 +94,54 @@ impl Rest {
 
     fn close(&mut self) {
         if !self.joined.is_empty() {
-            self.items.push_back(Item { kind: Kind::Raw, payload: self.joined.split().freeze() });
+            self.items.push_back(Item { kind: ItemKind::Raw, payload: self.joined.split().freeze() });
         }
     }
 }
 
-/// A queue of messages, cut at any octet. The first one is held in place, so that a unary call allocates nothing.
+/// A queue of messages, cut at any byte. The first one is held in place, so that a unary call allocates nothing.
 #[derive(Default)]
 pub(crate) struct SendQueue {
     front: Option<Item>,
     /// What stands behind it; `None` for as long as nothing ever did.
-    rest: Option<Box<Rest>>,
-    /// Octets of `front` that are already gone.
+    rest: Option<Box<QueueTail>>,
+    /// Bytes of `front` that are already gone.
     offset: usize,
-    octets: usize,
+    bytes: usize,
     /// Places of `front` and `rest` together: joined messages share one.
     items: usize,
 }
 
-/// What a place in the queue counts for in the send buffers besides its octets. Without it a buffer of
+/// What a place in the queue counts for in the send buffers besides its bytes. Without it a buffer of
 /// empty messages would take ten times its size.
 const ITEM_OVERHEAD: usize = 48;
 
 impl SendQueue {
-    /// Octets that wait, prefixes included.
+    /// Bytes that wait, prefixes included.
     #[inline]
-    pub(crate) const fn octets(&self) -> usize {
-        self.octets
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// What it counts for in the send buffers.
     #[inline]
     pub(crate) const fn weight(&self) -> usize {
-        self.octets + self.items * ITEM_OVERHEAD
+        self.bytes + self.items * ITEM_OVERHEAD
     }
 
     /// Queues a message and tells what it counts for.
     #[inline]
     pub(crate) fn push_message(&mut self, compressed: bool, payload: Bytes) -> usize {
-        self.push(Kind::Message { compressed }, payload)
+        self.push(ItemKind::Message { compressed }, payload)
     }
 
-    /// Queues octets that are no message, and tells what they count for.
+    /// Queues bytes that are no message, and tells what they count for.
     pub(crate) fn push_raw(&mut self, payload: Bytes) -> usize {
-        self.push(Kind::Raw, payload)
+        self.push(ItemKind::Raw, payload)
     }
 
     #[inline]
-    fn push(&mut self, kind: Kind, payload: Bytes) -> usize {
+    fn push(&mut self, kind: ItemKind, payload: Bytes) -> usize {
         let len = kind.prefix_len() + payload.len();
         let places = if self.front.is_none() {
             self.front = Some(Item { kind, payload });
@@ -149,30 +149,30 @@ impl SendQueue {
         } else {
             self.push_behind(kind, payload)
         };
-        self.octets += len;
+        self.bytes += len;
         self.items += places;
         len + places * ITEM_OVERHEAD
     }
 
     #[inline(never)]
-    fn push_behind(&mut self, kind: Kind, payload: Bytes) -> usize {
+    fn push_behind(&mut self, kind: ItemKind, payload: Bytes) -> usize {
         self.rest.get_or_insert_default().push(Item { kind, payload })
     }
 
-    /// Moves the next `count` octets into `out`, small ones copied, large ones by reference, and tells how much less the
+    /// Moves the next `count` bytes into `out`, small ones copied, large ones by reference, and tells how much less the
     /// queue counts for.
     #[inline]
     pub(crate) fn take(&mut self, count: usize, out: &mut Outbox) -> usize {
-        if self.items == 1 && self.offset == 0 && count >= self.octets {
+        if self.items == 1 && self.offset == 0 && count >= self.bytes {
             // All of one message, which a small call's only message is.
             let weight = self.weight();
-            (self.items, self.octets) = (0, 0);
+            (self.items, self.bytes) = (0, 0);
             self.take_front(out);
             return weight;
         }
         let before = self.weight();
-        let count = count.min(self.octets);
-        self.octets -= count;
+        let count = count.min(self.bytes);
+        self.bytes -= count;
         self.take_pieces(count, out);
         before - self.weight()
     }
@@ -221,7 +221,7 @@ impl SendQueue {
     }
 }
 
-/// Writes octets `offset..offset + n` of `item`, of which there are that many.
+/// Writes bytes `offset..offset + n` of `item`, of which there are that many.
 #[inline]
 fn write(item: &Item, offset: usize, n: usize, out: &mut Outbox) {
     let prefix_len = item.kind.prefix_len();
@@ -248,20 +248,20 @@ mod tests {
 
     fn drain(out: &mut Outbox) -> Vec<u8> {
         let mut transmit = out.transmit();
-        let mut octets = vec![0; transmit.remaining()];
-        transmit.copy_to_slice(&mut octets);
-        octets
+        let mut bytes = vec![0; transmit.remaining()];
+        transmit.copy_to_slice(&mut bytes);
+        bytes
     }
 
     /// Empty, small and large ones.
     fn message() -> impl Strategy<Value = Vec<u8>> {
-        let octets = prop_oneof![Just(0..1), Just(1..200), Just(1900..2200), Just(0..9000)];
-        octets.prop_flat_map(|octets| proptest::collection::vec(any::<u8>(), octets))
+        let bytes = prop_oneof![Just(0..1), Just(1..200), Just(1900..2200), Just(0..9000)];
+        bytes.prop_flat_map(|bytes| proptest::collection::vec(any::<u8>(), bytes))
     }
 
     proptest! {
         #[test]
-        fn messages_keep_their_order_and_their_count_whenever_octets_are_taken(
+        fn messages_keep_their_order_and_their_count_whenever_bytes_are_taken(
             steps in proptest::collection::vec((message(), any::<bool>(), 0usize..30_000), 1..60),
         ) {
             let (mut queue, mut out) = (SendQueue::default(), Outbox::default());
@@ -275,7 +275,7 @@ mod tests {
                 weight -= queue.take(count.saturating_sub(20_000), &mut out);
                 met.extend(drain(&mut out));
                 prop_assert_eq!(queue.weight(), weight);
-                prop_assert_eq!(queue.octets(), expected.len() - met.len());
+                prop_assert_eq!(queue.bytes(), expected.len() - met.len());
             }
             prop_assert_eq!(queue.take(usize::MAX, &mut out), weight);
             met.extend(drain(&mut out));
@@ -283,7 +283,7 @@ mod tests {
         }
 
         #[test]
-        fn any_cut_gives_the_same_octets(
+        fn any_cut_gives_the_same_bytes(
             messages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9000), 0..6),
             cuts in proptest::collection::vec(1usize..5000, 1..40),
         ) {
@@ -295,11 +295,11 @@ mod tests {
                 expected.extend_from_slice(message);
                 queue.push_message(false, Bytes::from(message.clone()));
             }
-            prop_assert_eq!(queue.octets(), expected.len());
+            prop_assert_eq!(queue.bytes(), expected.len());
             let mut out = Outbox::default();
             let mut met = Vec::new();
             for cut in cuts.iter().cycle() {
-                if queue.octets() == 0 {
+                if queue.bytes() == 0 {
                     break;
                 }
                 queue.take(*cut, &mut out);
@@ -310,19 +310,19 @@ mod tests {
     }
 
     #[test]
-    fn what_a_queue_counts_for_is_its_octets_and_its_places() {
+    fn what_a_queue_counts_for_is_its_bytes_and_its_places() {
         let (mut queue, mut out) = (SendQueue::default(), Outbox::default());
-        assert_eq!((queue.octets(), queue.weight()), (0, 0));
+        assert_eq!((queue.bytes(), queue.weight()), (0, 0));
         assert_eq!(queue.push_message(false, Bytes::from_static(b"one")), PREFIX_LEN + 3 + ITEM_OVERHEAD);
         assert_eq!(queue.push_raw(Bytes::from_static(b"two")), 3 + ITEM_OVERHEAD);
         assert_eq!(queue.push_message(true, Bytes::new()), PREFIX_LEN + ITEM_OVERHEAD);
-        assert_eq!((queue.octets(), queue.weight()), (16, 16 + 3 * ITEM_OVERHEAD));
-        // A place is taken until its last octet is gone.
+        assert_eq!((queue.bytes(), queue.weight()), (16, 16 + 3 * ITEM_OVERHEAD));
+        // A place is taken until its last byte is gone.
         assert_eq!(queue.take(7, &mut out), 7);
         assert_eq!(queue.take(1, &mut out), 1 + ITEM_OVERHEAD);
         assert_eq!(queue.take(5, &mut out), 5 + ITEM_OVERHEAD);
         assert_eq!(queue.take(100, &mut out), 3 + ITEM_OVERHEAD);
-        assert_eq!((queue.octets(), queue.weight(), queue.take(1, &mut out)), (0, 0, 0));
+        assert_eq!((queue.bytes(), queue.weight(), queue.take(1, &mut out)), (0, 0, 0));
         assert_eq!(drain(&mut out), b"\0\0\0\0\x03onetwo\x01\0\0\0\0");
         // Whole messages move.
         queue.push_message(false, Bytes::from_static(b"one"));
@@ -352,7 +352,7 @@ mod tests {
             }
             queue.take(taken, &mut out);
             assert_eq!(queue.clear(), queue_weight(20, taken));
-            assert_eq!((queue.octets(), queue.weight(), queue.clear()), (0, 0, 0));
+            assert_eq!((queue.bytes(), queue.weight(), queue.clear()), (0, 0, 0));
             assert!(queue.front.is_none() && queue.rest.is_none());
             queue.push_message(false, Bytes::from_static(b"next"));
             drain(&mut out);
@@ -376,12 +376,12 @@ mod tests {
         assert_eq!(queue.push_message(false, Bytes::from_static(b"small")), 10 + ITEM_OVERHEAD);
     }
 
-    /// What a queue of so many messages of 12 octets counts for once some octets have been taken, none or all or some of
+    /// What a queue of so many messages of 12 bytes counts for once some bytes have been taken, none or all or some of
     /// the first message's: the first ones have a place each, the others one together.
     fn queue_weight(messages: usize, taken: usize) -> usize {
         match (messages * 12).saturating_sub(taken) {
             0 => 0,
-            octets => octets + (1 + FEW + 1) * ITEM_OVERHEAD,
+            bytes => bytes + (1 + FEW + 1) * ITEM_OVERHEAD,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::role::RoleKind;
 use super::stream::Stream;
-use crate::types::{CallId, Shape};
+use crate::types::{CallId, CallType};
 
 /// The windows of a new stream.
 #[derive(Clone, Copy)]
@@ -40,7 +40,7 @@ impl Slots {
 
     /// A slot for a new call, which has its first states, no stream id yet, and these windows.
     #[inline]
-    pub(crate) fn insert(&mut self, shape: Shape, windows: Windows) -> u32 {
+    pub(crate) fn insert(&mut self, shape: CallType, windows: Windows) -> u32 {
         self.live = self.live.saturating_add(1);
         let slot = self.free.pop().unwrap_or_else(|| self.add());
         if let Some(entry) = self.slots.get_mut(slot as usize) {
@@ -143,7 +143,7 @@ mod tests {
     use crate::grpc::encoding::Encoding;
     use crate::grpc::metadata::Metadata;
     use crate::grpc::status::Status;
-    use crate::http2::stream::{ContentLength, Pending, ServerHead, Side};
+    use crate::http2::stream::{ContentLength, Pending, ServerHeaders, Side};
     use crate::machine::{OneRequest, ServerRecv, ServerSend};
     use crate::time::Time;
     use crate::types::Cause;
@@ -151,7 +151,7 @@ mod tests {
     const WINDOWS: Windows = Windows { send: 10, recv: 20, recv_target: 30 };
 
     fn insert(slots: &mut Slots) -> CallId {
-        let slot = slots.insert(Shape::BIDI, WINDOWS);
+        let slot = slots.insert(CallType::BIDI, WINDOWS);
         slots.call_id(slot)
     }
 
@@ -203,12 +203,12 @@ mod tests {
         stream.queue.push_raw("left".into());
         let Side::Server(server) = &mut stream.side else { panic!("a server's") };
         (server.send, server.recv) = (ServerSend::Ended, ServerRecv::Ended);
-        (server.requests, server.head) = (OneRequest::Complete, ServerHead::Sent);
+        (server.requests, server.headers) = (OneRequest::Complete, ServerHeaders::Sent);
         (server.status, server.cause) = (Some((Status::ok(), Metadata::new())), Some(Cause::Trailers));
         slots.remove(call.slot);
         let call = insert(&mut slots);
         let stream = slots.find(call).unwrap();
-        assert_eq!((stream.id, stream.queue.octets(), stream.inbound.complete()), (0, 0, 0));
+        assert_eq!((stream.id, stream.queue.bytes(), stream.inbound.complete()), (0, 0, 0));
         assert!(!stream.want_read && !stream.want_write && !stream.sent_one);
         assert!(!stream.wire_done && !stream.caller_done && stream.pending.is_empty());
         assert_eq!((stream.encoding, stream.peer_encoding), (None, None));
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!((stream.recv_owed, stream.recv_pressed, stream.loan), (0, false, 0));
         let Side::Server(server) = &stream.side else { panic!("a server's") };
         assert_eq!((server.send, server.recv), (ServerSend::AwaitHeaders, ServerRecv::Idle));
-        assert!(server.requests == OneRequest::Missing && matches!(server.head, ServerHead::Unset));
+        assert!(server.requests == OneRequest::Missing && matches!(server.headers, ServerHeaders::Unset));
         assert!(server.request.is_none() && server.status.is_none() && server.cause.is_none());
         assert!(stream.content_length.is_none() && stream.deadline.is_none());
     }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::role::RoleKind;
 use super::send_queue::SendQueue;
 use crate::grpc::encoding::{Encoding, EncodingSet};
-use crate::grpc::head::{RequestHead, ResponseHead};
+use crate::grpc::headers::{RequestHeaders, ResponseHeaders};
 use crate::grpc::message::MessageBuffer;
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
 use crate::machine::{ClientRecv, ClientSend, OneRequest, OneResponse, ServerRecv, ServerSend};
 use crate::time::Time;
-use crate::types::{Cause, Outcome, Request, Shape};
+use crate::types::{CallType, Cause, Outcome, Request};
 
 /// The events of one call that the caller has not taken yet, in the order in which they are told.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -58,7 +58,7 @@ pub(crate) struct ClientCall {
     pub(crate) recv: ClientRecv,
     pub(crate) responses: OneResponse,
     pub(crate) stage: ClientStage,
-    pub(crate) response: Option<Arc<ResponseHead>>,
+    pub(crate) response: Option<Arc<ResponseHeaders>>,
     /// An answer that is not gRPC's, while its text is gathered (P-28).
     pub(crate) foreign: Option<Box<Foreign>>,
 }
@@ -85,17 +85,17 @@ pub(crate) struct ServerCall {
     pub(crate) recv: ServerRecv,
     pub(crate) requests: OneRequest,
     /// Until the caller takes it.
-    pub(crate) request: Option<Arc<RequestHead>>,
+    pub(crate) request: Option<Arc<RequestHeaders>>,
     /// The encodings that the client takes.
     pub(crate) accept: EncodingSet,
-    pub(crate) head: ServerHead,
+    pub(crate) headers: ServerHeaders,
     /// The status that waits behind queued messages, with its trailing metadata.
     pub(crate) status: Option<(Status, Metadata)>,
     /// Why the call ended; told to the caller by `Event::Ended`.
     pub(crate) cause: Option<Cause>,
 }
 
-impl ServerHead {
+impl ServerHeaders {
     /// Makes headers whose metadata is set ready to go. Those that are not set stay so: a status is Trailers-Only then.
     pub(super) fn settle(&mut self) {
         if let Self::Set(metadata) = self {
@@ -105,7 +105,7 @@ impl ServerHead {
 }
 
 /// The response headers of a server's call.
-pub(crate) enum ServerHead {
+pub(crate) enum ServerHeaders {
     /// None were ordered: a status now is Trailers-Only.
     Unset,
     /// Their metadata is set; they go with the first message or the status.
@@ -130,7 +130,7 @@ pub(crate) struct Stream {
     pub(crate) side: Side,
     /// The stream id; 0 while a client's call is queued, and again once the id is retired.
     pub(crate) id: u32,
-    pub(crate) shape: Shape,
+    pub(crate) shape: CallType,
     pub(crate) pending: Pending,
     /// The last `recv` found nothing: tell the caller when there is something.
     pub(crate) want_read: bool,
@@ -151,15 +151,15 @@ pub(crate) struct Stream {
     pub(crate) inbound: MessageBuffer,
     /// What the peer may still send.
     pub(crate) recv_window: i64,
-    /// Octets taken by the caller and not yet credited to the peer.
+    /// Bytes taken by the caller and not yet credited to the peer.
     pub(crate) recv_owed: u32,
     /// The window that this stream is kept at; grows while its reader keeps up.
     pub(crate) recv_target: u32,
     /// More than half of the window was under way at once, and the window may grow.
     pub(crate) recv_pressed: bool,
-    /// Octets lent from the connection's pool for the message in progress.
+    /// Bytes lent from the connection's pool for the message in progress.
     pub(crate) loan: u32,
-    /// Octets that content-length still promises (RFC 9113 §8.1.1).
+    /// Bytes that content-length still promises (RFC 9113 §8.1.1).
     pub(crate) content_length: Option<ContentLength>,
     pub(crate) deadline: Option<Time>,
 }
@@ -173,7 +173,7 @@ impl Stream {
                 RoleKind::Server => Side::Server(ServerCall::blank()),
             },
             id: 0,
-            shape: Shape::BIDI,
+            shape: CallType::BIDI,
             pending: Pending::default(),
             want_read: false,
             want_write: false,
@@ -226,9 +226,9 @@ impl Stream {
             Side::Server(call) => call.wipe(),
         }
         queue.clear();
-        // Its views were counted out before.
+        // Its pinned were counted out before.
         let _ = inbound.clear();
-        (*id, *shape, *pending) = (0, Shape::BIDI, Pending::default());
+        (*id, *shape, *pending) = (0, CallType::BIDI, Pending::default());
         (*want_read, *want_write, *sent_one) = (false, false, false);
         (*wire_done, *caller_done) = (false, false);
         (*encoding, *peer_encoding) = (None, None);
@@ -267,18 +267,18 @@ impl ServerCall {
             requests: OneRequest::Missing,
             request: None,
             accept: EncodingSet::EMPTY,
-            head: ServerHead::Unset,
+            headers: ServerHeaders::Unset,
             status: None,
             cause: None,
         }
     }
 
     fn wipe(&mut self) {
-        let Self { send, recv, requests, request, accept, head, status, cause } = self;
+        let Self { send, recv, requests, request, accept, headers, status, cause } = self;
         (*send, *recv, *requests) = (ServerSend::AwaitHeaders, ServerRecv::Idle, OneRequest::Missing);
         *request = None;
         *accept = EncodingSet::EMPTY;
-        *head = ServerHead::Unset;
+        *headers = ServerHeaders::Unset;
         if status.is_some() {
             *status = None;
         }

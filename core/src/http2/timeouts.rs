@@ -1,9 +1,9 @@
 //! Timers that are due, of the connection and of its calls, and what they lead to.
 
-use super::clock::TimerKind;
 use super::control::{DRAIN_PING, KEEPALIVE_PING};
 use super::engine::Engine;
-use super::stream::{ServerHead, Side};
+use super::stream::{ServerHeaders, Side};
+use super::timers::TimerKind;
 use crate::error::{Timeout, Violation};
 use crate::frame::{ErrorCode, Ping};
 use crate::grpc::status::Status;
@@ -39,7 +39,9 @@ impl Engine {
                 let status = Status::deadline_exceeded("the deadline passed");
                 self.cut_client(slot, status, Cause::Deadline, Some(ErrorCode::CANCEL));
             }
-            Side::Server(call) if matches!(call.head, ServerHead::RefusalSent) => self.stop_listening(slot),
+            Side::Server(call) if matches!(call.headers, ServerHeaders::RefusalSent) => {
+                self.stop_listening(slot);
+            }
             Side::Server(_) => self.end_server(slot, Cause::Deadline, Some(ErrorCode::CANCEL)),
         }
     }

@@ -1,234 +1,339 @@
-//! Deadlines in order.
+//! The connection's timers. Deadlines of calls stand in a heap of their own; what is here is one of each kind.
 
+use std::fmt;
+use std::time::Duration;
+
+use super::role::RoleKind;
+use crate::config::{Config, Keepalive, Limits, Seed};
+use crate::error::{Flood, Violation};
 use crate::time::Time;
 
-/// Children of a node. Four of them are one cache line, and the tree is half as deep as a binary one.
-const ARITY: usize = 4;
+/// How long a server waits for the client to have heard of its shutdown (P-94).
+const DRAIN_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The position of a key that has no deadline.
-const ABSENT: u32 = u32::MAX;
+/// How long after its deadline a server cuts a call (P-86). The client's own timer comes first: a client that counts in
+/// milliseconds (C-core) takes a reset within the last one for a cancel, not for a deadline that passed.
+pub(super) const DEADLINE_GRACE: Duration = Duration::from_millis(2);
 
-/// Deadlines by key, earliest first: an indexed min-heap.
-///
-/// Keys are slot numbers: small and dense, since `positions` has four octets for each up to the largest that ever had
-/// a deadline. Insertion, removal and replacement take O(log n), [`DeadlineHeap::peek`] O(1). Equal deadlines come in
-/// the order of their keys, whatever the order of insertion was. Memory grows to the most deadlines held at a time and
-/// the largest key, and is kept.
-#[derive(Debug, Default)]
-pub(crate) struct DeadlineHeap {
-    heap: Vec<(Time, u32)>,
-    /// Where in `heap` the deadline of a key stands.
-    positions: Vec<u32>,
+/// What a timer is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TimerKind {
+    /// The peer's preface and first SETTINGS.
+    Preface,
+    /// The peer's acknowledgement of our SETTINGS.
+    SettingsAck,
+    /// The rest of a header block.
+    HeaderBlock,
+    /// Something of what waits to be written, while nothing more is read for it.
+    Unread,
+    /// The next keepalive PING.
+    Keepalive,
+    /// The answer to a keepalive PING.
+    KeepaliveTimeout,
+    /// The second GOAWAY of a graceful shutdown.
+    DrainPing,
+    /// The end of the time that calls have after a graceful shutdown.
+    Drain,
+    /// A server's connection without calls.
+    Idle,
+    /// The age at which a server's connection is shut down.
+    Age,
+    /// The deadline of a call.
+    Deadline,
 }
 
-impl DeadlineHeap {
-    /// Sets the deadline of `key`, in place of the one that it may have.
-    pub(crate) fn insert(&mut self, key: u32, deadline: Time) {
-        let index = key as usize;
-        if index >= self.positions.len() {
-            self.positions.resize(index.saturating_add(1), ABSENT);
+impl fmt::Display for TimerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// The kinds that have one timer each.
+const KINDS: [TimerKind; 10] = [
+    TimerKind::Preface,
+    TimerKind::SettingsAck,
+    TimerKind::HeaderBlock,
+    TimerKind::Unread,
+    TimerKind::Keepalive,
+    TimerKind::KeepaliveTimeout,
+    TimerKind::DrainPing,
+    TimerKind::Drain,
+    TimerKind::Idle,
+    TimerKind::Age,
+];
+
+/// One timer of each kind, and what keepalive has to remember.
+pub(crate) struct Clock {
+    /// `Time::MAX` where a timer is not set.
+    timers: [Time; KINDS.len()],
+    /// The first of `timers`: asked for on every turn of the connection, changed seldom.
+    first: Option<(Time, TimerKind)>,
+    last_heard: Time,
+    pings_without_data: u32,
+    last_ping: Option<Time>,
+    strikes: u32,
+    stopped: bool,
+}
+
+impl Clock {
+    pub(super) fn new(role: RoleKind, config: &Config, seed: Seed, now: Time) -> Self {
+        let mut clock = Self {
+            timers: [Time::MAX; KINDS.len()],
+            first: None,
+            last_heard: now,
+            pings_without_data: 0,
+            last_ping: None,
+            strikes: 0,
+            stopped: false,
+        };
+        let limits = &config.limits;
+        clock.set(TimerKind::Preface, now + limits.preface_timeout);
+        clock.set(TimerKind::SettingsAck, now + limits.settings_timeout);
+        if config.keepalive.without_calls {
+            clock.arm_keepalive(&config.keepalive);
         }
-        let entry = (deadline, key);
-        match self.position(key) {
-            Some(at) => self.settle(at, entry),
-            None => {
-                self.heap.push(entry);
-                self.sift_up(self.heap.len().saturating_sub(1), entry);
+        if role == RoleKind::Server {
+            if let Some(idle) = config.max_idle {
+                clock.set(TimerKind::Idle, now + idle);
             }
+            if let Some(age) = config.max_age {
+                clock.set(TimerKind::Age, now + jitter(age, seed));
+            }
+        }
+        clock
+    }
+
+    fn set(&mut self, kind: TimerKind, at: Time) {
+        if !self.stopped {
+            self.change(kind, at);
         }
     }
 
-    /// Takes the deadline of `key` away; whether there was one.
-    pub(crate) fn remove(&mut self, key: u32) -> bool {
-        let Some(at) = self.position(key) else { return false };
-        if let Some(position) = self.positions.get_mut(key as usize) {
-            *position = ABSENT;
+    fn clear(&mut self, kind: TimerKind) {
+        self.change(kind, Time::MAX);
+    }
+
+    fn change(&mut self, kind: TimerKind, at: Time) {
+        let Some(timer) = self.timers.get_mut(kind as usize) else { return };
+        *timer = at;
+        // One that was not the first, and is not now, changes nothing else.
+        if self.first.is_none_or(|(first, first_kind)| at <= first || kind == first_kind) {
+            let first = self.timers.iter().copied().zip(KINDS).min_by_key(|(at, _)| *at);
+            self.first = first.filter(|(at, _)| *at != Time::MAX);
         }
-        // The last entry fills the gap, unless it was the gap.
-        if let Some(last) = self.heap.pop()
-            && at < self.heap.len()
+    }
+
+    fn is_set(&self, kind: TimerKind) -> bool {
+        self.timers.get(kind as usize).is_some_and(|timer| *timer != Time::MAX)
+    }
+
+    /// The timer that is due first, and when.
+    #[inline]
+    pub(super) const fn earliest(&self) -> Option<(Time, TimerKind)> {
+        self.first
+    }
+
+    /// Takes the earliest timer away where it is not after `now`.
+    pub(super) fn pop_due(&mut self, now: Time) -> Option<TimerKind> {
+        let (at, kind) = self.earliest()?;
+        if at > now {
+            return None;
+        }
+        self.clear(kind);
+        Some(kind)
+    }
+
+    /// The connection is over: no timer matters any more.
+    pub(super) fn stop(&mut self) {
+        self.timers = [Time::MAX; KINDS.len()];
+        self.first = None;
+        self.stopped = true;
+    }
+
+    /// A frame came.
+    #[inline]
+    pub(super) fn heard(&mut self, now: Time) {
+        self.last_heard = now;
+    }
+
+    pub(super) fn preface_came(&mut self) {
+        self.clear(TimerKind::Preface);
+    }
+
+    pub(super) fn settings_acked(&mut self) {
+        self.clear(TimerKind::SettingsAck);
+    }
+
+    pub(super) fn block_opened(&mut self, now: Time, limits: &Limits) {
+        self.set(TimerKind::HeaderBlock, now + limits.header_block_timeout);
+    }
+
+    pub(super) fn block_closed(&mut self) {
+        self.clear(TimerKind::HeaderBlock);
+    }
+
+    pub(super) fn backed_up(&mut self, now: Time, limits: &Limits) {
+        self.set(TimerKind::Unread, now + limits.unread_timeout);
+    }
+
+    pub(super) fn drain_ping_sent(&mut self, now: Time) {
+        self.set(TimerKind::DrainPing, now + DRAIN_PING_TIMEOUT);
+    }
+
+    pub(super) fn drain_confirmed(&mut self) {
+        self.clear(TimerKind::DrainPing);
+    }
+
+    /// No new calls from here on; the open ones have this long.
+    pub(super) fn drain_started(&mut self, now: Time, config: &Config) {
+        self.clear(TimerKind::Idle);
+        self.clear(TimerKind::Age);
+        if let Some(limit) = config.drain_timeout
+            && !self.is_set(TimerKind::Drain)
         {
-            self.settle(at, last);
+            self.set(TimerKind::Drain, now + limit);
         }
+    }
+
+    #[inline]
+    pub(super) fn call_started(&mut self, config: &Config) {
+        if config.max_idle.is_some() {
+            self.clear(TimerKind::Idle);
+        }
+        if config.keepalive.interval.is_some() && !self.is_set(TimerKind::Keepalive) {
+            self.arm_keepalive(&config.keepalive);
+        }
+    }
+
+    #[inline]
+    pub(super) fn call_ended(&mut self, now: Time, idle: bool, draining: bool, config: &Config) {
+        if let Some(limit) = config.max_idle
+            && idle
+            && !draining
+        {
+            self.set(TimerKind::Idle, now + limit);
+        }
+    }
+
+    fn arm_keepalive(&mut self, keepalive: &Keepalive) {
+        if let Some(interval) = keepalive.interval
+            && !self.is_set(TimerKind::KeepaliveTimeout)
+        {
+            self.set(TimerKind::Keepalive, self.last_heard + interval);
+        }
+    }
+
+    /// Whether a keepalive PING is to be sent now; sets the timer of what comes next.
+    pub(super) fn is_ping_due(
+        &mut self,
+        now: Time,
+        role: RoleKind,
+        keepalive: &Keepalive,
+        has_calls: bool,
+    ) -> bool {
+        let Some(interval) = keepalive.interval else { return false };
+        if !has_calls && !keepalive.without_calls {
+            // Armed again by the next call.
+            return false;
+        }
+        let due = self.last_heard + interval;
+        if due > now {
+            self.set(TimerKind::Keepalive, due);
+            return false;
+        }
+        let limit = keepalive.max_pings_without_data;
+        if role == RoleKind::Client && limit > 0 && self.pings_without_data >= limit {
+            // P-99: more PINGs would be strikes at a strict server; look again after another interval.
+            self.set(TimerKind::Keepalive, now + interval);
+            return false;
+        }
+        self.pings_without_data = self.pings_without_data.saturating_add(1);
+        self.set(TimerKind::KeepaliveTimeout, now + keepalive.timeout);
         true
     }
 
-    /// Gives the memory of an empty heap back.
-    pub(crate) fn shrink(&mut self) {
-        if self.heap.is_empty() {
-            *self = Self::default();
-        }
+    pub(super) fn keepalive_acked(&mut self, keepalive: &Keepalive) {
+        self.clear(TimerKind::KeepaliveTimeout);
+        self.arm_keepalive(keepalive);
     }
 
-    /// The earliest deadline and its key.
+    /// HEADERS or DATA went out: the peer has a reason to hear from us, and pings are forgiven (P-98, P-99).
     #[inline]
-    pub(crate) fn peek(&self) -> Option<(Time, u32)> {
-        self.heap.first().copied()
+    pub(super) fn data_sent(&mut self) {
+        self.pings_without_data = 0;
+        self.strikes = 0;
+        self.last_ping = None;
     }
 
-    /// Takes the earliest deadline away where it is not after `now`, and gives its key.
-    pub(crate) fn pop_due(&mut self, now: Time) -> Option<u32> {
-        let (deadline, key) = self.peek()?;
-        if deadline > now {
-            return None;
+    /// P-98: a PING sooner than the policy allows is a strike.
+    pub(super) fn count_ping_strike(
+        &mut self,
+        now: Time,
+        keepalive: &Keepalive,
+        idle: bool,
+    ) -> Result<(), Violation> {
+        let Some(limit) = keepalive.max_strikes else { return Ok(()) };
+        let least = if idle { keepalive.min_ping_interval_idle } else { keepalive.min_ping_interval };
+        let early = self.last_ping.is_some_and(|last| now - last < least);
+        self.last_ping = Some(now);
+        if !early {
+            return Ok(());
         }
-        self.remove(key);
-        Some(key)
-    }
-
-    fn position(&self, key: u32) -> Option<usize> {
-        self.positions.get(key as usize).filter(|at| **at != ABSENT).map(|at| *at as usize)
-    }
-
-    /// Puts `entry` where the gap at `at` is, or where it belongs from there.
-    fn settle(&mut self, at: usize, entry: (Time, u32)) {
-        match self.parent(at) {
-            Some((_, above)) if entry < above => self.sift_up(at, entry),
-            _ => self.sift_down(at, entry),
+        self.strikes = self.strikes.saturating_add(1);
+        if self.strikes > limit {
+            let (met, limit) = (u64::from(self.strikes), u64::from(limit));
+            return Err(Violation::Flood { flood: Flood::Pings, met, limit });
         }
+        Ok(())
     }
+}
 
-    fn sift_up(&mut self, mut at: usize, entry: (Time, u32)) {
-        while let Some((parent, above)) = self.parent(at)
-            && entry < above
-        {
-            self.place(at, above);
-            at = parent;
-        }
-        self.place(at, entry);
-    }
-
-    fn sift_down(&mut self, mut at: usize, entry: (Time, u32)) {
-        while let Some((child, below)) = self.least_child(at)
-            && below < entry
-        {
-            self.place(at, below);
-            at = child;
-        }
-        self.place(at, entry);
-    }
-
-    fn parent(&self, at: usize) -> Option<(usize, (Time, u32))> {
-        let parent = at.checked_sub(1)? / ARITY;
-        self.heap.get(parent).map(|entry| (parent, *entry))
-    }
-
-    fn least_child(&self, at: usize) -> Option<(usize, (Time, u32))> {
-        let first = at.saturating_mul(ARITY).saturating_add(1);
-        let end = first.saturating_add(ARITY).min(self.heap.len());
-        // The range is backwards, so there is no slice, where there is no child.
-        let children = self.heap.get(first..end)?;
-        (first..).zip(children.iter().copied()).min_by_key(|(_, entry)| *entry)
-    }
-
-    fn place(&mut self, at: usize, entry: (Time, u32)) {
-        if let (Some(cell), Some(position)) =
-            (self.heap.get_mut(at), self.positions.get_mut(entry.1 as usize))
-        {
-            *cell = entry;
-            // There are no more entries than keys, so a position fits where a key does.
-            *position = at as u32;
-        }
-    }
+/// P-100: a tenth more or less, so that connections that began together do not end together.
+fn jitter(age: Duration, seed: Seed) -> Duration {
+    // SplitMix64: one step is enough to spread neighbouring seeds.
+    let mut x = seed.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let thousandths = u32::try_from((x ^ (x >> 31)) % 201).unwrap_or(100);
+    (age / 1000).saturating_mul(900 + thousandths)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::collection::vec;
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
-    #[derive(Clone, Copy, Debug)]
-    enum Op {
-        Insert(u32, u64),
-        Remove(u32),
-        PopDue(u64),
-    }
-
-    fn any_op() -> impl Strategy<Value = Op> {
-        // Few times and few keys, so that ties and replacements are common.
-        prop_oneof![
-            4 => (0..60u32, 0..20u64).prop_map(|(key, time)| Op::Insert(key, time)),
-            2 => (0..60u32).prop_map(Op::Remove),
-            1 => (0..20u64).prop_map(Op::PopDue),
-        ]
-    }
-
-    fn check_shape(heap: &DeadlineHeap, model: &BTreeSet<(Time, u32)>) {
-        assert_eq!(heap.peek(), model.first().copied());
-        assert_eq!(heap.heap.iter().copied().collect::<BTreeSet<_>>(), *model);
-        for (at, entry) in heap.heap.iter().enumerate() {
-            assert_eq!(heap.position(entry.1), Some(at));
-            if at > 0 {
-                assert!(heap.heap[(at - 1) / ARITY] < *entry);
-            }
-        }
-        let held = heap.positions.iter().filter(|at| **at != ABSENT).count();
-        assert_eq!(held, model.len());
-    }
 
     proptest! {
         #[test]
-        fn it_does_what_a_sorted_set_does(ops in vec(any_op(), 0..400)) {
-            let (mut heap, mut model) = (DeadlineHeap::default(), BTreeSet::new());
-            for op in ops {
-                match op {
-                    Op::Insert(key, time) => {
-                        let time = Time::from_nanos(time);
-                        model.retain(|(_, other)| *other != key);
-                        model.insert((time, key));
-                        heap.insert(key, time);
-                    }
-                    Op::Remove(key) => {
-                        let before = model.len();
-                        model.retain(|(_, other)| *other != key);
-                        prop_assert_eq!(heap.remove(key), model.len() < before);
-                    }
-                    Op::PopDue(now) => {
-                        let due = model.first().copied().filter(|(time, _)| *time <= Time::from_nanos(now));
-                        if let Some(due) = &due {
-                            model.remove(due);
-                        }
-                        prop_assert_eq!(heap.pop_due(Time::from_nanos(now)), due.map(|(_, key)| key));
-                    }
+        fn the_earliest_timer_is_the_least_of_all(
+            changes in prop::collection::vec((0..KINDS.len(), prop::option::of(0_u64..20)), 1..60),
+        ) {
+            let mut clock = Clock::new(RoleKind::Server, &Config::server(), Seed(1), Time::ZERO);
+            for (kind, at) in changes {
+                match at {
+                    Some(at) => clock.set(KINDS[kind], Time::ZERO + Duration::from_secs(at)),
+                    None => clock.clear(KINDS[kind]),
                 }
-                check_shape(&heap, &model);
+                let set = clock.timers.iter().copied().zip(KINDS).filter(|(at, _)| *at != Time::MAX);
+                prop_assert_eq!(clock.earliest(), set.min_by_key(|(at, _)| *at));
             }
         }
     }
 
     #[test]
-    fn no_memory_is_taken_once_it_has_seen_the_most() {
-        let mut heap = DeadlineHeap::default();
-        let fill = |heap: &mut DeadlineHeap| {
-            for key in 0..100 {
-                heap.insert(key, Time::from_nanos(u64::from(key * 37 % 100)));
-            }
-            while heap.pop_due(Time::MAX).is_some() {}
-        };
-        fill(&mut heap);
-        let before = (heap.heap.capacity(), heap.positions.capacity());
-        fill(&mut heap);
-        assert_eq!((heap.heap.capacity(), heap.positions.capacity()), before);
-    }
-
-    #[test]
-    fn memory_is_given_back_only_where_there_is_no_deadline() {
-        let mut heap = DeadlineHeap::default();
-        heap.insert(3, Time::from_nanos(5));
-        heap.shrink();
-        assert_eq!(heap.peek(), Some((Time::from_nanos(5), 3)));
-        assert!(heap.remove(3));
-        assert_ne!((heap.heap.capacity(), heap.positions.capacity()), (0, 0));
-        heap.shrink();
-        assert_eq!((heap.heap.capacity(), heap.positions.capacity()), (0, 0));
-    }
-
-    #[test]
-    fn a_key_out_of_range_has_no_deadline() {
-        let mut heap = DeadlineHeap::default();
-        assert!(!heap.remove(u32::MAX));
-        assert_eq!(heap.pop_due(Time::MAX), None);
+    fn the_age_at_which_a_connection_ends_follows_from_its_seed() {
+        // The first numbers of SplitMix64 for these seeds, from its author's and from others' code.
+        for (seed, number) in [(0, 0xe220_a839_7b1d_cdaf_u64), (1_234_567, 6_457_827_717_110_365_317)] {
+            let thousandths = 900 + number % 201;
+            assert_eq!(jitter(Duration::from_secs(1), Seed(seed)), Duration::from_millis(thousandths));
+            assert_eq!(
+                jitter(Duration::from_millis(10), Seed(seed)),
+                Duration::from_micros(10 * thousandths)
+            );
+        }
+        assert_eq!(
+            jitter(Duration::MAX, Seed(1_234_567)),
+            Duration::MAX / 1000 * (900 + 6_457_827_717_110_365_317_u64 % 201) as u32
+        );
     }
 }

@@ -24,7 +24,7 @@ pub use lifecycle::{Lifecycle, LifecycleInput};
 pub use server::{ServerRecv, ServerRecvInput, ServerSend, ServerSendInput};
 pub use wire::{Wire, WireInput};
 
-pub use crate::error::Breach;
+pub use crate::error::IllegalTransition;
 use crate::error::Misuse;
 
 /// What one cell of a table says: the next state, or who is told what.
@@ -35,9 +35,9 @@ pub enum Step<S> {
     /// The input is legal and means nothing here; the state stays.
     Ignore,
     /// The peer broke a rule of this stream: RST_STREAM with this code. The connection lives.
-    Stream(&'static Breach),
+    Stream(&'static IllegalTransition),
     /// The peer broke a rule of the connection: GOAWAY with this code, then close.
-    Connection(&'static Breach),
+    Connection(&'static IllegalTransition),
     /// The caller gave an order that is illegal here. Nothing changes.
     Misuse(Misuse),
     /// The call has too few or too many messages (P-70 to P-73); the cardinality policy picks the status.
@@ -160,7 +160,7 @@ macro_rules! machine {
         $crate::machine::Step::To($name::$next)
     };
     (@breach $scope:ident, $name:ident, $state:ident, $on:ident, $section:literal, $code:tt) => {
-        &$crate::error::Breach {
+        &$crate::error::IllegalTransition {
             scope: $crate::frame::Scope::$scope,
             code: $crate::frame::ErrorCode::$code,
             machine: stringify!($name),

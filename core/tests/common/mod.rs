@@ -4,8 +4,8 @@
 use bytes::{Buf, Bytes, BytesMut};
 use halfclose::grpc::compress::{Codecs, CompressError, DecompressError, MessageCodec};
 use halfclose::{
-    CallId, Client, Config, Connection, ConnectionError, Event, Needed, Outcome, Recv, Request, Role, Seed,
-    Server, Shape, Time,
+    CallId, CallType, Client, Config, Connection, ConnectionError, Event, Needed, Outcome, Recv, Request,
+    Role, Seed, Server, Time,
 };
 use halfclose_wire::{Frame, PREFACE, REQUEST, block, frames, headers, kind, settings, settings_ack};
 use std::sync::Arc;
@@ -80,9 +80,9 @@ impl<R: Role> Scripted<R> {
         Self { core: Connection::new(config, Seed(3), Time::ZERO), now: Time::ZERO }
     }
 
-    /// Feeds octets until they are taken.
-    pub fn feed(&mut self, octets: &[u8]) -> Result<(), ConnectionError> {
-        let mut wire = BytesMut::from(octets);
+    /// Feeds bytes until they are taken.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
+        let mut wire = BytesMut::from(bytes);
         while self.core.receive(self.now, &mut wire)? == Needed::Again {}
         Ok(())
     }
@@ -116,7 +116,7 @@ impl Scripted<Client> {
 
     /// Starts a call; nothing is sent yet.
     pub fn start(&mut self) -> CallId {
-        self.core.start(self.now, Request::new("/demo.Echo/Call", Shape::BIDI)).expect("a good request")
+        self.core.start(self.now, Request::new("/demo.Echo/Call", CallType::BIDI)).expect("a good request")
     }
 }
 
@@ -184,7 +184,7 @@ impl Pair {
         }
     }
 
-    /// Carries octets both ways until there are none.
+    /// Carries bytes both ways until there are none.
     pub fn exchange(&mut self) {
         while self.carry_up() + self.carry_down() > 0 {}
     }
@@ -192,26 +192,26 @@ impl Pair {
     /// Carries what the client has written, and says how much of it the server took.
     pub fn carry_up(&mut self) -> usize {
         self.up.unsplit(written(&mut self.client, self.now));
-        let octets = self.up.len();
+        let bytes = self.up.len();
         feed(&mut self.server, self.now, &mut self.up);
-        octets - self.up.len()
+        bytes - self.up.len()
     }
 
     /// Carries what the server has written, and says how much of it the client took.
     pub fn carry_down(&mut self) -> usize {
         self.down.unsplit(written(&mut self.server, self.now));
-        let octets = self.down.len();
+        let bytes = self.down.len();
         feed(&mut self.client, self.now, &mut self.down);
-        octets - self.down.len()
+        bytes - self.down.len()
     }
 
     /// Starts a call.
-    pub fn start(&mut self, shape: Shape) -> CallId {
+    pub fn start(&mut self, shape: CallType) -> CallId {
         self.client.start(self.now, Request::new("/demo.Echo/Call", shape)).unwrap()
     }
 
     /// The next request at the server.
-    pub fn accept(&mut self, shape: Shape) -> CallId {
+    pub fn accept(&mut self, shape: CallType) -> CallId {
         self.exchange();
         let event = loop {
             match self.server.poll_event() {

@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
 use criterion::{Criterion, Throughput};
-use halfclose::Shape;
-use halfclose::frame::{Data, Flags, Frame, FrameHead, HEAD_LEN, Headers, Kind, StreamId};
-use halfclose::grpc::head::{RequestHeadBuilder, ResponseHeadBuilder};
+use halfclose::CallType;
+use halfclose::frame::{Data, FRAME_HEADER_LEN, Flags, Frame, FrameHeader, FrameType, Headers, StreamId};
+use halfclose::grpc::headers::{RequestHeadersBuilder, ResponseHeadersBuilder};
 use halfclose::grpc::message::{Arena, MessageBuffer, PREFIX_LEN, Payload};
 use halfclose::hpack::{BlockLimits, Decoder, Encoder, Indexing};
 use halfclose_bench::blocks::{List, grpc};
@@ -39,8 +39,8 @@ fn frames(criterion: &mut Criterion) {
         bencher.iter(|| {
             let mut rest = black_box(call.as_slice());
             let mut met = 0;
-            while let Some((head, payload)) = rest.split_first_chunk::<HEAD_LEN>() {
-                let head = FrameHead::parse(head);
+            while let Some((head, payload)) = rest.split_first_chunk::<FRAME_HEADER_LEN>() {
+                let head = FrameHeader::parse(head);
                 let (payload, after) = payload.split_at(head.length as usize);
                 met += usize::from(Frame::parse(&head, payload).is_ok());
                 rest = after;
@@ -49,7 +49,7 @@ fn frames(criterion: &mut Criterion) {
         });
     });
     group.bench_function("encode a head", |bencher| {
-        let head = FrameHead { length: 27, kind: Kind::Data, flags: Flags::END_STREAM, stream };
+        let head = FrameHeader { length: 27, kind: FrameType::Data, flags: Flags::END_STREAM, stream };
         bencher.iter(|| black_box(&head).encode());
     });
     group.finish();
@@ -112,14 +112,14 @@ fn encode(encoder: &mut Encoder, list: &List, wire: &mut Vec<u8>) {
 fn heads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("heads");
     let request = &grpc()[0].stories[0][0].list;
-    let mut builder = RequestHeadBuilder::new(8192);
+    let mut builder = RequestHeadersBuilder::new(8192);
     group.bench_function("parse a request", |bencher| {
         bencher.iter(|| {
             request.iter().for_each(|(name, value)| builder.field(name, value));
             builder.finish(false).unwrap()
         });
     });
-    let mut builder = ResponseHeadBuilder::new(8192);
+    let mut builder = ResponseHeadersBuilder::new(8192);
     group.bench_function("parse a response", |bencher| {
         bencher.iter(|| {
             builder.field(b":status", b"200");
@@ -131,10 +131,10 @@ fn heads(criterion: &mut Criterion) {
 }
 
 /// One message with its prefix.
-fn framed(octets: usize) -> Vec<u8> {
+fn framed(bytes: usize) -> Vec<u8> {
     let mut message = vec![0];
-    message.extend_from_slice(&u32::try_from(octets).unwrap().to_be_bytes());
-    message.resize(PREFIX_LEN + octets, 7);
+    message.extend_from_slice(&u32::try_from(bytes).unwrap().to_be_bytes());
+    message.resize(PREFIX_LEN + bytes, 7);
     message
 }
 
@@ -182,10 +182,10 @@ fn calls(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("in memory, both sides");
     group.throughput(Throughput::Elements(OPEN as u64));
     for (name, shape) in [
-        ("unary", Shape::UNARY),
-        ("client streaming", Shape::CLIENT_STREAMING),
-        ("server streaming", Shape::SERVER_STREAMING),
-        ("bidi", Shape::BIDI),
+        ("unary", CallType::UNARY),
+        ("client streaming", CallType::CLIENT_STREAMING),
+        ("server streaming", CallType::SERVER_STREAMING),
+        ("bidi", CallType::BIDI),
     ] {
         let mut pair = Pair::new(shape);
         group.bench_function(name, |bencher| bencher.iter(|| pair.run(1)));

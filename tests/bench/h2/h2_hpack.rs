@@ -25,19 +25,19 @@ struct Story {
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
-    fn octets(&mut self, count: usize) -> &'a [u8] {
-        let (octets, rest) = self.0.split_at(count);
+    fn bytes(&mut self, count: usize) -> &'a [u8] {
+        let (bytes, rest) = self.0.split_at(count);
         self.0 = rest;
-        octets
+        bytes
     }
 
     fn number(&mut self) -> usize {
-        u32::from_le_bytes(self.octets(4).try_into().expect("four octets")) as usize
+        u32::from_le_bytes(self.bytes(4).try_into().expect("four bytes")) as usize
     }
 
     fn field(&mut self) -> Option<Header<Option<HeaderName>>> {
         let (name, value) = (self.number(), self.number());
-        let (name, value) = (self.octets(name), self.octets(value));
+        let (name, value) = (self.bytes(name), self.bytes(value));
         let text = || BytesStr::try_from(Bytes::copy_from_slice(value)).ok();
         Some(match name {
             b":authority" => Header::Authority(text()?),
@@ -51,7 +51,7 @@ impl<'a> Input<'a> {
 
     fn block(&mut self) -> Block {
         let (fields, wire) = (self.number(), self.number());
-        let wire = BytesMut::from(self.octets(wire));
+        let wire = BytesMut::from(self.bytes(wire));
         // What h2 has no values for is left out of what it encodes.
         let list = (0..fields).filter_map(|_| self.field()).collect();
         Block { wire, fields, list }
@@ -101,8 +101,8 @@ fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, work, file] = arguments.as_slice() else { panic!("usage: h2-hpack decode|encode FILE") };
     let work = if work == "encode" { encode } else { decode };
-    let octets = std::fs::read(file).expect("the file");
-    let mut input = Input(&octets);
+    let bytes = std::fs::read(file).expect("the file");
+    let mut input = Input(&bytes);
     let mut stories = Vec::new();
     while !input.0.is_empty() {
         stories.push(input.story());

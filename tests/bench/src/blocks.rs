@@ -48,9 +48,9 @@ impl Corpus {
         format!("{}.blocks", self.name.replace([' ', ','], "-"))
     }
 
-    /// Its octets, for programs in other languages: for each story the number of its blocks, and of those that only
-    /// fill the table; for each block the number of its fields and its octets, its octets, and for each field the
-    /// lengths of name and value, and both. Numbers have 32 bits, the least octet first.
+    /// Its bytes, for programs in other languages: for each story the number of its blocks, and of those that only
+    /// fill the table; for each block the number of its fields and its bytes, its bytes, and for each field the
+    /// lengths of name and value, and both. Numbers have 32 bits, the least byte first.
     #[must_use]
     pub fn dump(&self) -> Vec<u8> {
         let mut out = Vec::new();

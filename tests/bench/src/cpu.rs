@@ -28,7 +28,7 @@ fn threads_of(directory: &str) -> Option<Duration> {
     Some(Duration::from_nanos(total))
 }
 
-/// The resident memory of a process, in octets.
+/// The resident memory of a process, in bytes.
 #[must_use]
 pub fn resident(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;

@@ -1,4 +1,4 @@
-//! A light client: requests encoded beforehand, answers read by their frame heads only. It keeps to the protocol where
+//! A light client: requests encoded beforehand, answers read by their frame headers only. It keeps to the protocol where
 //! that matters to the server (SETTINGS, PING, windows, the limit on streams) and costs a fraction of a microsecond a
 //! call, so that what is measured is the server. What it cannot follow (a call that fails, GOAWAY, limits that forbid
 //! the requests as they were encoded) ends the run with an error: it is never counted as an answer.
@@ -8,8 +8,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use halfclose::frame::{
-    DEFAULT_MAX_FRAME_SIZE, ErrorCode, Flags, FrameHead, HEAD_LEN, Kind, PREFACE, Setting, SettingId,
-    Settings, StreamId, write_settings,
+    DEFAULT_MAX_FRAME_SIZE, ErrorCode, FRAME_HEADER_LEN, Flags, FrameHeader, FrameType, PREFACE, Setting,
+    SettingId, Settings, StreamId, write_settings,
 };
 use halfclose::hpack::{DEFAULT_TABLE_SIZE, Encoder, Indexing};
 use prost::Message;
@@ -29,7 +29,7 @@ pub struct Flood {
     call: Vec<u8>,
     /// Where in `call` the DATA frame begins.
     data_at: usize,
-    /// Octets of a call's DATA, as windows count them.
+    /// Bytes of a call's DATA, as windows count them.
     data_len: u32,
     input: Vec<u8>,
     filled: usize,
@@ -39,7 +39,7 @@ pub struct Flood {
     max_open: usize,
     send_window: i64,
     received: u32,
-    /// Octets of DATA in every answer.
+    /// Bytes of DATA in every answer.
     answer_len: u64,
     answers: Answers,
 }
@@ -51,12 +51,12 @@ pub struct Answers {
     pub calls: u64,
     /// Streams that were reset after their answer, with NO_ERROR.
     pub resets: u64,
-    /// Octets of DATA.
-    pub octets: u64,
+    /// Bytes of DATA.
+    pub bytes: u64,
 }
 
-fn head(kind: Kind, flags: Flags, stream: u32, length: usize) -> [u8; HEAD_LEN] {
-    FrameHead { length: u32::try_from(length).unwrap_or(0), kind, flags, stream: StreamId::new(stream) }
+fn header(kind: FrameType, flags: Flags, stream: u32, length: usize) -> [u8; FRAME_HEADER_LEN] {
+    FrameHeader { length: u32::try_from(length).unwrap_or(0), kind, flags, stream: StreamId::new(stream) }
         .encode()
 }
 
@@ -79,10 +79,10 @@ fn block(encoder: &mut Encoder) -> Vec<u8> {
 
 /// HEADERS and DATA of a call, with the DATA frame's place.
 fn call_frames(block: &[u8], message: &[u8]) -> (Vec<u8>, usize) {
-    let mut call = head(Kind::Headers, Flags::END_HEADERS, 0, block.len()).to_vec();
+    let mut call = header(FrameType::Headers, Flags::END_HEADERS, 0, block.len()).to_vec();
     call.extend_from_slice(block);
     let data_at = call.len();
-    call.extend_from_slice(&head(Kind::Data, Flags::END_STREAM, 0, message.len() + 5));
+    call.extend_from_slice(&header(FrameType::Data, Flags::END_STREAM, 0, message.len() + 5));
     call.push(0);
     call.extend_from_slice(&u32::try_from(message.len()).unwrap_or(0).to_be_bytes());
     call.extend_from_slice(message);
@@ -127,14 +127,14 @@ impl Flood {
         flood.start();
         flood.exchange()?;
         (flood.call, flood.data_at) = (call, data_at);
-        flood.answer_len = flood.answers.octets;
+        flood.answer_len = flood.answers.bytes;
         if flood.answers.calls != 1 || flood.answer_len == 0 {
             return Err(Error::other(format!("the server does not answer: {:?}", flood.answers)));
         }
         Ok(flood)
     }
 
-    /// The octets of a call's frames, once the server's table has the fields.
+    /// The bytes of a call's frames, once the server's table has the fields.
     #[must_use]
     pub fn request_len(&self) -> usize {
         self.call.len()
@@ -171,9 +171,9 @@ impl Flood {
         let answers = Answers {
             calls: self.answers.calls - before.calls,
             resets: self.answers.resets - before.resets,
-            octets: self.answers.octets - before.octets,
+            bytes: self.answers.bytes - before.bytes,
         };
-        if answers.octets != answers.calls * self.answer_len {
+        if answers.bytes != answers.calls * self.answer_len {
             return Err(Error::other(format!("calls without their message: {answers:?}")));
         }
         Ok(answers)
@@ -234,13 +234,13 @@ impl Flood {
 
     fn frames(&mut self) -> Result<()> {
         let mut at = 0;
-        while let Some(octets) = self.input.get(at..self.filled).and_then(|rest| rest.first_chunk()) {
-            let head = FrameHead::parse(octets);
-            let end = at + HEAD_LEN + head.length as usize;
+        while let Some(bytes) = self.input.get(at..self.filled).and_then(|rest| rest.first_chunk()) {
+            let header = FrameHeader::parse(bytes);
+            let end = at + FRAME_HEADER_LEN + header.length as usize;
             if end > self.filled {
                 break;
             }
-            self.frame(&head, at + HEAD_LEN)?;
+            self.frame(&header, at + FRAME_HEADER_LEN)?;
             at = end;
         }
         self.input.copy_within(at..self.filled, 0);
@@ -248,36 +248,36 @@ impl Flood {
         Ok(())
     }
 
-    fn frame(&mut self, head: &FrameHead, at: usize) -> Result<()> {
-        let ended = head.flags.contains(Flags::END_STREAM);
-        match head.kind {
-            Kind::Data => {
-                self.answers.octets += u64::from(head.length);
-                self.received += head.length;
+    fn frame(&mut self, header: &FrameHeader, at: usize) -> Result<()> {
+        let ended = header.flags.contains(Flags::END_STREAM);
+        match header.kind {
+            FrameType::Data => {
+                self.answers.bytes += u64::from(header.length);
+                self.received += header.length;
                 if self.received > WINDOW / 2 {
                     let received = std::mem::take(&mut self.received);
                     self.update_window(received);
                 }
             }
-            Kind::Headers if ended => {
+            FrameType::Headers if ended => {
                 self.answers.calls += 1;
                 self.open -= 1;
             }
             // A server may reset a stream with NO_ERROR after its answer: that is no call of ours any more.
-            Kind::RstStream if self.octets(at) == ErrorCode::NO_ERROR.0.to_be_bytes() => {
+            FrameType::RstStream if self.bytes(at) == ErrorCode::NO_ERROR.0.to_be_bytes() => {
                 self.answers.resets += 1;
             }
-            Kind::RstStream | Kind::GoAway => {
-                return Err(Error::other(format!("the server ends calls or the connection: {head:?}")));
+            FrameType::RstStream | FrameType::GoAway => {
+                return Err(Error::other(format!("the server ends calls or the connection: {header:?}")));
             }
-            Kind::WindowUpdate if head.stream.is_connection() => {
-                let increment = self.octets(at);
+            FrameType::WindowUpdate if header.stream.is_connection() => {
+                let increment = self.bytes(at);
                 self.send_window += i64::from(u32::from_be_bytes(increment));
             }
-            Kind::Settings if !head.flags.contains(Flags::ACK) => return self.settings(head, at),
-            Kind::Ping if !head.flags.contains(Flags::ACK) => {
-                let data: [u8; 8] = self.octets(at);
-                self.output.extend_from_slice(&self::head(Kind::Ping, Flags::ACK, 0, 8));
+            FrameType::Settings if !header.flags.contains(Flags::ACK) => return self.settings(header, at),
+            FrameType::Ping if !header.flags.contains(Flags::ACK) => {
+                let data: [u8; 8] = self.bytes(at);
+                self.output.extend_from_slice(&self::header(FrameType::Ping, Flags::ACK, 0, 8));
                 self.output.extend_from_slice(&data);
             }
             _ => {}
@@ -285,9 +285,9 @@ impl Flood {
         Ok(())
     }
 
-    fn settings(&mut self, head: &FrameHead, at: usize) -> Result<()> {
-        let payload = self.input.get(at..at + head.length as usize).unwrap_or_default();
-        let settings = Settings::parse(head, payload).map_err(Error::other)?;
+    fn settings(&mut self, header: &FrameHeader, at: usize) -> Result<()> {
+        let payload = self.input.get(at..at + header.length as usize).unwrap_or_default();
+        let settings = Settings::parse(header, payload).map_err(Error::other)?;
         for Setting { id, value } in settings.iter() {
             match id {
                 SettingId::MAX_CONCURRENT_STREAMS => {
@@ -303,16 +303,16 @@ impl Flood {
                 _ => {}
             }
         }
-        self.output.extend_from_slice(&self::head(Kind::Settings, Flags::ACK, 0, 0));
+        self.output.extend_from_slice(&self::header(FrameType::Settings, Flags::ACK, 0, 0));
         Ok(())
     }
 
-    fn octets<const N: usize>(&self, at: usize) -> [u8; N] {
+    fn bytes<const N: usize>(&self, at: usize) -> [u8; N] {
         self.input.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
     }
 
     fn update_window(&mut self, increment: u32) {
-        self.output.extend_from_slice(&head(Kind::WindowUpdate, Flags::NONE, 0, 4));
+        self.output.extend_from_slice(&header(FrameType::WindowUpdate, Flags::NONE, 0, 4));
         self.output.extend_from_slice(&increment.to_be_bytes());
     }
 }

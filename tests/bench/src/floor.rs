@@ -1,4 +1,4 @@
-//! The floor under every server on tokio: plain TCP that moves as many octets a call as gRPC does, and does nothing
+//! The floor under every server on tokio: plain TCP that moves as many bytes a call as gRPC does, and does nothing
 //! else. What a server takes beyond it is the server's; the rest is the kernel's and the runtime's.
 
 use std::io::{Error, Read, Result, Write};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Octets of a small unary call's request, as [`Flood`](crate::flood::Flood) sends it: HEADERS and DATA.
+/// Bytes of a small unary call's request, as [`Flood`](crate::flood::Flood) sends it: HEADERS and DATA.
 pub const REQUEST: usize = 52;
-/// Octets of its response: HEADERS of two octets, DATA with a message of 20, trailers of one.
+/// Bytes of its response: HEADERS of two bytes, DATA with a message of 20, trailers of one.
 pub const RESPONSE: usize = (9 + 2) + (9 + 5 + 20) + (9 + 1);
 
 const READ: usize = 64 * 1024;
 
-/// Answers every [`REQUEST`] octets of a connection with [`RESPONSE`] octets: all that one read brought by one write.
+/// Answers every [`REQUEST`] bytes of a connection with [`RESPONSE`] bytes: all that one read brought by one write.
 ///
 /// # Errors
 ///
@@ -92,11 +92,11 @@ impl Load {
     }
 
     fn write(&mut self, requests: u64) -> Result<()> {
-        let octets = usize::try_from(requests).unwrap_or(usize::MAX) * REQUEST;
-        if self.output.len() < octets {
-            self.output.resize(octets, 0);
+        let bytes = usize::try_from(requests).unwrap_or(usize::MAX) * REQUEST;
+        if self.output.len() < bytes {
+            self.output.resize(bytes, 0);
         }
-        self.socket.write_all(self.output.get(..octets).unwrap_or_default())
+        self.socket.write_all(self.output.get(..bytes).unwrap_or_default())
     }
 
     /// Reads once; how many answers that made complete.

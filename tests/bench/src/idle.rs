@@ -3,7 +3,7 @@
 use std::io::{Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use halfclose::frame::{Flags, FrameHead, HEAD_LEN, Kind, PREFACE, StreamId};
+use halfclose::frame::{FRAME_HEADER_LEN, Flags, FrameHeader, FrameType, PREFACE, StreamId};
 use halfclose::hpack::{Encoder, Indexing};
 
 use crate::service::STREAMING_CALL;
@@ -14,9 +14,9 @@ pub struct Idle {
     socket: TcpStream,
 }
 
-fn frame(out: &mut Vec<u8>, kind: Kind, flags: Flags, stream: u32, payload: &[u8]) {
+fn frame(out: &mut Vec<u8>, kind: FrameType, flags: Flags, stream: u32, payload: &[u8]) {
     let length = u32::try_from(payload.len()).unwrap_or(0);
-    FrameHead { length, kind, flags, stream: StreamId::new(stream) }.write(out);
+    FrameHeader { length, kind, flags, stream: StreamId::new(stream) }.write(out);
     out.extend_from_slice(payload);
 }
 
@@ -29,7 +29,7 @@ impl Idle {
     pub fn connect(address: SocketAddr, streams: u32) -> Result<Self> {
         let mut socket = TcpStream::connect(address)?;
         let mut out = PREFACE.to_vec();
-        frame(&mut out, Kind::Settings, Flags::NONE, 0, &[]);
+        frame(&mut out, FrameType::Settings, Flags::NONE, 0, &[]);
         let mut encoder = Encoder::new(4096);
         for nth in 0..streams {
             let mut block = Vec::new();
@@ -44,11 +44,11 @@ impl Idle {
             ] {
                 encoder.field(name.as_bytes(), value.as_bytes(), Indexing::Incremental, &mut block);
             }
-            frame(&mut out, Kind::Headers, Flags::END_HEADERS, 2 * nth + 1, &block);
+            frame(&mut out, FrameType::Headers, Flags::END_HEADERS, 2 * nth + 1, &block);
         }
-        frame(&mut out, Kind::Settings, Flags::ACK, 0, &[]);
+        frame(&mut out, FrameType::Settings, Flags::ACK, 0, &[]);
         // The answer to this comes after everything before it has been read.
-        frame(&mut out, Kind::Ping, Flags::NONE, 0, b"settled?");
+        frame(&mut out, FrameType::Ping, Flags::NONE, 0, b"settled?");
         socket.write_all(&out)?;
         let mut idle = Self { socket };
         idle.await_pong()?;
@@ -57,15 +57,17 @@ impl Idle {
 
     fn await_pong(&mut self) -> Result<()> {
         loop {
-            let mut head = [0; HEAD_LEN];
-            self.socket.read_exact(&mut head)?;
-            let head = FrameHead::parse(&head);
-            let mut payload = vec![0; head.length as usize];
+            let mut header = [0; FRAME_HEADER_LEN];
+            self.socket.read_exact(&mut header)?;
+            let header = FrameHeader::parse(&header);
+            let mut payload = vec![0; header.length as usize];
             self.socket.read_exact(&mut payload)?;
-            match head.kind {
-                Kind::Ping if head.flags.contains(Flags::ACK) && payload == b"settled?" => return Ok(()),
-                Kind::GoAway | Kind::RstStream => {
-                    return Err(Error::other(format!("the server refuses: {head:?} {payload:?}")));
+            match header.kind {
+                FrameType::Ping if header.flags.contains(Flags::ACK) && payload == b"settled?" => {
+                    return Ok(());
+                }
+                FrameType::GoAway | FrameType::RstStream => {
+                    return Err(Error::other(format!("the server refuses: {header:?} {payload:?}")));
                 }
                 _ => {}
             }

@@ -59,16 +59,16 @@ impl Clocked {
         Self { start: Instant::now(), cpu: cpu::of_self() }
     }
 
-    /// The line of a run of so many requests, that moved so many octets of payload.
+    /// The line of a run of so many requests, that moved so many bytes of payload.
     #[must_use]
-    pub fn line(&self, requests: u64, octets: u64) -> String {
+    pub fn line(&self, requests: u64, bytes: u64) -> String {
         let seconds = self.start.elapsed().as_secs_f64();
         let cpu = cpu::of_self().saturating_sub(self.cpu).as_secs_f64();
         let per_request = |value: f64| value / requests.max(1) as f64;
         format!(
             "requests={requests} seconds={seconds:.4} rps={:.0} MBps={:.2} client_cpu_us={:.4}",
             requests as f64 / seconds,
-            octets as f64 / 1e6 / seconds,
+            bytes as f64 / 1e6 / seconds,
             per_request(cpu * 1e6),
         )
     }

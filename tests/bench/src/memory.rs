@@ -1,10 +1,10 @@
 //! Whole RPCs between a client core and a server core in one thread, without sockets.
 //!
-//! Octets move as a transport would move them: everything that one side has written is one read of the other.
+//! Bytes move as a transport would move them: everything that one side has written is one read of the other.
 
 use bytes::{Buf, Bytes, BytesMut};
 use halfclose::{
-    CallId, Client, Config, Connection, Event, Metadata, Needed, Recv, Request, Role, Seed, Server, Shape,
+    CallId, CallType, Client, Config, Connection, Event, Metadata, Needed, Recv, Request, Role, Seed, Server,
     Status, Time,
 };
 
@@ -14,16 +14,16 @@ pub const OPEN: usize = 100;
 pub const MESSAGES: usize = 4;
 
 const PATH: &[u8] = b"/grpc.testing.BenchmarkService/UnaryCall";
-const PAYLOAD: &[u8] = b"sixteen octets..";
+const PAYLOAD: &[u8] = b"sixteen bytes..";
 const NOW: Time = Time::ZERO;
 
-/// A client and a server, and the octets between them.
+/// A client and a server, and the bytes between them.
 #[derive(Debug)]
 pub struct Pair {
     client: Connection<Client>,
     server: Connection<Server>,
     wire: BytesMut,
-    shape: Shape,
+    shape: CallType,
     finished: u64,
 }
 
@@ -56,7 +56,7 @@ fn read<R: Role>(to: &mut Connection<R>, wire: &mut BytesMut) {
 impl Pair {
     /// A connection whose SETTINGS have been exchanged, for calls of one shape.
     #[must_use]
-    pub fn new(shape: Shape) -> Self {
+    pub fn new(shape: CallType) -> Self {
         let mut pair = Self {
             client: Connection::new(Config::client(), Seed(1), NOW),
             server: Connection::new(Config::server(), Seed(2), NOW),
@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn every_call_of_every_shape_ends_with_ok() {
-        for shape in [Shape::UNARY, Shape::CLIENT_STREAMING, Shape::SERVER_STREAMING, Shape::BIDI] {
+        for shape in [CallType::UNARY, CallType::CLIENT_STREAMING, CallType::SERVER_STREAMING, CallType::BIDI]
+        {
             assert_eq!(Pair::new(shape).run(3), 3 * OPEN as u64, "{shape:?}");
         }
     }

@@ -25,10 +25,10 @@ pub struct ClientOptions {
     /// Calls in all, or messages in all.
     #[arg(long, default_value_t = 100_000)]
     pub requests: u64,
-    /// Octets of payload in a request.
+    /// Bytes of payload in a request.
     #[arg(long, default_value_t = 16)]
     pub size: usize,
-    /// Octets of payload that a response is asked to carry.
+    /// Bytes of payload that a response is asked to carry.
     #[arg(long, default_value_t = 16)]
     pub rsize: usize,
     /// bidi: requests without an answer on each stream, at most.

@@ -62,7 +62,7 @@ pub const TOKIO: Server = Server::new("halfclose on tokio", "bench-server", &[])
 pub const SMOL: Server = Server::new("halfclose on smol", "bench-server", &["--runtime", "smol"]);
 /// HTTP/2 without gRPC.
 pub const H2: Server = Server::new("h2, bare", "peer-server", &["--kind", "h2"]);
-/// As many octets without HTTP/2.
+/// As many bytes without HTTP/2.
 pub const FLOOR: Server =
     Server { name: "floor (bare TCP, tokio)", program: "floor-server", arguments: &[], load: "floor-client" };
 

@@ -12,25 +12,25 @@ pub const STREAMING_FROM_CLIENT: &str = "/grpc.testing.BenchmarkService/Streamin
 /// One request, responses until the client cancels.
 pub const STREAMING_FROM_SERVER: &str = "/grpc.testing.BenchmarkService/StreamingFromServer";
 
-/// The octets of every payload that is not larger: what fills a payload is not what is measured.
+/// The bytes of every payload that is not larger: what fills a payload is not what is measured.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
-/// A payload of so many octets.
+/// A payload of so many bytes.
 #[must_use]
-pub fn payload(octets: usize) -> Option<Payload> {
-    let body = match ZEROS.get(..octets) {
+pub fn payload(bytes: usize) -> Option<Payload> {
+    let body = match ZEROS.get(..bytes) {
         Some(zeros) => Bytes::from_static(zeros),
-        None => Bytes::from(vec![0; octets]),
+        None => Bytes::from(vec![0; bytes]),
     };
     Some(Payload { r#type: 0, body })
 }
 
-/// A request that carries `octets` and asks for `response`.
+/// A request that carries `bytes` and asks for `response`.
 #[must_use]
-pub fn request(octets: usize, response: usize) -> SimpleRequest {
+pub fn request(bytes: usize, response: usize) -> SimpleRequest {
     SimpleRequest {
         response_size: i32::try_from(response).unwrap_or(i32::MAX),
-        payload: payload(octets),
+        payload: payload(bytes),
         ..SimpleRequest::default()
     }
 }
@@ -38,12 +38,12 @@ pub fn request(octets: usize, response: usize) -> SimpleRequest {
 /// What a request asks for.
 #[must_use]
 pub fn response(request: &SimpleRequest) -> SimpleResponse {
-    let octets = usize::try_from(request.response_size).unwrap_or(0);
-    SimpleResponse { payload: payload(octets), ..SimpleResponse::default() }
+    let bytes = usize::try_from(request.response_size).unwrap_or(0);
+    SimpleResponse { payload: payload(bytes), ..SimpleResponse::default() }
 }
 
-/// Octets in a response's payload.
+/// Bytes in a response's payload.
 #[must_use]
-pub fn response_octets(response: &SimpleResponse) -> usize {
+pub fn response_bytes(response: &SimpleResponse) -> usize {
     response.payload.as_ref().map_or(0, |payload| payload.body.len())
 }

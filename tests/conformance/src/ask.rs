@@ -1,25 +1,25 @@
 //! One question to a core in memory: what it makes of a request or of an answer.
 
-use halfclose::{CallId, Client, Config, Event, Outcome, Recv, Server, Shape};
+use halfclose::{CallId, CallType, Client, Config, Event, Outcome, Recv, Server};
 use halfclose_wire::{END_STREAM, Frame, REQUEST, Reader, block, data, headers};
 
 use crate::Peer;
 
-/// How a client's unary call ends when its server answers with these octets on stream 1.
+/// How a client's unary call ends when its server answers with these bytes on stream 1.
 #[must_use]
-pub fn outcome_of(octets: &[u8]) -> (Vec<Vec<u8>>, Outcome) {
-    outcome_with(Config::client(), Shape::UNARY, octets)
+pub fn outcome_of(bytes: &[u8]) -> (Vec<Vec<u8>>, Outcome) {
+    outcome_with(Config::client(), CallType::UNARY, bytes)
 }
 
 /// The same, for a call of any shape and with any settings.
 #[must_use]
-pub fn outcome_with(config: Config, shape: Shape, octets: &[u8]) -> (Vec<Vec<u8>>, Outcome) {
+pub fn outcome_with(config: Config, shape: CallType, bytes: &[u8]) -> (Vec<Vec<u8>>, Outcome) {
     let mut peer = Peer::<Client>::client(config);
     let call = peer.start(shape);
     peer.connection.send_message(call, "request".into(), false).expect("a request");
     peer.connection.half_close(call).expect("the first half-close");
     peer.sent();
-    peer.feed(octets).expect("nothing here costs the connection");
+    peer.feed(bytes).expect("nothing here costs the connection");
     peer.sent();
     let mut messages = Vec::new();
     loop {
@@ -35,11 +35,11 @@ pub fn outcome_with(config: Config, shape: Shape, octets: &[u8]) -> (Vec<Vec<u8>
 #[must_use]
 pub fn request_of(config: Config, fields: &[(&str, &str)], body: &[u8]) -> (Peer<Server>, Option<CallId>) {
     let mut peer = Peer::server(config);
-    let mut octets = headers(1, if body.is_empty() { END_STREAM } else { 0 }, &block(fields));
+    let mut bytes = headers(1, if body.is_empty() { END_STREAM } else { 0 }, &block(fields));
     if !body.is_empty() {
-        octets.extend(data(1, END_STREAM, body));
+        bytes.extend(data(1, END_STREAM, body));
     }
-    peer.feed(&octets).expect("nothing here costs the connection");
+    peer.feed(&bytes).expect("nothing here costs the connection");
     let call = peer.events().into_iter().find_map(|event| match event {
         Event::Request(call) => Some(call),
         _ => None,

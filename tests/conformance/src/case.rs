@@ -1,7 +1,7 @@
 //! One rule, provoked: what the other end sends to a connection in a known state, and what must come of it.
 
 use halfclose::frame::ErrorCode;
-use halfclose::{Code, Config, Shape};
+use halfclose::{CallType, Code, Config};
 use halfclose_wire::{
     Block, END_STREAM, Frame, PREFACE, REQUEST, RESPONSE, Reader, TRAILERS, block, data, headers,
     kind::{DATA, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS},
@@ -10,7 +10,7 @@ use halfclose_wire::{
 
 use crate::transport::{Caller, ECHO, End, Line, Transport};
 
-/// Where a connection stands when the octets come.
+/// Where a connection stands when the bytes come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Before {
     /// Nothing was sent, the preface neither.
@@ -24,7 +24,7 @@ pub enum Before {
     /// As that, and a client has the response headers.
     Headers,
     /// A client has sent a unary request on stream 1.
-    Asked,
+    Incoming,
     /// The same, and its deadline is near.
     Timed,
 }
@@ -46,10 +46,10 @@ pub enum Expect {
     Answer(&'static str, &'static str),
     /// A client's call ends with this status; the connection lives.
     Status(Code),
-    /// The deadline of a client's call passes, of the one that is open or of one that starts behind the octets; that is
+    /// The deadline of a client's call passes, of the one that is open or of one that starts behind the bytes; that is
     /// told the server by RST_STREAM with this code, if the call had left. The connection lives.
     Late(Option<ErrorCode>),
-    /// The server closes the connection behind the octets: a client's call ends with this status.
+    /// The server closes the connection behind the bytes: a client's call ends with this status.
     Cut(Code),
 }
 
@@ -65,7 +65,7 @@ pub struct Case {
     /// What differs in the configuration of the connection under test.
     pub configure: fn(&mut Config),
     /// What is sent.
-    pub octets: fn() -> Vec<u8>,
+    pub bytes: fn() -> Vec<u8>,
     /// What must come of it.
     pub expect: Expect,
 }
@@ -102,14 +102,14 @@ impl Case {
             Before::Nothing | Before::Settings => {}
             Before::Open => line.write(&headers(1, 0, &block(&REQUEST))),
             Before::HalfClosed => line.write(&headers(1, END_STREAM, &block(&REQUEST))),
-            Before::Headers | Before::Asked | Before::Timed => panic!("a state of clients"),
+            Before::Headers | Before::Incoming | Before::Timed => panic!("a state of clients"),
         }
     }
 
-    /// Brings a server's connection to where the case begins, sends its octets and judges what comes.
+    /// Brings a server's connection to where the case begins, sends its bytes and judges what comes.
     pub fn provoke_server<L: Line>(&self, line: &mut L) {
         self.prepare_server(line);
-        line.write(&(self.octets)());
+        line.write(&(self.bytes)());
         match self.expect {
             Expect::Answer(http, grpc) => {
                 let met = answer(line, 1);
@@ -138,9 +138,9 @@ impl Case {
         }
         let call = match self.before {
             Before::Nothing | Before::Settings => None,
-            Before::Open => Some(client.start(Shape::BIDI, false)),
-            Before::HalfClosed | Before::Headers => Some(client.start(Shape::BIDI, true)),
-            Before::Asked => Some(client.start(Shape::UNARY, true)),
+            Before::Open => Some(client.start(CallType::BIDI, false)),
+            Before::HalfClosed | Before::Headers => Some(client.start(CallType::BIDI, true)),
+            Before::Incoming => Some(client.start(CallType::UNARY, true)),
             Before::Timed => Some(client.start_timed()),
         };
         if call.is_some() {
@@ -153,10 +153,10 @@ impl Case {
         call
     }
 
-    /// Brings a client's connection to where the case begins, sends its octets and judges what comes.
+    /// Brings a client's connection to where the case begins, sends its bytes and judges what comes.
     pub fn provoke_client<C: Caller>(&self, client: &mut C) {
         let call = self.prepare_client(client);
-        client.write(&(self.octets)());
+        client.write(&(self.bytes)());
         let next = if call.is_some() { 3 } else { 1 };
         match self.expect {
             Expect::Status(code) => {
@@ -172,7 +172,7 @@ impl Case {
             Expect::Connection(_) => {
                 self.judge(client);
                 // The open call, and one that comes too late.
-                for call in call.into_iter().chain([client.start(Shape::UNARY, true)]) {
+                for call in call.into_iter().chain([client.start(CallType::UNARY, true)]) {
                     ends(client, call, Code::Unavailable);
                 }
             }
@@ -274,7 +274,7 @@ fn ends<C: Caller>(client: &mut C, call: C::Call, code: Code) {
 /// The deadline of a client's call passes, of this one or of one that starts now.
 fn is_late<C: Caller>(client: &mut C, call: Option<C::Call>, code: Option<ErrorCode>) {
     let call = call.unwrap_or_else(|| {
-        still_answers(client).expect("it has read the octets");
+        still_answers(client).expect("it has read the bytes");
         client.start_timed()
     });
     ends(client, call, Code::DeadlineExceeded);
@@ -285,7 +285,7 @@ fn is_late<C: Caller>(client: &mut C, call: Option<C::Call>, code: Option<ErrorC
 
 /// The client's next call, on this stream, is answered and ends well.
 fn answer_next<C: Caller>(client: &mut C, stream: u32) {
-    let call = client.start(Shape::UNARY, true);
+    let call = client.start(CallType::UNARY, true);
     client.read_until(|frame| frame.kind == HEADERS && frame.stream == stream);
     client.write(&headers(stream, 0, &block(&RESPONSE)));
     client.write(&data(stream, 0, &message(b"answer")));

@@ -1,4 +1,4 @@
-//! Connections driven octet by octet: the frames are written by hand (`halfclose_wire`), so that wrong ones can be
+//! Connections driven byte by byte: the frames are written by hand (`halfclose_wire`), so that wrong ones can be
 //! written too, and what a connection sends is read without the code that wrote it.
 //!
 //! A [`Case`] is one rule, provoked: where the connection stands, what is sent, what must come of it. [`cases!`] makes a

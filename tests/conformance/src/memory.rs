@@ -1,10 +1,10 @@
-//! The core alone: octets go in and out by function calls.
+//! The core alone: bytes go in and out by function calls.
 
 use std::collections::VecDeque;
 
 use halfclose::{
-    CallId, Cause, Client, CloseReason, Code, Config, Connection, ConnectionError, Event, Metadata, Misuse,
-    Recv, Request, Role, Server, Shape, Status, Violation,
+    CallId, CallType, Cause, Client, CloseReason, Code, Config, Connection, ConnectionError, Event, Metadata,
+    Misuse, Recv, Request, Role, Server, Status, Violation,
 };
 use halfclose_wire::{Frame, kind::GOAWAY};
 
@@ -53,9 +53,9 @@ impl App for Server {
 fn arrived(connection: &mut Connection<Server>, call: CallId) {
     let path = connection.request(call).expect("a call that has just come").path().to_owned();
     match path.as_str() {
-        HOLD => connection.accept(call, Shape::BIDI).expect("an open call"),
+        HOLD => connection.accept(call, CallType::BIDI).expect("an open call"),
         ECHO => {
-            connection.accept(call, Shape::UNARY).expect("an open call");
+            connection.accept(call, CallType::UNARY).expect("an open call");
             echo(connection, call);
         }
         _ => {
@@ -135,7 +135,7 @@ pub struct Trace {
 }
 
 impl<R: App> Memory<R> {
-    /// Writes octets in pieces. Neither its caller nor its transport look at the connection before it has them all: an
+    /// Writes bytes in pieces. Neither its caller nor its transport look at the connection before it has them all: an
     /// answer that leaves between two pieces is another than one that leaves behind them (P-31).
     pub fn write_pieces(&mut self, pieces: &[&[u8]]) {
         for piece in pieces {
@@ -166,8 +166,8 @@ impl<R: App> Memory<R> {
 }
 
 impl<R: App> Line for Memory<R> {
-    fn write(&mut self, octets: &[u8]) {
-        let fed = self.peer.feed(octets);
+    fn write(&mut self, bytes: &[u8]) {
+        let fed = self.peer.feed(bytes);
         self.settle();
         if let Err(error) = fed {
             let told = self.last_goaway.as_ref().and_then(Frame::code);
@@ -192,7 +192,7 @@ impl<R: App> Line for Memory<R> {
 impl Memory<Client> {
     fn start_with(&mut self, request: Request, ends: bool) -> Result<CallId, Misuse> {
         let connection = &mut self.peer.connection;
-        let unary = request.shape == Shape::UNARY;
+        let unary = request.shape == CallType::UNARY;
         let call = connection.start(self.peer.now, request)?;
         if unary {
             connection.send_message(call, "request".into(), false)?;
@@ -208,12 +208,12 @@ impl Memory<Client> {
 impl Caller for Memory<Client> {
     type Call = Result<CallId, Misuse>;
 
-    fn start(&mut self, shape: Shape, ends: bool) -> Self::Call {
+    fn start(&mut self, shape: CallType, ends: bool) -> Self::Call {
         self.start_with(Request::new(ECHO, shape), ends)
     }
 
     fn start_timed(&mut self) -> Self::Call {
-        let mut request = Request::new(ECHO, Shape::UNARY);
+        let mut request = Request::new(ECHO, CallType::UNARY);
         request.deadline = Some(self.peer.now + DEADLINE);
         self.start_with(request, true)
     }

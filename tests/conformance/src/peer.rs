@@ -2,13 +2,13 @@
 
 use bytes::{Buf, BytesMut};
 use halfclose::{
-    CallId, Client, Config, Connection, ConnectionError, Event, Needed, Request, Role, Seed, Server, Shape,
-    Time,
+    CallId, CallType, Client, Config, Connection, ConnectionError, Event, Needed, Request, Role, Seed,
+    Server, Time,
 };
 
 use halfclose_wire::{Frame, PREFACE, REQUEST, block, frames, headers, settings, settings_ack};
 
-/// A connection under test. What is sent to it comes from the other end, octet by octet as it is given.
+/// A connection under test. What is sent to it comes from the other end, byte by byte as it is given.
 #[derive(Debug)]
 pub struct Peer<R: Role> {
     /// The connection.
@@ -32,31 +32,31 @@ impl<R: Role> Peer<R> {
         Self { connection, now: Time::ZERO, input: BytesMut::new() }
     }
 
-    /// Feeds octets until they are taken, as far as the connection takes them before its replies are taken.
+    /// Feeds bytes until they are taken, as far as the connection takes them before its replies are taken.
     ///
     /// # Errors
     ///
     /// The error that the connection answers them with.
-    pub fn feed(&mut self, octets: &[u8]) -> Result<(), ConnectionError> {
-        self.input.extend_from_slice(octets);
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
+        self.input.extend_from_slice(bytes);
         while self.connection.receive(self.now, &mut self.input)? == Needed::Again {}
         Ok(())
     }
 
     /// What the connection sends now.
     pub fn sent(&mut self) -> Vec<Frame> {
-        frames(&self.octets())
+        frames(&self.bytes())
     }
 
-    /// The same as octets.
-    pub fn octets(&mut self) -> Vec<u8> {
-        let mut octets = Vec::new();
+    /// The same as bytes.
+    pub fn bytes(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
         while let Some(mut out) = self.connection.poll_transmit(self.now) {
             let mut chunk = vec![0; out.remaining()];
             out.copy_to_slice(&mut chunk);
-            octets.extend(chunk);
+            bytes.extend(chunk);
         }
-        octets
+        bytes
     }
 
     /// What it tells now.
@@ -98,7 +98,7 @@ impl Peer<Client> {
     }
 
     /// Starts a call; nothing is sent yet.
-    pub fn start(&mut self, shape: Shape) -> CallId {
+    pub fn start(&mut self, shape: CallType) -> CallId {
         self.connection.start(self.now, Request::new("/demo.Echo/Call", shape)).expect("a good request")
     }
 }

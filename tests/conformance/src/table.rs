@@ -4,15 +4,15 @@
 /// for (`server`, `client`) and on each transport. A row is
 ///
 /// ```text
-/// rfc9113_6_7_a_short_ping "PING of seven octets" Settings frame(PING, 0, 0, &[0; 7]) => Connection(SIZE);
+/// rfc9113_6_7_a_short_ping "PING of seven bytes" Settings frame(PING, 0, 0, &[0; 7]) => Connection(SIZE);
 /// ```
 ///
 /// its name, which begins with the rule, what is sent in words, where the connection stands, what is sent, and what must
-/// come of it. `@(|config| …)` before the octets changes the configuration of the connection under test.
+/// come of it. `@(|config| …)` before the bytes changes the configuration of the connection under test.
 #[macro_export]
 macro_rules! cases {
     ($(#[$doc:meta])* $table:ident of $sides:tt { $(
-        $name:ident $text:literal $before:ident $(@($configure:expr))? $octets:expr => $expect:expr;
+        $name:ident $text:literal $before:ident $(@($configure:expr))? $bytes:expr => $expect:expr;
     )+ }) => {
         $(#[$doc])*
         pub(crate) mod $table {
@@ -25,7 +25,7 @@ macro_rules! cases {
                         text: $text,
                         before: $crate::Before::$before,
                         configure: $crate::cases!(@configure $($configure)?),
-                        octets: || $octets,
+                        bytes: || $bytes,
                         expect: $expect,
                     }
                 }
@@ -69,7 +69,7 @@ macro_rules! cases {
 /// `grpc_errors_…` the table of error codes in gRPC's document on HTTP/2.
 #[must_use]
 pub fn rule(name: &str) -> String {
-    let number = |part: &&str| !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_digit());
+    let number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if let Some((document, rest)) = name.strip_prefix("rfc").and_then(|name| name.split_once('_')) {
         let section: Vec<&str> = rest.split('_').take_while(number).collect();
         return format!("RFC {document} §{}", section.join("."));

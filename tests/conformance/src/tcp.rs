@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 
 use bytes::Bytes;
-use halfclose::{Code, Config, Shape};
+use halfclose::{CallType, Code, Config};
 use halfclose_driver::{BidiStreaming, CallError, CallOptions, Channel, Method, Raw, Response, Router};
 use halfclose_e2e::{Runtime, Serving, within};
 use halfclose_wire::{Frame, PATIENCE, Socket};
@@ -56,9 +56,9 @@ impl<R: Runtime> Transport for Tcp<R> {
 }
 
 impl Line for Socket {
-    fn write(&mut self, octets: &[u8]) {
+    fn write(&mut self, bytes: &[u8]) {
         // What the other side has said before it closed is still to be read.
-        let _ = Self::write(self, octets);
+        let _ = Self::write(self, bytes);
     }
 
     fn read(&mut self) -> Option<Frame> {
@@ -85,8 +85,8 @@ impl<R> fmt::Debug for TcpCaller<R> {
 }
 
 impl<R> Line for TcpCaller<R> {
-    fn write(&mut self, octets: &[u8]) {
-        Line::write(&mut self.socket, octets);
+    fn write(&mut self, bytes: &[u8]) {
+        Line::write(&mut self.socket, bytes);
     }
 
     fn read(&mut self) -> Option<Frame> {
@@ -137,8 +137,8 @@ impl<R: Runtime> Caller for TcpCaller<R> {
         self.unary(CallOptions::new().timeout(DEADLINE))
     }
 
-    fn start(&mut self, shape: Shape, ends: bool) -> Call {
-        if shape == Shape::UNARY {
+    fn start(&mut self, shape: CallType, ends: bool) -> Call {
+        if shape == CallType::UNARY {
             return self.unary(CallOptions::new());
         }
         let mut call = self.channel.bidi_streaming(&ECHO_METHOD, CallOptions::new());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use halfclose::{Code, Config, Shape};
+use halfclose::{CallType, Code, Config};
 use halfclose_wire::Frame;
 
 /// The method of the calls that a server leaves alone: its handler neither reads nor answers.
@@ -15,9 +15,9 @@ pub const DEADLINE: Duration = Duration::from_millis(100);
 
 /// The provoking peer's end of a connection.
 pub trait Line {
-    /// Writes octets. A connection that has closed meanwhile takes none, and that is no failure here: what it has said
+    /// Writes bytes. A connection that has closed meanwhile takes none, and that is no failure here: what it has said
     /// is read behind it.
-    fn write(&mut self, octets: &[u8]);
+    fn write(&mut self, bytes: &[u8]);
 
     /// The next frame that the connection under test sends, or `None` at its end. A connection that neither sends nor
     /// ends fails the test.
@@ -56,7 +56,7 @@ pub trait Caller: Line {
 
     /// Starts a call to [`ECHO`]: unary calls are sent whole, of the others nothing but their headers and, where `ends`
     /// says so, the half-close. Nothing is read before its end is asked for.
-    fn start(&mut self, shape: Shape, ends: bool) -> Self::Call;
+    fn start(&mut self, shape: CallType, ends: bool) -> Self::Call;
 
     /// Starts a unary call that may take [`DEADLINE`].
     fn start_timed(&mut self) -> Self::Call;

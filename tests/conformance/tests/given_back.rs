@@ -1,10 +1,10 @@
-//! An idle connection that is told to shrink gives back what its calls took. Alone in its binary: it counts every octet.
+//! An idle connection that is told to shrink gives back what its calls took. Alone in its binary: it counts every byte.
 
 use std::alloc::System;
 
 use bytes::{Bytes, BytesMut};
 use halfclose::{
-    Client, Config, Connection, Event, Metadata, Needed, Recv, Request, Role, Seed, Server, Shape, Status,
+    CallType, Client, Config, Connection, Event, Metadata, Needed, Recv, Request, Role, Seed, Server, Status,
     Time,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -29,9 +29,9 @@ fn pump<A: Role, B: Role>(from: &mut Connection<A>, to: &mut Connection<B>) -> b
     any
 }
 
-/// One call with a message of `size` octets each way.
+/// One call with a message of `size` bytes each way.
 fn call(client: &mut Connection<Client>, server: &mut Connection<Server>, path: &str, size: usize) {
-    let mut request = Request::new(path.to_owned(), Shape::UNARY);
+    let mut request = Request::new(path.to_owned(), CallType::UNARY);
     request.metadata.append("x-name", path).expect("good metadata");
     request.deadline = Some(NOW + std::time::Duration::from_secs(1));
     let call = client.start(NOW, request).expect("a good request");
@@ -66,11 +66,7 @@ fn what_is_kept_for_speed_is_given_back() {
     let between = held();
     server.shrink();
     let after = held();
-    println!(
-        "a client gave back {}, a server {}, {after} octets are held",
-        before - between,
-        between - after
-    );
+    println!("a client gave back {}, a server {}, {after} bytes are held", before - between, between - after);
     assert!(before - between > 4_000, "a client gave back {}", before - between);
     assert!(between - after > 4_000, "a server gave back {}", between - after);
     // What is left are the two tables of each side, the slots of its calls, and itself.

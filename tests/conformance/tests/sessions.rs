@@ -1,17 +1,17 @@
-//! How the octets arrive makes no difference: whole sessions of two cores, recorded, and then each flight of octets cut in
-//! two at every octet. The events, the messages and the octets that are sent must be the same.
+//! How the bytes arrive makes no difference: whole sessions of two cores, recorded, and then each flight of bytes cut in
+//! two at every byte. The events, the messages and the bytes that are sent must be the same.
 
 use bytes::Bytes;
 use halfclose::frame::ErrorCode;
 use halfclose::grpc::encoding::Encoding;
-use halfclose::{CallId, Client, Config, Event, Metadata, Recv, Request, Role, Server, Shape, Status};
+use halfclose::{CallId, CallType, Client, Config, Event, Metadata, Recv, Request, Role, Server, Status};
 use halfclose_conformance::{HOLD, Peer};
 
 /// What a session is about.
 #[derive(Clone, Copy)]
 struct Session {
     name: &'static str,
-    shape: Shape,
+    shape: CallType,
     encoding: Option<Encoding>,
     /// What happens behind the first flights.
     turn: Turn,
@@ -32,26 +32,26 @@ enum Turn {
     Close,
 }
 
-const fn session(name: &'static str, shape: Shape, encoding: Option<Encoding>, turn: Turn) -> Session {
+const fn session(name: &'static str, shape: CallType, encoding: Option<Encoding>, turn: Turn) -> Session {
     Session { name, shape, encoding, turn }
 }
 
 const GZIP: Option<Encoding> = Some(Encoding::Gzip);
 
 const SESSIONS: [Session; 13] = [
-    session("unary", Shape::UNARY, None, Turn::Nothing),
-    session("unary, gzip", Shape::UNARY, GZIP, Turn::Nothing),
-    session("client streaming", Shape::CLIENT_STREAMING, None, Turn::Nothing),
-    session("client streaming, gzip", Shape::CLIENT_STREAMING, GZIP, Turn::Nothing),
-    session("server streaming", Shape::SERVER_STREAMING, None, Turn::Nothing),
-    session("server streaming, zstd", Shape::SERVER_STREAMING, Some(Encoding::Zstd), Turn::Nothing),
-    session("bidi", Shape::BIDI, None, Turn::Nothing),
-    session("bidi, deflate", Shape::BIDI, Some(Encoding::Deflate), Turn::Nothing),
-    session("RST_STREAM of the client", Shape::BIDI, None, Turn::Cancel),
-    session("RST_STREAM of the server", Shape::BIDI, None, Turn::Reset),
-    session("an early status", Shape::CLIENT_STREAMING, None, Turn::Refuse),
-    session("GOAWAY", Shape::BIDI, None, Turn::Shutdown),
-    session("GOAWAY with an error", Shape::BIDI, None, Turn::Close),
+    session("unary", CallType::UNARY, None, Turn::Nothing),
+    session("unary, gzip", CallType::UNARY, GZIP, Turn::Nothing),
+    session("client streaming", CallType::CLIENT_STREAMING, None, Turn::Nothing),
+    session("client streaming, gzip", CallType::CLIENT_STREAMING, GZIP, Turn::Nothing),
+    session("server streaming", CallType::SERVER_STREAMING, None, Turn::Nothing),
+    session("server streaming, zstd", CallType::SERVER_STREAMING, Some(Encoding::Zstd), Turn::Nothing),
+    session("bidi", CallType::BIDI, None, Turn::Nothing),
+    session("bidi, deflate", CallType::BIDI, Some(Encoding::Deflate), Turn::Nothing),
+    session("RST_STREAM of the client", CallType::BIDI, None, Turn::Cancel),
+    session("RST_STREAM of the server", CallType::BIDI, None, Turn::Reset),
+    session("an early status", CallType::CLIENT_STREAMING, None, Turn::Refuse),
+    session("GOAWAY", CallType::BIDI, None, Turn::Shutdown),
+    session("GOAWAY with an error", CallType::BIDI, None, Turn::Close),
 ];
 
 /// Calls of a session, and messages of each in a direction that carries many.
@@ -74,7 +74,7 @@ fn payload(call: usize, number: usize) -> Bytes {
 struct Transcript {
     events: Vec<Event>,
     received: Vec<String>,
-    /// The octets that it sent, flight by flight.
+    /// The bytes that it sent, flight by flight.
     flights: Vec<Vec<u8>>,
 }
 
@@ -107,7 +107,7 @@ impl<R: Caller> Side<R> {
         }
     }
 
-    /// Takes the octets of the other side, in pieces, acts, and gives its own.
+    /// Takes the bytes of the other side, in pieces, acts, and gives its own.
     fn turn(&mut self, pieces: &[&[u8]]) -> Vec<u8> {
         for piece in pieces {
             // A connection that fails says so by its last event.
@@ -123,7 +123,7 @@ impl<R: Caller> Side<R> {
         self.transcript.events.extend(events);
         R::turn(self);
         self.turns += 1;
-        let flight = self.peer.octets();
+        let flight = self.peer.bytes();
         self.transcript.flights.push(flight.clone());
         flight
     }
@@ -194,7 +194,7 @@ impl Caller for Server {
             while let Some(taken) = side.recv(call) {
                 side.counts[call] += 1;
                 match taken {
-                    Recv::Message(_) if shape == Shape::BIDI => side.send(call, side.counts[call]),
+                    Recv::Message(_) if shape == CallType::BIDI => side.send(call, side.counts[call]),
                     Recv::Message(_) => {}
                     _ => {
                         complete(side, call);
@@ -212,8 +212,8 @@ impl Caller for Server {
 /// The request of a call is complete.
 fn complete(side: &mut Side<Server>, call: usize) {
     let messages = match side.session.shape {
-        Shape::BIDI => 0,
-        Shape::SERVER_STREAMING => MESSAGES,
+        CallType::BIDI => 0,
+        CallType::SERVER_STREAMING => MESSAGES,
         _ => 1,
     };
     (0..messages).for_each(|number| side.send(call, number));
@@ -233,7 +233,7 @@ fn interrupt(side: &mut Side<Server>) {
     }
 }
 
-/// The octets that each side sent to the other, flight by flight.
+/// The bytes that each side sent to the other, flight by flight.
 fn record(session: Session) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let (mut client, mut server) = (Side::<Client>::new(session), Side::<Server>::new(session));
     let mut down = Vec::new();
@@ -266,7 +266,7 @@ fn cut_everywhere<R: Caller>(session: Session, flights: &[&[u8]]) -> (usize, Tra
     for (number, flight) in flights.iter().enumerate() {
         for at in 1..flight.len() {
             let cut = replay::<R>(session, flights, Some((number, at)));
-            assert_eq!(cut, whole, "{}: flight {number}, cut at octet {at}", session.name);
+            assert_eq!(cut, whole, "{}: flight {number}, cut at byte {at}", session.name);
             count += 1;
         }
     }
@@ -274,7 +274,7 @@ fn cut_everywhere<R: Caller>(session: Session, flights: &[&[u8]]) -> (usize, Tra
 }
 
 #[test]
-fn every_session_cut_in_two_at_every_octet() {
+fn every_session_cut_in_two_at_every_byte() {
     let mut total = 0;
     for session in SESSIONS {
         let (up, down) = record(session);

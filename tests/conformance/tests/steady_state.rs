@@ -4,7 +4,7 @@ use std::alloc::System;
 
 use bytes::{Buf, Bytes, BytesMut};
 use halfclose::{
-    Client, Config, Connection, Event, Metadata, Recv, Request, Role, Seed, Server, Shape, Status, Time,
+    CallType, Client, Config, Connection, Event, Metadata, Recv, Request, Role, Seed, Server, Status, Time,
 };
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -44,7 +44,7 @@ impl Pair {
         pump(&mut self.client, &mut self.server, &mut self.wire);
         while let Some(event) = self.server.poll_event() {
             let Event::Request(call) = event else { continue };
-            self.server.accept(call, Shape::UNARY).expect("an open call");
+            self.server.accept(call, CallType::UNARY).expect("an open call");
             let Ok(Recv::Message(message)) = self.server.recv(call) else { panic!("a request") };
             assert!(matches!(self.server.recv(call), Ok(Recv::HalfClosed)));
             self.server.send_message(call, message.payload, false).expect("a reply");
@@ -67,8 +67,8 @@ fn a_small_unary_call_allocates_nothing() {
     };
     pump(&mut pair.client, &mut pair.server, &mut pair.wire);
     pump(&mut pair.server, &mut pair.client, &mut pair.wire);
-    let request = Request::new(Bytes::from_static(b"/demo.Echo/Call"), Shape::UNARY);
-    let payload = Bytes::from_static(b"sixteen octets!!");
+    let request = Request::new(Bytes::from_static(b"/demo.Echo/Call"), CallType::UNARY);
+    let payload = Bytes::from_static(b"sixteen bytes!!");
     for _ in 0..WARM_UP {
         pair.unary(&request, &payload);
     }

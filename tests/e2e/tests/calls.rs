@@ -38,8 +38,8 @@ on_every_pair! {
     a_client_streaming_server_may_answer_before_the_half_close
 }
 
-fn text(octets: &Bytes) -> &str {
-    std::str::from_utf8(octets).expect("a text")
+fn text(bytes: &Bytes) -> &str {
+    std::str::from_utf8(bytes).expect("a text")
 }
 
 fn metadata(key: &str, value: &str) -> Metadata {
@@ -77,15 +77,15 @@ fn unary_carries_the_message_metadata_and_trailers<S: Runtime, C: Runtime>() {
 fn client_streaming_ends_with_one_response<S: Runtime, C: Runtime>() {
     let router = Router::new().client_streaming(&COUNT, |mut call| async move {
         check_metadata(call.metadata(), "ask", "x");
-        let (mut messages, mut octets) = (0, 0);
+        let (mut messages, mut bytes) = (0, 0);
         while let Some(message) = call.recv().await? {
             messages += 1;
-            octets += message.len();
+            bytes += message.len();
         }
         // The half-close is said each time it is asked.
         assert_eq!(call.recv().await?, None);
         call.context().add_trailer(&metadata("tail", "b"));
-        Ok(call.send_and_close(&Bytes::from(format!("{messages}/{octets}"))).await?)
+        Ok(call.send_and_close(&Bytes::from(format!("{messages}/{bytes}"))).await?)
     });
     Serving::<S>::start(router).run::<C, _>(|channel| async move {
         for messages in [0, 1, 10, 200] {
@@ -95,8 +95,8 @@ fn client_streaming_ends_with_one_response<S: Runtime, C: Runtime>() {
                 call.send(&Bytes::from(vec![1; size])).await.expect("room");
             }
             let response = call.close_and_recv().await.expect("OK");
-            let octets: usize = (0..messages).sum();
-            assert_eq!(text(&response.message), format!("{messages}/{octets}"));
+            let bytes: usize = (0..messages).sum();
+            assert_eq!(text(&response.message), format!("{messages}/{bytes}"));
             check_metadata(&response.trailer, "tail", "b");
         }
     });

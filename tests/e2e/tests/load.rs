@@ -13,7 +13,7 @@ const WAIT: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Load/Wait");
 
 on_both! {
     a_thousand_unary_calls_at_once
-    two_hundred_bidi_streams_octet_for_octet
+    two_hundred_bidi_streams_byte_for_byte
     five_hundred_calls_cancelled_at_once_and_a_healthy_one_behind_them
 }
 
@@ -76,7 +76,7 @@ fn a_thousand_unary_calls_at_once<R: Runtime>() {
     });
 }
 
-/// The octets of a message, told from those of every other.
+/// The bytes of a message, told from those of every other.
 fn payload(stream: usize, number: usize, size: usize) -> Bytes {
     (0..size).map(|at| (at * 31 + stream * 7 + number) as u8).collect::<Vec<_>>().into()
 }
@@ -101,7 +101,7 @@ async fn chat(channel: Channel, stream: usize) {
     smol::future::zip(sending, receiving).await;
 }
 
-fn two_hundred_bidi_streams_octet_for_octet<R: Runtime>() {
+fn two_hundred_bidi_streams_byte_for_byte<R: Runtime>() {
     let server = serving::<R>(200);
     run::<R>(async {
         let channel = server.connect::<R>().await;

@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use halfclose_bench::peers::{h2_server, tonic_client, tonic_server};
 use halfclose_bench::service::{
     STREAMING_CALL, STREAMING_FROM_CLIENT, STREAMING_FROM_SERVER, SimpleRequest, SimpleResponse, UNARY_CALL,
-    request, response, response_octets,
+    request, response, response_bytes,
 };
 use halfclose_driver::halfclose::{Code, Config, Status};
 use halfclose_driver::{CallOptions, Method, Prost, Response, Router};
@@ -69,18 +69,18 @@ fn our_client_calls_a_tonic_server<R: Runtime>() {
     R::block_on(within::<R, _>(PATIENCE, async {
         let channel = R::connect(address, Config::client()).await.expect("tonic accepts");
         let reply = channel.unary(&UNARY, &request(LARGE, LARGE), options()).await.expect("status OK");
-        assert_eq!(response_octets(&reply.message), LARGE);
+        assert_eq!(response_bytes(&reply.message), LARGE);
 
         let mut up = channel.client_streaming(&UP, options()).expect("a call");
         for size in [1, 100_000, 7] {
             up.send(&request(size, size)).await.expect("tonic listens");
         }
-        assert_eq!(response_octets(&up.close_and_recv().await.expect("status OK").message), 7);
+        assert_eq!(response_bytes(&up.close_and_recv().await.expect("status OK").message), 7);
 
         let mut down = channel.server_streaming(&DOWN, &request(0, 40_000), options()).await.expect("a call");
         for _ in 0..50 {
             let message = down.recv().await.expect("no error").expect("without end");
-            assert_eq!(response_octets(&message), 40_000);
+            assert_eq!(response_bytes(&message), 40_000);
         }
         drop(down);
 
@@ -88,7 +88,7 @@ fn our_client_calls_a_tonic_server<R: Runtime>() {
         for size in [0, 1, 100_000, 3] {
             both.send(&request(size, size)).await.expect("tonic listens");
             let reply = both.recv().await.expect("no error").expect("a reply");
-            assert_eq!(response_octets(&reply), size);
+            assert_eq!(response_bytes(&reply), size);
         }
         both.close_send().expect("an open call");
         assert_eq!(both.recv().await.expect("status OK"), None);
@@ -103,7 +103,7 @@ fn router() -> Router {
     Router::new()
         .unary(&UNARY, |request| async move {
             if request.message.response_size < 0 {
-                return Err(Status::out_of_range("fewer octets than none: \u{263a}"));
+                return Err(Status::out_of_range("fewer bytes than none: \u{263a}"));
             }
             Ok(Response::new(response(&request.message)))
         })
@@ -128,18 +128,18 @@ fn a_tonic_client_calls_our_server<R: Runtime>() {
         let channel = endpoint.expect("an address").connect().await.expect("we accept");
         let mut benchmark = tonic_client::Benchmark::new(channel);
         let reply = benchmark.unary_call(request(LARGE, LARGE)).await.expect("status OK");
-        assert_eq!(response_octets(reply.get_ref()), LARGE);
+        assert_eq!(response_bytes(reply.get_ref()), LARGE);
 
         let refused = SimpleRequest { response_size: -1, ..SimpleRequest::default() };
         let status = benchmark.unary_call(refused).await.expect_err("a refusal");
         assert_eq!(status.code(), tonic::Code::OutOfRange);
-        assert_eq!(status.message(), "fewer octets than none: \u{263a}");
+        assert_eq!(status.message(), "fewer bytes than none: \u{263a}");
 
         let mut down =
             benchmark.streaming_from_server(request(0, 40_000)).await.expect("a call").into_inner();
         let mut received = 0;
         while let Some(message) = down.message().await.expect("no error") {
-            assert_eq!(response_octets(&message), 40_000);
+            assert_eq!(response_bytes(&message), 40_000);
             received += 1;
         }
         assert_eq!(received, 50);
@@ -149,7 +149,7 @@ fn a_tonic_client_calls_our_server<R: Runtime>() {
         let mut both = benchmark.streaming_call(requests).await.expect("a call").into_inner();
         for size in sizes {
             let reply = both.message().await.expect("no error").expect("a reply");
-            assert_eq!(response_octets(&reply), size);
+            assert_eq!(response_bytes(&reply), size);
         }
         assert_eq!(both.message().await.expect("status OK"), None);
     });
@@ -171,13 +171,13 @@ fn a_tonic_client_that_waits_for_headers_before_it_sends_gets_them<R: Runtime>()
                 for size in [0, 1, 100_000] {
                     sender.send(request(size, size)).await.expect("tonic takes it");
                     let reply = both.message().await.expect("no error").expect("a reply");
-                    assert_eq!(response_octets(&reply), size);
+                    assert_eq!(response_bytes(&reply), size);
                 }
                 drop(sender);
                 assert_eq!(both.message().await.expect("status OK"), None);
                 // The calls with one request are as they were.
                 let reply = benchmark.unary_call(request(7, 7)).await.expect("status OK");
-                assert_eq!(response_octets(reply.get_ref()), 7);
+                assert_eq!(response_bytes(reply.get_ref()), 7);
                 let refused = SimpleRequest { response_size: -1, ..SimpleRequest::default() };
                 let status = benchmark.unary_call(refused).await.expect_err("a refusal");
                 assert_eq!(status.code(), tonic::Code::OutOfRange);
@@ -197,7 +197,7 @@ fn our_client_calls_an_h2_server<R: Runtime>() {
         let channel = R::connect(address, Config::client()).await.expect("h2 accepts");
         for size in [0, 16, 9_000, LARGE] {
             let reply = channel.unary(&UNARY, &request(size, size), options()).await.expect("status OK");
-            assert_eq!(response_octets(&reply.message), size);
+            assert_eq!(response_bytes(&reply.message), size);
         }
     }));
 }
@@ -224,13 +224,13 @@ async fn call(
         (http::StatusCode::OK, &http::HeaderValue::from_static("application/grpc"))
     );
     let mut body = answer.into_body();
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     while let Some(chunk) = body.data().await {
         let chunk = chunk.expect("DATA");
         body.flow_control().release_capacity(chunk.len()).expect("credit");
-        octets.extend_from_slice(&chunk);
+        bytes.extend_from_slice(&chunk);
     }
-    (octets, body.trailers().await.expect("an end").unwrap_or_default())
+    (bytes, body.trailers().await.expect("an end").unwrap_or_default())
 }
 
 fn an_h2_client_calls_our_server<R: Runtime>() {
@@ -240,10 +240,10 @@ fn an_h2_client_calls_our_server<R: Runtime>() {
         let (mut sender, connection) = h2::client::handshake(socket).await.expect("a handshake");
         tokio::spawn(async move { connection.await.ok() });
         for size in [0, 16, 9_000, LARGE] {
-            let (octets, trailers) = call(&mut sender, &request(size, size)).await;
-            let reply = SimpleResponse::decode(&octets[5..]).expect("a message");
+            let (bytes, trailers) = call(&mut sender, &request(size, size)).await;
+            let reply = SimpleResponse::decode(&bytes[5..]).expect("a message");
             assert_eq!(
-                (response_octets(&reply), &trailers["grpc-status"]),
+                (response_bytes(&reply), &trailers["grpc-status"]),
                 (size, &http::HeaderValue::from_static("0"))
             );
         }

@@ -109,11 +109,11 @@ fn a_client_has_no_more_in_flight_than_windows_and_buffers_allow<R: Runtime>() {
         let told = told.clone();
         async move {
             told.recv().await.expect("the test tells");
-            let mut octets = 0;
+            let mut bytes = 0;
             while let Some(message) = call.recv().await? {
-                octets += message.len();
+                bytes += message.len();
             }
-            Ok(call.send_and_close(&Bytes::from(octets.to_string())).await?)
+            Ok(call.send_and_close(&Bytes::from(bytes.to_string())).await?)
         }
     });
     let server = Serving::<R>::start(router);
@@ -130,8 +130,8 @@ fn a_client_has_no_more_in_flight_than_windows_and_buffers_allow<R: Runtime>() {
             call.close_and_recv().await.expect("status OK").message
         };
         let watching = async {
-            let octets = stopped::<R>(&sent).await * PIECE;
-            assert!(octets <= IN_FLIGHT, "{octets} octets in flight");
+            let bytes = stopped::<R>(&sent).await * PIECE;
+            assert!(bytes <= IN_FLIGHT, "{bytes} bytes in flight");
             tell.send(()).await.expect("the handler waits");
         };
         let (answer, ()) = smol::future::zip(sending, watching).await;
@@ -158,8 +158,8 @@ fn a_server_has_no_more_in_flight_than_windows_and_buffers_allow<R: Runtime>() {
         let channel = server.connect::<R>().await;
         let request = Bytes::new();
         let mut call = channel.server_streaming(&LIST, &request, CallOptions::new()).await.expect("a call");
-        let octets = stopped::<R>(&sent).await * PIECE;
-        assert!(octets <= IN_FLIGHT, "{octets} octets in flight");
+        let bytes = stopped::<R>(&sent).await * PIECE;
+        assert!(bytes <= IN_FLIGHT, "{bytes} bytes in flight");
         let mut received = 0;
         while let Some(message) = call.recv().await.expect("no error") {
             received += message.len();

@@ -47,7 +47,7 @@ async fn read_slowly<R: Runtime>(server: Serving<R>) {
         "64 MiB to a reader that sleeps: at most {} KiB on the heap of both sides together",
         peak / 1024
     );
-    assert!(peak < MOST, "{peak} octets");
+    assert!(peak < MOST, "{peak} bytes");
 }
 
 #[test]

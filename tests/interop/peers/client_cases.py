@@ -64,7 +64,7 @@ def large_request(**more):
 
 
 def check_body(response, size):
-    equal("octets in the payload body", len(response.payload.body), size)
+    equal("bytes in the payload body", len(response.payload.body), size)
     check(response.payload.body == bytes(size), "the payload body is not all zeros")
     equal("payload type", response.payload.type, 0)
 
@@ -91,12 +91,12 @@ def fails_with(code, message=None):
 
 
 def check_flags(half, want):
-    """The compressed flag of each message, and that its octets agree with it and with grpc-encoding."""
+    """The compressed flag of each message, and that its bytes agree with it and with grpc-encoding."""
     equal("compressed flags on the wire", [message.flag for message in half.messages], want)
     encoding = dict(half.header_blocks[0]).get("grpc-encoding", "identity")
     for message in half.messages:
         packed = message.is_gzip if encoding == "gzip" else message.is_zlib
-        equal(f"flag and octets agree (grpc-encoding {encoding})", bool(message.flag), packed)
+        equal(f"flag and bytes agree (grpc-encoding {encoding})", bool(message.flag), packed)
 
 
 def empty_unary(target):
@@ -105,7 +105,7 @@ def empty_unary(target):
         equal("response", response, pb.Empty())
         call = tap.calls[0]
         for side, half in (("request", call.request), ("response", call.response)):
-            equal(f"{side} messages (flag, octets)", [(m.flag, m.length) for m in half.messages], [(0, 0)])
+            equal(f"{side} messages (flag, bytes)", [(m.flag, m.length) for m in half.messages], [(0, 0)])
 
 
 def large_unary(target):

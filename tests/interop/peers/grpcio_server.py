@@ -56,7 +56,7 @@ def _payload(kind, size, context):
     if kind != 0:
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"no payload type {kind}")
     if size < 0:
-        context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"a payload cannot have {size} octets")
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"a payload cannot have {size} bytes")
     return pb.zeros(size)
 
 

@@ -147,24 +147,24 @@ class Connection(asyncio.Protocol):
         self._h2.send_headers(stream_id, [(":status", "200"), ("content-type", "application/grpc")])
         self.flush()
 
-    async def data(self, stream_id, octets, chunk=16384, padding=None, around=lambda: None):
-        """Sends `octets` in DATA frames of at most `chunk`, as the flow-control windows allow.
+    async def data(self, stream_id, bytes, chunk=16384, padding=None, around=lambda: None):
+        """Sends `bytes` in DATA frames of at most `chunk`, as the flow-control windows allow.
 
-        `padding` octets are added to each; `around` is called before the first frame and after each.
+        `padding` bytes are added to each; `around` is called before the first frame and after each.
         """
         overhead = 0 if padding is None else padding + 1
         around()
         offset = 0
-        while offset < len(octets):
+        while offset < len(bytes):
             def room():
-                # RFC 9113 §6.1: the padding and its length octet count against the windows
+                # RFC 9113 §6.1: the padding and its length byte count against the windows
                 window = self._h2.local_flow_control_window(stream_id)
                 return min(window, self._h2.max_outbound_frame_size) - overhead
 
             if room() <= 0:
                 self.flush()
-                await self.until(lambda: room() > 0, 15, f"a window for octet {offset} of {len(octets)}")
-            part = octets[offset : offset + min(room(), chunk)]
+                await self.until(lambda: room() > 0, 15, f"a window for byte {offset} of {len(bytes)}")
+            part = bytes[offset : offset + min(room(), chunk)]
             self._h2.send_data(stream_id, part, pad_length=padding)
             offset += len(part)
             around()

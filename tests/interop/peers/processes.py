@@ -87,9 +87,9 @@ class Server:
         """Reads what is there within the time; False at the end of output or when nothing came."""
         if not select.select([self._process.stdout], [], [], seconds)[0]:
             return False
-        octets = self._process.stdout.read(65536)
-        self.output += (octets or b"").decode(errors="replace")
-        return bool(octets)
+        bytes = self._process.stdout.read(65536)
+        self.output += (bytes or b"").decode(errors="replace")
+        return bool(bytes)
 
 
 def run_client(command, seconds):

@@ -18,7 +18,7 @@ from processes import ProcessFailed, Server, peer, run_client
 from wire_tap import WireTap
 
 # The calls that each core case makes, in order: a client that passes without making them is no pass. Not listed are
-# the load cases, whose octets are too many to read, and timeout_on_sleeping_server, whose call may end unsent.
+# the load cases, whose bytes are too many to read, and timeout_on_sleeping_server, whose call may end unsent.
 _WIRE_CALLS = {
     "empty_unary": ["EmptyCall"],
     "large_unary": ["UnaryCall"],

@@ -55,8 +55,8 @@ class RawClient:
         headers = [(name, path if path and name == ":path" else value) for name, value in _HEADERS]
         self._h2.send_headers(stream_id, headers)
         request = pb.SimpleRequest(response_size=LARGE_RESPONSE, payload=pb.zeros(LARGE_REQUEST))
-        octets = request.SerializeToString()
-        self._unsent[stream_id] = b"\0" + len(octets).to_bytes(4, "big") + octets
+        bytes = request.SerializeToString()
+        self._unsent[stream_id] = b"\0" + len(bytes).to_bytes(4, "big") + bytes
         self._bodies[stream_id] = bytearray()
         self._push()
         return stream_id
@@ -72,7 +72,7 @@ class RawClient:
             self._push()
 
     def call(self):
-        """One large unary call; gives (status, octets of the body)."""
+        """One large unary call; gives (status, bytes of the body)."""
         stream_id = self.start()
         self.run_until(lambda: stream_id in self.results)
         return self.results[stream_id]
@@ -95,29 +95,29 @@ class RawClient:
                 self.stream_limit = self._h2.remote_settings.max_concurrent_streams
 
     def _push(self):
-        for stream_id, octets in list(self._unsent.items()):
-            while octets and (room := min(self._h2.local_flow_control_window(stream_id), 16384)) > 0:
-                self._h2.send_data(stream_id, octets[:room], end_stream=len(octets) <= room)
-                octets = octets[room:]
-            self._unsent[stream_id] = octets
-            if not octets:
+        for stream_id, bytes in list(self._unsent.items()):
+            while bytes and (room := min(self._h2.local_flow_control_window(stream_id), 16384)) > 0:
+                self._h2.send_data(stream_id, bytes[:room], end_stream=len(bytes) <= room)
+                bytes = bytes[room:]
+            self._unsent[stream_id] = bytes
+            if not bytes:
                 del self._unsent[stream_id]
         self._send()
 
     def _send(self):
-        octets = self._h2.data_to_send()
-        self._socket.sendall(octets if self._ack_pings else _without_ping_acks(octets))
+        bytes = self._h2.data_to_send()
+        self._socket.sendall(bytes if self._ack_pings else _without_ping_acks(bytes))
 
 
-def _without_ping_acks(octets):
+def _without_ping_acks(bytes):
     kept = bytearray()
-    if octets.startswith(b"PRI"):
-        kept, octets = bytearray(octets[:24]), octets[24:]
-    while octets:
-        frame, length = Frame.parse_frame_header(memoryview(octets[:9]))
+    if bytes.startswith(b"PRI"):
+        kept, bytes = bytearray(bytes[:24]), bytes[24:]
+    while bytes:
+        frame, length = Frame.parse_frame_header(memoryview(bytes[:9]))
         if not isinstance(frame, PingFrame):
-            kept += octets[: 9 + length]
-        octets = octets[9 + length :]
+            kept += bytes[: 9 + length]
+        bytes = bytes[9 + length :]
     return bytes(kept)
 
 
@@ -162,13 +162,13 @@ class NegativeServer(unittest.TestCase):
         for case in ("ping", "data_frame_padding", "no_df_padding_sanity_test"):
             with self.subTest(case):
                 self.assertEqual(self.verdict(case, self.one_call(("0", self.FULL))), "VERDICT ok")
-        for case, octets in (
+        for case, bytes in (
             ("rst_after_header", 0),
             ("rst_during_data", self.FULL // 2),
             ("rst_after_data", self.FULL),
         ):
             with self.subTest(case):
-                self.assertEqual(self.verdict(case, self.one_call(("reset", octets))), "VERDICT ok")
+                self.assertEqual(self.verdict(case, self.one_call(("reset", bytes))), "VERDICT ok")
 
     def test_pings_not_acknowledged(self):
         verdict = self.verdict("ping", lambda make: make().call(), ack_pings=False)
@@ -176,7 +176,7 @@ class NegativeServer(unittest.TestCase):
 
     def test_padding_not_credited(self):
         verdict = self.verdict("data_frame_padding", lambda make: make().call(), credit_padding=False, patience=2)
-        self.assertIn("before a window for octet", verdict)
+        self.assertIn("before a window for byte", verdict)
 
     def test_goaway(self):
         def good(make):

@@ -45,7 +45,7 @@ StreamingOutputCallResponse = _message("StreamingOutputCallResponse")
 
 
 def zeros(size):
-    """A payload of `size` zero octets."""
+    """A payload of `size` zero bytes."""
     return Payload(body=bytes(size))
 
 
@@ -56,7 +56,7 @@ class Uncompressed(NamedTuple):
 
 
 class _PlainBytes(bytes):
-    """Serialized octets that must not be compressed."""
+    """Serialized bytes that must not be compressed."""
 
 
 class _Core:
@@ -118,18 +118,18 @@ class Received(NamedTuple):
 
 
 # With this option C-core hands over compressed messages as they came, which is the one way for a Python server to
-# learn a message's compressed flag: gzip's first octet (0x1f) and zlib's (0x78) cannot begin any of these messages
-# (wire type 7; field 15 as a varint, which none has), so the first octet tells exactly.
+# learn a message's compressed flag: gzip's first byte (0x1f) and zlib's (0x78) cannot begin any of these messages
+# (wire type 7; field 15 as a varint, which none has), so the first byte tells exactly.
 RAW_MESSAGES = ("grpc.per_message_decompression", 0)
 
 
 def _deserializer(message_class):
-    def deserialize(octets):
-        if octets[:2] == b"\x1f\x8b":
-            return Received(message_class.FromString(gzip.decompress(octets)), True)
-        if octets[:1] == b"\x78":
-            return Received(message_class.FromString(zlib.decompress(octets)), True)
-        return Received(message_class.FromString(octets), False)
+    def deserialize(bytes):
+        if bytes[:2] == b"\x1f\x8b":
+            return Received(message_class.FromString(gzip.decompress(bytes)), True)
+        if bytes[:1] == b"\x78":
+            return Received(message_class.FromString(zlib.decompress(bytes)), True)
+        return Received(message_class.FromString(bytes), False)
 
     return deserialize
 

@@ -1,6 +1,6 @@
 """A TCP proxy on 127.0.0.1 that reads the HTTP/2 frames passing through it, for what a gRPC library does not show.
 
-It forwards every octet unchanged and records, call by call, headers, message prefixes and resets.
+It forwards every byte unchanged and records, call by call, headers, message prefixes and resets.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 @dataclass
 class Message:
-    """A length-prefixed message: its compressed flag, its length and its first octets."""
+    """A length-prefixed message: its compressed flag, its length and its first bytes."""
 
     flag: int
     length: int

@@ -1,12 +1,12 @@
 //! The `grpc.testing` messages, by hand: the same field numbers and types as `tests/interop/proto/grpc/testing`,
 //! so that no build here needs `protoc`.
 //!
-//! Sizes are in octets. An absent sub-message means that the sender says nothing about the matter.
+//! Sizes are in bytes. An absent sub-message means that the sender says nothing about the matter.
 
 #[cfg(test)]
 mod tests;
 
-/// A message with nothing in it; zero octets on the wire.
+/// A message with nothing in it; zero bytes on the wire.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Empty {}
 
@@ -18,21 +18,21 @@ pub struct BoolValue {
     pub value: bool,
 }
 
-/// What kind of octets a payload holds. A server refuses a value not listed here with INVALID_ARGUMENT.
+/// What kind of bytes a payload holds. A server refuses a value not listed here with INVALID_ARGUMENT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum PayloadType {
-    /// Octets that compress well: zeros.
+    /// Bytes that compress well: zeros.
     Compressable = 0,
 }
 
-/// Octets whose only purpose is their number.
+/// Bytes whose only purpose is their number.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Payload {
     /// What `body` holds.
     #[prost(enumeration = "PayloadType", tag = "1")]
     pub r#type: i32,
-    /// The octets.
+    /// The bytes.
     #[prost(bytes = "bytes", tag = "2")]
     pub body: ::prost::bytes::Bytes,
 }
@@ -74,10 +74,10 @@ pub struct SimpleRequest {
     /// What the response's payload shall hold.
     #[prost(enumeration = "PayloadType", tag = "1")]
     pub response_type: i32,
-    /// Octets in the response's payload body; not negative.
+    /// Bytes in the response's payload body; not negative.
     #[prost(int32, tag = "2")]
     pub response_size: i32,
-    /// Octets that the request carries.
+    /// Bytes that the request carries.
     #[prost(message, optional, tag = "3")]
     pub payload: Option<Payload>,
     /// Asks for [`SimpleResponse::username`].
@@ -106,7 +106,7 @@ pub struct SimpleRequest {
 /// The response of a unary call.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SimpleResponse {
-    /// As many octets as the request asked for.
+    /// As many bytes as the request asked for.
     #[prost(message, optional, tag = "1")]
     pub payload: Option<Payload>,
     /// The authenticated caller.
@@ -129,7 +129,7 @@ pub struct SimpleResponse {
 /// One message of an upload.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StreamingInputCallRequest {
-    /// Octets that count towards [`StreamingInputCallResponse::aggregated_payload_size`].
+    /// Bytes that count towards [`StreamingInputCallResponse::aggregated_payload_size`].
     #[prost(message, optional, tag = "1")]
     pub payload: Option<Payload>,
     /// As [`SimpleRequest::expect_compressed`], for this message alone.
@@ -140,7 +140,7 @@ pub struct StreamingInputCallRequest {
 /// The answer to an upload.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StreamingInputCallResponse {
-    /// Octets in all the payload bodies together.
+    /// Bytes in all the payload bodies together.
     #[prost(int32, tag = "1")]
     pub aggregated_payload_size: i32,
 }
@@ -148,7 +148,7 @@ pub struct StreamingInputCallResponse {
 /// What one message of a download shall be.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ResponseParameters {
-    /// Octets in the payload body; not negative.
+    /// Bytes in the payload body; not negative.
     #[prost(int32, tag = "1")]
     pub size: i32,
     /// Microseconds to wait before this message, counted from the one before it.
@@ -168,7 +168,7 @@ pub struct StreamingOutputCallRequest {
     /// One response for each, in order.
     #[prost(message, repeated, tag = "2")]
     pub response_parameters: Vec<ResponseParameters>,
-    /// Octets that the request carries.
+    /// Bytes that the request carries.
     #[prost(message, optional, tag = "3")]
     pub payload: Option<Payload>,
     /// The status with which the call shall end.
@@ -179,7 +179,7 @@ pub struct StreamingOutputCallRequest {
 /// One message of a download.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StreamingOutputCallResponse {
-    /// As many octets as [`ResponseParameters::size`] asked for.
+    /// As many bytes as [`ResponseParameters::size`] asked for.
     #[prost(message, optional, tag = "1")]
     pub payload: Option<Payload>,
 }

@@ -103,7 +103,7 @@ fn faults_of_unary_calls() {
             answer(sized(call.message.response_size + 1))
         })
     };
-    check("an octet too many", longer, &OF_PAYLOADS);
+    check("a byte too many", longer, &OF_PAYLOADS);
     let ones = |router: Router| {
         router.unary(&UNARY_CALL, |call: Request<SimpleRequest>| async move {
             let body = vec![1; usize::try_from(call.message.response_size).unwrap()].into();

@@ -108,6 +108,6 @@ fn refused(done: &Output, code: i32) -> String {
     said.concat()
 }
 
-fn lines(octets: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(octets).lines().map(str::to_owned).collect()
+fn lines(bytes: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect()
 }

@@ -73,11 +73,11 @@ fn initial_and_trailing_metadata_are_echoed_independently_of_each_other() {
 fn eight_kibibytes_of_metadata_are_echoed_in_either_place_beside_an_error_too() {
     with_server(async |channel| {
         let text = "x".repeat(8 * 1024);
-        let octets = vec![0xab; 6 * 1024];
+        let bytes = vec![0xab; 6 * 1024];
         let mut initial = Metadata::new();
         initial.append(ECHO_INITIAL, &text).unwrap();
         let mut trailing = Metadata::new();
-        trailing.append_bin(ECHO_TRAILING, &octets).unwrap();
+        trailing.append_bin(ECHO_TRAILING, &bytes).unwrap();
 
         let request = SimpleRequest::default();
         let response = channel.unary(&UNARY_CALL, &request, options().metadata(initial)).await.unwrap();
@@ -87,7 +87,7 @@ fn eight_kibibytes_of_metadata_are_echoed_in_either_place_beside_an_error_too() 
         let request = SimpleRequest { response_status, ..SimpleRequest::default() };
         let error = channel.unary(&UNARY_CALL, &request, options().metadata(trailing)).await.unwrap_err();
         assert_eq!((error.code(), error.status().message()), (Code::FailedPrecondition, "m"));
-        assert_eq!(error.trailer().get(ECHO_TRAILING), Some(&octets[..]));
+        assert_eq!(error.trailer().get(ECHO_TRAILING), Some(&bytes[..]));
     });
 }
 
@@ -96,17 +96,17 @@ fn a_message_over_four_mebibytes_is_refused_and_one_of_that_size_is_not() {
     with_server(async |channel| {
         let limit = 4 << 20;
         // Tag and length of the payload (5) and of its body (5).
-        for (octets, code) in [(limit - 10, Code::Ok), (limit - 9, Code::ResourceExhausted)] {
-            let payload = Some(Payload::zeros(octets));
+        for (bytes, code) in [(limit - 10, Code::Ok), (limit - 9, Code::ResourceExhausted)] {
+            let payload = Some(Payload::zeros(bytes));
             let request = SimpleRequest { payload, ..SimpleRequest::default() };
             let result = channel.unary(&UNARY_CALL, &request, options()).await;
-            assert_eq!(result.map_or_else(|error| error.code(), |_| Code::Ok), code, "{octets}");
+            assert_eq!(result.map_or_else(|error| error.code(), |_| Code::Ok), code, "{bytes}");
         }
     });
 }
 
 #[test]
-fn missing_and_empty_payloads_count_as_no_octets() {
+fn missing_and_empty_payloads_count_as_no_bytes() {
     with_server(async |channel| {
         let mut call = channel.client_streaming(&STREAMING_INPUT_CALL, options()).unwrap();
         for payload in [None, Some(Payload::zeros(0)), Some(Payload::zeros(7))] {

@@ -9,7 +9,7 @@ use halfclose::grpc::timeout::{self, TimeoutError};
 use halfclose::grpc::{base64 as ours, content_type, field, path, percent};
 use percent_encoding::{AsciiSet, CONTROLS};
 
-/// Any octets as the value of each of gRPC's own text formats; two of them also read by libraries of their own.
+/// Any bytes as the value of each of gRPC's own text formats; two of them also read by libraries of their own.
 pub fn text_codecs(data: &[u8]) {
     timeouts(data);
     percents(data);
@@ -49,12 +49,12 @@ fn percents(data: &[u8]) {
     let library = percent_encoding::percent_decode(data).decode_utf8_lossy();
     assert_eq!(text, library, "crate percent-encoding reads the same");
     let wire = percent::encode(&text);
-    assert!(wire.iter().all(|octet| matches!(octet, 0x20..=0x7e)));
+    assert!(wire.iter().all(|byte| matches!(byte, 0x20..=0x7e)));
     assert_eq!(wire.len(), percent::encoded_len(&text));
     assert_eq!(percent::decode(&wire), text);
     let library = percent_encoding::utf8_percent_encode(&text, ESCAPED).to_string();
     assert_eq!(wire.as_ref(), library.as_bytes(), "crate percent-encoding writes the same");
-    let room = data.first().map_or(0, |&octet| usize::from(octet));
+    let room = data.first().map_or(0, |&byte| usize::from(byte));
     let start = percent::prefix_that_fits(&text, room);
     assert!(text.starts_with(start) && percent::encoded_len(start) <= room);
     if let Some(next) = text[start.len()..].chars().next() {

@@ -1,7 +1,7 @@
-//! Properties of the core, each a function of octets.
+//! Properties of the core, each a function of bytes.
 //!
 //! The fuzz targets in `fuzz/` are calls of these functions and nothing else; `tests/replay.rs` calls them on the
-//! committed corpora with stable Rust, and `tests/random.rs` on random octets. A property panics where it does not hold.
+//! committed corpora with stable Rust, and `tests/random.rs` on random bytes. A property panics where it does not hold.
 #![forbid(unsafe_code)]
 
 mod codecs;

@@ -6,7 +6,7 @@ use halfclose::grpc::message::{Arena, MessageBuffer, MessageError, PREFIX_LEN, P
 
 const NAMES: [&[u8]; 3] = [b"gzip", b"deflate", b"zstd"];
 
-/// The first five octets choose the codec, the limits and the cuts; the rest is the content of a stream.
+/// The first five bytes choose the codec, the limits and the cuts; the rest is the content of a stream.
 ///
 /// The buffer finds what a reading of the whole content finds, however the content is cut and kept, and holds no
 /// more than it was given. A payload inflates to at most the limit or not at all, and what was inflated survives the
@@ -45,8 +45,8 @@ fn received(content: &[u8], limit: u32, cut: u8, keep: u8) -> Vec<RawMessage> {
         failed = buffer.push(payload, limit, &mut arena).err();
         at += step;
         round += 1;
-        assert!(buffer.buffered() <= at, "holds {} of {at} octets", buffer.buffered());
-        // Takes all, none, or as many as the octet says in each round.
+        assert!(buffer.buffered() <= at, "holds {} of {at} bytes", buffer.buffered());
+        // Takes all, none, or as many as the byte says in each round.
         for _ in 0..keep >> 1 {
             let Some(message) = pop(&mut buffer) else { break };
             messages.push(message);
@@ -80,7 +80,7 @@ fn pop(buffer: &mut MessageBuffer) -> Option<RawMessage> {
     message
 }
 
-/// The length of the next piece: one octet, all of it, or something between that changes.
+/// The length of the next piece: one byte, all of it, or something between that changes.
 fn piece(cut: u8, round: u32) -> usize {
     match cut {
         0 => usize::MAX,
@@ -145,7 +145,7 @@ fn inflated(codec: &dyn MessageCodec, payload: &[u8], max: usize) {
     }
 }
 
-/// What goes in comes out, at the exact limit too, and not one octet under it; a cut or a tail is noticed.
+/// What goes in comes out, at the exact limit too, and not one byte under it; a cut or a tail is noticed.
 fn deflated(codec: &dyn MessageCodec, plain: &[u8]) {
     let mut packed = Vec::new();
     codec.compress(plain, &mut packed).expect("the built-in codecs compress anything");

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use halfclose::grpc::encoding::EncodingSet;
-use halfclose::grpc::head::{
-    RequestError, RequestFields, RequestHeadBuilder, ResponseBlock, ResponseFields, ResponseHeadBuilder,
-    TrailersBuilder, write_request, write_response_head, write_trailers, write_trailers_only,
+use halfclose::grpc::headers::{
+    RequestError, RequestFields, RequestHeadersBuilder, ResponseBlock, ResponseFields,
+    ResponseHeadersBuilder, TrailersBuilder, write_request, write_response_headers, write_trailers,
+    write_trailers_only,
 };
 use halfclose::grpc::metadata::{self, Metadata, Value};
 use halfclose::grpc::status::{Code, Status};
@@ -17,7 +18,7 @@ use http::HeaderMap;
 /// takes fits its limit, and what was taken comes back the same after our own writing of it.
 pub fn metadata_and_heads(data: &[u8]) {
     let Some((&limit, lines)) = data.split_first() else { return };
-    let fields: Vec<(&[u8], &[u8])> = lines.split(|&octet| octet == b'\n').map(split_field).collect();
+    let fields: Vec<(&[u8], &[u8])> = lines.split(|&byte| byte == b'\n').map(split_field).collect();
     let taken = received(&fields);
     sent(&fields);
     heads(&fields, usize::from(limit) * 16);
@@ -25,7 +26,7 @@ pub fn metadata_and_heads(data: &[u8]) {
 }
 
 fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
-    let end = line.iter().position(|&octet| octet == b' ').unwrap_or(line.len());
+    let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
     (&line[..end], line.get(end + 1..).unwrap_or_default())
 }
 
@@ -105,7 +106,7 @@ fn sorted(metadata: &Metadata) -> Vec<(String, Vec<u8>)> {
 
 fn heads(fields: &[(&[u8], &[u8])], limit: usize) {
     for end_stream in [false, true] {
-        let mut builder = RequestHeadBuilder::new(limit);
+        let mut builder = RequestHeadersBuilder::new(limit);
         fields.iter().for_each(|(name, value)| builder.field(name, value));
         match builder.finish(end_stream) {
             Ok(head) => {
@@ -118,7 +119,7 @@ fn heads(fields: &[(&[u8], &[u8])], limit: usize) {
             }
             Err(RequestError::Malformed(reason)) => assert!(reason.section().starts_with("RFC 9113 §8")),
         }
-        let mut builder = ResponseHeadBuilder::new(limit);
+        let mut builder = ResponseHeadersBuilder::new(limit);
         fields.iter().for_each(|(name, value)| builder.field(name, value));
         if let Ok(ResponseBlock::TrailersOnly(only)) = builder.finish(end_stream) {
             assert!(end_stream && only.trailers.status.is_some(), "a Trailers-Only answer has a status");
@@ -184,7 +185,7 @@ fn within(status: &Status, metadata: &Metadata, limit: usize) {
     let both = (status, metadata);
     write_trailers_only(200, &fields, both, limit, &mut Vec::new(), |name, value, _| count(name, value));
     let least = ":status200content-typeapplication/grpcgrpc-status16".len() + 3 * metadata::FIELD_OVERHEAD;
-    assert!(size <= limit.max(least), "{size} octets, the limit is {limit}");
+    assert!(size <= limit.max(least), "{size} bytes, the limit is {limit}");
     assert!(codes >= 1);
 }
 
@@ -200,7 +201,7 @@ fn request(metadata: &Metadata) {
         accept_encoding: Some("identity,gzip"),
         metadata,
     };
-    let mut builder = RequestHeadBuilder::new(usize::MAX);
+    let mut builder = RequestHeadersBuilder::new(usize::MAX);
     write_request(&written, &mut Vec::new(), |name, value, _| builder.field(name, value));
     let head = builder.finish(false).expect("what we write is a request");
     assert_eq!((head.path(), head.authority()), (written.path, written.authority));
@@ -213,8 +214,8 @@ fn request(metadata: &Metadata) {
 fn response(metadata: &Metadata) {
     let written =
         ResponseFields { content_subtype: None, encoding: Some("zstd"), accept_encoding: Some("identity") };
-    let mut builder = ResponseHeadBuilder::new(usize::MAX);
-    write_response_head(&written, metadata, &mut Vec::new(), |name, value, _| builder.field(name, value));
+    let mut builder = ResponseHeadersBuilder::new(usize::MAX);
+    write_response_headers(&written, metadata, &mut Vec::new(), |name, value, _| builder.field(name, value));
     let Ok(ResponseBlock::Headers(head)) = builder.finish(false) else { panic!("what we write is a head") };
     let same = head.metadata.iter().map(|(name, value)| (name, Value::as_bytes(value)));
     assert!(same.eq(metadata.iter().map(|(name, value)| (name, Value::as_bytes(value)))));

@@ -20,7 +20,7 @@ fn an_honest_end_keeps_every_property_whatever_its_peer_does() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_octets() {
+fn the_same_seed_gives_the_same_bytes() {
     for seed in seeds(20) {
         assert!(hostile(seed) == hostile(seed), "seed {seed}");
     }

@@ -51,8 +51,8 @@ fn the_seeds_are_those_of_the_generator() {
         let folder = fuzz().join("corpus").join(name);
         if env::var_os("HALFCLOSE_WRITE_SEEDS").is_some() {
             fs::create_dir_all(&folder).expect("a folder");
-            for (seed, octets) in seeds::of(name) {
-                fs::write(folder.join(format!("seed-{seed}")), octets).expect("a seed");
+            for (seed, bytes) in seeds::of(name) {
+                fs::write(folder.join(format!("seed-{seed}")), bytes).expect("a seed");
             }
         }
         let committed: Vec<_> = inputs(&folder)

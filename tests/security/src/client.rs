@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use halfclose::frame::ErrorCode;
-use halfclose::{Cause, Client, Code, Initiator, Outcome, Recv, Request, Shape};
+use halfclose::{CallType, Cause, Client, Code, Initiator, Outcome, Recv, Request};
 
 use crate::wire::{
     ACK, Block, END_STREAM, data, frame, headers, kind, message, prefixed, reset, settings, update,
@@ -126,9 +126,9 @@ const ATTACKS: &[Attack<Client>] = &[
         &[0x80]
     )),
     fatal!("CONTINUATION flood", "CVE-2024-28182", CALM, "too_many_continuations", |id| {
-        let mut octets = frame(kind::HEADERS, 0, id, &Block::response().0);
-        (0..9).for_each(|_| octets.extend(frame(kind::CONTINUATION, 0, id, b"")));
-        octets
+        let mut bytes = frame(kind::HEADERS, 0, id, &Block::response().0);
+        (0..9).for_each(|_| bytes.extend(frame(kind::CONTINUATION, 0, id, b"")));
+        bytes
     }),
     fatal!("HPACK bomb", "CVE-2016-1544", CALM, "header_list_too_large", |id| {
         headers(id, 0, &Block::response().indexing(b"x-bomb", &[b'b'; 3_800]).raw(&[0xbe; 11_000]).0)
@@ -318,7 +318,7 @@ const ATTACKS: &[Attack<Client>] = &[
         memory: 128 * KIB,
         run: |t| {
             t.send(&settings(&[(4, 0)]));
-            let mut request = Request::new("/sec.Test/Call", Shape::UNARY);
+            let mut request = Request::new("/sec.Test/Call", CallType::UNARY);
             request.deadline = Some(t.now + Duration::from_secs(1));
             let call = t.conn.start(t.now, request).expect("a call");
             t.conn.send_message(call, vec![0; 10_000].into(), false).expect("room");
@@ -339,7 +339,7 @@ const ATTACKS: &[Attack<Client>] = &[
         memory: 128 * KIB,
         run: |t| {
             t.send(&settings(&[(3, 0)]));
-            let mut request = Request::new("/sec.Test/Call", Shape::UNARY);
+            let mut request = Request::new("/sec.Test/Call", CallType::UNARY);
             request.deadline = Some(t.now + Duration::from_secs(1));
             let call = t.conn.start(t.now, request).expect("a place in the queue");
             assert!(matches!(t.conn.recv(call), Ok(Recv::Pending)));

@@ -38,9 +38,9 @@ pub struct Attack<R: Side> {
     pub class: &'static str,
     /// What it must come to.
     pub expect: Expect,
-    /// The most octets on the heap while it runs, the connection itself included.
+    /// The most bytes on the heap while it runs, the connection itself included.
     pub memory: usize,
-    /// Drives it, for a bounded number of octets.
+    /// Drives it, for a bounded number of bytes.
     pub run: fn(&mut Target<R>),
 }
 

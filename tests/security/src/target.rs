@@ -7,8 +7,8 @@ use bytes::{Buf, BytesMut};
 use halfclose::frame::ErrorCode;
 use halfclose::hpack::{BlockLimits, Decoder};
 use halfclose::{
-    CallId, Client, CloseReason, Config, Connection, ConnectionError, Event, Flood, Metadata, Needed,
-    Outcome, Recv, Request, Role, Seed, Server, Shape, Status, Time, Violation,
+    CallId, CallType, Client, CloseReason, Config, Connection, ConnectionError, Event, Flood, Metadata,
+    Needed, Outcome, Recv, Request, Role, Seed, Server, Status, Time, Violation,
 };
 
 use crate::wire::{self, Block, Fields, Frame, kind};
@@ -34,19 +34,19 @@ pub struct Target<R: Role> {
     pub reads: bool,
     /// Whether events are answered by [`Side::on_event`]; else they are only counted.
     pub answers: bool,
-    /// Octets sent to the connection.
+    /// Bytes sent to the connection.
     pub sent: usize,
-    /// Octets taken from it.
+    /// Bytes taken from it.
     pub taken: usize,
     /// RST_STREAM frames by code.
     pub resets: BTreeMap<u32, usize>,
-    /// DATA frames and their octets, by stream.
+    /// DATA frames and their bytes, by stream.
     pub data: BTreeMap<u32, (usize, Vec<u8>)>,
     /// The last blocks of fields, at most 64.
     pub fields: Vec<Fields>,
     /// PING and SETTINGS acknowledgements.
     pub acks: usize,
-    /// Octets of window that the connection gave back, by stream.
+    /// Bytes of window that the connection gave back, by stream.
     pub credit: BTreeMap<u32, u64>,
     /// Calls that the caller knows of and that are not over.
     pub running: Vec<CallId>,
@@ -139,10 +139,10 @@ impl<R: Side> Target<R> {
         !self.backed_up && !self.conn.is_closed()
     }
 
-    /// Sends octets; whether more may follow.
-    pub fn send(&mut self, octets: &[u8]) -> bool {
-        self.sent += octets.len();
-        for chunk in octets.chunks(16 * 1024) {
+    /// Sends bytes; whether more may follow.
+    pub fn send(&mut self, bytes: &[u8]) -> bool {
+        self.sent += bytes.len();
+        for chunk in bytes.chunks(16 * 1024) {
             self.input.extend_from_slice(chunk);
             if !self.turns() {
                 return false;
@@ -151,9 +151,9 @@ impl<R: Side> Target<R> {
         true
     }
 
-    /// Sends the same octets over and over, at most `times`; how often they were taken.
-    pub fn flood(&mut self, octets: &[u8], times: usize) -> usize {
-        (0..times).take_while(|_| self.send(octets)).count()
+    /// Sends the same bytes over and over, at most `times`; how often they were taken.
+    pub fn flood(&mut self, bytes: &[u8], times: usize) -> usize {
+        (0..times).take_while(|_| self.send(bytes)).count()
     }
 
     fn turns(&mut self) -> bool {
@@ -240,7 +240,7 @@ impl<R: Side> Target<R> {
     }
 
     fn on_frame(&mut self, frame: &Frame) {
-        let word = |at: usize| u32::from_be_bytes(frame.payload[at..at + 4].try_into().expect("four octets"));
+        let word = |at: usize| u32::from_be_bytes(frame.payload[at..at + 4].try_into().expect("four bytes"));
         match frame.kind {
             kind::RST_STREAM => *self.resets.entry(word(0)).or_default() += 1,
             kind::GOAWAY => {
@@ -251,16 +251,16 @@ impl<R: Side> Target<R> {
             kind::WINDOW_UPDATE => *self.credit.entry(frame.stream).or_default() += u64::from(word(0)),
             kind::SETTINGS | kind::PING if frame.flags & wire::ACK != 0 => self.acks += 1,
             kind::DATA => {
-                let (count, octets) = self.data.entry(frame.stream).or_default();
+                let (count, bytes) = self.data.entry(frame.stream).or_default();
                 *count += 1;
-                octets.extend_from_slice(&frame.payload);
+                bytes.extend_from_slice(&frame.payload);
             }
             kind::HEADERS => {
                 let mut list = Vec::new();
                 let limits = BlockLimits { max_string: 1 << 20, max_list_size: 1 << 20 };
                 self.decoder
                     .decode(&frame.payload, &limits, |field| {
-                        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+                        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                         list.push((text(field.name), text(field.value)));
                     })
                     .expect("a block that can be decoded");
@@ -342,14 +342,14 @@ impl Side for Server {
         (target.answers, target.reads) = (true, true);
         target.read();
         let id = target.id();
-        let mut octets = wire::headers(id, 0, &Block::request().0);
-        octets.extend(wire::data(id, wire::END_STREAM, &wire::message(b"ping")));
+        let mut bytes = wire::headers(id, 0, &Block::request().0);
+        bytes.extend(wire::data(id, wire::END_STREAM, &wire::message(b"ping")));
         // An attack may have shut the windows.
-        octets.extend(wire::update(0, 100));
-        octets.extend(wire::update(id, 100));
-        target.send(&octets)
+        bytes.extend(wire::update(0, 100));
+        bytes.extend(wire::update(id, 100));
+        target.send(&bytes)
             && target.end_of(id).and_then(|fields| fields.get("grpc-status")) == Some("0")
-            && target.data.get(&id).is_some_and(|(_, octets)| *octets == wire::message(b"ping"))
+            && target.data.get(&id).is_some_and(|(_, bytes)| *bytes == wire::message(b"ping"))
     }
 }
 
@@ -374,10 +374,10 @@ impl Side for Client {
         (target.answers, target.reads) = (true, true);
         let before = target.outcomes.len();
         let id = target.start();
-        let mut octets = wire::headers(id, 0, &Block::response().0);
-        octets.extend(wire::data(id, 0, &wire::message(b"pong")));
-        octets.extend(wire::headers(id, wire::END_STREAM, &Block::status("0").0));
-        target.send(&octets);
+        let mut bytes = wire::headers(id, 0, &Block::response().0);
+        bytes.extend(wire::data(id, 0, &wire::message(b"pong")));
+        bytes.extend(wire::headers(id, wire::END_STREAM, &Block::status("0").0));
+        target.send(&bytes);
         target.outcomes.get(before..).is_some_and(|new| new.iter().any(|outcome| outcome.status.is_ok()))
     }
 }
@@ -385,7 +385,8 @@ impl Side for Client {
 impl Target<Client> {
     /// Starts a unary call and gives its stream id.
     pub fn start(&mut self) -> u32 {
-        let call = self.conn.start(self.now, Request::new("/sec.Test/Call", Shape::UNARY)).expect("a call");
+        let call =
+            self.conn.start(self.now, Request::new("/sec.Test/Call", CallType::UNARY)).expect("a call");
         self.conn.send_message(call, "ping".into(), false).expect("room");
         self.conn.half_close(call).expect("an open call");
         self.drain(call);

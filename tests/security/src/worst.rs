@@ -35,7 +35,7 @@ fn largest(config: &Config) -> usize {
 pub struct Part {
     /// Its name on the page.
     pub name: &'static str,
-    /// The most octets of it.
+    /// The most bytes of it.
     pub most: fn(&Config) -> usize,
 }
 
@@ -133,7 +133,7 @@ fn open_heavy(t: &mut Target<Server>, config: &Config) -> u32 {
     id
 }
 
-/// Fills the window of a stream with messages of four octets.
+/// Fills the window of a stream with messages of four bytes.
 fn fill_window(t: &mut Target<Server>, id: u32, config: &Config) {
     let small = message(b"abcd").repeat(455);
     for _ in 0..config.initial_stream_window as usize / small.len() {
@@ -141,7 +141,7 @@ fn fill_window(t: &mut Target<Server>, id: u32, config: &Config) {
     }
 }
 
-/// Opens a call and sends all of a message that is as large as it may be but for its last octets, each frame in a read
+/// Opens a call and sends all of a message that is as large as it may be but for its last bytes, each frame in a read
 /// buffer of its own.
 fn send_large(t: &mut Target<Server>, config: &Config) {
     let id = open(t);
@@ -154,17 +154,17 @@ fn send_large(t: &mut Target<Server>, config: &Config) {
     }
 }
 
-/// A Huffman-coded string of more than 127 octets (RFC 7541 §5.2).
+/// A Huffman-coded string of more than 127 bytes (RFC 7541 §5.2).
 fn huffman(coded: &[u8]) -> Vec<u8> {
-    let mut octets = vec![0xff];
+    let mut bytes = vec![0xff];
     let mut rest = coded.len() - 127;
     while rest >= 0x80 {
-        octets.push(u8::try_from(rest & 0x7f).expect("7 bits") | 0x80);
+        bytes.push(u8::try_from(rest & 0x7f).expect("7 bits") | 0x80);
         rest >>= 7;
     }
-    octets.push(u8::try_from(rest).expect("7 bits"));
-    octets.extend_from_slice(coded);
-    octets
+    bytes.push(u8::try_from(rest).expect("7 bits"));
+    bytes.extend_from_slice(coded);
+    bytes
 }
 
 /// Queues messages on every call until it takes no more, to a peer whose windows are open and who reads nothing.
@@ -264,7 +264,7 @@ pub const WORST: &[Worst] = &[
         near: 30,
         build: |config| {
             let mut target = silent(config);
-            // 'a' is 00011 in Huffman's code: eight of them in five octets.
+            // 'a' is 00011 in Huffman's code: eight of them in five bytes.
             let letters = 3 * list(config) / 8 * 8;
             let coded = [0x18, 0xc6, 0x31, 0x8c, 0x63].repeat(letters / 8);
             for _ in 0..2 {
@@ -315,7 +315,7 @@ pub const WORST: &[Worst] = &[
         parts: &[&ITSELF, &CALLS, &OUTPUT],
         near: 20,
         build: |config| {
-            // A window of a few octets makes an update of every message; the attacker reads none of them.
+            // A window of a few bytes makes an update of every message; the attacker reads none of them.
             let mut config = config.clone();
             (config.initial_stream_window, config.max_stream_window) = (64, 64);
             let mut target = silent(&config);

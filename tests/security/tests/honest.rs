@@ -19,14 +19,14 @@ fn server() -> Target<Server> {
 fn a_burst_of_cancelled_calls_and_then_the_rate_for_two_hours() {
     let mut t = server();
     let cancelled = |t: &mut Target<Server>, count: usize| {
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         for _ in 0..count {
             let id = t.id();
-            octets.extend(headers(id, 0, &Block::request().0));
-            octets.extend(data(id, 0, &message(b"wanted no more")));
-            octets.extend(reset(id, ErrorCode::CANCEL));
+            bytes.extend(headers(id, 0, &Block::request().0));
+            bytes.extend(data(id, 0, &message(b"wanted no more")));
+            bytes.extend(reset(id, ErrorCode::CANCEL));
         }
-        t.send(&octets);
+        t.send(&bytes);
     };
     cancelled(&mut t, 500);
     assert_eq!(t.met(), Met::Alive);
@@ -149,8 +149,8 @@ fn a_server_that_answers_in_tiny_frames() {
     let id = t.start();
     t.send(&headers(id, 0, &Block::response().0));
     let answer = message(&[7; 50_000]);
-    answer.iter().for_each(|octet| {
-        t.send(&data(id, 0, &[*octet]));
+    answer.iter().for_each(|byte| {
+        t.send(&data(id, 0, &[*byte]));
     });
     t.send(&headers(id, END_STREAM, &Block::status("0").0));
     assert!(t.outcomes[0].status.is_ok(), "{:?}", t.outcomes[0]);
@@ -229,7 +229,7 @@ fn replies_behind_a_writer_that_is_never_done() {
     }
 }
 
-/// What was sent and what was given back, for the connection: no octet of credit is lost or given twice.
+/// What was sent and what was given back, for the connection: no byte of credit is lost or given twice.
 fn conserved(t: &Target<Server>, sent: u64) {
     let given = t.credit.get(&0).copied().unwrap_or(0) - ((1 << 20) - 65_535);
     assert!(given <= sent, "{given} for {sent}");

@@ -15,8 +15,8 @@ use halfclose_security::{Met, Side, Target};
 
 type Send = fn(&mut Target<Server>);
 
-fn send(t: &mut Target<Server>, octets: &[u8]) {
-    t.send(octets);
+fn send(t: &mut Target<Server>, bytes: &[u8]) {
+    t.send(bytes);
 }
 
 fn cancelled(t: &mut Target<Server>) {
@@ -107,7 +107,7 @@ fn small_data_counts_what_completes_no_message() {
         assert_eq!(target.met(), Met::Alive, "{n}");
     }
     target.send(&data(id, 0, &[b'x'; 256]));
-    assert_eq!(target.met(), Met::Alive, "256 octets are not small");
+    assert_eq!(target.met(), Met::Alive, "256 bytes are not small");
     target.send(&data(id, 0, &[b'x'; 255]));
     assert_eq!(flood_of(&target), Some(Flood::DataFrames));
 }
@@ -116,13 +116,13 @@ fn small_data_counts_what_completes_no_message() {
 fn pending_resets() {
     for (count, flood) in [(99, None), (100, None), (101, Some(Flood::PendingResets))] {
         let mut target = Target::with(|config| config.limits.frames_per_turn = 10_000);
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         for _ in 0..count {
             let id = target.id();
-            octets.extend(headers(id, 0, &Block::request().0));
-            octets.extend(reset(id, ErrorCode::CANCEL));
+            bytes.extend(headers(id, 0, &Block::request().0));
+            bytes.extend(reset(id, ErrorCode::CANCEL));
         }
-        target.send(&octets);
+        target.send(&bytes);
         assert_eq!(flood_of(&target), flood, "{count}");
         assert_eq!(target.most_running, 0, "nobody heard of them");
     }
@@ -191,7 +191,7 @@ fn continuations_of_one_block() {
 }
 
 #[test]
-fn octets_of_one_header_block() {
+fn bytes_of_one_header_block() {
     for (size, flood) in [(65_535, None), (65_536, None), (65_537, Some(Flood::HeaderBlock))] {
         let mut target = Target::with(|config| config.limits.max_header_list = 32 * 1024);
         let start = Block::request().field(b"x", b"").0.len() + 3;
@@ -203,11 +203,11 @@ fn octets_of_one_header_block() {
 }
 
 #[test]
-fn octets_of_one_header_list() {
+fn bytes_of_one_header_list() {
     let limit = 16_384;
     // RFC 9113 §6.5.2: name, value and 32 for each field.
     let fields = [7 + 4, 7 + 4, 5 + PATH.len(), 10 + 9, 2 + 8, 12 + 16, 1];
-    let taken: usize = fields.iter().map(|octets| octets + 32).sum();
+    let taken: usize = fields.iter().map(|bytes| bytes + 32).sum();
     for (size, status) in
         [(limit - 1, "0"), (limit, "0"), (limit + 1, "8"), (4 * limit, "8"), (4 * limit + 1, "")]
     {
@@ -268,7 +268,7 @@ fn replies_that_nobody_reads() {
 fn a_slow_reader_is_given_its_time() {
     let timeout = Duration::from_secs(20);
     let mut target = backed_up();
-    // An octet each time: for as long as there are any.
+    // A byte each time: for as long as there are any.
     for _ in 0..100 {
         target.conn.poll_transmit(target.now).expect("there is more").advance(1);
         target.wait(timeout);
@@ -293,28 +293,28 @@ fn work_of_one_turn() {
         assert_eq!(target.conn.receive(target.now, &mut input), Ok(needed), "{frames}");
         assert_eq!(input.len(), if needed == Needed::Again { ping.len() } else { 0 });
     }
-    for (octets, left) in [(65_535_usize, 0), (65_536, 17), (65_537, 17)] {
+    for (bytes, left) in [(65_535_usize, 0), (65_536, 17), (65_537, 17)] {
         let mut target = Target::with(|_| {});
-        // Five frames with so many octets in all, then one more.
-        let mut rest = octets - 5 * 9;
+        // Five frames with so many bytes in all, then one more.
+        let mut rest = bytes - 5 * 9;
         let mut input = bytes::BytesMut::new();
         for _ in 0..5 {
             let length = rest.min(16_384);
             rest -= length;
             input.extend_from_slice(&frame(0x77, 0, 0, &vec![0; length]));
         }
-        assert_eq!(input.len(), octets);
+        assert_eq!(input.len(), bytes);
         input.extend_from_slice(&ping);
         let needed = if left == 0 { Needed::More } else { Needed::Again };
-        assert_eq!(target.conn.receive(target.now, &mut input), Ok(needed), "{octets}");
-        assert_eq!(input.len(), left, "{octets}");
+        assert_eq!(target.conn.receive(target.now, &mut input), Ok(needed), "{bytes}");
+        assert_eq!(input.len(), left, "{bytes}");
     }
 }
 
 #[test]
 fn zero_limits_do_not_spin() {
     let mut target = Target::with(|config| {
-        (config.limits.frames_per_turn, config.limits.octets_per_turn) = (0, 0);
+        (config.limits.frames_per_turn, config.limits.bytes_per_turn) = (0, 0);
         config.limits.queued_replies = 0;
     });
     assert!(target.serves());

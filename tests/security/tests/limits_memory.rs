@@ -1,7 +1,7 @@
 //! Every limit on memory just below, at and just above its value.
 
 use halfclose::frame::ErrorCode;
-use halfclose::{Client, Metadata, Misuse, Needed, Recv, Request, Server, Shape, Status};
+use halfclose::{CallType, Client, Metadata, Misuse, Needed, Recv, Request, Server, Status};
 use halfclose_security::wire::{
     Block, END_STREAM, data, frames, headers, kind, message, prefixed, settings, update,
 };
@@ -36,7 +36,7 @@ fn read_buffers_that_messages_keep() {
 }
 
 #[test]
-fn octets_of_the_window_pool() {
+fn bytes_of_the_window_pool() {
     // A loan is for the rest of a message and the padding that a window is short of. Who gets none waits until a message
     // has been taken.
     let length = 5_000_u32;
@@ -66,7 +66,7 @@ fn octets_of_the_window_pool() {
 }
 
 #[test]
-fn octets_of_one_sent_message() {
+fn bytes_of_one_sent_message() {
     for (length, sent) in [(999, true), (1000, true), (1001, false)] {
         let mut target = Target::with(|config| config.limits.max_send_message = 1000);
         target.answers = false;
@@ -88,8 +88,8 @@ fn size_update(block: &[u8]) -> Option<usize> {
             let digits = block[1..].iter().zip((0..).step_by(7));
             let (mut value, mut open) = (31, true);
             digits
-                .take_while(|(octet, _)| std::mem::replace(&mut open, *octet & 0x80 != 0))
-                .for_each(|(octet, shift)| value += usize::from(octet & 0x7f) << shift);
+                .take_while(|(byte, _)| std::mem::replace(&mut open, *byte & 0x80 != 0))
+                .for_each(|(byte, shift)| value += usize::from(byte & 0x7f) << shift);
             Some(value)
         }
         0x20..0x3f => Some(first - 0x20),
@@ -98,9 +98,9 @@ fn size_update(block: &[u8]) -> Option<usize> {
 }
 
 #[test]
-fn octets_of_our_own_header_table() {
+fn bytes_of_our_own_header_table() {
     // The limit, what the peer allows, and the size that our encoder tells: the smaller of the two, unless it is the
-    // 4,096 octets that both sides begin with (RFC 9113 §6.5.2).
+    // 4,096 bytes that both sides begin with (RFC 9113 §6.5.2).
     let cases = [
         (4_095, None, Some(4_095)),
         (4_096, None, None),
@@ -129,7 +129,7 @@ fn octets_of_our_own_header_table() {
 }
 
 #[test]
-fn octets_of_the_peers_header_table() {
+fn bytes_of_the_peers_header_table() {
     for (limit, size, alive) in [
         (4_096, 4_095, true),
         (4_096, 4_096, true),
@@ -155,7 +155,7 @@ fn octets_of_the_peers_header_table() {
 }
 
 #[test]
-fn octets_of_one_message() {
+fn bytes_of_one_message() {
     for (length, status) in [(999, "0"), (1000, "0"), (1001, "8")] {
         let mut target = Target::with(|config| config.limits.max_receive_message = 1000);
         let id = target.open();
@@ -166,7 +166,7 @@ fn octets_of_one_message() {
 }
 
 #[test]
-fn octets_of_one_message_after_decompression() {
+fn bytes_of_one_message_after_decompression() {
     use std::io::Write;
     for (length, status) in [(999, "0"), (1000, "0"), (1001, "8")] {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -191,16 +191,16 @@ fn send_buffers() {
         target.open();
     }
     let calls = target.running.clone();
-    let send = |target: &mut Target<Server>, call: usize, octets: usize| {
-        target.conn.send_message(calls[call], vec![0; octets].into(), false)
+    let send = |target: &mut Target<Server>, call: usize, bytes: usize| {
+        target.conn.send_message(calls[call], vec![0; bytes].into(), false)
     };
-    // A message counts its prefix and 48 octets more.
+    // A message counts its prefix and 48 bytes more.
     assert!(matches!(send(&mut target, 0, 999 - 53), Ok(halfclose::Sent::Ready)));
     assert!(matches!(send(&mut target, 0, 0), Ok(halfclose::Sent::Full)));
     let refused = Misuse::NotWritable { queued: 999 + 53, limit: 1_000 };
     assert_eq!(send(&mut target, 0, 0).unwrap_err(), refused);
     assert!(matches!(send(&mut target, 1, 1_000), Ok(halfclose::Sent::Full)));
-    // 2,105 octets on the connection: one more message, then everybody waits.
+    // 2,105 bytes on the connection: one more message, then everybody waits.
     assert!(matches!(send(&mut target, 2, 394 - 53), Ok(halfclose::Sent::Ready)));
     assert!(matches!(send(&mut target, 3, 0), Ok(halfclose::Sent::Full)));
     assert!(matches!(send(&mut target, 2, 0), Err(Misuse::NotWritable { limit: 2_500, .. })));
@@ -213,7 +213,7 @@ fn calls_that_wait_for_a_stream() {
     let mut target = Client::target(config);
     target.send(&settings(&[(3, 0)]));
     let start = |target: &mut Target<Client>| {
-        target.conn.start(target.now, Request::new("/sec.Test/Call", Shape::UNARY)).map(drop)
+        target.conn.start(target.now, Request::new("/sec.Test/Call", CallType::UNARY)).map(drop)
     };
     (0..5).for_each(|_| assert_eq!(start(&mut target), Ok(())));
     assert_eq!(start(&mut target), Err(Misuse::TooManyQueuedCalls { queued: 5, limit: 5 }));
@@ -232,13 +232,13 @@ fn a_strict_server_serves_messages_up_to_its_limit() {
         let payload = vec![7; length as usize];
         if status == "0" {
             let granted = 4_096 + target.credit.get(&id).copied().unwrap_or(0);
-            assert!(granted >= u64::from(length) + 5, "{granted} octets for {length}");
+            assert!(granted >= u64::from(length) + 5, "{granted} bytes for {length}");
             payload.chunks(16_000).for_each(|piece| assert!(target.send(&data(id, 0, piece))));
         }
         target.send(&data(id, END_STREAM, b""));
         let met = target.end_of(id).and_then(|fields| fields.get("grpc-status"));
         assert_eq!(met, Some(status), "{length}");
-        let echoed = target.data.get(&id).map_or(0, |(_, octets)| octets.len());
+        let echoed = target.data.get(&id).map_or(0, |(_, bytes)| bytes.len());
         assert_eq!(echoed, if status == "0" { payload.len() + 5 } else { 0 });
     }
 }

@@ -1,4 +1,4 @@
-//! Memory under attack, counted by the allocator: each attack stays under its bound and under four octets for each octet
+//! Memory under attack, counted by the allocator: each attack stays under its bound and under four bytes for each byte
 //! sent, and leaves nothing behind. In one thread, one attack after the other: no test harness.
 //!
 //! What is counted includes the attacker, and not what the zstd library allocates outside of Rust.
@@ -19,7 +19,7 @@ const START: usize = 256 * 1024;
 /// What `Config::strict` keeps to: 2.3 MiB.
 const STRICT: usize = 23 * 1024 * 1024 / 10;
 
-/// Where octets on the wire are no measure: HPACK makes one octet a field of the table, gzip one a thousand, the caller
+/// Where bytes on the wire are no measure: HPACK makes one byte a field of the table, gzip one a thousand, the caller
 /// sends what the attacker does not read, and the outcomes of the calls are kept by the test.
 const FREE: [&str; 5] = [
     "grpc-accept-encoding in many lines",
@@ -40,13 +40,13 @@ fn measure<R: Side>(attack: &Attack<R>) -> Result<(), String> {
     println!("{:60} sent {sent:>10}  peak {peak:>9}  bound {:>9}  left {left}", attack.name, attack.memory);
     let name = attack.name;
     if peak > attack.memory {
-        return Err(format!("{name}: {peak} octets, over the bound of {}", attack.memory));
+        return Err(format!("{name}: {peak} bytes, over the bound of {}", attack.memory));
     }
     if peak > START + 4 * sent && !FREE.contains(&name) {
-        return Err(format!("{name}: {peak} octets for {sent} octets sent"));
+        return Err(format!("{name}: {peak} bytes for {sent} bytes sent"));
     }
     if left > 0 {
-        return Err(format!("{name}: {left} octets are left"));
+        return Err(format!("{name}: {left} bytes are left"));
     }
     Ok(())
 }
@@ -70,10 +70,10 @@ fn worst(worst: &Worst, config: &Config) -> Result<(), String> {
     drop(target);
     println!("{:60} held {held:>10}  peak {peak:>9}  bound {bound:>9}", worst.name);
     if peak > bound {
-        return Err(format!("{}: {peak} octets, over the formula's {bound}", worst.name));
+        return Err(format!("{}: {peak} bytes, over the formula's {bound}", worst.name));
     }
     if peak * 100 < bound * worst.near {
-        return Err(format!("{}: {peak} octets, far from the formula's {bound}", worst.name));
+        return Err(format!("{}: {peak} bytes, far from the formula's {bound}", worst.name));
     }
     Ok(())
 }
@@ -81,12 +81,12 @@ fn worst(worst: &Worst, config: &Config) -> Result<(), String> {
 fn main() -> ExitCode {
     let mut failures = Vec::new();
     for (name, config) in [("defaults", Config::server()), ("strict", Config::server().strict())] {
-        println!("{name}: {} octets at most", worst::most(&config));
+        println!("{name}: {} bytes at most", worst::most(&config));
         failures.extend(WORST.iter().filter_map(|each| worst(each, &config).err()));
     }
     let strict = worst::most(&Config::server().strict());
     if strict > STRICT {
-        failures.push(format!("strict: {strict} octets by the formula"));
+        failures.push(format!("strict: {strict} bytes by the formula"));
     }
     all(server::attacks(), &mut failures);
     all(client::attacks(), &mut failures);

@@ -20,7 +20,7 @@ fn request(replaced: &[(&str, &[u8])], more: &[(&str, &[u8])]) -> Block {
     ];
     let value =
         |name: &str, value| replaced.iter().find(|(other, _)| *other == name).map_or(value, |(_, v)| *v);
-    let all = fields.iter().map(|(name, octets)| (*name, value(name, octets))).chain(more.iter().copied());
+    let all = fields.iter().map(|(name, bytes)| (*name, value(name, bytes))).chain(more.iter().copied());
     all.fold(Block::new(), |block, (name, value)| block.field(name.as_bytes(), value))
 }
 
@@ -44,7 +44,7 @@ fn malformed() -> Vec<(&'static str, Block)> {
         ("upper case in a name", more("X-Upper", b"v")),
         ("a space in a name", more("x y", b"v")),
         ("a colon in a name", more("x:y", b"v")),
-        ("an octet above 0x7f in a name", more("x\u{e9}", b"v")),
+        ("a byte above 0x7f in a name", more("x\u{e9}", b"v")),
         ("no name", more("", b"v")),
         ("CR in a name", more("x\ry", b"v")),
         ("LF in a name", more("x\ny", b"v")),
@@ -186,13 +186,13 @@ fn nothing_that_a_handler_says_splits_a_response() {
     for name in ["x\ry", "x\ny", "x y", ":status", "X", ""] {
         assert!(trailers.insert(name, "v").is_err(), "{name:?}");
     }
-    trailers.insert_bin("x-octets-bin", b"a\r\nb\0").expect("any octets");
+    trailers.insert_bin("x-bytes-bin", b"a\r\nb\0").expect("any bytes");
     let status = Status::new(Code::Aborted, "a\r\nset-cookie: b\0\u{7f}%");
     target.conn.finish(target.running[0], status, trailers).expect("open");
     target.settle();
     let end = target.end_of(id).expect("an answer");
     assert_eq!(end.get("grpc-message"), Some("a%0D%0Aset-cookie: b%00%7F%25"));
-    assert_eq!(end.get("x-octets-bin"), Some("YQ0KYgA"));
-    let clean = |text: &str| text.bytes().all(|octet| (0x20..0x7f).contains(&octet));
+    assert_eq!(end.get("x-bytes-bin"), Some("YQ0KYgA"));
+    let clean = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
     assert!(end.list.iter().all(|(name, value)| clean(name) && clean(value)), "{end:?}");
 }

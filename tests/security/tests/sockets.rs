@@ -29,7 +29,7 @@ fn has_stalled(waits: &Waits) -> Option<String> {
 const fn budget(outcome: Outcome) -> Budget {
     match outcome {
         Outcome::Cut(..) => Budget::of(STALL).and_connections(1),
-        Outcome::Endured => Budget::of(SPAN).and_octets(256 << 10),
+        Outcome::Endured => Budget::of(SPAN).and_bytes(256 << 10),
     }
 }
 

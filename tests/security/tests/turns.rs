@@ -27,9 +27,9 @@ fn turns(target: &mut Target<Server>, input: &[u8]) -> Vec<Vec<u8>> {
     }
 }
 
-/// The lengths of the frames in some octets, heads included.
-fn frames(octets: &[u8]) -> Vec<usize> {
-    let mut rest = octets;
+/// The lengths of the frames in some bytes, heads included.
+fn frames(bytes: &[u8]) -> Vec<usize> {
+    let mut rest = bytes;
     let mut lengths = Vec::new();
     while let [a, b, c, ..] = rest {
         let length = 9 + u32::from_be_bytes([0, *a, *b, *c]) as usize;
@@ -40,7 +40,7 @@ fn frames(octets: &[u8]) -> Vec<usize> {
 }
 
 #[test]
-fn frames_and_octets_of_every_flood() {
+fn frames_and_bytes_of_every_flood() {
     for flood in FLOODS {
         let mut target = Target::with(|_| {});
         target.answers = false;
@@ -54,18 +54,18 @@ fn frames_and_octets_of_every_flood() {
             let frames = frames(&turn);
             let last = frames.last().copied().unwrap_or(0);
             assert!(frames.len() <= 64, "{}: {} frames", flood.name, frames.len());
-            assert!(turn.len() < 64 * 1024 + last, "{}: {} octets", flood.name, turn.len());
+            assert!(turn.len() < 64 * 1024 + last, "{}: {} bytes", flood.name, turn.len());
         }
     }
 }
 
 #[test]
-fn decoded_header_lists_count_as_octets() {
+fn decoded_header_lists_count_as_bytes() {
     let mut target = Target::with(|_| {});
     target.answers = false;
     let first = target.id();
     target.send(&headers(first, END_STREAM, &Block::request().indexing(b"x-bomb", &[b'b'; 3_800]).0));
-    // Eleven times the entry: over 42 kB in a few octets, so two of them are more than a turn.
+    // Eleven times the entry: over 42 kB in a few bytes, so two of them are more than a turn.
     let mut input = Vec::new();
     for _ in 0..10 {
         let id = target.id();

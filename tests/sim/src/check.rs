@@ -7,15 +7,15 @@ use halfclose::{Cardinality, Cause, Code, Initiator, Status, Time};
 use crate::client::compresses;
 use crate::ledger::{Account, Ledger, SentMessage};
 use crate::program::{Program, Side};
-use crate::wire::{Breach, Wire, breach, ensure};
+use crate::wire::{FailedProperty, Wire, breach, ensure};
 
-/// Liveness: queued octets and open windows mean output. Asked when a core says that it has none.
+/// Liveness: queued bytes and open windows mean output. Incoming when a core says that it has none.
 pub(crate) fn output_flows(
     side: Side,
     wire: &Wire,
     open: Vec<usize>,
     ledgers: &[Ledger],
-) -> Result<(), Breach> {
+) -> Result<(), FailedProperty> {
     for k in open {
         let account = match side {
             Side::Client => &ledgers[k].client,
@@ -28,7 +28,7 @@ pub(crate) fn output_flows(
         // A server may have answered in its handler's place and dropped the rest.
         let dropped = side == Side::Server && half.end_sent;
         ensure(half.sent >= ordered || window <= 0 || dropped, "data and open windows mean output", || {
-            format!("{side:?} call {k}: {} of {ordered} octets sent, window {window}", half.sent)
+            format!("{side:?} call {k}: {} of {ordered} bytes sent, window {window}", half.sent)
         })?;
         let ended = match side {
             Side::Client => account.half_closed,
@@ -47,7 +47,7 @@ pub(crate) fn calls_start(
     open: Vec<usize>,
     ledgers: &[Ledger],
     now: Time,
-) -> Result<(), Breach> {
+) -> Result<(), FailedProperty> {
     if !wire.has_free_stream() {
         return Ok(());
     }
@@ -71,7 +71,7 @@ pub(crate) fn judge(
     ledger: &Ledger,
     wire: &Wire,
     unfair: bool,
-) -> Result<(), Breach> {
+) -> Result<(), FailedProperty> {
     let case = Case { k, program, ledger, wire, unfair };
     if ledger.started.is_some() && !ledger.released {
         let Some((status, cause)) = &ledger.outcome else {

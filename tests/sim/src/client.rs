@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::program::{Program, Side};
 use crate::task::Found;
 use crate::tasks::{Task, Tasks, misuse, stale};
-use crate::wire::{Breach, Wire, breach, ensure};
+use crate::wire::{FailedProperty, Wire, breach, ensure};
 
 /// The client's caller.
 pub(crate) struct ClientCaller {
@@ -37,7 +37,7 @@ impl ClientCaller {
         wire: &mut Wire,
         ledgers: &mut [Ledger],
         now: Time,
-    ) -> Result<(), Breach> {
+    ) -> Result<(), FailedProperty> {
         for (k, ledger) in ledgers.iter_mut().enumerate() {
             if self.not_started[k] && Time::ZERO + program.calls[k].start <= now {
                 self.not_started[k] = false;
@@ -55,7 +55,7 @@ impl ClientCaller {
         end: &mut End<Client>,
         ledger: &mut Ledger,
         now: Time,
-    ) -> Result<(), Breach> {
+    ) -> Result<(), FailedProperty> {
         let call = &program.calls[k];
         let mut request = Request::new(path(call.path), call.shape);
         request.metadata = content::request_metadata(k, call.metadata);
@@ -81,7 +81,7 @@ impl ClientCaller {
         wire: &mut Wire,
         ledger: &mut Ledger,
         now: Time,
-    ) -> Result<(), Breach> {
+    ) -> Result<(), FailedProperty> {
         let Some(task) = self.tasks.active(k) else { return Ok(()) };
         if task.send(k, end, ledger, now)? {
             match end.core.half_close(task.id) {
@@ -119,7 +119,7 @@ impl ClientCaller {
         program: &Program,
         ledgers: &mut [Ledger],
         now: Time,
-    ) -> Result<(), Breach> {
+    ) -> Result<(), FailedProperty> {
         let (Event::Response(id) | Event::Readable(id) | Event::Writable(id)) = event else {
             return match event {
                 Event::PeerSettings | Event::GoAway { .. } | Event::Closed(_) => Ok(()),
@@ -141,7 +141,7 @@ impl ClientCaller {
                 let half = wire.stream_of(k).and_then(|stream| wire.half(Side::Client, stream));
                 // What comes after a call's end is nobody's.
                 let over = ledgers[k].client.cancelled || ledgers[k].deadline.is_some_and(|at| at <= now);
-                let head = half.is_some_and(|half| half.head_taken) && !over;
+                let head = half.is_some_and(|half| half.headers_taken) && !over;
                 ensure(
                     ledgers[k].response || !head,
                     "events come in the order in which they happened",
@@ -170,7 +170,7 @@ fn cancel(
     end: &mut End<Client>,
     wire: &mut Wire,
     ledger: &mut Ledger,
-) -> Result<(), Breach> {
+) -> Result<(), FailedProperty> {
     ledger.client.cancelled = true;
     task.sender.stop();
     if let Some(stream) = wire.stream_of(k) {
@@ -195,7 +195,7 @@ fn over(
     wire: &mut Wire,
     ledger: &mut Ledger,
     outcome: Outcome,
-) -> Result<(), Breach> {
+) -> Result<(), FailedProperty> {
     ensure(ledger.outcome.is_none(), "exactly one terminal event", || format!("call {k}: {outcome:?}"))?;
     task.over = true;
     ledger.client.ended = true;

@@ -12,15 +12,15 @@ use crate::program::Side;
 /// The metadata name that carries a call's number.
 pub(crate) const CALL_KEY: &str = "sim-call";
 
-/// Octets that the largest message takes, and so many starts.
+/// Bytes that the largest message takes, and so many starts.
 const LARGEST: usize = 200_000;
 const STARTS: usize = 50_021;
 
-/// Octets without a pattern, of which every payload is a part.
+/// Bytes without a pattern, of which every payload is a part.
 static OCTETS: LazyLock<Bytes> = LazyLock::new(|| {
-    let mut octets = vec![0; LARGEST + STARTS];
-    fastrand::Rng::with_seed(7).fill(&mut octets);
-    octets.into()
+    let mut bytes = vec![0; LARGEST + STARTS];
+    fastrand::Rng::with_seed(7).fill(&mut bytes);
+    bytes.into()
 });
 
 /// The payload of message `index` that `from` sends on call `call`: where it starts tells which one it is.
@@ -66,7 +66,7 @@ pub(crate) fn status(call: usize, code: u32) -> Status {
     Status::new(Code::from_u32(code), format!("status of call {call}: 100 % \u{263a}"))
 }
 
-/// A codec without a library behind it: one octet in front, then the second half before the first. It goes by the name
+/// A codec without a library behind it: one byte in front, then the second half before the first. It goes by the name
 /// of gzip, since names other than the registered ones are refused.
 #[derive(Debug)]
 struct Swapping;
@@ -105,7 +105,7 @@ pub(crate) fn codecs() -> Codecs {
     with.unwrap_or_else(|_| unreachable!("the codec's name is a token"))
 }
 
-/// Octets that a message takes on the wire.
+/// Bytes that a message takes on the wire.
 #[must_use]
 pub(crate) const fn wire_len(size: u32, compressed: bool) -> u64 {
     5 + size as u64 + compressed as u64

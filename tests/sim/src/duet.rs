@@ -1,7 +1,9 @@
 //! A client and a server core joined without a network, in virtual time: for long runs of honest use.
 
 use bytes::{Buf, BytesMut};
-use halfclose::{CallId, Client, Config, Connection, Event, Recv, Request, Role, Seed, Server, Shape, Time};
+use halfclose::{
+    CallId, CallType, Client, Config, Connection, Event, Recv, Request, Role, Seed, Server, Time,
+};
 
 /// Two cores and a clock.
 pub struct Duet {
@@ -11,7 +13,7 @@ pub struct Duet {
     pub server: Connection<Server>,
     /// The time.
     pub now: Time,
-    /// Octets on their way to the server and to the client.
+    /// Bytes on their way to the server and to the client.
     on_way: [BytesMut; 2],
 }
 
@@ -65,7 +67,7 @@ impl Duet {
     ///
     /// # Panics
     /// When the core refuses.
-    pub fn start(&mut self, shape: Shape) -> CallId {
+    pub fn start(&mut self, shape: CallType) -> CallId {
         self.client.start(self.now, Request::new("/sim.Service/Method", shape)).expect("calls are taken")
     }
 

@@ -5,7 +5,7 @@ use halfclose::{Connection, ConnectionError, Needed, Role, Time};
 
 use crate::link::Link;
 use crate::program::Side;
-use crate::wire::{Breach, Wire, breach};
+use crate::wire::{FailedProperty, Wire, breach};
 
 /// A core between two directions of the transport.
 pub(crate) struct End<R: Role> {
@@ -14,7 +14,7 @@ pub(crate) struct End<R: Role> {
     inbox: BytesMut,
     /// What stands in `inbox`, kept to show what was taken from it.
     shadow: BytesMut,
-    /// Octets that were shown to the observer and have not been taken by the transport.
+    /// Bytes that were shown to the observer and have not been taken by the transport.
     shown: usize,
     /// The core reads no more before its output is taken.
     drain: bool,
@@ -46,7 +46,7 @@ impl<R: Role> End<R> {
     }
 
     /// Shows the observer what the core has cut since it last looked.
-    fn show(&mut self, now: Time, wire: &mut Wire) -> Result<(), Breach> {
+    fn show(&mut self, now: Time, wire: &mut Wire) -> Result<(), FailedProperty> {
         if let Some(transmit) = self.core.poll_transmit(now) {
             let mut skip = self.shown;
             let mut slices = [std::io::IoSlice::new(&[]); 64];
@@ -65,7 +65,12 @@ impl<R: Role> End<R> {
     }
 
     /// Gives the transport what it takes. Whether anything moved.
-    pub(crate) fn pump(&mut self, now: Time, link: &mut Link, wire: &mut Wire) -> Result<bool, Breach> {
+    pub(crate) fn pump(
+        &mut self,
+        now: Time,
+        link: &mut Link,
+        wire: &mut Wire,
+    ) -> Result<bool, FailedProperty> {
         let mut moved = false;
         loop {
             self.show(now, wire)?;
@@ -74,9 +79,9 @@ impl<R: Role> End<R> {
                 break;
             }
             let Some(mut transmit) = self.core.poll_transmit(now) else { break };
-            let octets = transmit.copy_to_bytes(room.min(transmit.remaining()));
-            self.shown -= octets.len();
-            link.send(now, octets.to_vec());
+            let bytes = transmit.copy_to_bytes(room.min(transmit.remaining()));
+            self.shown -= bytes.len();
+            link.send(now, bytes.to_vec());
             moved = true;
         }
         if self.shown == 0 {
@@ -97,9 +102,9 @@ impl<R: Role> End<R> {
         self.shown == 0 && !self.core.wants_transmit()
     }
 
-    /// Octets have arrived.
-    pub(crate) fn arrive(&mut self, now: Time, octets: &[u8], wire: &mut Wire) -> Result<(), Breach> {
-        let mut rest = octets;
+    /// Bytes have arrived.
+    pub(crate) fn arrive(&mut self, now: Time, bytes: &[u8], wire: &mut Wire) -> Result<(), FailedProperty> {
+        let mut rest = bytes;
         while !rest.is_empty() {
             let most = rest.len();
             let step = if self.resplit { self.rng.usize(1..=most.min(40_000)) } else { most };
@@ -115,12 +120,12 @@ impl<R: Role> End<R> {
     }
 
     /// The transport has ended.
-    pub(crate) fn end(&mut self, now: Time, wire: &mut Wire) -> Result<(), Breach> {
+    pub(crate) fn end(&mut self, now: Time, wire: &mut Wire) -> Result<(), FailedProperty> {
         if self.ended {
             return Ok(());
         }
         self.ended = true;
-        // Whatever waits is read first, as a transport gives its octets before its end.
+        // Whatever waits is read first, as a transport gives its bytes before its end.
         for _ in 0..10_000 {
             self.read(now, wire)?;
             if !self.drain {
@@ -138,7 +143,7 @@ impl<R: Role> End<R> {
         Ok(())
     }
 
-    fn read(&mut self, now: Time, wire: &mut Wire) -> Result<(), Breach> {
+    fn read(&mut self, now: Time, wire: &mut Wire) -> Result<(), FailedProperty> {
         self.drain = false;
         loop {
             let result = self.core.receive(now, &mut self.inbox);

@@ -7,14 +7,14 @@ use crate::program::Side;
 /// A message that a core took for sending.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SentMessage {
-    /// Octets.
+    /// Bytes.
     pub(crate) size: u32,
     /// Whether it was compressed.
     pub(crate) compressed: bool,
 }
 
 impl SentMessage {
-    /// Octets that it takes on the wire.
+    /// Bytes that it takes on the wire.
     #[must_use]
     pub(crate) const fn wire_len(&self) -> u64 {
         crate::content::wire_len(self.size, self.compressed)

@@ -1,19 +1,19 @@
 //! The simulated network of halfclose, and its exhaustive checks.
 //!
 //! A [`Program`] says what the callers of a client and a server core do, with what settings, over what network. [`run`]
-//! plays it in virtual time and checks every property after every step; it returns the first [`Breach`] or a
+//! plays it in virtual time and checks every property after every step; it returns the first [`FailedProperty`] or a
 //! [`Report`]. Both cores are the real ones; what they must do is told by the orders that they were given and by an
 //! independent observer of the [`wire`].
 //!
-//! Programs are decoded from octets, so a seed and a fuzzer drive the same ones:
+//! Programs are decoded from bytes, so a seed and a fuzzer drive the same ones:
 //!
 //! ```
 //! use halfclose_sim::{Program, run};
 //!
 //! let report = run(&Program::from_seed(1)).map_err(|breach| format!("seed 1: {breach:?}"))?;
-//! assert_eq!(report, run(&Program::from_seed(1)).unwrap(), "same seed, same octets");
+//! assert_eq!(report, run(&Program::from_seed(1)).unwrap(), "same seed, same bytes");
 //!
-//! // From a fuzz target: any octets are a program.
+//! // From a fuzz target: any bytes are a program.
 //! run(&Program::from_bytes(b"\x05\x01\x02")).map_err(|breach| format!("{breach:?}"))?;
 //! # Ok::<(), String>(())
 //! ```
@@ -38,5 +38,5 @@ mod world;
 
 pub use duet::Duet;
 pub use program::{Answer, Call, Fault, Net, Pace, Program, Send, Side, Tuning};
-pub use wire::Breach;
+pub use wire::FailedProperty;
 pub use world::{Report, config, record, run};

@@ -10,20 +10,20 @@ use crate::program::{Net, Side};
 /// What arrives.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Arrival {
-    /// Octets.
-    Octets(Vec<u8>),
+    /// Bytes.
+    Bytes(Vec<u8>),
     /// The end of the transport.
     End,
 }
 
-/// Octets on their way, in order.
+/// Bytes on their way, in order.
 pub(crate) struct Link {
     from: Side,
     net: Net,
     rng: fastrand::Rng,
     on_way: VecDeque<(Time, Arrival)>,
-    octets: usize,
-    /// When the line is free for the next octet.
+    bytes: usize,
+    /// When the line is free for the next byte.
     free: Time,
     last_arrival: Time,
     /// What is sent is lost.
@@ -38,7 +38,7 @@ impl Link {
             net: net.clone(),
             rng: fastrand::Rng::with_seed(seed),
             on_way: VecDeque::new(),
-            octets: 0,
+            bytes: 0,
             free: Time::ZERO,
             last_arrival: Time::ZERO,
             lost: false,
@@ -51,22 +51,22 @@ impl Link {
         if self.ended {
             return 0;
         }
-        let room = (self.net.capacity as usize).saturating_sub(self.octets);
+        let room = (self.net.capacity as usize).saturating_sub(self.bytes);
         if self.net.piece == 0 { room } else { room.min(self.net.piece as usize) }
     }
 
-    pub(crate) fn send(&mut self, now: Time, octets: Vec<u8>) {
+    pub(crate) fn send(&mut self, now: Time, bytes: Vec<u8>) {
         if self.lost {
             return;
         }
-        self.octets += octets.len();
+        self.bytes += bytes.len();
         self.free = self.free.max(now);
         if self.net.bandwidth > 0 {
-            let micros = octets.len() as u64 * 1_000 / u64::from(self.net.bandwidth);
+            let micros = bytes.len() as u64 * 1_000 / u64::from(self.net.bandwidth);
             self.free = self.free + Duration::from_micros(micros);
         }
         let arrival = self.arrival(self.free);
-        self.on_way.push_back((arrival, Arrival::Octets(octets)));
+        self.on_way.push_back((arrival, Arrival::Bytes(bytes)));
     }
 
     /// When what leaves at `leaves` arrives: not before what left earlier, nor during a stall.
@@ -96,7 +96,7 @@ impl Link {
     /// What is on its way, and what follows, is lost; the receiver is told if `tell`.
     pub(crate) fn cut(&mut self, now: Time, tell: bool) {
         self.on_way.clear();
-        self.octets = 0;
+        self.bytes = 0;
         self.lost = true;
         if tell {
             self.ended = true;
@@ -116,13 +116,13 @@ impl Link {
                 break;
             }
             match self.on_way.pop_front() {
-                Some((_, Arrival::Octets(octets))) => {
-                    self.octets -= octets.len();
-                    joined.extend(octets);
+                Some((_, Arrival::Bytes(bytes))) => {
+                    self.bytes -= bytes.len();
+                    joined.extend(bytes);
                 }
                 _ => return Some(Arrival::End),
             }
         }
-        (!joined.is_empty()).then_some(Arrival::Octets(joined))
+        (!joined.is_empty()).then_some(Arrival::Bytes(joined))
     }
 }

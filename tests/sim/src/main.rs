@@ -72,7 +72,7 @@ fn main() -> ExitCode {
     let from = argument("--from").unwrap_or(0);
     let twice = std::env::args().any(|argument| argument == "--twice");
     let started = Instant::now();
-    let (mut calls, mut completed, mut messages, mut frames, mut octets) = (0, 0, 0, 0, 0);
+    let (mut calls, mut completed, mut messages, mut frames, mut bytes) = (0, 0, 0, 0, 0);
     let mut span = std::time::Duration::ZERO;
     let mut failures: BTreeMap<&'static str, Vec<(u64, String)>> = BTreeMap::new();
     for seed in from..from + programs {
@@ -83,10 +83,10 @@ fn main() -> ExitCode {
                 completed += report.completed;
                 messages += report.messages;
                 frames += report.frames;
-                octets += report.octets;
+                bytes += report.bytes;
                 span += report.span;
                 if twice && run(&program).as_ref() != Ok(&report) {
-                    failures.entry("same seed, same octets").or_default().push((seed, String::new()));
+                    failures.entry("same seed, same bytes").or_default().push((seed, String::new()));
                 }
             }
             Err(breach) => failures.entry(breach.property).or_default().push((seed, breach.detail)),
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
     }
     println!(
         "{programs} programs from seed {from}: {calls} calls, {completed} completed as ordered, {messages} messages, \
-         {frames} frames, {octets} octets, {} hours of virtual time in {:.1} s",
+         {frames} frames, {bytes} bytes, {} hours of virtual time in {:.1} s",
         span.as_secs() / 3600,
         started.elapsed().as_secs_f64()
     );

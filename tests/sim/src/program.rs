@@ -1,14 +1,14 @@
-//! Programs: what both callers and the network do in one run, decoded from octets.
+//! Programs: what both callers and the network do in one run, decoded from bytes.
 //!
-//! A fuzzer gives the octets, or a seed does ([`Program::from_seed`]). Any octets are a program; where they run out,
+//! A fuzzer gives the bytes, or a seed does ([`Program::from_seed`]). Any bytes are a program; where they run out,
 //! the calmest choice is taken.
 
 use std::time::Duration;
 
 use arbitrary::Unstructured;
-use halfclose::Shape;
+use halfclose::CallType;
 
-/// Octets that a seed is stretched to: enough for the largest program.
+/// Bytes that a seed is stretched to: enough for the largest program.
 const SEED_OCTETS: usize = 4096;
 
 /// Pairs of metadata whose block is longer than the smallest SETTINGS_MAX_FRAME_SIZE.
@@ -76,16 +76,16 @@ pub struct Tuning {
     pub codec: bool,
 }
 
-/// What the network does with octets.
+/// What the network does with bytes.
 #[derive(Clone, Debug)]
 pub struct Net {
-    /// The time that an octet takes at least.
+    /// The time that a byte takes at least.
     pub latency: Duration,
     /// What may come on top, drawn for each piece; order is kept.
     pub jitter: Duration,
-    /// Octets a millisecond; 0 is without bound.
+    /// Bytes a millisecond; 0 is without bound.
     pub bandwidth: u32,
-    /// Octets that are on their way at most before the sender's transport takes no more.
+    /// Bytes that are on their way at most before the sender's transport takes no more.
     pub capacity: u32,
     /// The largest piece that a transport takes or brings at once; 0 is all there is.
     pub piece: u32,
@@ -98,17 +98,17 @@ pub struct Net {
 }
 
 impl Net {
-    /// A network so slow that SETTINGS and PINGs come late is a broken one, and octets one by one cost a turn each:
+    /// A network so slow that SETTINGS and PINGs come late is a broken one, and bytes one by one cost a turn each:
     /// keeps both within reason for what is to be sent.
     fn keep_up<'a>(&mut self, sends: impl Iterator<Item = &'a Send>) {
-        let octets: u64 = sends.map(|send| u64::from(send.size)).sum();
+        let bytes: u64 = sends.map(|send| u64::from(send.size)).sum();
         if self.latency + self.jitter > Duration::from_millis(1) {
             self.capacity = self.capacity.max(64 * 1024);
         }
-        if octets > 20_000 && self.piece > 0 {
+        if bytes > 20_000 && self.piece > 0 {
             self.piece = self.piece.max(1_000);
         }
-        if octets > 20_000 {
+        if bytes > 20_000 {
             self.capacity = self.capacity.max(5_000);
         }
     }
@@ -130,7 +130,7 @@ pub enum Fault {
 pub struct Send {
     /// The time since the one before.
     pub delay: Duration,
-    /// Octets.
+    /// Bytes.
     pub size: u32,
     /// Whether it is to be compressed.
     pub compress: bool,
@@ -149,7 +149,7 @@ pub struct Pace {
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The shape given to `accept`; `None` does not call it.
-    pub accept: Option<Shape>,
+    pub accept: Option<CallType>,
     /// Whether messages may be compressed.
     pub encoding: bool,
     /// Response headers ahead of the first message, with so much metadata.
@@ -174,7 +174,7 @@ pub struct Call {
     /// When it starts.
     pub start: Duration,
     /// What the client says that it is.
-    pub shape: Shape,
+    pub shape: CallType,
     /// One of a few paths.
     pub path: u8,
     /// How much metadata.
@@ -224,15 +224,15 @@ impl Program {
     /// The program of a seed: the same one on every machine.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
-        let mut octets = vec![0; SEED_OCTETS];
-        fastrand::Rng::with_seed(seed).fill(&mut octets);
-        Self::from_bytes(&octets)
+        let mut bytes = vec![0; SEED_OCTETS];
+        fastrand::Rng::with_seed(seed).fill(&mut bytes);
+        Self::from_bytes(&bytes)
     }
 
-    /// The program that the octets stand for. All octets are one.
+    /// The program that the bytes stand for. All bytes are one.
     #[must_use]
-    pub fn from_bytes(octets: &[u8]) -> Self {
-        Reader(Unstructured::new(octets)).program()
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Reader(Unstructured::new(bytes)).program()
     }
 
     /// Whether nothing but the callers' own orders can end a call early.
@@ -243,7 +243,7 @@ impl Program {
     }
 }
 
-/// Octets to choices. What has run out gives the first of each range.
+/// Bytes to choices. What has run out gives the first of each range.
 struct Reader<'a>(Unstructured<'a>);
 
 impl Reader<'_> {
@@ -381,11 +381,15 @@ impl Reader<'_> {
     }
 
     fn call(&mut self) -> Call {
-        let shape =
-            self.one_of(&[Shape::UNARY, Shape::CLIENT_STREAMING, Shape::SERVER_STREAMING, Shape::BIDI]);
+        let shape = self.one_of(&[
+            CallType::UNARY,
+            CallType::CLIENT_STREAMING,
+            CallType::SERVER_STREAMING,
+            CallType::BIDI,
+        ]);
         // Now and then the two sides disagree on what the method carries (P-70 to P-73).
-        let said = if self.chance(4) { Shape::BIDI } else { shape };
-        let sent = if self.chance(4) { Shape::BIDI } else { shape };
+        let said = if self.chance(4) { CallType::BIDI } else { shape };
+        let sent = if self.chance(4) { CallType::BIDI } else { shape };
         let one = halfclose::Cardinality::One;
         Call {
             start: self.micros(300_000),
@@ -399,7 +403,7 @@ impl Reader<'_> {
             cancel: self.maybe(10, 600_000),
             release: self.chance(25),
             answer: Answer {
-                accept: if sent == Shape::BIDI && self.chance(50) { None } else { Some(sent) },
+                accept: if sent == CallType::BIDI && self.chance(50) { None } else { Some(sent) },
                 encoding: self.chance(30),
                 headers: self.chance(30).then(|| self.one_of(&[0, 1, 9])),
                 responses: self.sends(sent.responses == one),

@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::program::{Answer, Program, Side};
 use crate::task::Found;
 use crate::tasks::{Task, Tasks, misuse, stale};
-use crate::wire::{Breach, Wire, breach, ensure};
+use crate::wire::{FailedProperty, Wire, breach, ensure};
 
 /// The server's caller.
 pub(crate) struct ServerCaller {
@@ -30,7 +30,7 @@ impl ServerCaller {
         wire: &mut Wire,
         ledgers: &mut [Ledger],
         now: Time,
-    ) -> Result<(), Breach> {
+    ) -> Result<(), FailedProperty> {
         for (k, ledger) in ledgers.iter_mut().enumerate() {
             self.run_call(k, program, end, wire, ledger, now)?;
         }
@@ -45,7 +45,7 @@ impl ServerCaller {
         wire: &mut Wire,
         ledger: &mut Ledger,
         now: Time,
-    ) -> Result<(), Breach> {
+    ) -> Result<(), FailedProperty> {
         let Some(task) = self.tasks.active(k) else { return Ok(()) };
         let answer = &program.calls[k].answer;
         if task.cancels(now) {
@@ -78,7 +78,7 @@ impl ServerCaller {
         program: &Program,
         ledgers: &mut [Ledger],
         now: Time,
-    ) -> Result<(), Breach> {
+    ) -> Result<(), FailedProperty> {
         let (Event::Request(id) | Event::Readable(id) | Event::Writable(id) | Event::Ended(id, _)) = event
         else {
             return match event {
@@ -113,7 +113,7 @@ impl ServerCaller {
         program: &Program,
         ledgers: &mut [Ledger],
         now: Time,
-    ) -> Result<(), Breach> {
+    ) -> Result<(), FailedProperty> {
         let Ok(head) = end.core.request(id).cloned() else {
             return breach("a request has a head", format!("{id:?}"));
         };
@@ -157,7 +157,7 @@ fn cancel(
     end: &mut End<Server>,
     wire: &mut Wire,
     ledger: &mut Ledger,
-) -> Result<(), Breach> {
+) -> Result<(), FailedProperty> {
     task.sender.stop();
     task.reader.done = true;
     ledger.server.cancelled = true;
@@ -176,7 +176,7 @@ fn half_closed(
     end: &mut End<Server>,
     ledger: &mut Ledger,
     found: &Recv,
-) -> Result<(), Breach> {
+) -> Result<(), FailedProperty> {
     let property = "half-close seen once, after every message";
     ensure(matches!(found, Recv::HalfClosed), property, || format!("call {k}: {found:?}"))?;
     ensure(ledger.client.half_closed && !ledger.server.half_closed, property, || {
@@ -197,7 +197,7 @@ fn finish(
     end: &mut End<Server>,
     wire: &mut Wire,
     ledger: &mut Ledger,
-) -> Result<(), Breach> {
+) -> Result<(), FailedProperty> {
     let (status, trailers) = (content::status(k, answer.code), content::metadata(k, answer.trailers));
     match end.core.finish(task.id, status.clone(), trailers.clone()) {
         Ok(()) => {}

@@ -6,7 +6,7 @@ use halfclose::{CallId, Connection, Message, Misuse, Recv, Role, Sent, Time};
 use crate::content;
 use crate::ledger::{Account, SentMessage};
 use crate::program::{Pace, Send, Side};
-use crate::wire::{Breach, breach, ensure};
+use crate::wire::{FailedProperty, breach, ensure};
 
 /// Sends a list of messages.
 pub(crate) struct Sender {
@@ -36,7 +36,7 @@ impl Sender {
     }
 
     /// `Event::Writable` was told.
-    pub(crate) fn writable(&mut self) -> Result<(), Breach> {
+    pub(crate) fn writable(&mut self) -> Result<(), FailedProperty> {
         ensure(self.blocked || self.done, "Writable is told to who waits", || "nobody waited".into())?;
         self.blocked = false;
         Ok(())
@@ -51,7 +51,7 @@ impl Sender {
         compresses: bool,
         account: &mut Account,
         now: Time,
-    ) -> Result<bool, Breach> {
+    ) -> Result<bool, FailedProperty> {
         while !self.done && !self.blocked && self.due.is_some_and(|due| due <= now) {
             let Some(&send) = self.list.get(self.index) else {
                 self.stop();
@@ -118,7 +118,7 @@ impl Reader {
     }
 
     /// `Event::Readable` was told.
-    pub(crate) fn readable(&mut self, now: Time) -> Result<(), Breach> {
+    pub(crate) fn readable(&mut self, now: Time) -> Result<(), FailedProperty> {
         ensure(self.waiting || self.done, "Readable is told to who waits", || "nobody waited".into())?;
         self.waiting = false;
         self.due = self.due.max(now + self.pace.delay);
@@ -131,8 +131,8 @@ impl Reader {
         core: &mut Connection<R>,
         id: CallId,
         now: Time,
-        mut check: impl FnMut(Message) -> Result<(), Breach>,
-    ) -> Result<Found, Breach> {
+        mut check: impl FnMut(Message) -> Result<(), FailedProperty>,
+    ) -> Result<Found, FailedProperty> {
         while !self.done && !self.waiting && self.due <= now {
             let mut left = if self.pace.batch == 0 { usize::MAX } else { self.pace.batch.into() };
             while left > 0 {
@@ -165,7 +165,7 @@ pub(crate) fn check_message(
     sent: &Account,
     index: usize,
     message: &Message,
-) -> Result<SentMessage, Breach> {
+) -> Result<SentMessage, FailedProperty> {
     let property = "messages in order, complete, unmodified";
     let Some(&expected) = sent.sent.get(index) else {
         return breach(property, format!("call {call}: message {index} from {from:?} was never sent"));
@@ -173,7 +173,7 @@ pub(crate) fn check_message(
     let whole = message.payload == content::payload(call, from, index, expected.size);
     ensure(whole && message.compressed == expected.compressed, property, || {
         format!(
-            "call {call}: message {index} from {from:?} has {} octets, not {expected:?}",
+            "call {call}: message {index} from {from:?} has {} bytes, not {expected:?}",
             message.payload.len()
         )
     })?;

@@ -10,7 +10,7 @@ use crate::end::End;
 use crate::ledger::Ledger;
 use crate::program::{Pace, Send};
 use crate::task::{Found, Reader, Sender, check_message};
-use crate::wire::{Breach, Wire, breach, ensure};
+use crate::wire::{FailedProperty, Wire, breach, ensure};
 
 /// One call.
 pub(crate) struct Task {
@@ -46,7 +46,7 @@ impl Task {
         end: &mut End<R>,
         ledger: &mut Ledger,
         now: Time,
-    ) -> Result<bool, Breach> {
+    ) -> Result<bool, FailedProperty> {
         let (own, _) = ledger.accounts(end.side);
         self.sender.run(&mut end.core, (k, self.id), end.side, self.compresses, own, now)
     }
@@ -59,7 +59,7 @@ impl Task {
         wire: &mut Wire,
         ledger: &mut Ledger,
         now: Time,
-    ) -> Result<Found, Breach> {
+    ) -> Result<Found, FailedProperty> {
         let side = end.side;
         let (own, peer) = ledger.accounts(side);
         // The server's; a client's is an order of its own, and says nothing of what it reads.
@@ -87,7 +87,7 @@ impl Tasks {
         Self { tasks: (0..count).map(|_| None).collect(), numbers: BTreeMap::new() }
     }
 
-    pub(crate) fn add(&mut self, k: usize, task: Task) -> Result<(), Breach> {
+    pub(crate) fn add(&mut self, k: usize, task: Task) -> Result<(), FailedProperty> {
         let id = task.id;
         ensure(self.numbers.insert(id, k).is_none(), "ids are never used again", || format!("{id:?}"))?;
         self.tasks[k] = Some(task);
@@ -110,7 +110,7 @@ impl Tasks {
     }
 
     /// The call that an event names, and its task.
-    pub(crate) fn named(&mut self, id: CallId, event: &Event) -> Result<(usize, &mut Task), Breach> {
+    pub(crate) fn named(&mut self, id: CallId, event: &Event) -> Result<(usize, &mut Task), FailedProperty> {
         let Some(&k) = self.numbers.get(&id) else {
             return breach("events name calls", format!("{event:?}"));
         };
@@ -122,7 +122,7 @@ impl Tasks {
 }
 
 /// A stale id is refused by everything.
-pub(crate) fn stale<R: Role>(core: &mut Connection<R>, id: CallId) -> Result<(), Breach> {
+pub(crate) fn stale<R: Role>(core: &mut Connection<R>, id: CallId) -> Result<(), FailedProperty> {
     let refused = [
         core.recv(id).map(drop),
         core.cancel(id),
@@ -140,7 +140,7 @@ pub(crate) fn misuse<R: Role, const N: usize>(
     id: CallId,
     expected: fn(&Misuse) -> bool,
     tries: impl FnOnce(&mut Connection<R>) -> [Result<(), Misuse>; N],
-) -> Result<(), Breach> {
+) -> Result<(), FailedProperty> {
     let before = (core.states(id), core.wants_transmit(), core.poll_timeout());
     let refused = tries(core);
     let after = (core.states(id), core.wants_transmit(), core.poll_timeout());

@@ -18,7 +18,7 @@ use crate::ledger::{Events, Ledger};
 use crate::link::{Arrival, Link};
 use crate::program::{Fault, Program, Side, Tuning};
 use crate::server::ServerCaller;
-use crate::wire::{Breach, PREFIX_AND_PADDING, Wire, breach, ensure};
+use crate::wire::{FailedProperty, PREFIX_AND_PADDING, Wire, breach, ensure};
 
 /// Turns after which a run counts as one that never comes to rest.
 const MOST_TURNS: u64 = 4_000_000;
@@ -28,7 +28,7 @@ const HANG: Duration = Duration::from_secs(6 * 60 * 60);
 /// What a run came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
-    /// A digest of every octet that both sides sent.
+    /// A digest of every byte that both sides sent.
     pub digest: u64,
     /// Calls that the client started.
     pub calls: usize,
@@ -38,8 +38,8 @@ pub struct Report {
     pub messages: usize,
     /// Frames on the wire.
     pub frames: u64,
-    /// Octets on the wire.
-    pub octets: u64,
+    /// Bytes on the wire.
+    pub bytes: u64,
     /// Turns of the event loop.
     pub turns: u64,
     /// The virtual time that the run took.
@@ -50,15 +50,15 @@ pub struct Report {
 ///
 /// # Errors
 /// The first property that does not hold.
-pub fn run(program: &Program) -> Result<Report, Breach> {
+pub fn run(program: &Program) -> Result<Report, FailedProperty> {
     World::new(program).run()
 }
 
-/// Every octet that the two sides send in a run, the client's first.
+/// Every byte that the two sides send in a run, the client's first.
 ///
 /// # Errors
 /// The first property that does not hold.
-pub fn record(program: &Program) -> Result<[Vec<u8>; 2], Breach> {
+pub fn record(program: &Program) -> Result<[Vec<u8>; 2], FailedProperty> {
     let mut world = World::new(program);
     world.wire.record();
     world.play()?;
@@ -98,7 +98,7 @@ pub fn config(side: Side, program: &Program) -> Config {
     config
 }
 
-/// Octets that a side's pool may lend: a message of the largest size with its prefix at least, in a padded frame.
+/// Bytes that a side's pool may lend: a message of the largest size with its prefix at least, in a padded frame.
 fn pool(tuning: &Tuning) -> u64 {
     u64::from(tuning.window_pool).max(u64::from(tuning.max_receive) + PREFIX_AND_PADDING as u64)
 }
@@ -148,13 +148,13 @@ impl<'a> World<'a> {
         }
     }
 
-    fn run(mut self) -> Result<Report, Breach> {
+    fn run(mut self) -> Result<Report, FailedProperty> {
         self.play()?;
         self.finish()
     }
 
     /// Goes on until every call has ended, or nothing will ever happen any more.
-    fn play(&mut self) -> Result<(), Breach> {
+    fn play(&mut self) -> Result<(), FailedProperty> {
         loop {
             self.settle()?;
             if self.is_over() {
@@ -203,7 +203,7 @@ impl<'a> World<'a> {
     }
 
     /// Does what is due at the new time: timers, faults, arrivals, orders.
-    fn advance(&mut self) -> Result<(), Breach> {
+    fn advance(&mut self) -> Result<(), FailedProperty> {
         let now = self.now;
         fire(&mut self.client, now)?;
         fire(&mut self.server, now)?;
@@ -249,21 +249,21 @@ impl<'a> World<'a> {
         self.fault = Fault::None;
     }
 
-    fn arrive(&mut self, to: Side, arrival: Arrival) -> Result<(), Breach> {
+    fn arrive(&mut self, to: Side, arrival: Arrival) -> Result<(), FailedProperty> {
         let (now, wire) = (self.now, &mut self.wire);
         if arrival == Arrival::End {
             self.events.broken |= !self.events.going_away;
         }
         match (to, arrival) {
-            (Side::Client, Arrival::Octets(octets)) => self.client.arrive(now, &octets, wire),
-            (Side::Server, Arrival::Octets(octets)) => self.server.arrive(now, &octets, wire),
+            (Side::Client, Arrival::Bytes(bytes)) => self.client.arrive(now, &bytes, wire),
+            (Side::Server, Arrival::Bytes(bytes)) => self.server.arrive(now, &bytes, wire),
             (Side::Client, Arrival::End) => self.client.end(now, wire),
             (Side::Server, Arrival::End) => self.server.end(now, wire),
         }
     }
 
     /// Events, callers and output, until nothing moves any more at this time.
-    fn settle(&mut self) -> Result<(), Breach> {
+    fn settle(&mut self) -> Result<(), FailedProperty> {
         loop {
             self.turns += 1;
             ensure(self.turns < MOST_TURNS, "the run comes to rest", || format!("{} turns", self.turns))?;
@@ -288,7 +288,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn tell_client(&mut self) -> Result<bool, Breach> {
+    fn tell_client(&mut self) -> Result<bool, FailedProperty> {
         let mut told = false;
         while let Some(event) = self.client.core.poll_event() {
             told = true;
@@ -305,7 +305,7 @@ impl<'a> World<'a> {
         Ok(told)
     }
 
-    fn tell_server(&mut self) -> Result<bool, Breach> {
+    fn tell_server(&mut self) -> Result<bool, FailedProperty> {
         let mut told = false;
         while let Some(event) = self.server.core.poll_event() {
             told = true;
@@ -317,7 +317,7 @@ impl<'a> World<'a> {
     }
 
     /// What must hold after every step.
-    fn check_step(&mut self) -> Result<(), Breach> {
+    fn check_step(&mut self) -> Result<(), FailedProperty> {
         for side in Side::BOTH {
             let (closed, drained) = match side {
                 Side::Client => (self.client.core.is_closed(), self.client.is_drained()),
@@ -343,7 +343,7 @@ impl<'a> World<'a> {
     }
 
     /// The run is over: what must hold then, and what the end of the transport must bring.
-    fn finish(mut self) -> Result<Report, Breach> {
+    fn finish(mut self) -> Result<Report, FailedProperty> {
         let silent = self.events.broken;
         let left = self.open(Side::Client);
         ensure(left.is_empty() || silent, "with a fair network every call ends", || {
@@ -378,7 +378,7 @@ impl<'a> World<'a> {
             completed: self.ledgers.iter().filter(|ledger| check::is_complete(ledger)).count(),
             messages: self.ledgers.iter().map(|it| it.client.received + it.server.received).sum(),
             frames: self.wire.frames,
-            octets: digests[0].1 + digests[1].1,
+            bytes: digests[0].1 + digests[1].1,
             turns: self.turns,
             span,
         })
@@ -397,7 +397,7 @@ impl<'a> World<'a> {
 }
 
 /// A timer that is due fires, and moves.
-fn fire<R: Role>(end: &mut End<R>, now: Time) -> Result<(), Breach> {
+fn fire<R: Role>(end: &mut End<R>, now: Time) -> Result<(), FailedProperty> {
     if end.core.poll_timeout().is_none_or(|(at, _)| at > now) {
         return Ok(());
     }
@@ -409,7 +409,7 @@ fn fire<R: Role>(end: &mut End<R>, now: Time) -> Result<(), Breach> {
 }
 
 /// `Closed` comes last, and once.
-fn note_closed<R: Role>(end: &mut End<R>, event: &Event, events: &mut Events) -> Result<(), Breach> {
+fn note_closed<R: Role>(end: &mut End<R>, event: &Event, events: &mut Events) -> Result<(), FailedProperty> {
     if end.closed {
         return breach("Closed comes last, once", format!("{:?}: {event:?}", end.side));
     }

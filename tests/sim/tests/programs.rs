@@ -27,19 +27,19 @@ fn random_programs_keep_every_property() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_octets() {
+fn the_same_seed_gives_the_same_bytes() {
     for seed in 0..SEEDS / 10 {
         let program = Program::from_seed(seed);
         assert_eq!(run(&program), run(&program), "seed {seed}");
     }
 }
 
-/// Any split of what arrives and of what is taken gives the same octets and the same events.
+/// Any split of what arrives and of what is taken gives the same bytes and the same events.
 #[test]
 fn chunking_does_not_matter() {
     for seed in 0..SEEDS / 4 {
         let mut program = Program::from_seed(seed);
-        // Pieces must not change when octets arrive.
+        // Pieces must not change when bytes arrive.
         program.net.jitter = Duration::ZERO;
         program.net.bandwidth = 0;
         program.net.capacity = 1 << 30;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use halfclose::Shape;
+use halfclose::CallType;
 use halfclose_sim::{Call, Program, Send, Side, run};
 
 const CLIENT: usize = Side::Client as usize;
@@ -19,7 +19,7 @@ fn calm(latency: Duration) -> Program {
     program
 }
 
-fn call(program: &Program, shape: Shape, requests: &[u32], responses: &[u32]) -> Call {
+fn call(program: &Program, shape: CallType, requests: &[u32], responses: &[u32]) -> Call {
     let mut call = program.calls[0].clone();
     call.shape = shape;
     call.requests = requests.iter().copied().map(send).collect();
@@ -40,19 +40,19 @@ fn a_smaller_window_holds_from_the_acknowledgement_on() {
     for window in [1, 4, 5, 1_000, 40_000, 65_534] {
         let mut program = calm(Duration::from_millis(10));
         program.tuning[SERVER].initial_window = window;
-        program.calls = vec![call(&program, Shape::CLIENT_STREAMING, &[10, 60_000, 70_000, 3], &[1])];
+        program.calls = vec![call(&program, CallType::CLIENT_STREAMING, &[10, 60_000, 70_000, 3], &[1])];
         passes(&program);
     }
 }
 
-/// RFC 9113 §4.3.1: until it acknowledges SETTINGS the peer's encoder uses the table of 4,096 octets.
+/// RFC 9113 §4.3.1: until it acknowledges SETTINGS the peer's encoder uses the table of 4,096 bytes.
 #[test]
 fn a_smaller_table_holds_from_the_acknowledgement_on() {
     for table in [0, 100, 16_384] {
         let mut program = calm(Duration::from_millis(10));
         program.tuning[SERVER].table = table;
         program.tuning[CLIENT].table = 4_096;
-        let mut one = call(&program, Shape::UNARY, &[10], &[10]);
+        let mut one = call(&program, CallType::UNARY, &[10], &[10]);
         one.metadata = 9;
         let mut late = one.clone();
         late.start = Duration::from_millis(100);
@@ -70,7 +70,7 @@ fn a_window_smaller_than_a_prefix_stalls_nobody() {
             tuning.initial_window = window;
             tuning.max_window = 0;
         }
-        program.calls = vec![call(&program, Shape::BIDI, &[0, 3, 100_000], &[100_000, 0, 1])];
+        program.calls = vec![call(&program, CallType::BIDI, &[0, 3, 100_000], &[100_000, 0, 1])];
         passes(&program);
     }
 }
@@ -80,7 +80,7 @@ fn a_window_smaller_than_a_prefix_stalls_nobody() {
 fn an_id_is_stale_once_the_end_was_told() {
     let mut program = calm(Duration::from_millis(1));
     program.tuning[SERVER].max_receive = 100;
-    let mut one = call(&program, Shape::CLIENT_STREAMING, &[10, 101, 7], &[1]);
+    let mut one = call(&program, CallType::CLIENT_STREAMING, &[10, 101, 7], &[1]);
     one.requests[1].delay = Duration::from_millis(50);
     program.calls = vec![one];
     let report = run(&program).unwrap_or_else(|breach| panic!("{breach:?}"));
@@ -93,10 +93,10 @@ fn calls_that_wait_for_a_stream_do_not_fill_the_buffer_of_those_that_have_one() 
     let mut program = calm(Duration::from_millis(1));
     program.tuning[SERVER].max_streams = 1;
     program.tuning[CLIENT].connection_send_buffer = 1;
-    let mut slow = call(&program, Shape::UNARY, &[94], &[1]);
+    let mut slow = call(&program, CallType::UNARY, &[94], &[1]);
     slow.requests[0].delay = Duration::from_millis(50);
     slow.start = Duration::from_millis(10);
-    let mut eager = call(&program, Shape::UNARY, &[10], &[1]);
+    let mut eager = call(&program, CallType::UNARY, &[10], &[1]);
     eager.start = Duration::from_millis(20);
     program.calls = vec![slow, eager];
     passes(&program);
@@ -113,11 +113,11 @@ fn a_stream_that_is_silent_keeps_nothing_that_another_waits_for() {
         program.tuning[CLIENT].window_pool = 0;
         program.tuning[CLIENT].max_receive = 3_000;
         program.tuning[SERVER].connection_send_buffer = 1;
-        let mut pausing = call(&program, Shape::SERVER_STREAMING, &[1], &[7, 1_500, 7]);
+        let mut pausing = call(&program, CallType::SERVER_STREAMING, &[1], &[7, 1_500, 7]);
         for response in &mut pausing.answer.responses[1..] {
             response.delay = Duration::from_millis(50);
         }
-        let mut large = call(&program, Shape::SERVER_STREAMING, &[1], &[3_000]);
+        let mut large = call(&program, CallType::SERVER_STREAMING, &[1], &[3_000]);
         large.start = Duration::from_millis(20);
         program.calls = vec![pausing, large];
         passes(&program);
@@ -131,7 +131,7 @@ fn what_a_handler_leaves_unread_is_credited() {
     program.tuning[SERVER].initial_window = 100;
     program.tuning[SERVER].max_window = 0;
     program.tuning[CLIENT].initial_window = 10;
-    let mut one = call(&program, Shape::BIDI, &[80, 300], &[50]);
+    let mut one = call(&program, CallType::BIDI, &[80, 300], &[50]);
     // Not before the server's SETTINGS have come.
     one.start = Duration::from_millis(50);
     one.answer.wait = false;
@@ -144,7 +144,7 @@ fn what_a_handler_leaves_unread_is_credited() {
 }
 
 /// Seeds that once failed, for what no small program shows: among them a Writable after the end of a call, calls left
-/// open at the end of the transport, and streams of one octet.
+/// open at the end of the transport, and streams of one byte.
 #[test]
 fn seeds_that_once_failed_pass() {
     for seed in [

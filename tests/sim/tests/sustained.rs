@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use halfclose::{Config, Metadata, Recv, Sent, Shape, Status, Time};
+use halfclose::{CallType, Config, Metadata, Recv, Sent, Status, Time};
 use halfclose_sim::Duet;
 
 const HOUR: u64 = 3_600;
@@ -28,7 +28,7 @@ fn keepalive_at_the_legal_rate_is_no_strike() {
         config.keepalive.max_pings_without_data = 0;
         let mut duet = Duet::new(config, Config::server());
         if with_call {
-            duet.start(Shape::BIDI);
+            duet.start(CallType::BIDI);
             duet.exchange();
         }
         for hour in 1..=1_000 {
@@ -51,7 +51,7 @@ fn keepalive_faster_than_a_server_allows_is_held_back_without_data() {
 
 /// Starts calls, lets the server hear of them and send something, cancels them all.
 fn cancel_some(duet: &mut Duet, count: usize) {
-    let calls: Vec<_> = (0..count).map(|_| duet.start(Shape::BIDI)).collect();
+    let calls: Vec<_> = (0..count).map(|_| duet.start(CallType::BIDI)).collect();
     duet.exchange();
     for call in duet.requests() {
         duet.server.send_message(call, Bytes::from_static(b"on its way"), false).expect("the call is open");
@@ -96,7 +96,7 @@ fn bursts_of_calls_cancelled_at_once_are_taken() {
     let mut duet = Duet::new(Config::client(), Config::server());
     for burst in 1..=500_u64 {
         for _ in 0..limits.pending_resets {
-            let call = duet.start(Shape::UNARY);
+            let call = duet.start(CallType::UNARY);
             // The request leaves, the server's caller does not come to hear of it.
             duet.client.send_message(call, Bytes::from_static(b"hi"), false).expect("the call is open");
             duet.depart();
@@ -115,7 +115,7 @@ fn a_reader_slower_than_its_sender_holds_only_itself_up() {
     let (client, server) = (Config::client(), Config::server());
     let most = client.max_stream_window as usize + server.limits.send_buffer as usize + 2 * 30_000;
     let mut duet = Duet::new(client, server);
-    let slow = duet.start(Shape::SERVER_STREAMING);
+    let slow = duet.start(CallType::SERVER_STREAMING);
     duet.exchange();
     let [answer] = duet.requests()[..] else { panic!("the call came") };
     let (mut sent, mut received) = (0, 0);
@@ -131,7 +131,7 @@ fn a_reader_slower_than_its_sender_holds_only_itself_up() {
         assert!((sent - received) * 30_000 <= most, "{sent} sent, {received} received");
         // Others are not held up.
         if second % 60 == 0 {
-            let quick = duet.start(Shape::UNARY);
+            let quick = duet.start(CallType::UNARY);
             duet.client.half_close(quick).expect("the call is open");
             duet.exchange();
             for call in duet.requests() {
@@ -151,7 +151,7 @@ fn a_reader_slower_than_its_sender_holds_only_itself_up() {
 #[test]
 fn a_stream_of_tiny_messages_is_no_flood() {
     let mut duet = Duet::new(Config::client(), Config::server());
-    let call = duet.start(Shape::BIDI);
+    let call = duet.start(CallType::BIDI);
     duet.exchange();
     let [answer] = duet.requests()[..] else { panic!("the call came") };
     for _ in 0..200_000 {
@@ -170,7 +170,7 @@ fn tiny_frames_that_a_tiny_window_forces_are_no_flood() {
     server.initial_stream_window = 100;
     server.max_stream_window = 100;
     let mut duet = Duet::new(Config::client(), server);
-    let call = duet.start(Shape::CLIENT_STREAMING);
+    let call = duet.start(CallType::CLIENT_STREAMING);
     duet.exchange();
     let [answer] = duet.requests()[..] else { panic!("the call came") };
     for second in 1..=HOUR {
@@ -191,7 +191,7 @@ fn streaming_calls_that_the_server_ends_early_are_no_flood() {
     let mut duet = Duet::new(Config::client(), Config::server());
     for second in 1..=60 {
         for _ in 0..50 {
-            let calls: Vec<_> = (0..100).map(|_| duet.start(Shape::CLIENT_STREAMING)).collect();
+            let calls: Vec<_> = (0..100).map(|_| duet.start(CallType::CLIENT_STREAMING)).collect();
             duet.exchange();
             for call in duet.requests() {
                 let status = Status::unauthenticated("who are you?");

@@ -27,9 +27,9 @@ impl Block {
         Self::default()
     }
 
-    fn string(&mut self, octets: &[u8]) {
-        integer(0, 7, octets.len(), &mut self.0);
-        self.0.extend_from_slice(octets);
+    fn string(&mut self, bytes: &[u8]) {
+        integer(0, 7, bytes.len(), &mut self.0);
+        self.0.extend_from_slice(bytes);
     }
 
     /// A literal without indexing (RFC 7541 §6.2.2).
@@ -64,10 +64,10 @@ impl Block {
         self
     }
 
-    /// Octets as they are.
+    /// Bytes as they are.
     #[must_use]
-    pub fn raw(mut self, octets: &[u8]) -> Self {
-        self.0.extend_from_slice(octets);
+    pub fn raw(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
         self
     }
 
@@ -90,7 +90,7 @@ impl Block {
             .field(b"content-type", b"application/grpc")
     }
 
-    /// The head of a response.
+    /// The header of a response.
     #[must_use]
     pub fn response() -> Self {
         // :status 200 of the static table.

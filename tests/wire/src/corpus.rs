@@ -39,13 +39,13 @@ pub fn json_files(folder: &Path) -> Vec<(String, Value)> {
     files
 }
 
-/// The octets that these hexadecimal digits are.
+/// The bytes that these hexadecimal digits are.
 ///
 /// # Panics
 ///
 /// On anything else.
 #[must_use]
-pub fn octets_of(digits: &str) -> Vec<u8> {
-    let octet = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("a digit");
-    (0..digits.len()).step_by(2).map(octet).collect()
+pub fn bytes_of(digits: &str) -> Vec<u8> {
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("a digit");
+    (0..digits.len()).step_by(2).map(byte).collect()
 }

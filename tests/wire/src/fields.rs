@@ -55,7 +55,7 @@ impl Reader {
         }
         let (stream, end, block) = self.open.take()?;
         let fields = self.decoder.decode(&block).expect("a block that can be decoded");
-        let text = |octets: Vec<u8>| String::from_utf8_lossy(&octets).into_owned();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let list = fields.into_iter().map(|(name, value)| (text(name), text(value))).collect();
         Some(Fields { stream, end, list })
     }

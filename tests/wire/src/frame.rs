@@ -1,4 +1,4 @@
-//! Frames as octets (RFC 9113 §4.1), whatever they hold.
+//! Frames as bytes (RFC 9113 §4.1), whatever they hold.
 
 use halfclose::frame::ErrorCode;
 
@@ -38,17 +38,17 @@ pub const END_HEADERS: u8 = 4;
 /// PADDED, on DATA and HEADERS.
 pub const PADDED: u8 = 8;
 
-/// Octets of a frame's head.
+/// Bytes of a frame's header.
 const HEAD: usize = 9;
 
 /// A frame of any type, with any flags, on any stream.
 #[must_use]
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut octets = u32::try_from(payload.len()).expect("a short payload").to_be_bytes()[1..].to_vec();
-    octets.extend_from_slice(&[kind, flags]);
-    octets.extend_from_slice(&stream.to_be_bytes());
-    octets.extend_from_slice(payload);
-    octets
+    let mut bytes = u32::try_from(payload.len()).expect("a short payload").to_be_bytes()[1..].to_vec();
+    bytes.extend_from_slice(&[kind, flags]);
+    bytes.extend_from_slice(&stream.to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
 }
 
 /// HEADERS with a whole block.
@@ -132,13 +132,13 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The first frame in `octets` and its length there, when it is whole.
-    fn first(octets: &[u8]) -> Option<(Self, usize)> {
-        let head: &[u8; HEAD] = octets.first_chunk()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let payload = octets.get(HEAD..HEAD + length)?.to_vec();
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        Some((Self { kind: head[3], flags: head[4], stream, payload }, HEAD + length))
+    /// The first frame in `bytes` and its length there, when it is whole.
+    fn first(bytes: &[u8]) -> Option<(Self, usize)> {
+        let header: &[u8; HEAD] = bytes.first_chunk()?;
+        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
+        let payload = bytes.get(HEAD..HEAD + length)?.to_vec();
+        let stream = u32::from_be_bytes([header[5], header[6], header[7], header[8]]);
+        Some((Self { kind: header[3], flags: header[4], stream, payload }, HEAD + length))
     }
 
     /// Whether it ends its stream.
@@ -153,7 +153,7 @@ impl Frame {
         matches!(self.kind, kind::SETTINGS | kind::PING) && self.flags & ACK != 0
     }
 
-    /// The four octets of its payload from there, as a number.
+    /// The four bytes of its payload from there, as a number.
     #[must_use]
     pub fn word(&self, at: usize) -> Option<u32> {
         Some(u32::from_be_bytes(self.payload.get(at..at + 4)?.try_into().ok()?))
@@ -172,20 +172,20 @@ impl Frame {
 }
 
 /// Takes the first frame off, when it is whole.
-pub fn take_frame(octets: &mut Vec<u8>) -> Option<Frame> {
-    let (frame, length) = Frame::first(octets)?;
-    octets.drain(..length);
+pub fn take_frame(bytes: &mut Vec<u8>) -> Option<Frame> {
+    let (frame, length) = Frame::first(bytes)?;
+    bytes.drain(..length);
     Some(frame)
 }
 
-/// The frames in `octets`, which hold whole ones only, behind a preface or not.
+/// The frames in `bytes`, which hold whole ones only, behind a preface or not.
 ///
 /// # Panics
 ///
 /// On a frame that is cut.
 #[must_use]
-pub fn frames(octets: &[u8]) -> Vec<Frame> {
-    let mut rest = octets.strip_prefix(PREFACE).unwrap_or(octets);
+pub fn frames(bytes: &[u8]) -> Vec<Frame> {
+    let mut rest = bytes.strip_prefix(PREFACE).unwrap_or(bytes);
     let mut frames = Vec::new();
     while let Some((frame, length)) = Frame::first(rest) {
         frames.push(frame);
@@ -201,9 +201,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let octets =
+        let bytes =
             [PREFACE, &settings(&[(4, 1)]), &reset(3, ErrorCode::CANCEL), &goaway(5, ErrorCode(9))].concat();
-        let read = frames(&octets);
+        let read = frames(&bytes);
         assert_eq!(read[0].payload, [0, 4, 0, 0, 0, 1]);
         let codes: Vec<_> = read.iter().map(|frame| (frame.kind, frame.stream, frame.code())).collect();
         let expected = [
@@ -219,12 +219,12 @@ mod tests {
     fn a_frame_is_taken_when_it_is_whole() {
         let whole = data(1, END_STREAM, &message(b"whole"));
         for at in 0..whole.len() {
-            let mut octets = whole[..at].to_vec();
-            assert_eq!((take_frame(&mut octets), octets.len()), (None, at));
+            let mut bytes = whole[..at].to_vec();
+            assert_eq!((take_frame(&mut bytes), bytes.len()), (None, at));
         }
-        let mut octets = [whole.clone(), whole[..3].to_vec()].concat();
-        let frame = take_frame(&mut octets).expect("a whole frame");
-        assert!(frame.ends_stream() && octets == whole[..3]);
+        let mut bytes = [whole.clone(), whole[..3].to_vec()].concat();
+        let frame = take_frame(&mut bytes).expect("a whole frame");
+        assert!(frame.ends_stream() && bytes == whole[..3]);
     }
 
     #[test]

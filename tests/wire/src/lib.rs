@@ -1,4 +1,4 @@
-//! What travels between an HTTP/2 client and server, written and read octet by octet: nothing of the code under test has
+//! What travels between an HTTP/2 client and server, written and read byte by byte: nothing of the code under test has
 //! a part in it, so wrong frames can be written as well as good ones, and what a connection sends is judged by another's
 //! eyes.
 //!
@@ -19,7 +19,7 @@ mod frame;
 mod socket;
 
 pub use block::{Block, PATH, REQUEST, RESPONSE, TRAILERS, TRAILERS_ONLY, block, literal};
-pub use corpus::{corpus, json_files, octets_of};
+pub use corpus::{bytes_of, corpus, json_files};
 pub use fields::{Fields, Reader};
 pub use frame::{
     ACK, END_HEADERS, END_STREAM, Frame, PADDED, PREFACE, data, flagged, frame, frames, goaway, headers,

@@ -1,4 +1,4 @@
-//! A peer on a TCP connection, whose every octet its test writes.
+//! A peer on a TCP connection, whose every byte its test writes.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use crate::frame::{Frame, PREFACE, take_frame};
 /// How long a peer waits for what must come: far longer than it takes, because it is waited for in failures only.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A blocking TCP connection that is written octet by octet and read frame by frame. Nothing is answered by itself.
+/// A blocking TCP connection that is written byte by byte and read frame by frame. Nothing is answered by itself.
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
@@ -46,13 +46,13 @@ impl Socket {
         Self::new(listener.accept()?.0, true)
     }
 
-    /// Writes octets, whatever they are.
+    /// Writes bytes, whatever they are.
     ///
     /// # Errors
     ///
     /// What the system says: that the other side has closed, or that it reads nothing for [`PATIENCE`].
-    pub fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.stream.write_all(octets)
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
     }
 
     /// Another hand on the connection, to write with while this one is read.
@@ -152,12 +152,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let mut client = Socket::connect(listener.local_addr().expect("an address")).expect("a listener");
         let mut server = Socket::accept(&listener).expect("a client");
-        let octets = [PREFACE, &settings(&[]), &ping(b"question")].concat();
-        for octet in &octets {
-            client.write(std::slice::from_ref(octet)).expect("an open connection");
+        let bytes = [PREFACE, &settings(&[]), &ping(b"question")].concat();
+        for byte in &bytes {
+            client.write(std::slice::from_ref(byte)).expect("an open connection");
         }
         client.finish().expect("an open connection");
-        assert_eq!(server.frames_to_end(), crate::frames(&octets));
+        assert_eq!(server.frames_to_end(), crate::frames(&bytes));
         server.write(&ping(b"question")).expect("the other direction is open");
         assert_eq!(client.frames_until(|_| true).len(), 1);
         drop(server);

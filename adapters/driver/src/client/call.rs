@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use halfclose::grpc::head::ResponseHead;
+use halfclose::grpc::headers::ResponseHeaders;
 use halfclose::{CallId, Cause, Client, Code, HalfStates, Message, Metadata, Misuse, Outcome, Recv, Status};
 
 use crate::codec::Codec;
@@ -104,7 +104,7 @@ impl SendHalf {
         payload: &mut Bytes,
     ) -> Poll<Result<(), SendError>> {
         let (call, compress) = (self.call, self.compress);
-        self.shared.order(|state| match state.connection.send_message_from(call, payload, compress) {
+        self.shared.command(|state| match state.connection.send_message_from(call, payload, compress) {
             Ok(_) => Poll::Ready(Ok(())),
             Err(Misuse::NotWritable { .. }) => {
                 state.wait_to_send(call, cx.waker());
@@ -117,7 +117,7 @@ impl SendHalf {
     pub(super) fn close_send(&mut self) -> Result<(), SendError> {
         self.closed = true;
         let call = self.call;
-        self.shared.order(|state| state.connection.half_close(call)).map_err(SendError::from_misuse)
+        self.shared.command(|state| state.connection.half_close(call)).map_err(SendError::from_misuse)
     }
 }
 
@@ -126,7 +126,7 @@ impl Drop for SendHalf {
         if !self.closed {
             let call = self.call;
             // The call may be over already.
-            let _ = self.shared.order(|state| state.connection.cancel(call));
+            let _ = self.shared.command(|state| state.connection.cancel(call));
         }
     }
 }
@@ -135,13 +135,13 @@ impl Drop for SendHalf {
 pub(super) struct ReceiveHalf {
     shared: Arc<Shared<Client>>,
     call: CallId,
-    head: Option<Arc<ResponseHead>>,
+    headers: Option<Arc<ResponseHeaders>>,
     outcome: Option<Outcome>,
 }
 
 impl ReceiveHalf {
     pub(super) fn new(shared: &Arc<Shared<Client>>, call: CallId) -> Self {
-        Self { shared: Arc::clone(shared), call, head: None, outcome: None }
+        Self { shared: Arc::clone(shared), call, headers: None, outcome: None }
     }
 
     /// The next message, or `None` at the end of the call, whatever its status.
@@ -150,10 +150,10 @@ impl ReceiveHalf {
             return Poll::Ready(None);
         }
         let call = self.call;
-        let head = &mut self.head;
-        let received = self.shared.order(|state| {
-            if head.is_none() {
-                *head = state.connection.response(call).cloned();
+        let headers = &mut self.headers;
+        let received = self.shared.command(|state| {
+            if headers.is_none() {
+                *headers = state.connection.response(call).cloned();
             }
             receive(state, call, cx)
         });
@@ -181,15 +181,15 @@ impl ReceiveHalf {
     }
 
     /// Ready when the response headers are here, or the call is over.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.head.is_some() || self.outcome.is_some() {
+    pub(super) fn poll_headers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.headers.is_some() || self.outcome.is_some() {
             return Poll::Ready(());
         }
         let call = self.call;
-        let head = &mut self.head;
-        let received = self.shared.order(|state| {
-            *head = state.connection.response(call).cloned();
-            if head.is_some() {
+        let headers = &mut self.headers;
+        let received = self.shared.command(|state| {
+            *headers = state.connection.response(call).cloned();
+            if headers.is_some() {
                 return None;
             }
             // Without headers there are no messages. To ask for one is what makes the core tell of an end that comes
@@ -207,11 +207,11 @@ impl ReceiveHalf {
     ) -> Poll<Result<Message, CallError>> {
         if self.outcome.is_none() {
             let call = self.call;
-            let head = &mut self.head;
+            let headers = &mut self.headers;
             // One visit: what came together is taken together.
-            let received = self.shared.order(|state| {
-                if head.is_none() {
-                    *head = state.connection.response(call).cloned();
+            let received = self.shared.command(|state| {
+                if headers.is_none() {
+                    *headers = state.connection.response(call).cloned();
                 }
                 loop {
                     match receive(state, call, cx) {
@@ -252,7 +252,7 @@ impl ReceiveHalf {
     }
 
     pub(super) fn header(&self) -> Option<&Metadata> {
-        self.head.as_ref().map(|head| &head.metadata)
+        self.headers.as_ref().map(|headers| &headers.metadata)
     }
 
     pub(super) fn trailer(&self) -> Option<&Arc<Metadata>> {
@@ -279,7 +279,7 @@ impl ReceiveHalf {
     pub(super) fn cancel(&self) {
         let call = self.call;
         // A call that is over needs no cancelling.
-        let _ = self.shared.order(|state| state.connection.cancel(call));
+        let _ = self.shared.command(|state| state.connection.cancel(call));
     }
 }
 
@@ -287,7 +287,7 @@ impl Drop for ReceiveHalf {
     fn drop(&mut self) {
         if self.outcome.is_none() {
             let call = self.call;
-            self.shared.order(|state| state.release(call));
+            self.shared.command(|state| state.release(call));
         }
     }
 }

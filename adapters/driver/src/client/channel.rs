@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use halfclose::frame::ErrorCode;
-use halfclose::{Cause, Client, Config, Connection, Misuse, Request, Seed, Shape, Status, Time};
+use halfclose::{CallType, Cause, Client, Config, Connection, Misuse, Request, Seed, Status, Time};
 
 use super::call::{CallError, ReceiveHalf, SendHalf};
 use super::options::CallOptions;
@@ -34,7 +34,7 @@ struct Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         let now = self.shared.now();
-        self.shared.order(|state| state.connection.shutdown(now));
+        self.shared.command(|state| state.connection.shutdown(now));
     }
 }
 
@@ -51,7 +51,7 @@ impl Channel {
     }
 
     /// The request of a call that starts now.
-    fn request(&self, path: &'static str, shape: Shape, options: CallOptions) -> (Time, Request) {
+    fn request(&self, path: &'static str, shape: CallType, options: CallOptions) -> (Time, Request) {
         // A call without a deadline need not know the time: the connection's clock stands where the driver set it.
         let now = options.timeout.map_or(Time::ZERO, |_| self.handle.shared.now());
         let request = Request {
@@ -69,12 +69,12 @@ impl Channel {
     fn open(
         &self,
         path: &'static str,
-        shape: Shape,
+        shape: CallType,
         options: CallOptions,
     ) -> Result<(SendHalf, ReceiveHalf), CallError> {
         let shared = &self.handle.shared;
         let (now, request) = self.request(path, shape, options);
-        let started = shared.order(|state| state.connection.start(now, request));
+        let started = shared.command(|state| state.connection.start(now, request));
         let call = started.map_err(CallError::misuse)?;
         Ok((SendHalf::new(shared, call), ReceiveHalf::new(shared, call)))
     }
@@ -84,14 +84,14 @@ impl Channel {
     async fn start_with(
         &self,
         path: &'static str,
-        shape: Shape,
+        shape: CallType,
         payload: Result<Bytes, Status>,
         options: CallOptions,
     ) -> Result<ReceiveHalf, CallError> {
         let mut payload = payload.map_err(|status| CallError::local(status, Cause::NeverSent))?;
         let shared = &self.handle.shared;
         let (now, request) = self.request(path, shape, options);
-        let started = shared.order(|state| {
+        let started = shared.command(|state| {
             let connection = &mut state.connection;
             let call = connection.start(now, request)?;
             let sent = connection.send_message_from(call, &mut payload, true);
@@ -127,7 +127,7 @@ impl Channel {
         C: Codec<Req> + Codec<Res>,
     {
         let payload = C::encode(request);
-        let mut receiving = self.start_with(method.path(), Shape::UNARY, payload, options).await?;
+        let mut receiving = self.start_with(method.path(), CallType::UNARY, payload, options).await?;
         receiving.only_response::<Res, C>().await
     }
 
@@ -147,7 +147,7 @@ impl Channel {
         C: Codec<Req> + Codec<Res>,
     {
         let payload = C::encode(request);
-        let receiving = self.start_with(method.path(), Shape::SERVER_STREAMING, payload, options).await?;
+        let receiving = self.start_with(method.path(), CallType::SERVER_STREAMING, payload, options).await?;
         Ok(ServerStreaming::new(receiving))
     }
 
@@ -161,7 +161,7 @@ impl Channel {
         method: &Method<Req, Res, C>,
         options: CallOptions,
     ) -> Result<ClientStreaming<Req, Res, C>, CallError> {
-        let (send, receive) = self.open(method.path(), Shape::CLIENT_STREAMING, options)?;
+        let (send, receive) = self.open(method.path(), CallType::CLIENT_STREAMING, options)?;
         Ok(ClientStreaming::new(send, receive))
     }
 
@@ -175,14 +175,14 @@ impl Channel {
         method: &Method<Req, Res, C>,
         options: CallOptions,
     ) -> Result<BidiStreaming<Req, Res, C>, CallError> {
-        let (send, receive) = self.open(method.path(), Shape::BIDI, options)?;
+        let (send, receive) = self.open(method.path(), CallType::BIDI, options)?;
         Ok(BidiStreaming::new(send, receive))
     }
 
     /// Takes no new calls; the open ones go on to their end, then the connection closes.
     pub fn shutdown(&self) {
         let now = self.handle.shared.now();
-        self.handle.shared.order(|state| state.connection.shutdown(now));
+        self.handle.shared.command(|state| state.connection.shutdown(now));
     }
 
     /// Ends the connection and every call on it now.
@@ -190,10 +190,10 @@ impl Channel {
         let now = self.handle.shared.now();
         self.handle
             .shared
-            .order(|state| state.connection.close(now, ErrorCode::NO_ERROR, "closed by the client"));
+            .command(|state| state.connection.close(now, ErrorCode::NO_ERROR, "closed by the client"));
     }
 
-    /// Waits until the connection is over and its last octets are written: after [`shutdown`](Self::shutdown) or
+    /// Waits until the connection is over and its last bytes are written: after [`shutdown`](Self::shutdown) or
     /// [`close`](Self::close), so that a program does not end before its last frames have left.
     pub async fn closed(&self) {
         let shared = &self.handle.shared;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use halfclose::{Client, Event};
 
-use crate::driver::{Driver, Side};
+use crate::driver::{Driver, RoleHooks};
 use crate::shared::{Shared, State};
 
 /// The driver of a client's connection: a future that must be polled, in a task of its own as a rule, until it ends.
@@ -14,7 +14,7 @@ pub type ClientDriver<I, K> = Driver<I, K, ClientSide>;
 #[derive(Debug)]
 pub struct ClientSide;
 
-impl Side for ClientSide {
+impl RoleHooks for ClientSide {
     type Role = Client;
 
     fn on_event(&mut self, _: &mut State<Client>, _: &Event) {}

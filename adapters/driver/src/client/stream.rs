@@ -258,7 +258,7 @@ macro_rules! receiving {
             /// Waits for the server's initial metadata; `None` when the call ended without any.
             pub async fn header(&mut self) -> Option<&Metadata> {
                 let half = &mut self.$($field).+;
-                poll_fn(|cx| half.poll_head(cx)).await;
+                poll_fn(|cx| half.poll_headers(cx)).await;
                 half.header()
             }
 

@@ -1,4 +1,4 @@
-//! Where octets are read to: a few buffers for each thread, lent to the connection that is reading. A connection keeps a
+//! Where bytes are read to: a few buffers for each thread, lent to the connection that is reading. A connection keeps a
 //! buffer only while it holds an unfinished frame, so that idle connections have none.
 
 use std::cell::RefCell;
@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-/// What is asked of the transport at once: 64 KiB, and the heads of the frames that they come in. A message of that
+/// What is asked of the transport at once: 64 KiB, and the headers of the frames that they come in. A message of that
 /// length fits, and the frame that is left over, which must move to the next buffer, is seldom a whole one.
 const READ: usize = 72 * 1024;
 /// Less room than this is not worth a read.
@@ -63,7 +63,7 @@ fn spare(room: usize) -> BytesMut {
 /// Keeps an empty buffer, whether messages still look into it or not; the one that was kept longest makes room.
 fn keep(buffer: BytesMut) {
     if buffer.capacity() == 0 {
-        // None yet, or one that was read to its very last octet, which is seldom.
+        // None yet, or one that was read to its very last byte, which is seldom.
         return;
     }
     let _ = SPARE.try_with(|spare| {
@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// A read that fills the buffer, of which all but `left` octets are taken at once.
+    /// A read that fills the buffer, of which all but `left` bytes are taken at once.
     fn read(input: &mut BytesMut, left: usize) -> Bytes {
         take(input);
         assert!(input.capacity() - input.len() >= LEAST);
@@ -117,7 +117,7 @@ mod tests {
             })
             .collect();
         for (nth, piece) in (0..).zip(&kept) {
-            assert!(piece.iter().all(|octet| *octet == nth));
+            assert!(piece.iter().all(|byte| *byte == nth));
         }
         assert!(SPARE.with_borrow(VecDeque::len) <= KEPT);
     }
@@ -140,6 +140,6 @@ mod tests {
             take(&mut input);
             input.resize(input.capacity(), 7);
         }
-        assert!(input.len() >= 4 * READ && input.iter().all(|octet| *octet == 7));
+        assert!(input.len() >= 4 * READ && input.iter().all(|byte| *byte == 7));
     }
 }

@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use halfclose::config::Rate;
-use halfclose::{Client, Code, Config, Connection, Event, Recv, Request, Seed, Server, Shape, Status, Time};
+use halfclose::{
+    CallType, Client, Code, Config, Connection, Event, Recv, Request, Seed, Server, Status, Time,
+};
 
-use super::{Driver, Side};
+use super::{Driver, RoleHooks};
 use crate::client::ClientDriver;
 use crate::shared::{Shared, State};
 use crate::{CallOptions, Channel, Method, Raw, Response, Router, Shutdown};
@@ -47,7 +49,7 @@ struct Noting {
     call: Option<halfclose::CallId>,
 }
 
-impl Side for Noting {
+impl RoleHooks for Noting {
     type Role = Server;
 
     fn on_event(&mut self, _: &mut State<Server>, event: &Event) {
@@ -80,10 +82,10 @@ fn what_the_last_write_asks_for_is_done_before_the_driver_lingers() {
     let side = Noting { noted: false, done: Arc::clone(&done), call: None };
     let mut driver = Driver::new(wire.clone(), clock, connection, side);
     let mut client = Peer::<Client>::new(Config::client());
-    client.connection.start(Time::ZERO, Request::new("/driver.Test/Say", Shape::BIDI)).expect("a call");
+    client.connection.start(Time::ZERO, Request::new("/driver.Test/Say", CallType::BIDI)).expect("a call");
     client.exchange(&wire);
     assert!(poll(&mut driver).is_pending());
-    driver.shared().order(|state| state.connection.shutdown(Time::ZERO));
+    driver.shared().command(|state| state.connection.shutdown(Time::ZERO));
     // The GOAWAY and its PING, and the answer.
     assert!(poll(&mut driver).is_pending());
     client.exchange(&wire);
@@ -93,7 +95,7 @@ fn what_the_last_write_asks_for_is_done_before_the_driver_lingers() {
     // The connection is over with the trailers of its last call, when they go out.
     let call = driver.works.side.call.expect("the call");
     let finished =
-        driver.shared().order(|state| state.connection.finish(call, Status::ok(), Default::default()));
+        driver.shared().command(|state| state.connection.finish(call, Status::ok(), Default::default()));
     finished.expect("an open call");
     assert!(poll(&mut driver).is_pending(), "it lingers");
     assert_eq!(done.load(Ordering::Relaxed), 1);
@@ -178,7 +180,7 @@ fn a_poll_that_takes_long_is_over_with_its_turn() {
     let mut driver = router.serve(wire.clone(), clock, Config::server(), Seed(1), &Shutdown::new());
     let mut client = Peer::<Client>::new(Config::client());
     for _ in 0..100 {
-        let request = Request::new("/driver.Test/Chat", Shape::BIDI);
+        let request = Request::new("/driver.Test/Chat", CallType::BIDI);
         client.connection.start(Time::ZERO, request).expect("a call");
     }
     client.exchange(&wire);
@@ -204,7 +206,7 @@ fn a_call_that_ends_with_the_read_that_brought_it_leaves_no_handler() {
     let mut driver = router.serve(wire.clone(), Still::default(), Config::server(), Seed(1), &shutdown);
     let mut client = Peer::<Client>::new(Config::client());
     let start = |client: &mut Peer<Client>| {
-        let request = Request::new("/driver.Test/Chat", Shape::BIDI);
+        let request = Request::new("/driver.Test/Chat", CallType::BIDI);
         let call = client.connection.start(Time::ZERO, request).expect("a call");
         client.exchange(&wire);
         call
@@ -339,7 +341,7 @@ fn answers_that_have_no_room_wait_for_it() {
     let mut client = Peer::<Client>::new(Config::client());
     let calls: Vec<_> = (0..CALLS as u8)
         .map(|count| {
-            let request = Request::new("/driver.Test/Say", Shape::UNARY);
+            let request = Request::new("/driver.Test/Say", CallType::UNARY);
             let call = client.connection.start(Time::ZERO, request).expect("a call");
             client.connection.send_message(call, Bytes::from(vec![count]), false).expect("room");
             client.connection.half_close(call).expect("an open call");
@@ -349,7 +351,7 @@ fn answers_that_have_no_room_wait_for_it() {
     client.connection.cancel(calls[CALLS - 1]).expect("an open call");
     client.exchange(&wire);
     for (count, call) in calls.iter().enumerate().take(CALLS - 1) {
-        // Each round brings octets of some answer.
+        // Each round brings bytes of some answer.
         let mut rounds = 0..1000;
         let message = loop {
             match client.connection.recv(*call).expect("an open call") {
@@ -380,7 +382,7 @@ fn headers_that_the_client_does_not_take_end_the_call_and_are_not_left_out() {
     let mut config = Config::client();
     config.limits.max_header_list = 500;
     let mut client = Peer::<Client>::new(config);
-    let call = client.connection.start(Time::ZERO, Request::new("/driver.Test/Say", Shape::UNARY));
+    let call = client.connection.start(Time::ZERO, Request::new("/driver.Test/Say", CallType::UNARY));
     let call = call.expect("a call");
     client.connection.send_message(call, Bytes::new(), false).expect("room");
     client.connection.half_close(call).expect("an open call");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Buf;
 use halfclose::Time;
 
-use super::{Next, Phase, Side, Works, buffer};
+use super::{DriverTask, Next, Phase, RoleHooks, buffer};
 use crate::io::{Clock, Io};
 use crate::shared::State;
 
@@ -19,7 +19,7 @@ const FLUSH: Duration = Duration::from_secs(10);
 /// one that cannot be written to, for what the peer sent before.
 const LINGER: Duration = Duration::from_secs(1);
 
-impl<I: Io, K: Clock, S: Side> Works<I, K, S> {
+impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
     #[inline]
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.eof {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use halfclose::{CallId, Cardinality, Message, Metadata, Misuse, Recv, Server, Shape, Status};
+use halfclose::{CallId, CallType, Cardinality, Message, Metadata, Misuse, Recv, Server, Status};
 
 use crate::method::{SendError, misuse_status};
 use crate::shared::{Shared, State};
@@ -13,7 +13,7 @@ use crate::shared::{Shared, State};
 /// What came together with a request's headers, as most small requests do: it is taken in the same visit to the
 /// connection.
 #[derive(Debug, Default)]
-pub(super) struct First {
+pub(super) struct FirstMessage {
     /// The one message of a unary or server streaming call.
     pub(super) payload: Option<Bytes>,
     /// Whether it came compressed.
@@ -22,10 +22,10 @@ pub(super) struct First {
     pub(super) complete: bool,
 }
 
-impl First {
+impl FirstMessage {
     /// Accepts a call that has just been told, and takes what there is.
     #[inline]
-    pub(super) fn take(&mut self, state: &mut State<Server>, call: CallId, shape: Shape) {
+    pub(super) fn take(&mut self, state: &mut State<Server>, call: CallId, shape: CallType) {
         // The id is valid: the event has just been told.
         let _ = state.connection.accept(call, shape);
         if shape.requests == Cardinality::One
@@ -106,7 +106,7 @@ pub(super) fn poll_only(
     cx: &mut Context<'_>,
     message: &mut Option<Message>,
 ) -> Poll<Result<Message, Status>> {
-    shared.order(|state| {
+    shared.command(|state| {
         loop {
             match ready!(state.poll_recv(call, cx.waker())) {
                 Ok(Recv::Message(next)) => {
@@ -123,7 +123,7 @@ pub(super) fn poll_only(
 
 /// Ends a call with a status, behind what was sent.
 pub(super) fn finish(shared: &Shared<Server>, call: CallId, status: Status) {
-    shared.order(|state| {
+    shared.command(|state| {
         let trailers = state.take_trailers(call);
         // A call that is over takes no status, and nobody waits for one.
         let _ = state.connection.finish(call, status, trailers);
@@ -137,7 +137,7 @@ pub(super) fn poll_receive(
     cx: &mut Context<'_>,
     early_headers: &mut bool,
 ) -> Poll<Result<Option<Message>, Status>> {
-    shared.order(|state| {
+    shared.command(|state| {
         let received = state.poll_recv(call, cx.waker());
         // A receiver that only waits for the next round has its message already.
         if *early_headers && (received.is_ready() || !state.is_sated()) {
@@ -163,7 +163,7 @@ pub(super) fn poll_send(
     payload: &mut Bytes,
     compress: bool,
 ) -> Poll<Result<(), SendError>> {
-    shared.order(|state| match state.connection.send_message_from(call, payload, compress) {
+    shared.command(|state| match state.connection.send_message_from(call, payload, compress) {
         Ok(_) => Poll::Ready(Ok(())),
         Err(Misuse::NotWritable { .. }) => {
             state.wait_to_send(call, cx.waker());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use halfclose::grpc::encoding::{Encoding, EncodingSet};
-use halfclose::grpc::head::RequestHead;
+use halfclose::grpc::headers::RequestHeaders;
 use halfclose::{CallId, HalfStates, Metadata, Misuse, Server};
 
 use crate::shared::Shared;
@@ -15,24 +15,24 @@ use crate::shared::Shared;
 pub struct Context {
     shared: Arc<Shared<Server>>,
     call: CallId,
-    head: Arc<RequestHead>,
+    headers: Arc<RequestHeaders>,
 }
 
 impl Context {
-    pub(super) fn new(shared: &Arc<Shared<Server>>, call: CallId, head: Arc<RequestHead>) -> Self {
-        Self { shared: Arc::clone(shared), call, head }
+    pub(super) fn new(shared: &Arc<Shared<Server>>, call: CallId, headers: Arc<RequestHeaders>) -> Self {
+        Self { shared: Arc::clone(shared), call, headers }
     }
 
     /// The client's metadata.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
-        &self.head.metadata
+        &self.headers.metadata
     }
 
-    /// The whole request head: path, authority, encodings.
+    /// The whole request headers: path, authority, encodings.
     #[must_use]
-    pub fn head(&self) -> &RequestHead {
-        &self.head
+    pub fn headers(&self) -> &RequestHeaders {
+        &self.headers
     }
 
     /// The time that is left until the client's deadline, if it set one: what to give to calls that this one makes.
@@ -45,7 +45,7 @@ impl Context {
     /// The encodings that the client accepts, as far as they are known here.
     #[must_use]
     pub fn accepts(&self) -> EncodingSet {
-        self.head.accept
+        self.headers.accept
     }
 
     /// Whether the call is over: nobody waits for its answer any more. Its handler is dropped then; a task that it
@@ -72,7 +72,7 @@ impl Context {
     /// (P-45). [`Misuse`] when the call is over. Nothing is added then.
     pub fn set_header(&self, metadata: Metadata) -> Result<(), Misuse> {
         let call = self.call;
-        self.shared.order(|state| state.connection.set_headers(call, metadata))
+        self.shared.command(|state| state.connection.set_headers(call, metadata))
     }
 
     /// Sends the response headers now, with the initial metadata that were set.
@@ -91,7 +91,7 @@ impl Context {
     /// As [`set_header`](Self::set_header).
     pub fn send_header(&self, metadata: Metadata) -> Result<(), Misuse> {
         let call = self.call;
-        self.shared.order(|state| state.connection.send_headers(call, metadata))
+        self.shared.command(|state| state.connection.send_headers(call, metadata))
     }
 
     /// Adds to the trailing metadata, which go with the status.
@@ -106,13 +106,13 @@ impl Context {
     /// [`Misuse::UnsupportedEncoding`] where the client does not accept it, or there is no codec for it (P-60).
     pub fn set_encoding(&self, encoding: Option<Encoding>) -> Result<(), Misuse> {
         let call = self.call;
-        self.shared.order(|state| state.connection.set_encoding(call, encoding))
+        self.shared.command(|state| state.connection.set_encoding(call, encoding))
     }
 }
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("path", &self.head.path()).finish_non_exhaustive()
+        f.debug_struct("Context").field("path", &self.headers.path()).finish_non_exhaustive()
     }
 }
 

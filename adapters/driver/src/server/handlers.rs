@@ -17,7 +17,7 @@ use super::call::{Answer, finish};
 use crate::shared::{Shared, Signal};
 
 /// What the driver lends to handlers for a poll.
-pub(super) struct Lent<'a> {
+pub(super) struct HandlerContext<'a> {
     pub(super) shared: &'a Arc<Shared<Server>>,
     /// Where they leave the answers of their calls.
     pub(super) answers: &'a mut Vec<Answer>,
@@ -25,12 +25,12 @@ pub(super) struct Lent<'a> {
 
 /// What serves one call: a future, but for what is lent to it for each poll. A short call need not keep the connection.
 pub(super) trait Serve: Send {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, lent: &mut Lent<'_>) -> Poll<()>;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, lent: &mut HandlerContext<'_>) -> Poll<()>;
 }
 
 /// A future that has all it needs.
 impl<F: Future<Output = ()> + Send> Serve for F {
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, _: &mut Lent<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, _: &mut HandlerContext<'_>) -> Poll<()> {
         Future::poll(self, cx)
     }
 }
@@ -81,7 +81,7 @@ impl Wake for SlotWaker {
     }
 }
 
-struct Place {
+struct HandlerSlot {
     running: Option<(CallId, Handler)>,
     waker: Waker,
     slot: Arc<SlotWaker>,
@@ -91,7 +91,7 @@ struct Place {
 #[derive(Default)]
 pub(super) struct Handlers {
     woken: Option<Arc<Woken>>,
-    places: Vec<Place>,
+    places: Vec<HandlerSlot>,
     running: usize,
     /// Handlers whose calls are over: to be dropped outside of the lock, since what they hold gives orders.
     ended: Vec<Handler>,
@@ -117,7 +117,7 @@ impl Handlers {
     pub(super) fn start(
         &mut self,
         call: CallId,
-        lent: &mut Lent<'_>,
+        lent: &mut HandlerContext<'_>,
         handler: impl FnOnce() -> Option<Handler>,
     ) {
         let handler = match catch_unwind(AssertUnwindSafe(handler)) {
@@ -135,12 +135,12 @@ impl Handlers {
         self.poll(call.slot(), lent);
     }
 
-    fn place(&mut self, slot: usize) -> Option<&mut Place> {
+    fn place(&mut self, slot: usize) -> Option<&mut HandlerSlot> {
         let woken = self.woken.as_ref()?;
         while self.places.len() <= slot {
             let slot = self.places.len();
             let slot = Arc::new(SlotWaker { slot, woken: Arc::clone(woken), told: AtomicBool::new(false) });
-            self.places.push(Place { running: None, waker: Waker::from(Arc::clone(&slot)), slot });
+            self.places.push(HandlerSlot { running: None, waker: Waker::from(Arc::clone(&slot)), slot });
         }
         self.places.get_mut(slot)
     }
@@ -159,7 +159,7 @@ impl Handlers {
     }
 
     /// Polls every handler that was woken, and drops those whose calls are over.
-    pub(super) fn run(&mut self, lent: &mut Lent<'_>) {
+    pub(super) fn run(&mut self, lent: &mut HandlerContext<'_>) {
         self.ended.drain(..).for_each(discard);
         let Some(woken) = &self.woken else { return };
         let mut slots = mem::take(&mut self.scratch);
@@ -184,7 +184,7 @@ impl Handlers {
         }
     }
 
-    fn poll(&mut self, slot: usize, lent: &mut Lent<'_>) {
+    fn poll(&mut self, slot: usize, lent: &mut HandlerContext<'_>) {
         let Some(place) = self.places.get_mut(slot) else { return };
         let Some((call, handler)) = &mut place.running else { return };
         let mut cx = Context::from_waker(&place.waker);

@@ -5,10 +5,10 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
-use halfclose::grpc::head::RequestHead;
-use halfclose::{CallId, Server, Shape, Status};
+use halfclose::grpc::headers::RequestHeaders;
+use halfclose::{CallId, CallType, Server, Status};
 
-use super::call::{First, ServerCall, finish, poll_only};
+use super::call::{FirstMessage, ServerCall, finish, poll_only};
 use super::context::{Context, Request};
 use super::handlers::Handler;
 use super::stream::{BidiStreamingServer, ClientStreamingServer, ServerStreamingServer};
@@ -19,45 +19,45 @@ use crate::shared::Shared;
 
 /// Serves one method: makes the future of one call, unless it can be answered at once. It runs foreign code, which may
 /// panic.
-type Start = dyn Fn(&Arc<Shared<Server>>, Incoming) -> Option<Handler> + Send + Sync;
+type Start = dyn Fn(&Arc<Shared<Server>>, NewCall) -> Option<Handler> + Send + Sync;
 
 /// Where the router has a method.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct MethodIndex {
     index: usize,
-    pub(super) shape: Shape,
+    pub(super) shape: CallType,
     /// Whether a handler's first wait for a request sends the response headers.
     early_headers: bool,
 }
 
 /// A call that has arrived.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(super) struct NewCall {
     pub(super) call: CallId,
-    pub(super) head: Arc<RequestHead>,
-    pub(super) method: Option<Place>,
-    pub(super) first: First,
+    pub(super) headers: Arc<RequestHeaders>,
+    pub(super) method: Option<MethodIndex>,
+    pub(super) first: FirstMessage,
 }
 
-impl Incoming {
+impl NewCall {
     /// The handler, or the answer at once where there is no such method.
     #[inline]
     pub(super) fn into_handler(self, router: &Router, shared: &Arc<Shared<Server>>) -> Option<Handler> {
         match self.method.and_then(|method| router.methods.get(method.index)) {
             Some(start) => start(shared, self),
             None => {
-                let status = Status::unimplemented(format!("no method {}", self.head.path()));
+                let status = Status::unimplemented(format!("no method {}", self.headers.path()));
                 finish(shared, self.call, status);
                 None
             }
         }
     }
 
-    /// The call for a handler that streams, its head, and what came with that.
-    fn into_call(self, shared: &Arc<Shared<Server>>) -> (ServerCall, Arc<RequestHead>, First) {
-        let Self { call, head, method, first } = self;
+    /// The call for a handler that streams, its headers, and what came with that.
+    fn into_call(self, shared: &Arc<Shared<Server>>) -> (ServerCall, Arc<RequestHeaders>, FirstMessage) {
+        let Self { call, headers, method, first } = self;
         let early_headers = method.is_some_and(|method| method.early_headers);
-        (ServerCall { shared: Arc::clone(shared), call, early_headers }, head, first)
+        (ServerCall { shared: Arc::clone(shared), call, early_headers }, headers, first)
     }
 }
 
@@ -88,7 +88,7 @@ impl Incoming {
 /// ```
 #[derive(Default)]
 pub struct Router {
-    places: HashMap<&'static str, Place>,
+    places: HashMap<&'static str, MethodIndex>,
     methods: Vec<Box<Start>>,
     /// Of every method that is not in `early_headers_of`.
     early_headers: bool,
@@ -102,12 +102,12 @@ impl Router {
         Self::default()
     }
 
-    fn add<S>(mut self, path: &'static str, shape: Shape, start: S) -> Self
+    fn add<S>(mut self, path: &'static str, shape: CallType, start: S) -> Self
     where
-        S: Fn(&Arc<Shared<Server>>, Incoming) -> Option<Handler> + Send + Sync + 'static,
+        S: Fn(&Arc<Shared<Server>>, NewCall) -> Option<Handler> + Send + Sync + 'static,
     {
         // Whether headers go early is looked up when the method is called: it may be set later than this.
-        self.places.insert(path, Place { index: self.methods.len(), shape, early_headers: false });
+        self.places.insert(path, MethodIndex { index: self.methods.len(), shape, early_headers: false });
         self.methods.push(Box::new(start));
         self
     }
@@ -144,7 +144,7 @@ impl Router {
         Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::UNARY, move |shared, incoming| {
+        self.add(method.path(), CallType::UNARY, move |shared, incoming| {
             unary::start::<F, Fut, Req, Res, C>(&handler, shared, incoming)
         })
     }
@@ -160,11 +160,11 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::SERVER_STREAMING, move |shared, incoming| {
-            let (call, head, first) = incoming.into_call(shared);
+        self.add(method.path(), CallType::SERVER_STREAMING, move |shared, incoming| {
+            let (call, headers, first) = incoming.into_call(shared);
             let handler = Arc::clone(&handler);
             Some(Box::pin(async move {
-                let result = match only_request::<Req, C>(&call, head, first).await {
+                let result = match only_request::<Req, C>(&call, headers, first).await {
                     Ok(request) => {
                         let streaming = ServerStreamingServer::new(&call, request.context.clone());
                         handler(request, streaming).await
@@ -187,11 +187,11 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::CLIENT_STREAMING, move |shared, incoming| {
-            let (call, head, _) = incoming.into_call(shared);
+        self.add(method.path(), CallType::CLIENT_STREAMING, move |shared, incoming| {
+            let (call, headers, _) = incoming.into_call(shared);
             let handler = Arc::clone(&handler);
             Some(Box::pin(async move {
-                let context = Context::new(&call.shared, call.call, head);
+                let context = Context::new(&call.shared, call.call, headers);
                 let result = handler(ClientStreamingServer::new(&call, context)).await;
                 call.finish(result);
             }))
@@ -209,11 +209,11 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), Shape::BIDI, move |shared, incoming| {
-            let (call, head, _) = incoming.into_call(shared);
+        self.add(method.path(), CallType::BIDI, move |shared, incoming| {
+            let (call, headers, _) = incoming.into_call(shared);
             let handler = Arc::clone(&handler);
             Some(Box::pin(async move {
-                let context = Context::new(&call.shared, call.call, head);
+                let context = Context::new(&call.shared, call.call, headers);
                 let result = handler(BidiStreamingServer::new(&call, context)).await;
                 call.finish(result);
             }))
@@ -230,14 +230,14 @@ impl fmt::Debug for Router {
 /// The methods that a connection called last: most call a few, and comparing a path is cheaper than hashing it.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    methods: [Option<(&'static str, Place)>; 4],
+    methods: [Option<(&'static str, MethodIndex)>; 4],
     next: usize,
 }
 
 impl Recent {
     /// The method at `path`, if the router has one.
     #[inline]
-    pub(super) fn find(&mut self, router: &Router, path: &str) -> Option<Place> {
+    pub(super) fn find(&mut self, router: &Router, path: &str) -> Option<MethodIndex> {
         match self.methods.iter().flatten().find(|(known, _)| *known == path) {
             Some((_, method)) => Some(*method),
             None => self.look_up(router, path),
@@ -245,9 +245,9 @@ impl Recent {
     }
 
     #[cold]
-    fn look_up(&mut self, router: &Router, path: &str) -> Option<Place> {
+    fn look_up(&mut self, router: &Router, path: &str) -> Option<MethodIndex> {
         let (path, method) = router.places.get_key_value(path)?;
-        let method = Place { early_headers: router.sends_early_headers(path), ..*method };
+        let method = MethodIndex { early_headers: router.sends_early_headers(path), ..*method };
         if let Some(place) = self.methods.get_mut(self.next) {
             *place = Some((path, method));
         }
@@ -259,8 +259,8 @@ impl Recent {
 /// The one request of a call, decoded.
 async fn only_request<Req, C: Codec<Req>>(
     call: &ServerCall,
-    head: Arc<RequestHead>,
-    first: First,
+    headers: Arc<RequestHeaders>,
+    first: FirstMessage,
 ) -> Result<Request<Req>, Status> {
     let complete = first.complete;
     let mut message = first.into_message();
@@ -272,6 +272,6 @@ async fn only_request<Req, C: Codec<Req>>(
     Ok(Request {
         message: C::decode(message.payload)?,
         compressed,
-        context: Context::new(&call.shared, call.call, head),
+        context: Context::new(&call.shared, call.call, headers),
     })
 }

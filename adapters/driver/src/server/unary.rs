@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
 use bytes::Bytes;
-use halfclose::grpc::head::RequestHead;
+use halfclose::grpc::headers::RequestHeaders;
 use halfclose::{CallId, Message, Server, Status};
 use pin_project_lite::pin_project;
 
-use super::call::{Answer, First, finish, poll_only};
+use super::call::{Answer, FirstMessage, finish, poll_only};
 use super::context::{Context, Request};
-use super::handlers::{Handler, Lent, Serve};
-use super::router::Incoming;
+use super::handlers::{Handler, HandlerContext, Serve};
+use super::router::NewCall;
 use crate::codec::Codec;
 use crate::method::Response;
 use crate::shared::Shared;
@@ -34,7 +34,7 @@ pin_project! {
     /// How far it is.
     #[project = StageProjection]
     enum Stage<F, Fut> {
-        Receive { message: Option<Message>, head: Arc<RequestHead>, handler: Arc<F> },
+        Receive { message: Option<Message>, headers: Arc<RequestHeaders>, handler: Arc<F> },
         Handle { #[pin] handling: Fut },
     }
 }
@@ -44,7 +44,7 @@ pin_project! {
 pub(super) fn start<F, Fut, Req, Res, C>(
     handler: &Arc<F>,
     shared: &Arc<Shared<Server>>,
-    incoming: Incoming,
+    incoming: NewCall,
 ) -> Option<Handler>
 where
     Req: 'static,
@@ -53,10 +53,10 @@ where
     F: Fn(Request<Req>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
 {
-    let Incoming { call, head, first, .. } = incoming;
+    let NewCall { call, headers, first, .. } = incoming;
     let stage = match first {
-        First { payload: Some(payload), compressed, complete: true } => {
-            match handle::<F, Fut, Req, C>(handler, shared, call, head, (payload, compressed)) {
+        FirstMessage { payload: Some(payload), compressed, complete: true } => {
+            match handle::<F, Fut, Req, C>(handler, shared, call, headers, (payload, compressed)) {
                 Ok(handling) => Stage::Handle { handling },
                 Err(status) => {
                     finish(shared, call, status);
@@ -64,7 +64,7 @@ where
                 }
             }
         }
-        first => Stage::Receive { message: first.into_message(), head, handler: Arc::clone(handler) },
+        first => Stage::Receive { message: first.into_message(), headers, handler: Arc::clone(handler) },
     };
     Some(Box::pin(Unary::<F, Fut, Req, Res, C> { call, stage, types: PhantomData }))
 }
@@ -74,7 +74,7 @@ fn handle<F, Fut, Req, C>(
     handler: &F,
     shared: &Arc<Shared<Server>>,
     call: CallId,
-    head: Arc<RequestHead>,
+    headers: Arc<RequestHeaders>,
     (payload, compressed): (Bytes, bool),
 ) -> Result<Fut, Status>
 where
@@ -82,7 +82,7 @@ where
     F: Fn(Request<Req>) -> Fut,
 {
     let message = C::decode(payload)?;
-    Ok(handler(Request { message, compressed, context: Context::new(shared, call, head) }))
+    Ok(handler(Request { message, compressed, context: Context::new(shared, call, headers) }))
 }
 
 impl<F, Fut, Req, Res, C> Serve for Unary<F, Fut, Req, Res, C>
@@ -91,7 +91,7 @@ where
     F: Fn(Request<Req>) -> Fut + Send + Sync,
     Fut: Future<Output = Result<Response<Res>, Status>> + Send,
 {
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, lent: &mut Lent<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, lent: &mut HandlerContext<'_>) -> Poll<()> {
         let mut this = self.project();
         let call = *this.call;
         let failed = loop {
@@ -107,14 +107,15 @@ where
                         }
                     },
                 },
-                StageProjection::Receive { message, head, handler } => {
+                StageProjection::Receive { message, headers, handler } => {
                     let Message { payload, compressed } =
                         match ready!(poll_only(lent.shared, call, cx, message)) {
                             Ok(message) => message,
                             Err(status) => break status,
                         };
-                    let head = Arc::clone(head);
-                    match handle::<F, Fut, Req, C>(handler, lent.shared, call, head, (payload, compressed)) {
+                    let headers = Arc::clone(headers);
+                    match handle::<F, Fut, Req, C>(handler, lent.shared, call, headers, (payload, compressed))
+                    {
                         Ok(handling) => this.stage.set(Stage::Handle { handling }),
                         Err(status) => break status,
                     }

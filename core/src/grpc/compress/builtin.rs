@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{CompressError, DecompressError, MessageCodec};
 
-/// What comes out of a codec is taken in steps of so many octets.
+/// What comes out of a codec is taken in steps of so many bytes.
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd"))]
 const STEP: usize = 8 * 1024;
 
@@ -125,7 +125,7 @@ fn progress(before: u64, after: u64) -> usize {
 #[derive(Clone, Copy, Debug)]
 pub struct Zstd;
 
-/// The largest window that a zstd frame may ask for: 2^23 octets, the size that RFC 8878 §3.1.1.1.2 recommends
+/// The largest window that a zstd frame may ask for: 2^23 bytes, the size that RFC 8878 §3.1.1.1.2 recommends
 /// decoders to support. A frame states its window before any content, so this bounds memory ahead of content.
 #[cfg(feature = "zstd")]
 const ZSTD_WINDOW_LOG: u32 = 23;

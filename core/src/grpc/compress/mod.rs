@@ -25,12 +25,12 @@ pub use builtin::Zstd;
 #[non_exhaustive]
 pub enum DecompressError {
     /// It grows over the limit (P-54: `RESOURCE_EXHAUSTED`).
-    #[error("a compressed message holds more than {limit} octets")]
+    #[error("a compressed message holds more than {limit} bytes")]
     TooLarge {
-        /// The limit, in octets.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// It is not of this encoding, is cut short, or is followed by other octets (P-53: `INTERNAL`).
+    /// It is not of this encoding, is cut short, or is followed by other bytes (P-53: `INTERNAL`).
     #[error("a compressed message is corrupt")]
     Corrupt,
 }
@@ -51,7 +51,7 @@ pub trait MessageCodec: fmt::Debug + Send + Sync {
     /// [`CompressError`] when the codec fails; what `out` has gained is then meaningless.
     fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError>;
 
-    /// Decompresses `payload`, which must be used up, into at most `max` octets. An empty payload is an empty message
+    /// Decompresses `payload`, which must be used up, into at most `max` bytes. An empty payload is an empty message
     /// (P-61). Memory must stay bounded while inflating, whatever the payload promises.
     ///
     /// # Errors
@@ -74,11 +74,11 @@ pub struct CodecNameError(String);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Codecs {
-    table: Arc<Table>,
+    table: Arc<CodecTable>,
 }
 
 #[derive(Clone, Debug)]
-struct Table {
+struct CodecTable {
     codecs: Vec<Arc<dyn MessageCodec>>,
     accept: String,
 }
@@ -109,7 +109,7 @@ impl Codecs {
     /// [`CodecNameError`] when the name is `identity`, or is not a token.
     pub fn with(&self, codec: Arc<dyn MessageCodec>) -> Result<Self, CodecNameError> {
         let name = codec.name();
-        let token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || name == "identity" || !name.bytes().all(token) {
             return Err(CodecNameError(name.to_owned()));
         }
@@ -122,7 +122,7 @@ impl Codecs {
     fn of(codecs: Vec<Arc<dyn MessageCodec>>) -> Self {
         let names = std::iter::once("identity").chain(codecs.iter().map(|codec| codec.name()));
         let accept = names.collect::<Vec<_>>().join(",");
-        Self { table: Arc::new(Table { codecs, accept }) }
+        Self { table: Arc::new(CodecTable { codecs, accept }) }
     }
 
     /// The codec of a `grpc-encoding` name; `None` for one that is not here, and for `identity`, which needs none.

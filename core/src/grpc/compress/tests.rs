@@ -1,6 +1,6 @@
 use super::*;
 
-/// A codec that cannot fail and compresses nothing: it turns every octet over.
+/// A codec that cannot fail and compresses nothing: it turns every byte over.
 #[derive(Debug)]
 struct Flip(&'static str);
 
@@ -10,7 +10,7 @@ impl MessageCodec for Flip {
     }
 
     fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
-        out.extend(payload.iter().map(|octet| !octet));
+        out.extend(payload.iter().map(|byte| !byte));
         Ok(())
     }
 
@@ -18,7 +18,7 @@ impl MessageCodec for Flip {
         if payload.len() > max {
             return Err(DecompressError::TooLarge { limit: max });
         }
-        Ok(payload.iter().map(|octet| !octet).collect())
+        Ok(payload.iter().map(|byte| !byte).collect())
     }
 }
 
@@ -92,10 +92,10 @@ mod builtin {
     fn what_comes_out_takes_no_more_memory_than_its_limit() {
         for limit in [1, 999, 1_000, 10_500, 100_000] {
             let (mut out, mut fits) = (Vec::new(), true);
-            // No two of the same size, so that the octets are seldom what a doubled buffer holds.
+            // No two of the same size, so that the bytes are seldom what a doubled buffer holds.
             for length in (1..=1_000).rev() {
                 fits &= crate::grpc::compress::builtin::append(&mut out, &vec![7; length], limit).is_ok();
-                assert!(out.capacity() <= limit, "{} octets for {}", out.capacity(), out.len());
+                assert!(out.capacity() <= limit, "{} bytes for {}", out.capacity(), out.len());
             }
             assert!(!fits, "all of them are more than the limit");
         }
@@ -168,15 +168,15 @@ mod builtin {
         }
 
         #[test]
-        fn arbitrary_octets_never_panic(octets in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             each(|codec| {
-                let _ = codec.decompress(&octets, 1000);
+                let _ = codec.decompress(&bytes, 1000);
                 let magic: &[u8] = match codec.name() {
                     "gzip" => &[0x1f, 0x8b, 8],
                     "deflate" => &[0x78, 0x9c],
                     _ => &[0x28, 0xb5, 0x2f, 0xfd],
                 };
-                let _ = codec.decompress(&[magic, &octets].concat(), 1000);
+                let _ = codec.decompress(&[magic, &bytes].concat(), 1000);
             });
         }
     }

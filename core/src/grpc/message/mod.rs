@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 pub use super::arena::Arena;
 use partial::{Fed, Partial};
 
-/// The length of a prefix: a flag and four octets of length.
+/// The length of a prefix: a flag and four bytes of length.
 pub const PREFIX_LEN: usize = 5;
 
 /// From this size on an owned piece is kept as a view of the receive buffer. Below it a copy is cheaper than keeping
@@ -24,7 +24,7 @@ const LEAST_BLOCK: usize = 512;
 /// Copies from this size on have an allocation of their own, so that little of a block is left empty.
 const ALONE: usize = 512;
 
-/// Why octets are not a sequence of messages.
+/// Why bytes are not a sequence of messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
@@ -32,11 +32,11 @@ pub enum MessageError {
     #[error("a message has the compressed flag {0}; 0 and 1 are allowed")]
     Flag(u8),
     /// The message is longer than may be received (P-54: `RESOURCE_EXHAUSTED`).
-    #[error("a message of {length} octets is over the limit of {limit}")]
+    #[error("a message of {length} bytes is over the limit of {limit}")]
     TooLarge {
-        /// The length in the prefix, in octets.
+        /// The length in the prefix, in bytes.
         length: u32,
-        /// The limit, in octets.
+        /// The limit, in bytes.
         limit: u32,
     },
     /// The stream ended inside a message (P-56: `INTERNAL`).
@@ -44,12 +44,12 @@ pub enum MessageError {
     Truncated,
 }
 
-/// The five octets in front of a message.
+/// The five bytes in front of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Prefix {
     /// Whether the payload is compressed with the `grpc-encoding` of its stream.
     pub compressed: bool,
-    /// The length of the payload, in octets.
+    /// The length of the payload, in bytes.
     pub length: u32,
 }
 
@@ -58,15 +58,15 @@ impl Prefix {
     ///
     /// # Errors
     /// [`MessageError::Flag`] when the flag is neither 0 nor 1.
-    pub fn parse(octets: [u8; PREFIX_LEN]) -> Result<Self, MessageError> {
-        let [flag, length @ ..] = octets;
+    pub fn parse(bytes: [u8; PREFIX_LEN]) -> Result<Self, MessageError> {
+        let [flag, length @ ..] = bytes;
         match flag {
             0 | 1 => Ok(Self { compressed: flag == 1, length: u32::from_be_bytes(length) }),
             _ => Err(MessageError::Flag(flag)),
         }
     }
 
-    /// The octets of this prefix.
+    /// The bytes of this prefix.
     #[must_use]
     pub fn to_bytes(self) -> [u8; PREFIX_LEN] {
         let [a, b, c, d] = self.length.to_be_bytes();
@@ -74,8 +74,8 @@ impl Prefix {
     }
 
     /// Reads a prefix and checks its length against the limit, before anything is kept (P-54).
-    fn checked(octets: [u8; PREFIX_LEN], limit: u32) -> Result<Self, MessageError> {
-        let prefix = Self::parse(octets)?;
+    fn checked(bytes: [u8; PREFIX_LEN], limit: u32) -> Result<Self, MessageError> {
+        let prefix = Self::parse(bytes)?;
         if prefix.length > limit {
             return Err(MessageError::TooLarge { length: prefix.length, limit });
         }
@@ -83,22 +83,22 @@ impl Prefix {
     }
 }
 
-/// Octets of a DATA frame, in the form that the receiver has them.
+/// Bytes of a DATA frame, in the form that the receiver has them.
 #[derive(Clone, Debug)]
 pub enum Payload<'a> {
-    /// A view of a buffer that will be reused: kept octets are copied.
+    /// A view of a buffer that will be reused: kept bytes are copied.
     Borrowed(&'a [u8]),
     /// A view that may be kept: large pieces are not copied.
     Owned(Bytes),
 }
 
 impl Payload<'_> {
-    /// The octets.
+    /// The bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Borrowed(octets) => octets,
-            Self::Owned(octets) => octets,
+            Self::Borrowed(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
         }
     }
 
@@ -106,15 +106,15 @@ impl Payload<'_> {
     fn slice(&self, start: usize, end: usize) -> Payload<'_> {
         let part = self.as_slice().get(start..end).unwrap_or_default();
         match self {
-            Payload::Owned(octets) => Payload::Owned(octets.slice_ref(part)),
+            Payload::Owned(bytes) => Payload::Owned(bytes.slice_ref(part)),
             Payload::Borrowed(_) => Payload::Borrowed(part),
         }
     }
 
-    /// The octets as a view of the receive buffer, where that is cheaper than a copy.
+    /// The bytes as a view of the receive buffer, where that is cheaper than a copy.
     fn view(&self) -> Option<Bytes> {
         match self {
-            Payload::Owned(octets) if octets.len() >= ZERO_COPY_MIN => Some(octets.clone()),
+            Payload::Owned(bytes) if bytes.len() >= ZERO_COPY_MIN => Some(bytes.clone()),
             _ => None,
         }
     }
@@ -127,20 +127,20 @@ pub struct RawMessage {
     pub compressed: bool,
     /// The payload.
     pub payload: Bytes,
-    /// Prefix and payload, in octets: what its consumer gives back to the stream's window.
+    /// Prefix and payload, in bytes: what its consumer gives back to the stream's window.
     pub wire_len: u32,
 }
 
 /// Complete messages that are kept together.
 #[derive(Debug)]
 struct Run {
-    octets: Bytes,
+    bytes: Bytes,
     form: Form,
     /// They are a view of a receive buffer.
     is_view: bool,
 }
 
-/// What the octets of a run are.
+/// What the bytes of a run are.
 #[derive(Clone, Copy, Debug)]
 enum Form {
     /// Whole messages, each with its prefix.
@@ -150,8 +150,8 @@ enum Form {
 }
 
 impl Run {
-    const fn framed(octets: Bytes, is_view: bool) -> Self {
-        Self { octets, form: Form::Framed, is_view }
+    const fn framed(bytes: Bytes, is_view: bool) -> Self {
+        Self { bytes, form: Form::Framed, is_view }
     }
 }
 
@@ -159,7 +159,7 @@ impl Run {
 #[derive(Debug, Default)]
 struct Backlog {
     runs: VecDeque<Run>,
-    /// Copies of small runs, all framed. Joined, so that five octets of message do not cost a run each.
+    /// Copies of small runs, all framed. Joined, so that five bytes of message do not cost a run each.
     tail: BytesMut,
     /// The size of the block that `tail` is in.
     block: usize,
@@ -172,17 +172,17 @@ impl Backlog {
             self.push(Run::framed(view, true));
             return true;
         }
-        let octets = run.as_slice();
-        if octets.len() >= ALONE {
-            self.push(Run::framed(Bytes::copy_from_slice(octets), false));
+        let bytes = run.as_slice();
+        if bytes.len() >= ALONE {
+            self.push(Run::framed(Bytes::copy_from_slice(bytes), false));
             return false;
         }
-        if self.tail.capacity().saturating_sub(self.tail.len()) < octets.len() {
+        if self.tail.capacity().saturating_sub(self.tail.len()) < bytes.len() {
             self.close_tail();
             self.block = self.block.saturating_mul(2).clamp(LEAST_BLOCK, BLOCK);
             self.tail = BytesMut::with_capacity(self.block);
         }
-        self.tail.extend_from_slice(octets);
+        self.tail.extend_from_slice(bytes);
         false
     }
 
@@ -207,8 +207,8 @@ impl Backlog {
 
 /// The receiving side of one stream: DATA payloads in, messages out.
 ///
-/// Prefixes are checked as soon as their five octets are there, and memory grows with the octets received: never
-/// more than 16 KiB or half of them ahead, whatever length a prefix promises. How the octets are cut into DATA frames makes
+/// Prefixes are checked as soon as their five bytes are there, and memory grows with the bytes received: never
+/// more than 16 KiB or half of them ahead, whatever length a prefix promises. How the bytes are cut into DATA frames makes
 /// no difference to the messages (P-59).
 ///
 /// ```
@@ -230,8 +230,8 @@ pub struct MessageBuffer {
     partial: Option<Box<Partial>>,
     complete: usize,
     buffered: usize,
-    /// Runs that are views of receive buffers.
-    views: u32,
+    /// Runs that are pinned of receive buffers.
+    pinned: u32,
     failed: Option<MessageError>,
 }
 
@@ -242,7 +242,7 @@ impl MessageBuffer {
         Self::default()
     }
 
-    /// Takes the payload of one DATA frame. `max_message` is the longest payload accepted, in octets.
+    /// Takes the payload of one DATA frame. `max_message` is the longest payload accepted, in bytes.
     ///
     /// # Errors
     /// [`MessageError`] at the first bad prefix. Messages complete before it stay and can be taken; the rest is
@@ -268,21 +268,21 @@ impl MessageBuffer {
     /// Takes a chunk that is exactly one message, into an empty buffer: the common case. Whether it was that.
     #[inline]
     fn push_whole(&mut self, chunk: &Payload<'_>, limit: u32, arena: &mut Arena) -> bool {
-        let octets = chunk.as_slice();
-        let Some((prefix, payload)) = octets.split_first_chunk::<PREFIX_LEN>() else { return false };
+        let bytes = chunk.as_slice();
+        let Some((prefix, payload)) = bytes.split_first_chunk::<PREFIX_LEN>() else { return false };
         let Ok(prefix) = Prefix::checked(*prefix, limit) else { return false };
         if usize::try_from(prefix.length) != Ok(payload.len()) {
             return false;
         }
         self.complete = self.complete.saturating_add(1);
-        self.buffered = self.buffered.saturating_add(octets.len());
+        self.buffered = self.buffered.saturating_add(bytes.len());
         let form = Form::Lone { compressed: prefix.compressed };
         self.front = Some(match chunk.view() {
             Some(view) => {
-                self.views = self.views.saturating_add(1);
-                Run { octets: view.slice(PREFIX_LEN..), form, is_view: true }
+                self.pinned = self.pinned.saturating_add(1);
+                Run { bytes: view.slice(PREFIX_LEN..), form, is_view: true }
             }
-            None => Run { octets: arena.copy(payload), form, is_view: false },
+            None => Run { bytes: arena.copy(payload), form, is_view: false },
         });
         true
     }
@@ -294,13 +294,13 @@ impl MessageBuffer {
         limit: u32,
         arena: &mut Arena,
     ) -> Result<(), MessageError> {
-        let octets = chunk.as_slice();
+        let bytes = chunk.as_slice();
         let start = if self.is_mid_message() { self.feed_partial(chunk, 0, limit)? } else { 0 };
-        let rest = octets.get(start..).unwrap_or_default();
+        let rest = bytes.get(start..).unwrap_or_default();
         let walk = walk(rest, limit);
         if walk.count > 0 {
             let end = start.saturating_add(walk.len);
-            let run = if start == 0 && end == octets.len() { chunk.clone() } else { chunk.slice(start, end) };
+            let run = if start == 0 && end == bytes.len() { chunk.clone() } else { chunk.slice(start, end) };
             self.complete = self.complete.saturating_add(walk.count);
             self.buffered = self.buffered.saturating_add(walk.len);
             self.keep(&run, arena);
@@ -309,7 +309,7 @@ impl MessageBuffer {
             return Err(error);
         }
         let end = start.saturating_add(walk.len);
-        if end < octets.len() {
+        if end < bytes.len() {
             self.feed_partial(chunk, end, limit)?;
         }
         Ok(())
@@ -332,7 +332,7 @@ impl MessageBuffer {
             let (prefix, payload) = partial.finish();
             self.complete = self.complete.saturating_add(1);
             let form = Form::Lone { compressed: prefix.compressed };
-            self.enqueue(Run { octets: payload, form, is_view: false });
+            self.enqueue(Run { bytes: payload, form, is_view: false });
         }
         Ok(end)
     }
@@ -344,11 +344,11 @@ impl MessageBuffer {
         } else {
             let view = run.view();
             let is_view = view.is_some();
-            let octets = view.unwrap_or_else(|| arena.copy(run.as_slice()));
-            self.front = Some(Run::framed(octets, is_view));
+            let bytes = view.unwrap_or_else(|| arena.copy(run.as_slice()));
+            self.front = Some(Run::framed(bytes, is_view));
             is_view
         };
-        self.views = self.views.saturating_add(u32::from(is_view));
+        self.pinned = self.pinned.saturating_add(u32::from(is_view));
     }
 
     fn enqueue(&mut self, run: Run) {
@@ -362,13 +362,13 @@ impl MessageBuffer {
     /// Takes the next complete message.
     #[inline]
     pub fn pop(&mut self) -> Option<RawMessage> {
-        let Run { octets, form, is_view } = self.front.take()?;
+        let Run { bytes, form, is_view } = self.front.take()?;
         let (compressed, payload) = match form {
             Form::Lone { compressed } => {
                 self.next_run(is_view);
-                (compressed, octets)
+                (compressed, bytes)
             }
-            Form::Framed => self.pop_framed(octets, is_view)?,
+            Form::Framed => self.pop_framed(bytes, is_view)?,
         };
         let wire_len = payload.len().saturating_add(PREFIX_LEN);
         self.complete = self.complete.saturating_sub(1);
@@ -394,7 +394,7 @@ impl MessageBuffer {
     /// Moves the next run of the backlog to the front, and gives the backlog's memory back when it is empty.
     #[inline]
     fn next_run(&mut self, was_view: bool) {
-        self.views = self.views.saturating_sub(u32::from(was_view));
+        self.pinned = self.pinned.saturating_sub(u32::from(was_view));
         if self.backlog.is_some() {
             self.next_of_backlog();
         }
@@ -414,13 +414,13 @@ impl MessageBuffer {
         self.complete
     }
 
-    /// The octets held, prefixes and the message in progress included.
+    /// The bytes held, prefixes and the message in progress included.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.buffered
     }
 
-    /// The octets that the message in progress lacks, or its prefix while that is incomplete: what the stream's window
+    /// The bytes that the message in progress lacks, or its prefix while that is incomplete: what the stream's window
     /// must admit for it to go on (P-103).
     #[must_use]
     pub fn missing(&self) -> Option<u32> {
@@ -435,26 +435,26 @@ impl MessageBuffer {
 
     /// How many receive buffers complete messages that have not been taken keep alive, at most.
     #[must_use]
-    pub fn views(&self) -> u32 {
-        self.views
+    pub fn pinned(&self) -> u32 {
+        self.pinned
     }
 
-    /// Drops everything, an error included, and says how many [`views`](Self::views) there were.
+    /// Drops everything, an error included, and says how many [`pinned`](Self::pinned) there were.
     #[inline]
     #[must_use]
     pub fn clear(&mut self) -> u32 {
-        let views = self.views;
-        // A backlog stands behind a front, and octets are in one of these.
+        let pinned = self.pinned;
+        // A backlog stands behind a front, and bytes are in one of these.
         if self.front.is_some() || self.partial.is_some() {
             *self = Self::new();
         }
         self.failed = None;
-        views
+        pinned
     }
 }
 
-/// What stands at the start of some octets.
-struct Walk {
+/// What stands at the start of some bytes.
+struct PrefixWalk {
     /// How many complete messages.
     count: usize,
     /// Their length, prefixes included.
@@ -463,10 +463,10 @@ struct Walk {
     error: Option<MessageError>,
 }
 
-/// Steps over the complete messages at the start of `octets`.
-fn walk(octets: &[u8], limit: u32) -> Walk {
-    let mut walk = Walk { count: 0, len: 0, error: None };
-    let mut rest = octets;
+/// Steps over the complete messages at the start of `bytes`.
+fn walk(bytes: &[u8], limit: u32) -> PrefixWalk {
+    let mut walk = PrefixWalk { count: 0, len: 0, error: None };
+    let mut rest = bytes;
     while let Some((prefix, after)) = rest.split_first_chunk::<PREFIX_LEN>() {
         let length = match Prefix::checked(*prefix, limit) {
             Ok(prefix) => usize::try_from(prefix.length).unwrap_or(usize::MAX),
@@ -478,7 +478,7 @@ fn walk(octets: &[u8], limit: u32) -> Walk {
         let Some((_, next)) = after.split_at_checked(length) else { break };
         walk.count = walk.count.saturating_add(1);
         rest = next;
-        walk.len = octets.len().saturating_sub(rest.len());
+        walk.len = bytes.len().saturating_sub(rest.len());
     }
     walk
 }

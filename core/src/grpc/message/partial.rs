@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{MessageError, PREFIX_LEN, Payload, Prefix};
 
-/// How far ahead of the octets received memory is reserved: as far as they are many, but no further than this...
+/// How far ahead of the bytes received memory is reserved: as far as they are many, but no further than this...
 const AHEAD: usize = 16 * 1024;
 /// ... or than half of them, once they are more than this: growing by a share of its size, a message is moved a few
 /// times at most. A stream that has so many has been granted a window for all of its message.
@@ -14,11 +14,11 @@ const LEAST_AHEAD: usize = 512;
 
 /// A message in progress.
 ///
-/// Its pieces are copied as they come, large ones too: as views they would be joined in the end all the same, and
+/// Its pieces are copied as they come, large ones too: as pinned they would be joined in the end all the same, and
 /// until then each would keep the whole buffer that it was read into.
 #[derive(Debug, Default)]
 pub(super) struct Partial {
-    prefix_octets: [u8; PREFIX_LEN],
+    prefix_bytes: [u8; PREFIX_LEN],
     prefix_len: u8,
     prefix: Option<Prefix>,
     /// The payload received.
@@ -27,7 +27,7 @@ pub(super) struct Partial {
 
 /// What a chunk did to the message in progress.
 pub(super) struct Fed {
-    /// Where in the chunk the message's octets end.
+    /// Where in the chunk the message's bytes end.
     pub(super) end: usize,
     /// Whether the message is complete.
     pub(super) finished: bool,
@@ -41,41 +41,41 @@ impl Partial {
         start: usize,
         limit: u32,
     ) -> Result<Fed, MessageError> {
-        let octets = chunk.as_slice();
+        let bytes = chunk.as_slice();
         let mut end = start;
         let prefix = match self.prefix {
             Some(prefix) => prefix,
             None => {
-                end = end.saturating_add(self.feed_prefix(octets.get(start..).unwrap_or_default()));
+                end = end.saturating_add(self.feed_prefix(bytes.get(start..).unwrap_or_default()));
                 if usize::from(self.prefix_len) < PREFIX_LEN {
                     return Ok(Fed { end, finished: false });
                 }
-                *self.prefix.insert(Prefix::checked(self.prefix_octets, limit)?)
+                *self.prefix.insert(Prefix::checked(self.prefix_bytes, limit)?)
             }
         };
         let missing = lacking(prefix, self.payload.len());
         let piece_start = end;
-        end = octets.len().min(piece_start.saturating_add(missing));
+        end = bytes.len().min(piece_start.saturating_add(missing));
         if end > piece_start {
-            self.add(octets.get(piece_start..end).unwrap_or_default(), missing);
+            self.add(bytes.get(piece_start..end).unwrap_or_default(), missing);
         }
         Ok(Fed { end, finished: lacking(prefix, self.payload.len()) == 0 })
     }
 
-    /// Takes octets of the prefix and says how many.
-    fn feed_prefix(&mut self, octets: &[u8]) -> usize {
+    /// Takes bytes of the prefix and says how many.
+    fn feed_prefix(&mut self, bytes: &[u8]) -> usize {
         let have = usize::from(self.prefix_len);
-        let slots = self.prefix_octets.get_mut(have..).unwrap_or_default();
+        let slots = self.prefix_bytes.get_mut(have..).unwrap_or_default();
         let mut taken: u8 = 0;
-        for (slot, &octet) in slots.iter_mut().zip(octets) {
-            *slot = octet;
+        for (slot, &byte) in slots.iter_mut().zip(bytes) {
+            *slot = byte;
             taken = taken.saturating_add(1);
         }
         self.prefix_len = self.prefix_len.saturating_add(taken);
         usize::from(taken)
     }
 
-    /// Adds a piece of payload; `missing` octets lacked before it.
+    /// Adds a piece of payload; `missing` bytes lacked before it.
     fn add(&mut self, piece: &[u8], missing: usize) {
         let received = self.payload.len();
         if piece.len() > self.payload.capacity().saturating_sub(received) {
@@ -93,12 +93,12 @@ impl Partial {
         (prefix, Bytes::from(partial.payload))
     }
 
-    /// Octets held, those of the prefix included.
+    /// Bytes held, those of the prefix included.
     pub(super) fn held(&self) -> usize {
         self.payload.len().saturating_add(usize::from(self.prefix_len))
     }
 
-    /// Octets that lack as far as is known: those of the prefix, then those of the payload.
+    /// Bytes that lack as far as is known: those of the prefix, then those of the payload.
     pub(super) fn missing(&self) -> Option<u32> {
         let Some(prefix) = self.prefix else {
             let lacking = PREFIX_LEN.saturating_sub(usize::from(self.prefix_len));
@@ -107,7 +107,7 @@ impl Partial {
         Some(prefix.length.saturating_sub(u32::try_from(self.payload.len()).unwrap_or(u32::MAX)))
     }
 
-    /// Octets of memory reserved for this message and not filled.
+    /// Bytes of memory reserved for this message and not filled.
     #[cfg(test)]
     pub(super) fn reserved_ahead(&self) -> usize {
         self.payload.capacity() - self.payload.len()

@@ -18,8 +18,8 @@ fn drain(buffer: &mut MessageBuffer) -> Vec<(bool, Vec<u8>)> {
     out
 }
 
-fn payload(octets: &[u8], owned: bool) -> Payload<'_> {
-    if owned { Payload::Owned(Bytes::copy_from_slice(octets)) } else { Payload::Borrowed(octets) }
+fn payload(bytes: &[u8], owned: bool) -> Payload<'_> {
+    if owned { Payload::Owned(Bytes::copy_from_slice(bytes)) } else { Payload::Borrowed(bytes) }
 }
 
 #[test]
@@ -31,10 +31,10 @@ fn prefixes() {
         ([2, 0, 0, 0, 0], Err(MessageError::Flag(2))),
         ([255, 0, 0, 0, 0], Err(MessageError::Flag(255))),
     ];
-    for (octets, expected) in table {
-        assert_eq!(Prefix::parse(octets), expected);
+    for (bytes, expected) in table {
+        assert_eq!(Prefix::parse(bytes), expected);
         if let Ok(prefix) = expected {
-            assert_eq!(prefix.to_bytes(), octets);
+            assert_eq!(prefix.to_bytes(), bytes);
         }
     }
 }
@@ -51,10 +51,10 @@ fn the_limit_at_its_edges() {
             };
             let mut arena = Arena::new();
             assert_eq!(MessageBuffer::new().push(payload(&wire, owned), 100, &mut arena), expected);
-            // The prefix alone decides, also when it comes octet by octet.
+            // The prefix alone decides, also when it comes byte by byte.
             let mut buffer = MessageBuffer::new();
-            for octet in &wire[..4] {
-                assert_eq!(buffer.push(payload(&[*octet], owned), 100, &mut arena), Ok(()));
+            for byte in &wire[..4] {
+                assert_eq!(buffer.push(payload(&[*byte], owned), 100, &mut arena), Ok(()));
             }
             assert_eq!(buffer.push(payload(&wire[4..5], owned), 100, &mut arena), expected);
             assert_eq!(buffer.missing(), fits.then_some(u32::try_from(len).unwrap()));
@@ -99,8 +99,8 @@ fn progress_is_visible() {
         (9, Some(1), true, 0, 6),
         (9, None, false, 1, 7),
     ];
-    for (octet, missing, mid, complete, buffered) in states {
-        buffer.push(Payload::Borrowed(&[octet]), LIMIT, &mut arena).unwrap();
+    for (byte, missing, mid, complete, buffered) in states {
+        buffer.push(Payload::Borrowed(&[byte]), LIMIT, &mut arena).unwrap();
         assert_eq!(buffer.missing(), missing);
         assert_eq!(buffer.is_mid_message(), mid);
         assert_eq!(buffer.complete(), complete);
@@ -219,7 +219,7 @@ fn clearing_drops_whatever_there_is() {
 }
 
 #[test]
-fn a_backlog_costs_little_more_than_its_octets_and_goes_away() {
+fn a_backlog_costs_little_more_than_its_bytes_and_goes_away() {
     let mut arena = Arena::new();
     let mut buffer = MessageBuffer::new();
     for _ in 0..10_000 {
@@ -243,13 +243,13 @@ fn views_are_counted_until_the_last_message_in_them_is_taken() {
     let mut counts = Vec::new();
     for chunk in [one.clone(), two.clone(), Payload::Borrowed(one.as_slice()), two.clone()] {
         buffer.push(chunk, LIMIT, &mut arena).unwrap();
-        counts.push(buffer.views());
+        counts.push(buffer.pinned());
     }
     assert_eq!(counts, [1, 2, 2, 3], "a copy is no view");
-    let left: Vec<u32> = std::iter::from_fn(|| buffer.pop().map(|_| buffer.views())).collect();
+    let left: Vec<u32> = std::iter::from_fn(|| buffer.pop().map(|_| buffer.pinned())).collect();
     assert_eq!(left, [2, 2, 1, 1, 1, 0]);
     buffer.push(two, LIMIT, &mut arena).unwrap();
-    assert_eq!((buffer.clear(), buffer.views(), buffer.clear()), (1, 0, 0));
+    assert_eq!((buffer.clear(), buffer.pinned(), buffer.clear()), (1, 0, 0));
 }
 
 #[test]
@@ -259,14 +259,14 @@ fn a_message_in_pieces_keeps_no_buffer() {
     let wire = Bytes::from(frame(false, &[1; 50_000]));
     for piece in [wire.slice(..20_000), wire.slice(20_000..40_000), wire.slice(40_000..)] {
         buffer.push(Payload::Owned(piece), LIMIT, &mut arena).unwrap();
-        assert_eq!(buffer.views(), 0);
+        assert_eq!(buffer.pinned(), 0);
     }
     assert!(wire.is_unique());
     assert_eq!(drain(&mut buffer), [(false, vec![1; 50_000])]);
 }
 
 #[test]
-fn a_backlog_is_kept_in_little_more_than_its_octets() {
+fn a_backlog_is_kept_in_little_more_than_its_bytes() {
     // What the allocator gives for the runs of one stream, by their lengths and the blocks that they are cut from.
     let mut arena = Arena::new();
     for size in [0_usize, 30, 200, 480, 507, 1000, 5000] {
@@ -308,10 +308,10 @@ fn streams() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(messages, end)| messages.concat().into_iter().chain(end).collect())
 }
 
-type Outcome = (Vec<(bool, Vec<u8>)>, Option<MessageError>, bool, Option<u32>, usize);
+type ParsedMessages = (Vec<(bool, Vec<u8>)>, Option<MessageError>, bool, Option<u32>, usize);
 
 /// Pushes `wire` cut at `cuts`, and takes messages after a chunk where `pops` says so.
-fn run(wire: &[u8], cuts: &[usize], owned: &[bool], pops: &[bool]) -> Outcome {
+fn run(wire: &[u8], cuts: &[usize], owned: &[bool], pops: &[bool]) -> ParsedMessages {
     const SMALL_LIMIT: u32 = 50_000;
     let mut arena = Arena::new();
     let mut buffer = MessageBuffer::new();
@@ -349,7 +349,7 @@ proptest! {
     }
 
     #[test]
-    fn octet_by_octet(wire in proptest::collection::vec(prop_oneof![3 => Just(0_u8), 1 => 0..4_u8], 0..60)) {
+    fn byte_by_byte(wire in proptest::collection::vec(prop_oneof![3 => Just(0_u8), 1 => 0..4_u8], 0..60)) {
         let whole = run(&wire, &[], &[true], &[true]);
         let every: Vec<usize> = (0..wire.len()).collect();
         prop_assert_eq!(run(&wire, &every, &[true, false], &[false]), whole);

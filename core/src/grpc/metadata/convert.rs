@@ -32,18 +32,18 @@ impl TryFrom<&HeaderMap> for Metadata {
 }
 
 fn add_bin(metadata: &mut Metadata, name: &str, value: &HeaderValue) -> Result<(), MetadataError> {
-    for part in value.as_bytes().split(|&octet| octet == b',') {
-        let mut octets = Vec::new();
-        base64::decode(part.trim_ascii(), &mut octets)?;
-        metadata.append_bin(name, &octets)?;
+    for part in value.as_bytes().split(|&byte| byte == b',') {
+        let mut bytes = Vec::new();
+        base64::decode(part.trim_ascii(), &mut bytes)?;
+        metadata.append_bin(name, &bytes)?;
     }
     Ok(())
 }
 
-/// The octet for which `to_str` failed.
+/// The byte for which `to_str` failed.
 fn first_bad(value: &HeaderValue) -> MetadataError {
-    let found = value.as_bytes().iter().copied().find(|octet| !matches!(octet, b'\t' | 0x20..=0x7e));
-    MetadataError::ValueOctet(found.unwrap_or_default())
+    let found = value.as_bytes().iter().copied().find(|byte| !matches!(byte, b'\t' | 0x20..=0x7e));
+    MetadataError::ValueByte(found.unwrap_or_default())
 }
 
 impl Metadata {

@@ -13,13 +13,13 @@ use records::{Record, Records};
 
 pub(super) use records::push_field;
 
-/// What HTTP/2 counts for a field besides its octets (RFC 9113 §6.5.2).
+/// What HTTP/2 counts for a field besides its bytes (RFC 9113 §6.5.2).
 pub const FIELD_OVERHEAD: usize = 32;
 
-/// The longest name, in octets.
+/// The longest name, in bytes.
 pub const MAX_NAME_LEN: usize = 0xffff;
 
-/// The longest value, in octets.
+/// The longest value, in bytes.
 pub const MAX_VALUE_LEN: usize = 0x7fff_ffff;
 
 /// Names that metadata may not use besides those that begin with `grpc-`: the call's own fields (P-41) and what
@@ -50,25 +50,25 @@ pub enum MetadataError {
     #[error("a metadata name is empty")]
     EmptyName,
     /// The name is longer than [`MAX_NAME_LEN`].
-    #[error("a metadata name has {0} octets; at most {MAX_NAME_LEN} are allowed")]
+    #[error("a metadata name has {0} bytes; at most {MAX_NAME_LEN} are allowed")]
     LongName(usize),
     /// The name holds something else than `0-9 a-z _ - .` (P-40).
-    #[error("a metadata name holds octet {0:#04x}; 0-9, a-z, '_', '-' and '.' are allowed")]
-    NameOctet(u8),
+    #[error("a metadata name holds byte {0:#04x}; 0-9, a-z, '_', '-' and '.' are allowed")]
+    NameByte(u8),
     /// The name belongs to gRPC or HTTP/2 (P-41).
     #[error("the metadata name is reserved for gRPC or HTTP/2")]
     Reserved,
     /// A name that ends with `-bin` was given a text value, or another name a binary one (P-43).
     #[error("names that end with -bin have binary values, and others have not")]
     Kind,
-    /// The value holds an octet outside 0x20 to 0x7E (P-42).
-    #[error("a metadata value holds octet {0:#04x}; 0x20 to 0x7e are allowed")]
-    ValueOctet(u8),
+    /// The value holds a byte outside 0x20 to 0x7E (P-42).
+    #[error("a metadata value holds byte {0:#04x}; 0x20 to 0x7e are allowed")]
+    ValueByte(u8),
     /// The value begins or ends with a space, which a peer may strip or refuse (P-42, RFC 9113 §8.2.1).
     #[error("a metadata value begins or ends with a space")]
     Whitespace,
     /// The value is longer than [`MAX_VALUE_LEN`].
-    #[error("a metadata value has {0} octets; at most {MAX_VALUE_LEN} are allowed")]
+    #[error("a metadata value has {0} bytes; at most {MAX_VALUE_LEN} are allowed")]
     LongValue(usize),
     /// A value that was to be binary is not base64.
     #[error("a binary metadata value is malformed: {0}")]
@@ -96,18 +96,18 @@ pub enum ReceivedError {
 /// The value of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Value<'a> {
-    /// The value of a text entry. A received one may hold octets over 0x7F (P-42).
+    /// The value of a text entry. A received one may hold bytes over 0x7F (P-42).
     Ascii(&'a [u8]),
     /// The decoded value of a `-bin` entry.
     Binary(&'a [u8]),
 }
 
 impl<'a> Value<'a> {
-    /// The octets of the value, decoded when it is binary.
+    /// The bytes of the value, decoded when it is binary.
     #[must_use]
     pub fn as_bytes(self) -> &'a [u8] {
         match self {
-            Self::Ascii(octets) | Self::Binary(octets) => octets,
+            Self::Ascii(bytes) | Self::Binary(bytes) => bytes,
         }
     }
 
@@ -115,7 +115,7 @@ impl<'a> Value<'a> {
     #[must_use]
     pub fn as_str(self) -> Option<&'a str> {
         match self {
-            Self::Ascii(octets) => str::from_utf8(octets).ok(),
+            Self::Ascii(bytes) => str::from_utf8(bytes).ok(),
             Self::Binary(_) => None,
         }
     }
@@ -124,7 +124,7 @@ impl<'a> Value<'a> {
 /// Custom metadata of a call.
 ///
 /// Entries keep their order, and a name may stand several times. Values of names that end with `-bin` are any
-/// octets; they are held decoded. Look-ups walk the entries: metadata is a handful of entries.
+/// bytes; they are held decoded. Look-ups walk the entries: metadata is a handful of entries.
 ///
 /// Reserved, and refused by [`append`](Self::append) and its kin (P-41): every name that begins with `grpc-` except
 /// `grpc-previous-rpc-attempts`, `grpc-retry-pushback-ms`, `grpc-tags-bin` and `grpc-trace-bin`; `content-type`,
@@ -154,9 +154,9 @@ impl Metadata {
         Self { records: None }
     }
 
-    /// Takes over records that a head parser has written.
-    pub(super) fn from_records(octets: Bytes, count: u32) -> Self {
-        Self { records: (count > 0).then(|| Box::new(Records::shared(octets, count))) }
+    /// Takes over records that a header section parser has written.
+    pub(super) fn from_records(bytes: Bytes, count: u32) -> Self {
+        Self { records: (count > 0).then(|| Box::new(Records::shared(bytes, count))) }
     }
 
     fn records(&self) -> impl Iterator<Item = Record<'_>> {
@@ -289,7 +289,7 @@ impl Metadata {
         }
     }
 
-    /// The size of the entries as HTTP/2 counts it (RFC 9113 §6.5.2): name, value and 32 for each, in octets. Binary
+    /// The size of the entries as HTTP/2 counts it (RFC 9113 §6.5.2): name, value and 32 for each, in bytes. Binary
     /// values count as they travel, in base64 (P-45).
     #[must_use]
     pub fn list_size(&self) -> usize {
@@ -306,8 +306,8 @@ impl Metadata {
     pub fn push_received(&mut self, name: &[u8], value: &[u8]) -> Result<(), ReceivedError> {
         field::check_name(name)?;
         field::check_value(value)?;
-        let (octets, count) = self.records_mut().writer();
-        push_field(octets, count, name, value)
+        let (bytes, count) = self.records_mut().writer();
+        push_field(bytes, count, name, value)
     }
 
     /// Hands out the entries as they travel: binary values in base64, built in `scratch`, which is left empty.
@@ -377,9 +377,9 @@ fn check_application_name(name: &str) -> Result<(), MetadataError> {
     if name.len() > MAX_NAME_LEN {
         return Err(MetadataError::LongName(name.len()));
     }
-    let allowed = |octet: u8| matches!(octet, b'0'..=b'9' | b'a'..=b'z' | b'_' | b'-' | b'.');
-    if let Some(octet) = name.bytes().find(|&octet| !allowed(octet)) {
-        return Err(MetadataError::NameOctet(octet));
+    let allowed = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'_' | b'-' | b'.');
+    if let Some(byte) = name.bytes().find(|&byte| !allowed(byte)) {
+        return Err(MetadataError::NameByte(byte));
     }
     if is_reserved(name) { Err(MetadataError::Reserved) } else { Ok(()) }
 }
@@ -390,8 +390,8 @@ fn check_text(name: &str, value: &str) -> Result<(), MetadataError> {
         return Err(MetadataError::Kind);
     }
     check_value_len(value.len())?;
-    if let Some(octet) = value.bytes().find(|octet| !matches!(octet, 0x20..=0x7e)) {
-        return Err(MetadataError::ValueOctet(octet));
+    if let Some(byte) = value.bytes().find(|byte| !matches!(byte, 0x20..=0x7e)) {
+        return Err(MetadataError::ValueByte(byte));
     }
     if value.starts_with(' ') || value.ends_with(' ') { Err(MetadataError::Whitespace) } else { Ok(()) }
 }

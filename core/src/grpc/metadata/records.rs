@@ -1,11 +1,11 @@
-//! How entries lie in memory: one string of octets, each entry with a head of seven octets in front.
+//! How entries lie in memory: one string of bytes, each entry with a header section of seven bytes in front.
 
 use bytes::Bytes;
 
 use super::{MAX_NAME_LEN, ReceivedError, check_value_len, is_bin};
 use crate::grpc::base64;
 
-/// Two octets of name length, four of value length, one of flags.
+/// Two bytes of name length, four of value length, one of flags.
 const HEAD: usize = 7;
 const SENSITIVE: u8 = 1;
 
@@ -19,7 +19,7 @@ pub(super) struct Record<'a> {
 
 /// The entries of one metadata map.
 ///
-/// Received entries share their octets with the head that they came in, and are copied when they change. Of the two
+/// Received entries share their bytes with the headers that they came in, and are copied when they change. Of the two
 /// stores one is empty at any time.
 #[derive(Clone, Default)]
 pub(super) struct Records {
@@ -29,15 +29,15 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) fn shared(octets: Bytes, count: u32) -> Self {
-        Self { owned: Vec::new(), shared: octets, count }
+    pub(super) fn shared(bytes: Bytes, count: u32) -> Self {
+        Self { owned: Vec::new(), shared: bytes, count }
     }
 
-    fn octets(&self) -> &[u8] {
+    fn bytes(&self) -> &[u8] {
         if self.shared.is_empty() { &self.owned } else { &self.shared }
     }
 
-    /// The octets and the count, for [`push_field`].
+    /// The bytes and the count, for [`push_field`].
     pub(super) fn writer(&mut self) -> (&mut Vec<u8>, &mut u32) {
         if !self.shared.is_empty() {
             self.owned.extend_from_slice(&std::mem::take(&mut self.shared));
@@ -46,14 +46,14 @@ impl Records {
     }
 
     pub(super) fn push(&mut self, name: &[u8], value: &[u8], sensitive: bool) {
-        let (octets, count) = self.writer();
-        push(octets, count, Record { name, value, sensitive });
+        let (bytes, count) = self.writer();
+        push(bytes, count, Record { name, value, sensitive });
     }
 
     pub(super) fn append(&mut self, other: &Self) {
         let added = other.count;
-        let (octets, count) = self.writer();
-        octets.extend_from_slice(other.octets());
+        let (bytes, count) = self.writer();
+        bytes.extend_from_slice(other.bytes());
         *count = count.saturating_add(added);
     }
 
@@ -68,12 +68,12 @@ impl Records {
     }
 
     pub(super) fn iter(&self) -> Iter<'_> {
-        Iter(self.octets())
+        Iter(self.bytes())
     }
 
     /// Keeps the entries that `keep` wants, and says how many went.
     pub(super) fn retain(&mut self, keep: impl Fn(Record<'_>) -> bool) -> usize {
-        let mut kept = Vec::with_capacity(self.octets().len());
+        let mut kept = Vec::with_capacity(self.bytes().len());
         let mut count = 0;
         for record in self.iter().filter(|&record| keep(record)) {
             push(&mut kept, &mut count, record);
@@ -103,26 +103,26 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 /// Appends an entry. The lengths have been checked.
-fn push(octets: &mut Vec<u8>, count: &mut u32, record: Record<'_>) {
+fn push(bytes: &mut Vec<u8>, count: &mut u32, record: Record<'_>) {
     let Record { name, value, sensitive } = record;
-    octets.reserve(HEAD.saturating_add(name.len()).saturating_add(value.len()));
-    push_head(octets, name.len(), value.len(), sensitive);
-    octets.extend_from_slice(name);
-    octets.extend_from_slice(value);
+    bytes.reserve(HEAD.saturating_add(name.len()).saturating_add(value.len()));
+    push_headers(bytes, name.len(), value.len(), sensitive);
+    bytes.extend_from_slice(name);
+    bytes.extend_from_slice(value);
     *count = count.saturating_add(1);
 }
 
-fn push_head(octets: &mut Vec<u8>, name_len: usize, value_len: usize, sensitive: bool) {
+fn push_headers(bytes: &mut Vec<u8>, name_len: usize, value_len: usize, sensitive: bool) {
     let [n0, n1] = u16::try_from(name_len).unwrap_or(u16::MAX).to_le_bytes();
     let [v0, v1, v2, v3] = u32::try_from(value_len).unwrap_or(u32::MAX).to_le_bytes();
-    octets.extend_from_slice(&[n0, n1, v0, v1, v2, v3, if sensitive { SENSITIVE } else { 0 }]);
+    bytes.extend_from_slice(&[n0, n1, v0, v1, v2, v3, if sensitive { SENSITIVE } else { 0 }]);
 }
 
-/// Appends a received field whose octets are valid; a `-bin` value becomes an entry for each of its parts.
+/// Appends a received field whose bytes are valid; a `-bin` value becomes an entry for each of its parts.
 ///
 /// After an error nothing has been added.
 pub(in crate::grpc) fn push_field(
-    octets: &mut Vec<u8>,
+    bytes: &mut Vec<u8>,
     count: &mut u32,
     name: &[u8],
     value: &[u8],
@@ -131,14 +131,14 @@ pub(in crate::grpc) fn push_field(
         return Err(ReceivedError::TooLong);
     }
     if !is_bin(name) {
-        push(octets, count, Record { name, value, sensitive: false });
+        push(bytes, count, Record { name, value, sensitive: false });
         return Ok(());
     }
-    let (len_before, count_before) = (octets.len(), *count);
+    let (len_before, count_before) = (bytes.len(), *count);
     // P-43: commas join values, so they are taken apart before anything is decoded.
-    for part in value.split(|&octet| octet == b',') {
-        if let Err(error) = push_encoded(octets, name, part.trim_ascii()) {
-            octets.truncate(len_before);
+    for part in value.split(|&byte| byte == b',') {
+        if let Err(error) = push_encoded(bytes, name, part.trim_ascii()) {
+            bytes.truncate(len_before);
             *count = count_before;
             return Err(error.into());
         }
@@ -147,16 +147,16 @@ pub(in crate::grpc) fn push_field(
     Ok(())
 }
 
-/// Appends an entry with the octets that `part` encodes, decoded in place.
-fn push_encoded(octets: &mut Vec<u8>, name: &[u8], part: &[u8]) -> Result<(), base64::Base64Error> {
-    let start = octets.len();
-    push_head(octets, name.len(), 0, false);
-    octets.extend_from_slice(name);
-    let value_start = octets.len();
-    base64::decode(part, octets)?;
-    let value_len = u32::try_from(octets.len().saturating_sub(value_start)).unwrap_or(u32::MAX);
-    // The length is known only now; it follows the two octets of name length.
-    let slot = octets.get_mut(start..).and_then(|record| record.get_mut(2..6));
+/// Appends an entry with the bytes that `part` encodes, decoded in place.
+fn push_encoded(bytes: &mut Vec<u8>, name: &[u8], part: &[u8]) -> Result<(), base64::Base64Error> {
+    let start = bytes.len();
+    push_headers(bytes, name.len(), 0, false);
+    bytes.extend_from_slice(name);
+    let value_start = bytes.len();
+    base64::decode(part, bytes)?;
+    let value_len = u32::try_from(bytes.len().saturating_sub(value_start)).unwrap_or(u32::MAX);
+    // The length is known only now; it follows the two bytes of name length.
+    let slot = bytes.get_mut(start..).and_then(|record| record.get_mut(2..6));
     if let Some(slot) = slot {
         slot.copy_from_slice(&value_len.to_le_bytes());
     }

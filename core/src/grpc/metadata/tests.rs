@@ -7,7 +7,7 @@ use super::*;
 fn wire(metadata: &Metadata) -> Vec<(String, String, bool)> {
     let mut out = Vec::new();
     metadata.for_each_wire(&mut Vec::new(), |name, value, sensitive| {
-        let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         out.push((text(name), text(value), sensitive));
     });
     out
@@ -41,12 +41,12 @@ fn equal_is_what_has_the_same_entries_in_the_same_order() {
 
 #[test]
 fn values_by_kind() {
-    for (value, octets, text) in [
+    for (value, bytes, text) in [
         (Value::Ascii(b"ab"), b"ab", Some("ab")),
         (Value::Ascii(b"a\xff"), b"a\xff", None),
         (Value::Binary(b"ab"), b"ab", None),
     ] {
-        assert_eq!((value.as_bytes(), value.as_str()), (&octets[..], text));
+        assert_eq!((value.as_bytes(), value.as_str()), (&bytes[..], text));
     }
 }
 
@@ -87,11 +87,11 @@ fn names() {
         ("grpc-retry-pushback-ms", Ok(())),
         ("grpcx", Ok(())),
         ("", Err(MetadataError::EmptyName)),
-        ("A", Err(MetadataError::NameOctet(b'A'))),
-        (":path", Err(MetadataError::NameOctet(b':'))),
-        ("a b", Err(MetadataError::NameOctet(b' '))),
-        ("a!", Err(MetadataError::NameOctet(b'!'))),
-        ("é", Err(MetadataError::NameOctet(0xc3))),
+        ("A", Err(MetadataError::NameByte(b'A'))),
+        (":path", Err(MetadataError::NameByte(b':'))),
+        ("a b", Err(MetadataError::NameByte(b' '))),
+        ("a!", Err(MetadataError::NameByte(b'!'))),
+        ("é", Err(MetadataError::NameByte(0xc3))),
         ("grpc-status", Err(MetadataError::Reserved)),
         ("grpc-anything", Err(MetadataError::Reserved)),
         ("te", Err(MetadataError::Reserved)),
@@ -116,18 +116,17 @@ fn names() {
     assert_eq!(metadata.append_bin("grpc-status-details-bin", b""), Err(MetadataError::Reserved));
     assert_eq!(metadata.append_bin("grpc-trace-bin", b""), Ok(()));
     assert_eq!(metadata.append_bin("a", b""), Err(MetadataError::Kind));
-    assert_eq!(metadata.insert_bin("A-bin", b""), Err(MetadataError::NameOctet(b'A')));
+    assert_eq!(metadata.insert_bin("A-bin", b""), Err(MetadataError::NameByte(b'A')));
 }
 
 #[test]
 fn text_values() {
-    for octet in 0..=0x7f_u8 {
-        let value = String::from_utf8(vec![b'a', octet, b'a']).unwrap();
-        let expected =
-            if matches!(octet, 0x20..=0x7e) { Ok(()) } else { Err(MetadataError::ValueOctet(octet)) };
+    for byte in 0..=0x7f_u8 {
+        let value = String::from_utf8(vec![b'a', byte, b'a']).unwrap();
+        let expected = if matches!(byte, 0x20..=0x7e) { Ok(()) } else { Err(MetadataError::ValueByte(byte)) };
         assert_eq!(Metadata::new().append("a", &value), expected);
     }
-    assert_eq!(Metadata::new().append("a", "é"), Err(MetadataError::ValueOctet(0xc3)));
+    assert_eq!(Metadata::new().append("a", "é"), Err(MetadataError::ValueByte(0xc3)));
     assert_eq!(Metadata::new().append("a", " a"), Err(MetadataError::Whitespace));
     assert_eq!(Metadata::new().append("a", "a "), Err(MetadataError::Whitespace));
 }
@@ -168,7 +167,7 @@ fn received_fields() {
     // P-43: padded and unpadded, split first.
     metadata.push_received(b"y-bin", b"Zg==, Zm8,,Zm9v").unwrap();
     assert_eq!(metadata.get_all("y-bin").collect::<Vec<_>>(), [&b"f"[..], b"fo", b"", b"foo"]);
-    // Names that only HTTP allows, and reserved ones, come through: a head parser keeps its own.
+    // Names that only HTTP allows, and reserved ones, come through: a header section parser keeps its own.
     metadata.push_received(b"a!b", b"").unwrap();
     metadata.push_received(b"user-agent", b"ua").unwrap();
     assert_eq!(metadata.get_str("user-agent"), Some("ua"));
@@ -176,10 +175,10 @@ fn received_fields() {
     let table: [(&[u8], &[u8], ReceivedError); 6] = [
         (b"", b"", ReceivedError::Field(FieldError::EmptyName)),
         (b"Up", b"", ReceivedError::Field(FieldError::UpperCase(b'U'))),
-        (b"a", b"\r\n", ReceivedError::Field(FieldError::ValueOctet(b'\r'))),
+        (b"a", b"\r\n", ReceivedError::Field(FieldError::ValueByte(b'\r'))),
         (b"a", b" b", ReceivedError::Field(FieldError::Whitespace)),
         (b"a-bin", b"Zg==,*", ReceivedError::Base64(Base64Error::Length(1))),
-        (b"a-bin", b"Zg==,**", ReceivedError::Base64(Base64Error::Octet { octet: b'*', index: 0 })),
+        (b"a-bin", b"Zg==,**", ReceivedError::Base64(Base64Error::Byte { byte: b'*', index: 0 })),
     ];
     for (name, value, error) in table {
         assert_eq!(metadata.push_received(name, value), Err(error));
@@ -195,8 +194,8 @@ fn received_fields() {
 fn shared_records_are_copied_when_they_change() {
     let mut source = Metadata::new();
     source.append("a", "1").unwrap();
-    let octets = source.records_mut().writer().0.clone();
-    let mut shared = Metadata::from_records(Bytes::from(octets), 1);
+    let bytes = source.records_mut().writer().0.clone();
+    let mut shared = Metadata::from_records(Bytes::from(bytes), 1);
     let kept = shared.clone();
     shared.append("b", "2").unwrap();
     assert_eq!((shared.len(), kept.len()), (2, 1));
@@ -229,8 +228,8 @@ fn header_maps() {
         Metadata::try_from(&map).unwrap_err()
     };
     assert_eq!(refused("te", b"trailers"), MetadataError::Reserved);
-    assert_eq!(refused("x", b"\xff"), MetadataError::ValueOctet(0xff));
-    assert_eq!(refused("x", b"a\tb"), MetadataError::ValueOctet(b'\t'));
+    assert_eq!(refused("x", b"\xff"), MetadataError::ValueByte(0xff));
+    assert_eq!(refused("x", b"a\tb"), MetadataError::ValueByte(b'\t'));
     assert_eq!(refused("x-bin", b"*"), MetadataError::Base64(Base64Error::Length(1)));
 }
 
@@ -249,9 +248,9 @@ proptest! {
         entries in proptest::collection::vec(("[a-z0-9_.-]{1,12}", "[!-~]{0,20}", proptest::collection::vec(any::<u8>(), 0..20)), 0..10)
     ) {
         let mut sent = Metadata::new();
-        for (name, text, octets) in &entries {
+        for (name, text, bytes) in &entries {
             let _ = sent.append(name, text);
-            let _ = sent.append_bin(&format!("{name}-bin"), octets);
+            let _ = sent.append_bin(&format!("{name}-bin"), bytes);
         }
         let mut received = Metadata::new();
         let mut size = 0;

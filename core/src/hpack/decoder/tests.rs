@@ -42,7 +42,7 @@ fn malformed_blocks() {
         (&[0x40, 0x81], Truncated),
         (&[0x00, 0x7f], Truncated),
         (&[0x41, 0xff, 0xff, 0xff, 0xff, 0xff, 0x07], Truncated),
-        // Integers over 32 bits or five continuation octets, wherever one may stand.
+        // Integers over 32 bits or five continuation bytes, wherever one may stand.
         (&[0xff, 0x80, 0xff, 0xff, 0xff, 0x0f], index(u32::MAX, 61)),
         (&[0xff, 0x81, 0xff, 0xff, 0xff, 0x0f], IntegerOverflow { value: 1 << 32 }),
         (&[0x3f, 0xff, 0xff, 0xff, 0xff, 0x7f], IntegerOverflow { value: 31 + (1 << 35) - 1 }),
@@ -123,7 +123,7 @@ fn string_limit() {
 
 #[test]
 fn list_limit() {
-    // ":method: GET" is 42 octets by its index and as a literal; "a: b", then from the table, is 34.
+    // ":method: GET" is 42 bytes by its index and as a literal; "a: b", then from the table, is 34.
     let blocks: [&[u8]; 3] =
         [&[0x82, 0x82], &[0x02, 0x03, b'G', b'E', b'T', 0x82], &[0x40, 0x01, b'a', 0x01, b'b', 0xbe]];
     for (block, size) in blocks.into_iter().zip([84, 84, 68]) {
@@ -150,10 +150,10 @@ fn bomb_of_one_entry() {
     block.resize(block.len() + 3840, b'b');
     block.resize(block.len() + 11_000, 0xbe);
     let limits = BlockLimits { max_string: 1 << 16, max_list_size: 1 << 16 };
-    let mut octets = 0;
-    let error = Decoder::new(4096).decode(&block, &limits, |field| octets += field.value.len()).unwrap_err();
+    let mut bytes = 0;
+    let error = Decoder::new(4096).decode(&block, &limits, |field| bytes += field.value.len()).unwrap_err();
     assert_eq!(error, DecodeError::ListTooLarge { limit: 1 << 16, met: 17 * 3873 });
-    assert_eq!(octets, 16 * 3840);
+    assert_eq!(bytes, 16 * 3840);
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn memory_follows_what_was_received() {
     let mut decoder = Decoder::new(4096);
     decode(&mut decoder, &[0x82, 0x04, 0x01, b'/'], &WIDE).unwrap();
     assert_eq!(decoder.scratch.capacity(), 0);
-    // A length of 2^31 octets, none of which came.
+    // A length of 2^31 bytes, none of which came.
     decode(&mut decoder, &[0x04, 0xff, 0x81, 0xff, 0xff, 0xff, 0x07], &WIDE).unwrap_err();
     assert_eq!(decoder.scratch.capacity(), 0);
     decode(&mut decoder, &[0x04, 0x81, 0x1f], &WIDE).unwrap();
@@ -278,13 +278,13 @@ fn memory_follows_what_was_received() {
 }
 
 fn block_like() -> impl Strategy<Value = Vec<u8>> {
-    let octet = prop_oneof![any::<u8>(), Just(0x40), Just(0xbe), Just(0x81), Just(0x20), Just(0xff), 0..8_u8];
-    vec(octet, 0..80)
+    let byte = prop_oneof![any::<u8>(), Just(0x40), Just(0xbe), Just(0x81), Just(0x20), Just(0xff), 0..8_u8];
+    vec(byte, 0..80)
 }
 
 proptest! {
     #[test]
-    fn no_octets_do_harm(blocks in vec(block_like(), 1..6), sizes in vec(0..300_usize, 6)) {
+    fn no_bytes_do_harm(blocks in vec(block_like(), 1..6), sizes in vec(0..300_usize, 6)) {
         let mut decoder = Decoder::new(200);
         let limits = BlockLimits { max_string: 50, max_list_size: 400 };
         for (block, size) in blocks.iter().zip(sizes) {

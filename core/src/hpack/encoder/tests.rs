@@ -188,7 +188,7 @@ fn every_entry_is_found_while_the_index_grows() {
 
 /// Names of one length that differ in the middle have the same hash.
 #[test]
-fn a_name_is_compared_octet_by_octet() {
+fn a_name_is_compared_byte_by_byte() {
     let mut encoder = Encoder::new(4096);
     encode(&mut encoder, &[(b"same-head-1-same-tail", b"v", Indexing::Incremental)]);
     let known = encode(&mut encoder, &[(b"same-head-1-same-tail", b"w", Indexing::Without)]);
@@ -217,7 +217,7 @@ fn finds_what_only_the_middle_tells_apart() {
 }
 
 #[derive(Clone, Debug)]
-enum Order {
+enum EncoderOp {
     Field(usize, usize, Indexing),
     Random(Vec<u8>, Vec<u8>, Indexing),
     Size(u32),
@@ -229,14 +229,14 @@ fn indexing() -> impl Strategy<Value = Indexing> {
     prop_oneof![3 => Just(Indexing::Incremental), 1 => Just(Indexing::Without), 1 => Just(Indexing::Never)]
 }
 
-fn order() -> impl Strategy<Value = Order> {
+fn order() -> impl Strategy<Value = EncoderOp> {
     prop_oneof![
-        8 => (0..NAMES.len(), 0..30_usize, indexing()).prop_map(|(name, value, how)| Order::Field(name, value, how)),
+        8 => (0..NAMES.len(), 0..30_usize, indexing()).prop_map(|(name, value, how)| EncoderOp::Field(name, value, how)),
         2 => (vec(any::<u8>(), 0..30), vec(any::<u8>(), 0..90), indexing())
-            .prop_map(|(name, value, how)| Order::Random(name, value, how)),
-        1 => prop_oneof![0..600_u32, Just(4096), Just(u32::MAX)].prop_map(Order::Size),
-        3 => Just(Order::Block),
-        1 => Just(Order::Shrink),
+            .prop_map(|(name, value, how)| EncoderOp::Random(name, value, how)),
+        1 => prop_oneof![0..600_u32, Just(4096), Just(u32::MAX)].prop_map(EncoderOp::Size),
+        3 => Just(EncoderOp::Block),
+        1 => Just(EncoderOp::Shrink),
     ]
 }
 
@@ -252,14 +252,14 @@ const NAMES: [&[u8]; 8] = [
 ];
 
 /// Both sides, and the block under way.
-struct Pair {
+struct CoderPair {
     encoder: Encoder,
     decoder: Decoder,
     block: Vec<u8>,
     list: Vec<(Vec<u8>, Vec<u8>, bool)>,
 }
 
-impl Pair {
+impl CoderPair {
     fn add(&mut self, name: &[u8], value: &[u8], indexing: Indexing) {
         if self.list.is_empty() {
             self.encoder.begin(&mut self.block);
@@ -293,14 +293,14 @@ proptest! {
     #[test]
     fn the_decoder_gives_it_back(orders in vec(order(), 0..150)) {
         let (encoder, decoder) = (Encoder::new(4096), Decoder::new(4096));
-        let mut pair = Pair { encoder, decoder, block: Vec::new(), list: Vec::new() };
+        let mut pair = CoderPair { encoder, decoder, block: Vec::new(), list: Vec::new() };
         for order in orders {
             match order {
-                Order::Field(name, value, how) => pair.add(NAMES[name], value.to_string().repeat(value).as_bytes(), how),
-                Order::Random(name, value, how) => pair.add(&name, &value, how),
-                Order::Size(size) => pair.resize(size),
-                Order::Block => pair.finish(),
-                Order::Shrink => {
+                EncoderOp::Field(name, value, how) => pair.add(NAMES[name], value.to_string().repeat(value).as_bytes(), how),
+                EncoderOp::Random(name, value, how) => pair.add(&name, &value, how),
+                EncoderOp::Size(size) => pair.resize(size),
+                EncoderOp::Block => pair.finish(),
+                EncoderOp::Shrink => {
                     pair.encoder.shrink();
                     pair.decoder.shrink();
                 }

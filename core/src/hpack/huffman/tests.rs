@@ -11,7 +11,7 @@ const EOS: (u32, usize) = (0x3fff_ffff, 30);
 fn naive(wire: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let mut text = Vec::new();
     let (mut bits, mut len) = (0_u32, 0_usize);
-    for bit in wire.iter().flat_map(|octet| (0..8).rev().map(move |place| u32::from(octet >> place & 1))) {
+    for bit in wire.iter().flat_map(|byte| (0..8).rev().map(move |place| u32::from(byte >> place & 1))) {
         (bits, len) = (bits << 1 | bit, len + 1);
         if (bits, len) == EOS {
             return Err(DecodeError::HuffmanEos);
@@ -56,8 +56,8 @@ fn codes_of_the_appendix() {
         (249, 0xfff_fffe, 28),
         (255, 0x3ff_ffee, 26),
     ];
-    for (octet, bits, len) in known {
-        assert_eq!(code(octet), (bits, len), "{octet}");
+    for (byte, bits, len) in known {
+        assert_eq!(code(byte), (bits, len), "{byte}");
     }
 }
 
@@ -70,7 +70,7 @@ fn a_run_without_a_whole_code_begins_with_ten_ones() {
 }
 
 #[test]
-fn every_string_of_one_and_two_octets() {
+fn every_string_of_one_and_two_bytes() {
     for first in 0..=255 {
         assert_eq!(decoded(&[first]), naive(&[first]), "{first:02x}");
         for second in 0..=255 {
@@ -100,7 +100,7 @@ fn padding_and_eos() {
         (&[0b0001_1110], Err(DecodeError::HuffmanPadding)),
         (&[0b0001_1011], Err(DecodeError::HuffmanPadding)),
         (&[0b0001_1111, 0xff], Err(DecodeError::HuffmanPadding)),
-        // "X" is 11111100: a whole octet needs no padding, and takes no octet of it.
+        // "X" is 11111100: a whole byte needs no padding, and takes no byte of it.
         (&[0xfc], Ok(b"X")),
         (&[0xfc, 0xff], Err(DecodeError::HuffmanPadding)),
         (&[0xff], Err(DecodeError::HuffmanPadding)),

@@ -31,7 +31,7 @@ impl Model {
         }
     }
 
-    fn check(&self, table: &Table) {
+    fn check(&self, table: &DynamicTable) {
         assert_eq!(table.len() as usize, self.entries.len());
         assert_eq!(table.size(), self.size());
         assert!(table.size() <= table.max_size());
@@ -44,20 +44,20 @@ impl Model {
 }
 
 #[derive(Clone, Debug)]
-enum Order {
+enum TableOp {
     Insert(usize, usize),
     InsertNamedAs(usize, usize),
     SetMaxSize(usize),
     Shrink,
 }
 
-fn order() -> impl Strategy<Value = Order> {
+fn order() -> impl Strategy<Value = TableOp> {
     prop_oneof![
-        6 => (0..40_usize, 0..80_usize).prop_map(|(name, value)| Order::Insert(name, value)),
-        1 => (0..400_usize, 0..400_usize).prop_map(|(name, value)| Order::Insert(name, value)),
-        4 => (0..40_usize, 0..80_usize).prop_map(|(nth, value)| Order::InsertNamedAs(nth, value)),
-        1 => (0..700_usize).prop_map(Order::SetMaxSize),
-        1 => Just(Order::Shrink),
+        6 => (0..40_usize, 0..80_usize).prop_map(|(name, value)| TableOp::Insert(name, value)),
+        1 => (0..400_usize, 0..400_usize).prop_map(|(name, value)| TableOp::Insert(name, value)),
+        4 => (0..40_usize, 0..80_usize).prop_map(|(nth, value)| TableOp::InsertNamedAs(nth, value)),
+        1 => (0..700_usize).prop_map(TableOp::SetMaxSize),
+        1 => Just(TableOp::Shrink),
     ]
 }
 
@@ -65,32 +65,32 @@ fn text(len: usize, seed: usize) -> Vec<u8> {
     (0..len).map(|at| (at * 7 + seed) as u8).collect()
 }
 
-fn follow(order: &Order, seed: usize, table: &mut Table, model: &mut Model) {
+fn follow(order: &TableOp, seed: usize, table: &mut DynamicTable, model: &mut Model) {
     let before = (table.generation(), table.max_size());
     match *order {
-        Order::Insert(name, value) => {
+        TableOp::Insert(name, value) => {
             let (name, value) = (text(name, seed), text(value, seed + 1));
             let fits = name.len() + value.len() + OVERHEAD <= table.max_size();
             assert_eq!(table.insert(&name, &value), fits);
             model.insert(&name, &value);
         }
-        Order::InsertNamedAs(nth, value) => {
+        TableOp::InsertNamedAs(nth, value) => {
             let value = text(value, seed);
             let Some((name, _)) = model.entries.get(nth).cloned() else { return };
             table.insert_named_as(nth as u32, &value);
             model.insert(&name, &value);
         }
-        Order::SetMaxSize(size) => {
+        TableOp::SetMaxSize(size) => {
             table.set_max_size(size);
             model.max_size = size;
             model.evict_to(size);
         }
-        Order::Shrink => table.shrink(),
+        TableOp::Shrink => table.shrink(),
     }
     let changed = match order {
-        Order::Insert(..) | Order::InsertNamedAs(..) => true,
-        Order::SetMaxSize(size) => *size != before.1,
-        Order::Shrink => false,
+        TableOp::Insert(..) | TableOp::InsertNamedAs(..) => true,
+        TableOp::SetMaxSize(size) => *size != before.1,
+        TableOp::Shrink => false,
     };
     assert_eq!(table.generation() != before.0, changed);
 }
@@ -98,7 +98,7 @@ fn follow(order: &Order, seed: usize, table: &mut Table, model: &mut Model) {
 proptest! {
     #[test]
     fn follows_the_model(start in 0..1000_usize, orders in vec(order(), 0..200)) {
-        let mut table = Table::new(start);
+        let mut table = DynamicTable::new(start);
         // Positions and numbers run over the end of their 32 bits.
         (table.base, table.head, table.inserted) = (u32::MAX - 500, u32::MAX - 500, u32::MAX - 20);
         let mut model = Model { max_size: start, ..Model::default() };
@@ -111,7 +111,7 @@ proptest! {
 
 #[test]
 fn owns_nothing_until_the_first_insertion() {
-    let mut table = Table::new(4096);
+    let mut table = DynamicTable::new(4096);
     table.set_max_size(100);
     table.set_max_size(4096);
     assert_eq!((table.store.capacity(), table.ring.capacity(), table.spare.capacity()), (0, 0, 0));
@@ -120,20 +120,20 @@ fn owns_nothing_until_the_first_insertion() {
 }
 
 #[test]
-fn the_store_is_no_larger_than_its_octets_need() {
-    // 124 entries of one octet fill the table, so half of 256 octets is room enough.
-    let mut table = Table::new(4096);
+fn the_store_is_no_larger_than_its_bytes_need() {
+    // 124 entries of one byte fill the table, so half of 256 bytes is room enough.
+    let mut table = DynamicTable::new(4096);
     for _ in 0..10_000 {
         table.insert(b"n", b"");
     }
     assert_eq!((table.len(), table.store.capacity()), (124, 256));
 }
 
-/// A move is paid for by the insertion of at least a third of the octets moved, once the store is as large as it gets.
+/// A move is paid for by the insertion of at least a third of the bytes moved, once the store is as large as it gets.
 #[test]
-fn octets_are_moved_seldom() {
+fn bytes_are_moved_seldom() {
     for len in [1, 10, 100, 1000] {
-        let mut table = Table::new(4096);
+        let mut table = DynamicTable::new(4096);
         let (mut inserted, mut moved) = (0, 0);
         for turn in 0..20_000 {
             let base = table.base;
@@ -144,13 +144,13 @@ fn octets_are_moved_seldom() {
                 moved += table.store.len() - len;
             }
         }
-        assert!(moved > 0 && moved <= 3 * inserted, "{moved} octets moved for {inserted} of {len}");
+        assert!(moved > 0 && moved <= 3 * inserted, "{moved} bytes moved for {inserted} of {len}");
     }
 }
 
 #[test]
-fn an_entry_is_shown_by_where_its_octets_are() {
-    let mut table = Table::new(4096);
+fn an_entry_is_shown_by_where_its_bytes_are() {
+    let mut table = DynamicTable::new(4096);
     table.insert(b"name", b"value");
     let shown = format!("{table:?}");
     assert!(shown.contains("ring: [0+4+5, 0+0+0,"), "{shown}");
@@ -158,7 +158,7 @@ fn an_entry_is_shown_by_where_its_octets_are() {
 
 #[test]
 fn gives_memory_back() {
-    let mut table = Table::new(4096);
+    let mut table = DynamicTable::new(4096);
     for nth in 0..100_u8 {
         table.insert(&[nth; 10], &[nth; 200]);
     }
@@ -170,12 +170,12 @@ fn gives_memory_back() {
     assert_eq!((table.store.capacity(), table.ring.capacity()), (0, 0));
 }
 
-/// The name of the oldest entry, which the insertion evicts, at every fill of the store: also where the octets move.
+/// The name of the oldest entry, which the insertion evicts, at every fill of the store: also where the bytes move.
 #[test]
 fn a_name_outlives_its_entry() {
     let mut moved = false;
     for len in 1..200 {
-        let mut table = Table::new(256);
+        let mut table = DynamicTable::new(256);
         let name = text(17, len);
         table.insert(&name, b"first");
         for turn in 0..40 {
@@ -191,9 +191,9 @@ fn a_name_outlives_its_entry() {
 
 #[test]
 fn sizes_are_capped() {
-    assert_eq!(Table::new(usize::MAX).max_size(), CEILING);
+    assert_eq!(DynamicTable::new(usize::MAX).max_size(), CEILING);
     assert_eq!(clamp(CEILING - 1), CEILING - 1);
-    let mut table = Table::new(0);
+    let mut table = DynamicTable::new(0);
     table.set_max_size(CEILING + 1);
     assert_eq!(table.max_size(), CEILING);
 }

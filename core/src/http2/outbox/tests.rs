@@ -3,31 +3,31 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
-enum Op {
+enum OutboxOp {
     Append(usize),
     Payload(usize),
     /// A share of what there is, in 1/1000; above 1000 is more than everything.
     Advance(usize),
-    /// A number of octets, so that short steps cross every boundary.
+    /// A number of bytes, so that short steps cross every boundary.
     Step(usize),
     Take(usize),
     Shrink,
 }
 
-fn any_op() -> impl Strategy<Value = Op> {
+fn any_op() -> impl Strategy<Value = OutboxOp> {
     prop_oneof![
-        6 => (0..40usize).prop_map(Op::Append),
-        1 => (3000..6000usize).prop_map(Op::Append),
-        2 => (0..200usize).prop_map(Op::Payload),
-        4 => (CHAIN_THRESHOLD - 2..CHAIN_THRESHOLD + 3).prop_map(Op::Payload),
-        3 => (0..1100usize).prop_map(Op::Advance),
-        4 => (0..60usize).prop_map(Op::Step),
-        1 => (0..1100usize).prop_map(Op::Take),
-        1 => Just(Op::Shrink),
+        6 => (0..40usize).prop_map(OutboxOp::Append),
+        1 => (3000..6000usize).prop_map(OutboxOp::Append),
+        2 => (0..200usize).prop_map(OutboxOp::Payload),
+        4 => (CHAIN_THRESHOLD - 2..CHAIN_THRESHOLD + 3).prop_map(OutboxOp::Payload),
+        3 => (0..1100usize).prop_map(OutboxOp::Advance),
+        4 => (0..60usize).prop_map(OutboxOp::Step),
+        1 => (0..1100usize).prop_map(OutboxOp::Take),
+        1 => Just(OutboxOp::Shrink),
     ]
 }
 
-/// Octets that tell their place, so that a wrong order shows.
+/// Bytes that tell their place, so that a wrong order shows.
 struct Source(u32);
 
 impl Source {
@@ -56,7 +56,7 @@ fn check_view(buf: &impl Buf, model: &[u8], room: usize) {
 
 fn check_bounds(outbox: &Outbox) {
     let unread = outbox.unread().len();
-    assert!(outbox.inline.len() <= unread + COMPACT_FROM.max(unread + 1), "written octets are kept");
+    assert!(outbox.inline.len() <= unread + COMPACT_FROM.max(unread + 1), "written bytes are kept");
     assert_eq!(outbox.chained_len, outbox.chained.iter().map(|chained| chained.payload.len()).sum::<usize>());
 }
 
@@ -73,35 +73,35 @@ fn drain_owned(mut owned: OwnedTransmit, share: usize, model: &[u8]) {
 
 proptest! {
     #[test]
-    fn octets_leave_in_the_order_in_which_they_came(ops in vec(any_op(), 0..120), room in 0..12usize) {
+    fn bytes_leave_in_the_order_in_which_they_came(ops in vec(any_op(), 0..120), room in 0..12usize) {
         let (mut outbox, mut model, mut source) = (Outbox::default(), Vec::new(), Source(1));
         for op in ops {
             match op {
-                Op::Append(count) => {
-                    let octets = source.take(count);
-                    outbox.buf().extend_from_slice(&octets);
-                    model.extend(octets);
+                OutboxOp::Append(count) => {
+                    let bytes = source.take(count);
+                    outbox.buf().extend_from_slice(&bytes);
+                    model.extend(bytes);
                 }
-                Op::Payload(count) => {
-                    let octets = source.take(count);
-                    model.extend_from_slice(&octets);
-                    outbox.push_payload(octets.into());
+                OutboxOp::Payload(count) => {
+                    let bytes = source.take(count);
+                    model.extend_from_slice(&bytes);
+                    outbox.push_payload(bytes.into());
                 }
-                Op::Advance(share) => {
+                OutboxOp::Advance(share) => {
                     let count = model.len() * share / 1000;
                     outbox.transmit().advance(count);
                     model.drain(..count.min(model.len()));
                     check_bounds(&outbox);
                 }
-                Op::Step(count) => {
+                OutboxOp::Step(count) => {
                     outbox.transmit().advance(count);
                     model.drain(..count.min(model.len()));
                 }
-                Op::Take(share) => {
+                OutboxOp::Take(share) => {
                     drain_owned(outbox.transmit().into_owned(), share, &model);
                     model.clear();
                 }
-                Op::Shrink => {
+                OutboxOp::Shrink => {
                     outbox.shrink();
                     prop_assert_eq!(outbox.inline.capacity() == 0, outbox.inline.is_empty());
                 }
@@ -182,6 +182,6 @@ fn what_is_moved_is_less_than_what_is_written() {
             moved += outbox.inline.len();
         }
     }
-    assert!(moved <= written, "{moved} octets moved for {written} written");
+    assert!(moved <= written, "{moved} bytes moved for {written} written");
     assert!(moved > 0 && outbox.inline.len() <= 200_100);
 }

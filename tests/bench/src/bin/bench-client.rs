@@ -10,8 +10,7 @@ use clap::Parser;
 use halfclose_bench::load::{Budget, Clocked, percentiles};
 use halfclose_bench::options::{ClientOptions, Mode, Runtime};
 use halfclose_bench::service::{
-    STREAMING_CALL, STREAMING_FROM_SERVER, SimpleRequest, SimpleResponse, UNARY_CALL, request,
-    response_octets,
+    STREAMING_CALL, STREAMING_FROM_SERVER, SimpleRequest, SimpleResponse, UNARY_CALL, request, response_bytes,
 };
 use halfclose_tokio::{CallOptions, Channel, Config, Method, Prost};
 use tokio::sync::{Semaphore, mpsc};
@@ -72,13 +71,13 @@ async fn run(options: ClientOptions) -> Result<(), Failure> {
         _ => spawn_streams(&options, &channels, &done),
     }
     drop(done);
-    let (mut messages, mut octets) = (0, 0);
+    let (mut messages, mut bytes) = (0, 0);
     while let Some(result) = results.recv().await {
         let (count, size) = result?;
         messages += count;
-        octets += size;
+        bytes += size;
     }
-    println!("{}", clocked.line(messages, octets));
+    println!("{}", clocked.line(messages, bytes));
     Ok(())
 }
 
@@ -91,13 +90,13 @@ fn spawn_unary(options: &ClientOptions, channels: &[Channel], done: &Done) {
             let (channel, budget) = (channel.clone(), Arc::clone(&budget));
             let request = request(options.size, options.rsize);
             spawn(options.runtime, done, async move {
-                let (mut calls, mut octets) = (0, 0);
+                let (mut calls, mut bytes) = (0, 0);
                 while budget.take() {
                     let response = channel.unary(&UNARY, &request, CallOptions::new()).await?;
-                    octets += response_octets(&response.message) as u64;
+                    bytes += response_bytes(&response.message) as u64;
                     calls += 1;
                 }
-                Ok((calls, octets))
+                Ok((calls, bytes))
             });
         }
     }
@@ -120,12 +119,12 @@ fn spawn_streams(options: &ClientOptions, channels: &[Channel], done: &Done) {
 async fn download(options: &ClientOptions, channel: &Channel) -> Result<(u64, u64), Failure> {
     let request = request(options.size, options.rsize);
     let mut call = channel.server_streaming(&SERVER, &request, CallOptions::new()).await?;
-    let mut octets = 0;
+    let mut bytes = 0;
     for _ in 0..options.per_stream() {
         let message = call.recv().await?.ok_or("the server ended the stream")?;
-        octets += response_octets(&message) as u64;
+        bytes += response_bytes(&message) as u64;
     }
-    Ok((options.per_stream(), octets))
+    Ok((options.per_stream(), bytes))
 }
 
 /// Sends this stream's share of messages, with at most a window of them unanswered. Both directions go on at once: who
@@ -143,15 +142,15 @@ async fn chat(options: &ClientOptions, channel: &Channel) -> Result<(u64, u64), 
         Ok::<_, Failure>(())
     };
     let receiving = async {
-        let mut octets = 0;
+        let mut bytes = 0;
         while let Some(message) = receive.recv().await? {
-            octets += response_octets(&message) as u64;
+            bytes += response_bytes(&message) as u64;
             unanswered.add_permits(1);
         }
-        Ok(octets)
+        Ok(bytes)
     };
-    let ((), octets) = tokio::try_join!(sending, receiving)?;
-    Ok((options.per_stream(), octets))
+    let ((), bytes) = tokio::try_join!(sending, receiving)?;
+    Ok((options.per_stream(), bytes))
 }
 
 async fn pingpong(options: &ClientOptions, channels: Vec<Channel>) -> Result<(), Failure> {
@@ -159,13 +158,13 @@ async fn pingpong(options: &ClientOptions, channels: Vec<Channel>) -> Result<(),
     let request = request(options.size, options.rsize);
     let clocked = Clocked::start();
     let mut latencies: Vec<Duration> = Vec::with_capacity(usize::try_from(options.requests)?);
-    let mut octets = 0;
+    let mut bytes = 0;
     for _ in 0..options.requests {
         let start = Instant::now();
         let response = channel.unary(&UNARY, &request, CallOptions::new()).await?;
         latencies.push(start.elapsed());
-        octets += response_octets(&response.message) as u64;
+        bytes += response_bytes(&response.message) as u64;
     }
-    println!("{} {}", clocked.line(options.requests, octets), percentiles(&mut latencies));
+    println!("{} {}", clocked.line(options.requests, bytes), percentiles(&mut latencies));
     Ok(())
 }

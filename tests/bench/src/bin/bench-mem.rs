@@ -8,7 +8,7 @@ use std::alloc::System;
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use halfclose::Shape;
+use halfclose::CallType;
 use halfclose_bench::memory::{OPEN, Pair};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -38,12 +38,12 @@ enum CallShape {
 }
 
 impl CallShape {
-    const fn shape(self) -> Shape {
+    const fn shape(self) -> CallType {
         match self {
-            Self::Unary => Shape::UNARY,
-            Self::ClientStreaming => Shape::CLIENT_STREAMING,
-            Self::ServerStreaming => Shape::SERVER_STREAMING,
-            Self::Bidi => Shape::BIDI,
+            Self::Unary => CallType::UNARY,
+            Self::ClientStreaming => CallType::CLIENT_STREAMING,
+            Self::ServerStreaming => CallType::SERVER_STREAMING,
+            Self::Bidi => CallType::BIDI,
         }
     }
 }

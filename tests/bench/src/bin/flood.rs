@@ -14,10 +14,10 @@ use halfclose_bench::load::{Budget, Clocked, LoadOptions, percentiles};
 struct Options {
     #[command(flatten)]
     load: LoadOptions,
-    /// Octets of payload in a request.
+    /// Bytes of payload in a request.
     #[arg(long, default_value_t = 16)]
     size: usize,
-    /// Octets of payload in a response.
+    /// Bytes of payload in a response.
     #[arg(long, default_value_t = 16)]
     rsize: usize,
 }
@@ -28,8 +28,8 @@ fn main() -> Result<()> {
         let mut flood = Flood::connect(options.addr, size, rsize)?;
         let clocked = Clocked::start();
         let mut latencies = flood.pingpong(options.requests)?;
-        let octets = rsize as u64 * options.requests;
-        println!("{} {}", clocked.line(options.requests, octets), percentiles(&mut latencies));
+        let bytes = rsize as u64 * options.requests;
+        println!("{} {}", clocked.line(options.requests, bytes), percentiles(&mut latencies));
         return Ok(());
     }
     let budget = Arc::new(Budget::new(options.requests));
@@ -52,9 +52,9 @@ fn main() -> Result<()> {
         let (answers, flood) = thread.join().map_err(|_| Error::other("a thread panicked"))??;
         total.calls += answers.calls;
         total.resets += answers.resets;
-        total.octets += answers.octets;
+        total.bytes += answers.bytes;
         open.push(flood);
     }
-    println!("{} resets={}", clocked.line(total.calls, total.octets), total.resets);
+    println!("{} resets={}", clocked.line(total.calls, total.bytes), total.resets);
     Ok(())
 }

@@ -8,7 +8,7 @@ use clap::Parser;
 use halfclose_bench::floor::{Load, RESPONSE};
 use halfclose_bench::load::{Clocked, LoadOptions, percentiles};
 
-/// As many octets as small unary calls, on plain TCP.
+/// As many bytes as small unary calls, on plain TCP.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
@@ -18,12 +18,12 @@ struct Options {
 fn main() -> Result<()> {
     let Options { load: options } = Options::parse();
     let mut loads = (0..options.conns).map(|_| Load::connect(options.addr)).collect::<Result<Vec<_>>>()?;
-    let octets = options.requests * RESPONSE as u64;
+    let bytes = options.requests * RESPONSE as u64;
     let clocked = Clocked::start();
     if options.pingpong {
         let load = loads.first_mut().ok_or_else(|| Error::other("no connection"))?;
         let mut latencies = load.pingpong(options.requests)?;
-        println!("{} {}", clocked.line(options.requests, octets), percentiles(&mut latencies));
+        println!("{} {}", clocked.line(options.requests, bytes), percentiles(&mut latencies));
         return Ok(());
     }
     thread::scope(|scope| {
@@ -36,6 +36,6 @@ fn main() -> Result<()> {
             .into_iter()
             .try_for_each(|thread| thread.join().map_err(|_| Error::other("a thread panicked"))?)
     })?;
-    println!("{}", clocked.line(options.requests, octets));
+    println!("{}", clocked.line(options.requests, bytes));
     Ok(())
 }

@@ -9,7 +9,7 @@ use clap::Parser;
 use halfclose_bench::load::{Budget, Clocked, percentiles};
 use halfclose_bench::options::{ClientOptions, Mode};
 use halfclose_bench::peers::tonic_client::Benchmark;
-use halfclose_bench::service::{request, response_octets};
+use halfclose_bench::service::{request, response_bytes};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -37,13 +37,13 @@ async fn main() -> Result<(), Failure> {
         Mode::Unary => spawn_unary(&options, &clients, &mut tasks),
         _ => spawn_streams(&options, &clients, &mut tasks),
     }
-    let (mut messages, mut octets) = (0, 0);
+    let (mut messages, mut bytes) = (0, 0);
     while let Some(result) = tasks.join_next().await {
         let (count, size) = result??;
         messages += count;
-        octets += size;
+        bytes += size;
     }
-    println!("{}", clocked.line(messages, octets));
+    println!("{}", clocked.line(messages, bytes));
     Ok(())
 }
 
@@ -54,13 +54,13 @@ fn spawn_unary(options: &ClientOptions, clients: &[Benchmark], tasks: &mut Tasks
             let (mut client, budget) = (client.clone(), Arc::clone(&budget));
             let request = request(options.size, options.rsize);
             tasks.spawn(async move {
-                let (mut calls, mut octets) = (0, 0);
+                let (mut calls, mut bytes) = (0, 0);
                 while budget.take() {
                     let response = client.unary_call(request.clone()).await?;
-                    octets += response_octets(response.get_ref()) as u64;
+                    bytes += response_bytes(response.get_ref()) as u64;
                     calls += 1;
                 }
-                Ok((calls, octets))
+                Ok((calls, bytes))
             });
         }
     }
@@ -81,30 +81,30 @@ fn spawn_streams(options: &ClientOptions, clients: &[Benchmark], tasks: &mut Tas
 async fn download(options: &ClientOptions, mut client: Benchmark) -> Result<(u64, u64), Failure> {
     let call = client.streaming_from_server(request(options.size, options.rsize)).await?;
     let mut responses = call.into_inner();
-    let mut octets = 0;
+    let mut bytes = 0;
     for _ in 0..options.per_stream() {
         let message = responses.message().await?.ok_or("the server ended the stream")?;
-        octets += response_octets(&message) as u64;
+        bytes += response_bytes(&message) as u64;
     }
-    Ok((options.per_stream(), octets))
+    Ok((options.per_stream(), bytes))
 }
 
 async fn chat(options: &ClientOptions, mut client: Benchmark) -> Result<(u64, u64), Failure> {
     let request = request(options.size, options.rsize);
     let (send, requests) = mpsc::channel(usize::try_from(options.window)?);
     let mut responses = client.streaming_call(ReceiverStream::new(requests)).await?.into_inner();
-    let (mut sent, mut octets) = (0, 0);
+    let (mut sent, mut bytes) = (0, 0);
     for received in 0..options.per_stream() {
         while sent < options.per_stream() && sent - received < options.window {
             send.send(request.clone()).await?;
             sent += 1;
         }
         let message = responses.message().await?.ok_or("the server ended the stream")?;
-        octets += response_octets(&message) as u64;
+        bytes += response_bytes(&message) as u64;
     }
     drop(send);
     while responses.message().await?.is_some() {}
-    Ok((options.per_stream(), octets))
+    Ok((options.per_stream(), bytes))
 }
 
 async fn pingpong(options: &ClientOptions, clients: Vec<Benchmark>) -> Result<(), Failure> {
@@ -112,13 +112,13 @@ async fn pingpong(options: &ClientOptions, clients: Vec<Benchmark>) -> Result<()
     let request = request(options.size, options.rsize);
     let clocked = Clocked::start();
     let mut latencies: Vec<Duration> = Vec::with_capacity(usize::try_from(options.requests)?);
-    let mut octets = 0;
+    let mut bytes = 0;
     for _ in 0..options.requests {
         let start = Instant::now();
         let response = client.unary_call(request.clone()).await?;
         latencies.push(start.elapsed());
-        octets += response_octets(response.get_ref()) as u64;
+        bytes += response_bytes(response.get_ref()) as u64;
     }
-    println!("{} {}", clocked.line(options.requests, octets), percentiles(&mut latencies));
+    println!("{} {}", clocked.line(options.requests, bytes), percentiles(&mut latencies));
     Ok(())
 }

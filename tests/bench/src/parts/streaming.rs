@@ -23,7 +23,7 @@ struct Run {
     megabytes_per_second: f64,
 }
 
-/// One stream of so many messages of `size` octets.
+/// One stream of so many messages of `size` bytes.
 fn stream(server: Server, client: Client, mode: &str, size: u64, messages: u64) -> Result<Run> {
     let both_ways = mode == "bidi";
     let pairs = [
@@ -69,7 +69,7 @@ pub fn large(effort: Effort, table: &mut Comparison) -> Result<()> {
     Ok(())
 }
 
-/// 100 octet messages: the CPU time of each end for a message.
+/// 100 byte messages: the CPU time of each end for a message.
 ///
 /// # Errors
 ///

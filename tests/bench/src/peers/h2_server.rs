@@ -31,13 +31,13 @@ pub async fn serve<T: AsyncRead + AsyncWrite + Unpin>(socket: T) -> Result<(), F
 
 async fn answer(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>) -> Result<(), Failure> {
     let mut body = request.into_body();
-    let mut octets = BytesMut::new();
+    let mut bytes = BytesMut::new();
     while let Some(chunk) = body.data().await {
         let chunk = chunk?;
         body.flow_control().release_capacity(chunk.len())?;
-        octets.extend_from_slice(&chunk);
+        bytes.extend_from_slice(&chunk);
     }
-    let message = octets.get(5..).ok_or("no message")?;
+    let message = bytes.get(5..).ok_or("no message")?;
     let response = response(&SimpleRequest::decode(message)?);
     let length = response.encoded_len();
     let mut out = BytesMut::with_capacity(5 + length);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
-use halfclose::{CallId, Client, Code, Config, Recv, Server, Shape};
+use halfclose::{CallId, CallType, Client, Code, Config, Recv, Server};
 use halfclose_conformance::Peer;
 use halfclose_conformance::ask::{fields_of, value};
 use halfclose_wire::{END_STREAM, RESPONSE, TRAILERS, block, data, headers, message};
@@ -16,15 +16,15 @@ const STREAM: u32 = 1;
 fn server(inputs: &[&str]) -> (Peer<Server>, CallId, Vec<Recv>) {
     let mut peer = Peer::server(Config::server());
     let call = peer.open(STREAM, 0);
-    peer.connection.accept(call, Shape::UNARY).expect("an open call");
+    peer.connection.accept(call, CallType::UNARY).expect("an open call");
     let mut taken = Vec::new();
     for input in inputs {
-        let octets = match *input {
+        let bytes = match *input {
             "Message" => data(STREAM, 0, &message(b"m")),
             "End" => data(STREAM, END_STREAM, &[]),
             other => panic!("no input {other}"),
         };
-        peer.feed(&octets).expect("legal frames");
+        peer.feed(&bytes).expect("legal frames");
         while let Ok(recv) = peer.connection.recv(call) {
             if matches!(recv, Recv::Pending) {
                 break;
@@ -80,20 +80,20 @@ fn status_text(peer: &mut Peer<Server>) -> Option<String> {
 /// A unary call at its client, after these inputs; and what the caller took.
 fn client(inputs: &[&str]) -> (Peer<Client>, CallId, Vec<Recv>) {
     let mut peer = Peer::client(Config::client());
-    let call = peer.start(Shape::UNARY);
+    let call = peer.start(CallType::UNARY);
     peer.connection.send_message(call, Bytes::new(), false).expect("the one request");
     peer.connection.half_close(call).expect("the first half-close");
     peer.sent();
     peer.feed(&headers(STREAM, 0, &block(&RESPONSE))).expect("response headers");
     let mut taken = Vec::new();
     for input in inputs {
-        let octets = match *input {
+        let bytes = match *input {
             "Message" => data(STREAM, 0, &message(b"m")),
             "EndOk" => headers(STREAM, END_STREAM, &block(&TRAILERS)),
             "EndError" => headers(STREAM, END_STREAM, &block(&[("grpc-status", "5")])),
             other => panic!("no input {other}"),
         };
-        peer.feed(&octets).expect("legal frames");
+        peer.feed(&bytes).expect("legal frames");
         while let Ok(recv) = peer.connection.recv(call) {
             if matches!(recv, Recv::Pending) {
                 break;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
-use halfclose::{CallId, Client, Config, HalfStates, Recv, Shape};
+use halfclose::{CallId, CallType, Client, Config, HalfStates, Recv};
 use halfclose_conformance::Peer;
 use halfclose_wire::{
     END_STREAM, Frame, RESPONSE, TRAILERS, TRAILERS_ONLY, block, data, headers, kind::HEADERS, message, reset,
@@ -22,7 +22,7 @@ fn states(peer: &Peer<Client>, call: CallId) -> (String, String) {
 
 fn send_state(name: &str) -> (Peer<Client>, CallId) {
     let mut peer = Peer::client(Config::client());
-    let call = peer.start(Shape::BIDI);
+    let call = peer.start(CallType::BIDI);
     if !name.starts_with("Queued") {
         peer.sent();
     }
@@ -114,10 +114,10 @@ fn scheduled(row: &Row, peer: &mut Peer<Client>, call: CallId) -> Met {
 
 fn recv_state(name: &str) -> (Peer<Client>, CallId) {
     let mut peer = Peer::client(Config::client());
-    let call = peer.start(Shape::BIDI);
+    let call = peer.start(CallType::BIDI);
     peer.connection.half_close(call).expect("the first half-close");
     peer.sent();
-    let give = |peer: &mut Peer<Client>, octets: Vec<u8>| peer.feed(&octets).expect("legal frames");
+    let give = |peer: &mut Peer<Client>, bytes: Vec<u8>| peer.feed(&bytes).expect("legal frames");
     match name {
         "AwaitHeaders" => {}
         "Body" => give(&mut peer, headers(STREAM, 0, &block(&RESPONSE))),

@@ -3,7 +3,7 @@
 
 use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
-use halfclose::{Client, Config, Recv, Role, Server, Shape};
+use halfclose::{CallType, Client, Config, Recv, Role, Server};
 use halfclose_conformance::Peer;
 use halfclose_wire::{END_STREAM, REQUEST, TRAILERS_ONLY, block, data, headers, reset, update};
 
@@ -64,9 +64,9 @@ fn client(state: &str) -> Peer<Client> {
     peer
 }
 
-/// One call, ended by the server with these octets, or by its caller.
+/// One call, ended by the server with these bytes, or by its caller.
 fn call(peer: &mut Peer<Client>, end: &[u8]) {
-    let call = peer.start(Shape::UNARY);
+    let call = peer.start(CallType::UNARY);
     peer.connection.half_close(call).expect("the first half-close");
     peer.sent();
     if end.is_empty() {
@@ -83,9 +83,9 @@ fn call(peer: &mut Peer<Client>, end: &[u8]) {
 fn a_server_refuses_ids_of_the_wrong_parity() {
     for name in ["Headers", "Data", "RstStream", "WindowUpdate"] {
         let mut peer = Peer::<Server>::server(Config::server());
-        let mut octets = input(name, &block(&REQUEST));
-        octets[8] = 2;
-        let error = peer.feed(&octets).expect_err("an even id");
+        let mut bytes = input(name, &block(&REQUEST));
+        bytes[8] = 2;
+        let error = peer.feed(&bytes).expect_err("an even id");
         assert!(matches!(connection(&error, &mut peer), Met::Connection(ErrorCode::PROTOCOL_ERROR, Some(_))));
     }
 }

@@ -2,7 +2,7 @@
 
 use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
-use halfclose::{Client, Config, Role, Server, Shape};
+use halfclose::{CallType, Client, Config, Role, Server};
 use halfclose_conformance::Peer;
 use halfclose_wire::{
     ACK, END_STREAM, Frame, TRAILERS_ONLY, block, frame, goaway, headers,
@@ -18,7 +18,7 @@ pub(crate) fn drive(row: &Row) -> Met {
 
 /// A frame that is wrong in itself.
 fn break_frame<R: Role>(peer: &mut Peer<R>) {
-    peer.feed(&frame(PING, 0, 0, b"short")).expect_err("a PING has eight octets");
+    peer.feed(&frame(PING, 0, 0, b"short")).expect_err("a PING has eight bytes");
 }
 
 fn server(row: &Row) -> Met {
@@ -77,7 +77,7 @@ fn client(row: &Row) -> Met {
         );
     }
     let mut peer = Peer::<Client>::client(Config::client());
-    let call = peer.start(Shape::UNARY);
+    let call = peer.start(CallType::UNARY);
     peer.connection.half_close(call).expect("the first half-close");
     peer.sent();
     match row.state {

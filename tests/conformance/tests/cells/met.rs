@@ -1,7 +1,7 @@
 //! What came of an input, and whether that is what a row says.
 
 use halfclose::frame::ErrorCode;
-use halfclose::machine::{Breach, Row, Table};
+use halfclose::machine::{IllegalTransition, Row, Table};
 use halfclose::{Cause, ConnectionError, Event, Misuse, Role, Violation};
 use halfclose_conformance::Peer;
 use halfclose_wire::{
@@ -15,9 +15,9 @@ pub(crate) enum Met {
     /// It was taken, and this is the state now.
     State(String),
     /// RST_STREAM with this code, and the broken rule, where the connection tells of it.
-    Stream(ErrorCode, Option<Breach>),
+    Stream(ErrorCode, Option<IllegalTransition>),
     /// GOAWAY with this code, for this broken rule.
-    Connection(ErrorCode, Option<Breach>),
+    Connection(ErrorCode, Option<IllegalTransition>),
     /// The caller was told so, and nothing changed.
     Misuse(String),
     /// The call ended with the cardinality policy's status and this text.
@@ -61,7 +61,7 @@ impl Met {
 }
 
 /// A breach that is told of is the row's own.
-fn is_of(breach: Option<Breach>, table: &Table, row: &Row) -> bool {
+fn is_of(breach: Option<IllegalTransition>, table: &Table, row: &Row) -> bool {
     breach.is_none_or(|breach| {
         (breach.machine, breach.state, breach.input, breach.section)
             == (table.name, row.state, row.input, row.section)
@@ -77,7 +77,7 @@ pub(crate) fn connection<R: Role>(error: &ConnectionError, peer: &mut Peer<R>) -
     Met::Connection(violation.code(), breach(violation))
 }
 
-pub(crate) fn breach(violation: &Violation) -> Option<Breach> {
+pub(crate) fn breach(violation: &Violation) -> Option<IllegalTransition> {
     match violation {
         Violation::Order(breach) => Some(**breach),
         _ => None,
@@ -90,7 +90,7 @@ pub(crate) fn reset(frames: &[Frame], stream: u32) -> Option<ErrorCode> {
 }
 
 /// The broken rule of a call's end.
-pub(crate) fn cause_breach(cause: &Cause) -> Option<Breach> {
+pub(crate) fn cause_breach(cause: &Cause) -> Option<IllegalTransition> {
     match cause {
         Cause::Violation(violation) => breach(violation),
         _ => None,

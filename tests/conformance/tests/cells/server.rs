@@ -70,7 +70,7 @@ pub(crate) fn recv(row: &Row) -> Met {
 }
 
 /// The broken rule that ended the call, as its handler is told.
-fn ended(peer: &mut Peer<Server>) -> Option<halfclose::machine::Breach> {
+fn ended(peer: &mut Peer<Server>) -> Option<halfclose::machine::IllegalTransition> {
     let cause = peer.events().into_iter().find_map(|event| match event {
         Event::Ended(_, cause) => Some(cause),
         _ => None,

@@ -30,7 +30,7 @@ fn input(name: &str) -> Vec<u8> {
         "Priority" => frame(PRIORITY, 0, OPEN, &[0, 0, 0, 0, 16]),
         "RstStream" => reset(OPEN, ErrorCode::CANCEL),
         "PushPromise" => frame(PUSH_PROMISE, END_HEADERS, OPEN, &[0, 0, 0, 2]),
-        "Ping" => frame(PING, 0, 0, b"octets-8"),
+        "Ping" => frame(PING, 0, 0, b"8-in-all"),
         "GoAway" => goaway(0, ErrorCode::NO_ERROR),
         "WindowUpdate" => update(0, 1),
         "Unknown" => frame(0xbe, 0, 0, b"?"),

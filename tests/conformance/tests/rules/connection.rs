@@ -5,7 +5,7 @@ use std::time::Duration;
 use halfclose::frame::ErrorCode;
 use halfclose::grpc::encoding::Encoding;
 use halfclose::{
-    Cause, Client, CloseReason, Code, Config, Event, Metadata, Misuse, Recv, Seed, Server, Shape, Status,
+    CallType, Cause, Client, CloseReason, Code, Config, Event, Metadata, Misuse, Recv, Seed, Server, Status,
     Time,
 };
 use halfclose_conformance::Peer;
@@ -21,20 +21,20 @@ fn find(sent: &[Frame], kind: u8) -> Option<&Frame> {
     sent.iter().find(|frame| frame.kind == kind)
 }
 
-/// Credit given back to a stream in these frames, in octets.
+/// Credit given back to a stream in these frames, in bytes.
 fn credit(sent: &[Frame], stream: u32) -> u32 {
     let updates = sent.iter().filter(|frame| frame.kind == WINDOW_UPDATE && frame.stream == stream);
-    updates.map(|frame| u32::from_be_bytes(frame.payload.as_slice().try_into().expect("four octets"))).sum()
+    updates.map(|frame| u32::from_be_bytes(frame.payload.as_slice().try_into().expect("four bytes"))).sum()
 }
 
 #[test]
 fn p90_both_sides_speak_first() {
     let mut client = Peer::<Client>::silent(Config::client());
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     while let Some(out) = client.connection.take_transmit(Time::ZERO) {
-        octets.extend(out.segments().iter().flat_map(|segment| segment.to_vec()));
+        bytes.extend(out.segments().iter().flat_map(|segment| segment.to_vec()));
     }
-    assert!(octets.starts_with(PREFACE) && octets[PREFACE.len() + 3] == SETTINGS);
+    assert!(bytes.starts_with(PREFACE) && bytes[PREFACE.len() + 3] == SETTINGS);
     let mut server = Peer::<Server>::silent(Config::server());
     assert_eq!(server.sent().first().map(|frame| frame.kind), Some(SETTINGS));
 }
@@ -50,7 +50,7 @@ fn p95_a_ping_is_echoed() {
 fn p93_goaway_splits_calls_by_what_was_processed() {
     let mut peer = Peer::client(Config::client());
     let calls = [1, 3].map(|_| {
-        let call = peer.start(Shape::UNARY);
+        let call = peer.start(CallType::UNARY);
         peer.connection.half_close(call).expect("the first half-close");
         call
     });
@@ -60,7 +60,7 @@ fn p93_goaway_splits_calls_by_what_was_processed() {
     let Ok(Recv::End(outcome)) = peer.connection.recv(calls[1]) else { panic!("the second is over") };
     assert_eq!((outcome.status.code, outcome.not_processed()), (Code::Unavailable, true));
     assert_eq!(
-        peer.connection.start(peer.now, halfclose::Request::new("/a/b", Shape::UNARY)),
+        peer.connection.start(peer.now, halfclose::Request::new("/a/b", CallType::UNARY)),
         Err(Misuse::GoingAway)
     );
     peer.feed(&headers(1, END_STREAM, &block(&TRAILERS_ONLY))).expect("the first call's end");
@@ -90,7 +90,7 @@ fn p96_p97_a_peer_that_does_not_answer_is_dead() {
     let mut config = Config::client();
     config.keepalive.interval = Some(Duration::from_secs(30));
     let mut client = Peer::client(config);
-    let call = client.start(Shape::UNARY);
+    let call = client.start(CallType::UNARY);
     client.sent();
     client.now = Time::ZERO + Duration::from_secs(30);
     client.connection.handle_timeout(client.now);
@@ -115,7 +115,7 @@ fn p99_a_client_does_not_ping_without_end() {
     let mut config = Config::client();
     config.keepalive.interval = Some(Duration::from_secs(30));
     let mut peer = Peer::client(config);
-    peer.start(Shape::BIDI);
+    peer.start(CallType::BIDI);
     peer.sent();
     let mut pings = 0;
     for _ in 0..10 {
@@ -160,7 +160,7 @@ fn p100_idle_and_old_connections_shut_down() {
 #[test]
 fn p82_data_after_a_cancel_is_credited_and_its_headers_decoded() {
     let mut peer = Peer::client(Config::client());
-    let call = peer.start(Shape::BIDI);
+    let call = peer.start(CallType::BIDI);
     peer.sent();
     peer.connection.cancel(call).expect("an open call");
     peer.sent();
@@ -173,10 +173,10 @@ fn p82_data_after_a_cancel_is_credited_and_its_headers_decoded() {
         owed += 16_000;
     }
     let returned = credit(&peer.sent(), 0);
-    assert!(owed - returned < 1 << 20, "{returned} of {owed} octets returned to the connection");
+    assert!(owed - returned < 1 << 20, "{returned} of {owed} bytes returned to the connection");
     assert!(returned > 0);
 
-    let next = peer.start(Shape::UNARY);
+    let next = peer.start(CallType::UNARY);
     peer.connection.half_close(next).expect("the first half-close");
     peer.sent();
     let fields = [block(&TRAILERS_ONLY), vec![0xbe]].concat();
@@ -214,7 +214,7 @@ fn p103_a_large_message_passes_a_small_window() {
     assert!(matches!(peer.connection.recv(call), Ok(Recv::Pending)));
     while at < whole.len() {
         let size = (whole.len() - at).min(window).min(16_384);
-        assert!(size > 0, "P-103: the sender stalls after {at} octets");
+        assert!(size > 0, "P-103: the sender stalls after {at} bytes");
         peer.feed(&data(1, 0, &whole[at..at + size])).expect("DATA within the window");
         at += size;
         window = window - size + credit(&peer.sent(), 1) as usize;
@@ -226,9 +226,9 @@ fn p103_a_large_message_passes_a_small_window() {
 #[test]
 fn p105_a_connection_error_ends_every_call() {
     let mut client = Peer::client(Config::client());
-    let calls = [1, 2].map(|_| client.start(Shape::UNARY));
+    let calls = [1, 2].map(|_| client.start(CallType::UNARY));
     client.sent();
-    client.feed(&frame(PING, 0, 0, b"short")).expect_err("a PING has eight octets");
+    client.feed(&frame(PING, 0, 0, b"short")).expect_err("a PING has eight bytes");
     for call in calls {
         let Ok(Recv::End(outcome)) = client.connection.recv(call) else { panic!("the call is over") };
         assert_eq!((outcome.status.code, outcome.cause), (Code::Unavailable, Cause::Connection));
@@ -278,7 +278,7 @@ fn p55_a_message_over_the_send_limit_is_misuse() {
     let mut config = Config::client();
     config.limits.max_send_message = 10;
     let mut peer = Peer::client(config);
-    let call = peer.start(Shape::BIDI);
+    let call = peer.start(CallType::BIDI);
     let refused = peer.connection.send_message(call, vec![0; 11].into(), false);
     assert_eq!(refused, Err(Misuse::MessageTooLarge { size: 11, limit: 10 }));
     peer.connection.send_message(call, vec![0; 10].into(), false).expect("at the limit");
@@ -288,13 +288,13 @@ fn p55_a_message_over_the_send_limit_is_misuse() {
 fn rfc9113_6_10_a_header_block_in_many_pieces_is_one() {
     let mut peer = Peer::server(Config::server());
     let fields = [block(&REQUEST), literal(b"x-late", b"1")].concat();
-    let mut octets = frame(HEADERS, END_STREAM, 1, &fields[..1]);
+    let mut bytes = frame(HEADERS, END_STREAM, 1, &fields[..1]);
     let pieces: Vec<&[u8]> = fields[1..].chunks(fields.len() / 7 + 1).collect();
     for (number, piece) in pieces.iter().enumerate() {
         let flags = if number + 1 == pieces.len() { END_HEADERS } else { 0 };
-        octets.extend(frame(CONTINUATION, flags, 1, piece));
+        bytes.extend(frame(CONTINUATION, flags, 1, piece));
     }
-    peer.feed(&octets).expect("a good request");
+    peer.feed(&bytes).expect("a good request");
     let Some(Event::Request(call)) = peer.connection.poll_event() else { panic!("a request") };
     assert_eq!(
         peer.connection.request(call).expect("the call is there").metadata.get_str("x-late"),
@@ -305,16 +305,16 @@ fn rfc9113_6_10_a_header_block_in_many_pieces_is_one() {
 #[test]
 fn p59_trailers_may_follow_messages_in_one_read() {
     let mut peer = Peer::client(Config::client());
-    let call = peer.start(Shape::SERVER_STREAMING);
+    let call = peer.start(CallType::SERVER_STREAMING);
     peer.connection.half_close(call).expect("the first half-close");
     peer.sent();
-    let octets = [
+    let bytes = [
         headers(1, 0, &block(&RESPONSE)),
         data(1, 0, &message(b"one")),
         data(1, 0, &message(b"two")),
         headers(1, END_STREAM, &block(&TRAILERS)),
     ];
-    peer.feed(&octets.concat()).expect("a whole response");
+    peer.feed(&bytes.concat()).expect("a whole response");
     let mut taken = Vec::new();
     loop {
         match peer.connection.recv(call).expect("the call is there") {
@@ -332,7 +332,7 @@ fn p15_a_request_over_the_servers_header_limit_is_not_sent() {
     // SETTINGS_MAX_HEADER_LIST_SIZE.
     peer.feed(&settings(&[(6, 100)])).expect("a setting");
     peer.sent();
-    let call = peer.start(Shape::UNARY);
+    let call = peer.start(CallType::UNARY);
     peer.connection.half_close(call).expect("the first half-close");
     assert_eq!(peer.sent(), Vec::new());
     let Ok(Recv::End(outcome)) = peer.connection.recv(call) else { panic!("the call is over") };
@@ -342,20 +342,20 @@ fn p15_a_request_over_the_servers_header_limit_is_not_sent() {
 #[test]
 fn p104_a_window_below_zero_is_filled_before_it_opens() {
     let mut peer = Peer::client(Config::client());
-    let call = peer.start(Shape::BIDI);
-    let sends = |peer: &mut Peer<Client>, octets: usize| -> usize {
-        peer.connection.send_message(call, vec![0; octets - 5].into(), false).expect("room");
+    let call = peer.start(CallType::BIDI);
+    let sends = |peer: &mut Peer<Client>, bytes: usize| -> usize {
+        peer.connection.send_message(call, vec![0; bytes - 5].into(), false).expect("room");
         peer.sent().iter().map(|frame| if frame.kind == 0 { frame.payload.len() } else { 0 }).sum()
     };
     assert_eq!(sends(&mut peer, 100), 100);
-    // SETTINGS_INITIAL_WINDOW_SIZE: of 50 octets 100 are gone.
+    // SETTINGS_INITIAL_WINDOW_SIZE: of 50 bytes 100 are gone.
     peer.feed(&settings(&[(4, 50)])).expect("a setting");
     assert_eq!(sends(&mut peer, 30), 0);
     for (increment, sent) in [(49, 0), (1, 0), (1, 1), (100, 29)] {
         peer.feed(&update(1, increment)).expect("an update");
-        let octets: usize =
+        let bytes: usize =
             peer.sent().iter().filter(|frame| frame.kind == 0).map(|frame| frame.payload.len()).sum();
-        assert_eq!(octets, sent, "after {increment} more");
+        assert_eq!(bytes, sent, "after {increment} more");
     }
 }
 
@@ -371,7 +371,7 @@ fn p107_a_client_says_that_it_takes_no_push() {
 #[test]
 fn rfc9113_6_5_3_the_last_value_of_a_setting_counts() {
     let mut peer = Peer::client(Config::client());
-    let call = peer.start(Shape::BIDI);
+    let call = peer.start(CallType::BIDI);
     peer.feed(&settings(&[(4, 0), (4, 7), (0xfafa, 1), (4, 10)])).expect("settings");
     peer.connection.send_message(call, vec![0; 100].into(), false).expect("room");
     let sent = peer.sent();

@@ -1,6 +1,6 @@
-//! Connections that end at any octet: a client never takes a part of an answer for the whole, and a server goes on.
+//! Connections that end at any byte: a client never takes a part of an answer for the whole, and a server goes on.
 
-use halfclose::{Code, Config, Shape};
+use halfclose::{CallType, Code, Config};
 use halfclose_conformance::case::{ask_echo, greet_client, greet_server};
 use halfclose_conformance::memory::InMemory;
 use halfclose_conformance::tcp::Tcp;
@@ -9,7 +9,7 @@ use halfclose_e2e::{Smol, Tokio};
 use halfclose_wire::{Block, END_STREAM, Frame, RESPONSE, TRAILERS, block, data, headers, message};
 
 /// P-26: every part of a good answer, the whole included.
-fn answers_cut_at_every_octet<T: Transport>() {
+fn answers_cut_at_every_byte<T: Transport>() {
     let answer = [
         headers(1, 0, &block(&RESPONSE)),
         data(1, 0, &message(b"answer")),
@@ -19,7 +19,7 @@ fn answers_cut_at_every_octet<T: Transport>() {
     for at in 0..=answer.len() {
         let mut client = T::client(Config::client());
         greet_client(&mut client);
-        let call = client.start(Shape::UNARY, true);
+        let call = client.start(CallType::UNARY, true);
         client.read_until(Frame::ends_stream);
         client.write(&answer[..at]);
         client.close();
@@ -33,12 +33,12 @@ fn answers_cut_at_every_octet<T: Transport>() {
             // Whether the message came before the end or not, the call has failed.
             end.messages.clear();
         }
-        assert_eq!(end, expected, "cut at octet {at} of {}", answer.len());
+        assert_eq!(end, expected, "cut at byte {at} of {}", answer.len());
     }
 }
 
 /// P-105: every part of a good request; the server ends the connection, and serves the next one.
-fn requests_cut_at_every_octet<T: Transport>() {
+fn requests_cut_at_every_byte<T: Transport>() {
     let server = T::serve(Config::server());
     let request =
         [headers(1, 0, &Block::request_to(ECHO.as_bytes()).0), data(1, END_STREAM, &message(b"request"))]
@@ -49,7 +49,7 @@ fn requests_cut_at_every_octet<T: Transport>() {
         line.write(&request[..at]);
         line.close();
         let sent = line.read_until(|_| false);
-        assert!(!sent.iter().any(Frame::ends_stream), "cut at octet {at}, and answered: {sent:?}");
+        assert!(!sent.iter().any(Frame::ends_stream), "cut at byte {at}, and answered: {sent:?}");
     }
     let mut line = T::connect(&server);
     greet_server(&mut line);
@@ -62,13 +62,13 @@ macro_rules! on_every_transport {
             use super::*;
 
             #[test]
-            fn p26_answers_cut_at_every_octet() {
-                answers_cut_at_every_octet::<$type>();
+            fn p26_answers_cut_at_every_byte() {
+                answers_cut_at_every_byte::<$type>();
             }
 
             #[test]
-            fn p105_requests_cut_at_every_octet() {
-                requests_cut_at_every_octet::<$type>();
+            fn p105_requests_cut_at_every_byte() {
+                requests_cut_at_every_byte::<$type>();
             }
         }
     )+ };

@@ -35,7 +35,7 @@ cases! {
     both of [server client] {
         p106_continuations "nine CONTINUATION frames" Open continuations(9) => Connection(CALM);
         p106_settings_entries "33 settings in one frame" Settings settings(&[(0xf0, 1); 33]) => Connection(CALM);
-        p106_a_header_list_bomb "a header list of 66,000 octets in 8,000" Open
+        p106_a_header_list_bomb "a header list of 66,000 bytes in 8,000" Open
             headers(1, END_STREAM, &block(&[("x", ""); 2_000])) => Connection(CALM);
         p106_settings "SETTINGS, again and again" Settings
             @(|config| config.limits.control_frames = FEW)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use halfclose::frame::ErrorCode;
-use halfclose::{CardinalityPolicy, Cause, Client, Code, Config, Recv, Request, Shape};
+use halfclose::{CallType, CardinalityPolicy, Cause, Client, Code, Config, Recv, Request};
 use halfclose_conformance::Peer;
 use halfclose_conformance::ask::{outcome_of, outcome_with};
 use halfclose_wire::{
@@ -19,9 +19,9 @@ fn trailers() -> Vec<u8> {
     headers(1, END_STREAM, &block(&TRAILERS))
 }
 
-/// The status of a unary call that is answered with these octets.
-fn code(octets: &[&[u8]]) -> Code {
-    outcome_of(&octets.concat()).1.status.code
+/// The status of a unary call that is answered with these bytes.
+fn code(bytes: &[&[u8]]) -> Code {
+    outcome_of(&bytes.concat()).1.status.code
 }
 
 #[test]
@@ -67,8 +67,8 @@ fn p54_the_receive_limit_at_its_edge() {
     for (size, expected) in [(100, Code::Ok), (101, Code::ResourceExhausted)] {
         let mut config = Config::client();
         config.limits.max_receive_message = 100;
-        let octets = [head(), data(1, 0, &message(&vec![7; size])), trailers()].concat();
-        let (_, outcome) = outcome_with(config, Shape::UNARY, &octets);
+        let bytes = [head(), data(1, 0, &message(&vec![7; size])), trailers()].concat();
+        let (_, outcome) = outcome_with(config, CallType::UNARY, &bytes);
         assert_eq!(outcome.status.code, expected, "{}", outcome.status);
     }
 }
@@ -83,8 +83,8 @@ fn p70_p71_p74_one_response_means_one() {
             let mut config = Config::client();
             config.cardinality = policy;
             let body = message(b"m").repeat(bodies);
-            let octets = [head(), data(1, 0, &body), trailers()].concat();
-            let (_, outcome) = outcome_with(config, Shape::CLIENT_STREAMING, &octets);
+            let bytes = [head(), data(1, 0, &body), trailers()].concat();
+            let (_, outcome) = outcome_with(config, CallType::CLIENT_STREAMING, &bytes);
             assert_eq!(outcome.status.code, expected, "{bodies} responses");
         }
     }
@@ -97,7 +97,7 @@ fn p70_p71_p74_one_response_means_one() {
 #[test]
 fn p31_p88_an_early_end_tells_the_server_that_nothing_more_comes() {
     let mut peer = Peer::<Client>::client(Config::client());
-    let call = peer.start(Shape::CLIENT_STREAMING);
+    let call = peer.start(CallType::CLIENT_STREAMING);
     peer.sent();
     peer.feed(&headers(1, END_STREAM, &block(&TRAILERS_ONLY))).expect("an early status");
     let code = peer.sent().iter().find(|frame| frame.kind == RST_STREAM).and_then(Frame::code);
@@ -110,7 +110,7 @@ fn p31_p88_an_early_end_tells_the_server_that_nothing_more_comes() {
 #[test]
 fn p84_the_deadline_ends_the_call_here() {
     let mut peer = Peer::<Client>::client(Config::client());
-    let mut request = Request::new("/demo.Echo/Call", Shape::UNARY);
+    let mut request = Request::new("/demo.Echo/Call", CallType::UNARY);
     request.deadline = Some(peer.now + Duration::from_secs(1));
     let call = peer.connection.start(peer.now, request).expect("a good request");
     peer.sent();
@@ -125,9 +125,9 @@ fn p84_the_deadline_ends_the_call_here() {
 #[test]
 fn p83_a_call_cancelled_before_it_left_leaves_nothing() {
     let mut peer = Peer::<Client>::client(Config::client());
-    let first = peer.start(Shape::UNARY);
+    let first = peer.start(CallType::UNARY);
     peer.connection.cancel(first).expect("an open call");
     assert_eq!(peer.sent(), Vec::new(), "P-83");
-    peer.start(Shape::UNARY);
+    peer.start(CallType::UNARY);
     assert_eq!(peer.sent().first().map(|frame| frame.stream), Some(1), "its id is not burnt");
 }

@@ -1,7 +1,7 @@
 //! What a server makes of a client's requests (P-1 to P-19, P-40 to P-61, P-72, P-73).
 
 use halfclose::frame::ErrorCode;
-use halfclose::{Config, Metadata, Recv, Shape, Status};
+use halfclose::{CallType, Config, Metadata, Recv, Status};
 use halfclose_conformance::Peer;
 use halfclose_conformance::ask::{fields_of, request_of, request_with, value};
 use halfclose_wire::{END_STREAM, Frame, REQUEST, data, kind::RST_STREAM, message};
@@ -31,7 +31,7 @@ fn p72_p73_one_request_means_one() {
     for (count, text) in [(0, "no request message"), (2, "more than one request message")] {
         let (mut peer, call) = request_of(Config::server(), &request_with(&[]), &message(b"m").repeat(count));
         let call = call.expect("a good request");
-        peer.connection.accept(call, Shape::SERVER_STREAMING).expect("an open call");
+        peer.connection.accept(call, CallType::SERVER_STREAMING).expect("an open call");
         while matches!(peer.connection.recv(call), Ok(Recv::Message(_))) {}
         let fields = fields_of(&peer.sent());
         assert_eq!((value(&fields, "grpc-status"), value(&fields, "grpc-message")), (Some("12"), Some(text)));
@@ -42,7 +42,7 @@ fn p72_p73_one_request_means_one() {
 fn p75_a_request_is_complete_with_its_half_close_only() {
     let mut peer = Peer::server(Config::server());
     let call = peer.open(1, 0);
-    peer.connection.accept(call, Shape::UNARY).expect("an open call");
+    peer.connection.accept(call, CallType::UNARY).expect("an open call");
     peer.feed(&data(1, 0, &message(b"m"))).expect("a message");
     assert!(matches!(peer.connection.recv(call), Ok(Recv::Message(_))));
     assert!(matches!(peer.connection.recv(call), Ok(Recv::Pending)), "P-75");

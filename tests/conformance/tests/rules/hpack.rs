@@ -53,7 +53,7 @@ cases! {
             last(&Block::new().resize(0).resize(1).resize(2).0) => Connection(COMPRESSION);
         rfc7541_4_4_an_index_of_an_evicted_entry "the index of an entry that a larger one evicted" Open
             last(&Block::new().indexing(b"x", b"1").indexing(b"x", &[0; 5_000]).index(62).0) => Connection(COMPRESSION);
-        rfc7541_5_1_an_integer_of_six_octets "an integer of six octets" Open
+        rfc7541_5_1_an_integer_of_six_bytes "an integer of six bytes" Open
             last(&[0x7f, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00]) => Connection(COMPRESSION);
         rfc7541_5_1_an_integer_over_32_bits "an integer over 2^32-1" Open
             last(&[0xff, 0xff, 0xff, 0xff, 0xff, 0x1f]) => Connection(COMPRESSION);

@@ -36,7 +36,7 @@ cases! {
             frame(PING, 0xf6, 0, b"12345678") => Fine;
         rfc9113_4_1_the_reserved_bit "the reserved bit of a stream id" Settings
             frame(SETTINGS, 0, 0x8000_0000, &[]) => Fine;
-        rfc9113_4_2_a_frame_of_the_largest_size "a frame of SETTINGS_MAX_FRAME_SIZE octets" Settings
+        rfc9113_4_2_a_frame_of_the_largest_size "a frame of SETTINGS_MAX_FRAME_SIZE bytes" Settings
             frame(0x7f, 0, 0, &[0; 16_384]) => Fine;
         rfc9113_4_2_a_frame_too_large "a frame over SETTINGS_MAX_FRAME_SIZE" Open
             frame(DATA, 0, 1, &[0; 16_385]) => Connection(SIZE);
@@ -75,21 +75,21 @@ cases! {
             frame(HEADERS, PADDED | END_HEADERS, 1, &[9, 0]) => Connection(PROTOCOL);
         rfc9113_6_2_padded_without_a_length "HEADERS with PADDED and no length" Open
             frame(HEADERS, PADDED | END_HEADERS, 1, &[]) => Connection(SIZE);
-        rfc9113_6_2_priority_fields_cut_short "HEADERS with PRIORITY and four octets" Open
+        rfc9113_6_2_priority_fields_cut_short "HEADERS with PRIORITY and four bytes" Open
             frame(HEADERS, PRIORITIZED | END_HEADERS, 1, &[0; 4]) => Connection(SIZE);
         rfc9113_6_3_priority_on_stream_0 "PRIORITY on stream 0" Settings
             frame(PRIORITY, 0, 0, &[0, 0, 0, 0, 9]) => Connection(PROTOCOL);
-        rfc9113_6_3_priority_of_four_octets "PRIORITY of four octets" Open
+        rfc9113_6_3_priority_of_four_bytes "PRIORITY of four bytes" Open
             frame(PRIORITY, 0, 1, &[0; 4]) => Stream(SIZE);
         rfc7540_5_3_1_priority_on_itself "PRIORITY of a stream that depends on itself" Open
             frame(PRIORITY, 0, 1, &[0, 0, 0, 1, 9]) => Stream(PROTOCOL);
         rfc9113_6_4_rst_stream_on_stream_0 "RST_STREAM on stream 0" Settings
             reset(0, CANCEL) => Connection(PROTOCOL);
-        rfc9113_6_4_rst_stream_of_three_octets "RST_STREAM of three octets" Open
+        rfc9113_6_4_rst_stream_of_three_bytes "RST_STREAM of three bytes" Open
             frame(RST_STREAM, 0, 1, &[0; 3]) => Connection(SIZE);
         rfc9113_6_5_settings_on_a_stream "SETTINGS on a stream" Settings
             frame(SETTINGS, 0, 1, &[]) => Connection(PROTOCOL);
-        rfc9113_6_5_settings_of_five_octets "SETTINGS of five octets" Settings
+        rfc9113_6_5_settings_of_five_bytes "SETTINGS of five bytes" Settings
             frame(SETTINGS, 0, 0, &[0; 5]) => Connection(SIZE);
         rfc9113_6_5_settings_ack_with_a_payload "SETTINGS ACK with a payload" Settings
             frame(SETTINGS, ACK, 0, &[0; 6]) => Connection(SIZE);
@@ -111,13 +111,13 @@ cases! {
         rfc9113_6_7_ping_is_acknowledged "PING" Settings ping(b"question") => Acknowledged(PING);
         rfc9113_6_7_ping_on_a_stream "PING on a stream" Settings
             frame(PING, 0, 1, &[0; 8]) => Connection(PROTOCOL);
-        rfc9113_6_7_ping_of_seven_octets "PING of seven octets" Settings
+        rfc9113_6_7_ping_of_seven_bytes "PING of seven bytes" Settings
             frame(PING, 0, 0, &[0; 7]) => Connection(SIZE);
         rfc9113_6_7_ping_ack_that_nobody_waits_for "PING ACK that nobody waits for" Settings
             frame(PING, ACK, 0, &[0; 8]) => Fine;
         rfc9113_6_8_goaway_on_a_stream "GOAWAY on a stream" Settings
             frame(GOAWAY, 0, 1, &[0; 8]) => Connection(PROTOCOL);
-        rfc9113_6_8_goaway_of_seven_octets "GOAWAY of seven octets" Settings
+        rfc9113_6_8_goaway_of_seven_bytes "GOAWAY of seven bytes" Settings
             frame(GOAWAY, 0, 0, &[0; 7]) => Connection(SIZE);
         rfc9113_6_8_goaway_that_takes_a_refusal_back "GOAWAY that takes a refusal back" Open
             [goaway(1, ErrorCode::NO_ERROR), goaway(3, ErrorCode::NO_ERROR)].concat() => Connection(PROTOCOL);
@@ -125,7 +125,7 @@ cases! {
             update(0, 0) => Connection(PROTOCOL);
         rfc9113_6_9_window_update_of_0_on_a_stream "WINDOW_UPDATE of 0 on a stream" Open
             update(1, 0) => Stream(PROTOCOL);
-        rfc9113_6_9_window_update_of_three_octets "WINDOW_UPDATE of three octets" Settings
+        rfc9113_6_9_window_update_of_three_bytes "WINDOW_UPDATE of three bytes" Settings
             frame(WINDOW_UPDATE, 0, 0, &[0; 3]) => Connection(SIZE);
         rfc9113_6_9_1_connection_window_too_large "a connection window over 2^31-1" Settings
             update(0, 0x7fff_ffff) => Connection(FLOW);
@@ -151,7 +151,7 @@ cases! {
             frame(PUSH_PROMISE, END_HEADERS, 0, &[0, 0, 0, 2]) => Connection(PROTOCOL);
         rfc9113_5_1_1_push_promise_of_a_clients_stream "PUSH_PROMISE of an odd stream" Open
             frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 3]) => Connection(PROTOCOL);
-        rfc9113_6_6_push_promise_cut_short "PUSH_PROMISE of three octets" Open
+        rfc9113_6_6_push_promise_cut_short "PUSH_PROMISE of three bytes" Open
             frame(PUSH_PROMISE, END_HEADERS, 1, &[0; 3]) => Connection(PROTOCOL);
     }
 }

@@ -38,8 +38,8 @@ fn connect(name: &str, value: &str) -> Vec<u8> {
 }
 
 /// A request that says how long its content is, and the content.
-fn content(length: &str, flags: u8, octets: usize) -> Vec<u8> {
-    [with("content-length", length), data(1, flags, &vec![0; octets])].concat()
+fn content(length: &str, flags: u8, bytes: usize) -> Vec<u8> {
+    [with("content-length", length), data(1, flags, &vec![0; bytes])].concat()
 }
 
 /// Response headers.
@@ -48,7 +48,7 @@ fn head(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Good response headers with one field more.
-fn head_with(name: &str, value: &str) -> Vec<u8> {
+fn headers_with(name: &str, value: &str) -> Vec<u8> {
     head(&[RESPONSE[0], RESPONSE[1], (name, value)])
 }
 
@@ -78,7 +78,7 @@ cases! {
         rfc9113_8_2_1_a_name_with_a_space "a name with a space" Settings with("x case", "1") => Stream(PROTOCOL);
         rfc9113_8_2_1_a_name_with_a_colon "a name with a colon" Settings with("x:case", "1") => Stream(PROTOCOL);
         rfc9113_8_2_1_an_empty_name "an empty name" Settings with("", "1") => Stream(PROTOCOL);
-        rfc9113_8_2_1_a_name_with_an_octet_over_127 "a name with an octet over 127" Settings
+        rfc9113_8_2_1_a_name_with_a_byte_over_127 "a name with a byte over 127" Settings
             with("x-caf\u{e9}", "1") => Stream(PROTOCOL);
         rfc9113_8_2_1_a_value_with_cr "a value with CR" Settings with("x-split", "a\rb") => Stream(PROTOCOL);
         rfc9113_8_2_1_a_value_with_lf "a value with LF" Settings with("x-split", "a\nb") => Stream(PROTOCOL);
@@ -122,36 +122,36 @@ cases! {
 cases! {
     /// Responses that are malformed.
     responses of [client] {
-        rfc9113_8_1_a_pseudo_field_in_trailers "a pseudo-header field in trailers" Asked
+        rfc9113_8_1_a_pseudo_field_in_trailers "a pseudo-header field in trailers" Incoming
             trailers(&[(":status", "200"), ("grpc-status", "0")]) => Stream(PROTOCOL);
-        rfc9113_8_1_1_content_over_its_length "more content than content-length says" Asked
-            [head_with("content-length", "3"), data(1, 0, &message(b"four"))].concat() => Stream(PROTOCOL);
-        rfc9113_8_1_1_content_under_its_length "less content than content-length says" Asked
-            [head_with("content-length", "30"), headers(1, END_STREAM, &block(&TRAILERS))].concat() => Status(Code::Internal);
-        rfc9113_8_1_1_content_length_that_is_no_number "a content-length that is no number" Asked
-            head_with("content-length", "three") => Stream(PROTOCOL);
-        rfc9113_8_2_an_upper_case_name "an upper-case name" Asked head_with("X-Case", "1") => Stream(PROTOCOL);
-        rfc9113_8_2_an_upper_case_name_in_trailers "an upper-case name in trailers" Asked
+        rfc9113_8_1_1_content_over_its_length "more content than content-length says" Incoming
+            [headers_with("content-length", "3"), data(1, 0, &message(b"four"))].concat() => Stream(PROTOCOL);
+        rfc9113_8_1_1_content_under_its_length "less content than content-length says" Incoming
+            [headers_with("content-length", "30"), headers(1, END_STREAM, &block(&TRAILERS))].concat() => Status(Code::Internal);
+        rfc9113_8_1_1_content_length_that_is_no_number "a content-length that is no number" Incoming
+            headers_with("content-length", "three") => Stream(PROTOCOL);
+        rfc9113_8_2_an_upper_case_name "an upper-case name" Incoming headers_with("X-Case", "1") => Stream(PROTOCOL);
+        rfc9113_8_2_an_upper_case_name_in_trailers "an upper-case name in trailers" Incoming
             trailers(&[("grpc-status", "0"), ("X-Case", "1")]) => Stream(PROTOCOL);
-        rfc9113_8_2_1_an_empty_name "an empty name" Asked head_with("", "1") => Stream(PROTOCOL);
-        rfc9113_8_2_1_a_name_with_a_space "a name with a space" Asked head_with("x case", "1") => Stream(PROTOCOL);
-        rfc9113_8_2_1_a_value_that_begins_with_a_space "a value that begins with a space" Asked
-            head_with("x-space", " a") => Stream(PROTOCOL);
-        rfc9113_8_2_1_a_value_with_lf "a value with LF" Asked head_with("x-split", "a\nb") => Stream(PROTOCOL);
-        rfc9113_8_2_1_a_value_with_cr_in_trailers "a value with CR in trailers" Asked
+        rfc9113_8_2_1_an_empty_name "an empty name" Incoming headers_with("", "1") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_name_with_a_space "a name with a space" Incoming headers_with("x case", "1") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_value_that_begins_with_a_space "a value that begins with a space" Incoming
+            headers_with("x-space", " a") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_value_with_lf "a value with LF" Incoming headers_with("x-split", "a\nb") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_value_with_cr_in_trailers "a value with CR in trailers" Incoming
             trailers(&[("grpc-status", "0"), ("grpc-message", "a\rb")]) => Stream(PROTOCOL);
-        rfc9113_8_2_2_connection "connection" Asked head_with("connection", "close") => Stream(PROTOCOL);
-        rfc9113_8_2_2_te_other_than_trailers "te with another value than trailers" Asked
-            head_with("te", "gzip") => Stream(PROTOCOL);
-        rfc9113_8_3_a_pseudo_field_of_requests "a request's pseudo-header field" Asked
+        rfc9113_8_2_2_connection "connection" Incoming headers_with("connection", "close") => Stream(PROTOCOL);
+        rfc9113_8_2_2_te_other_than_trailers "te with another value than trailers" Incoming
+            headers_with("te", "gzip") => Stream(PROTOCOL);
+        rfc9113_8_3_a_pseudo_field_of_requests "a request's pseudo-header field" Incoming
             head(&[(":status", "200"), (":path", "/")]) => Stream(PROTOCOL);
-        rfc9113_8_3_a_pseudo_field_behind_a_regular_one "a pseudo-header field behind a regular one" Asked
+        rfc9113_8_3_a_pseudo_field_behind_a_regular_one "a pseudo-header field behind a regular one" Incoming
             head(&[("x-first", "1"), (":status", "200")]) => Stream(PROTOCOL);
-        rfc9113_8_3_2_no_status "no :status" Asked head(&[("content-type", "application/grpc")]) => Stream(PROTOCOL);
-        rfc9113_8_3_2_status_twice ":status twice" Asked
+        rfc9113_8_3_2_no_status "no :status" Incoming head(&[("content-type", "application/grpc")]) => Stream(PROTOCOL);
+        rfc9113_8_3_2_status_twice ":status twice" Incoming
             head(&[(":status", "200"), (":status", "200")]) => Stream(PROTOCOL);
-        rfc9113_8_3_2_a_status_of_two_digits "a status of two digits" Asked head(&[(":status", "20")]) => Stream(PROTOCOL);
-        rfc9113_8_3_2_a_status_that_is_no_number "a status that is no number" Asked
+        rfc9113_8_3_2_a_status_of_two_digits "a status of two digits" Incoming head(&[(":status", "20")]) => Stream(PROTOCOL);
+        rfc9113_8_3_2_a_status_that_is_no_number "a status that is no number" Incoming
             head(&[(":status", "2x0")]) => Stream(PROTOCOL);
     }
 }

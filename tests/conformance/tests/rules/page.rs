@@ -16,13 +16,13 @@ What RFC 9113, RFC 7541 and the gRPC documents demand, and the tests that hold i
 differs.
 
 Each row is a test of its own for every transport and every side that it names: `memory` is the core alone, `tokio` and `smol` are
-the adapters' servers and clients on TCP sockets, provoked by the same octets. `http2::both::client::smol::rfc9113_6_7_ping_on_a_stream`
+the adapters' servers and clients on TCP sockets, provoked by the same bytes. `http2::both::client::smol::rfc9113_6_7_ping_on_a_stream`
 is the row of that name against a client on smol, and `cargo test -p halfclose-conformance rfc9113_6_7` runs all of that section.
 A server must serve a call on another connection after every row; a client's call must end with the status that the row says, or
 with UNAVAILABLE after a connection error and INTERNAL after a stream error, and the next call on a connection that lives must be
 answered. None of the tests is left out of `cargo test --workspace`.
 
-How the octets arrive makes no difference: every row is also sent in two pieces, cut at every octet (`splits.rs`), and so is every flight
+How the bytes arrive makes no difference: every row is also sent in two pieces, cut at every byte (`splits.rs`), and so is every flight
 of recorded sessions of the four call types (`tests/conformance/tests/sessions.rs`).
 
 Each cell of the state tables is driven by `tests/conformance/tests/cells`, each entry of the

@@ -37,28 +37,28 @@ fn without(name: &str) -> Vec<u8> {
 }
 
 /// A request with this body.
-fn body(octets: &[u8]) -> Vec<u8> {
-    ask(&[], octets)
+fn body(bytes: &[u8]) -> Vec<u8> {
+    ask(&[], bytes)
 }
 
 /// A request whose messages may be compressed by gzip, with this body.
-fn gzip(octets: &[u8]) -> Vec<u8> {
-    ask(&[("grpc-encoding", "gzip")], octets)
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    ask(&[("grpc-encoding", "gzip")], bytes)
 }
 
-/// Octets compressed by gzip.
-pub(crate) fn compressed(octets: &[u8]) -> Vec<u8> {
+/// Bytes compressed by gzip.
+pub(crate) fn compressed(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(octets).expect("memory");
+    encoder.write_all(bytes).expect("memory");
     encoder.finish().expect("memory")
 }
 
-/// A message in frames of one octet each, the last of which ends the stream.
-fn octet_by_octet() -> Vec<u8> {
+/// A message in frames of one byte each, the last of which ends the stream.
+fn byte_by_byte() -> Vec<u8> {
     let head = headers(1, 0, &block(&request_with(&[(":path", ECHO)])));
     let whole = message(b"whole");
     let last = whole.len() - 1;
-    let frames = whole.iter().enumerate().flat_map(|(at, octet)| data(1, u8::from(at == last), &[*octet]));
+    let frames = whole.iter().enumerate().flat_map(|(at, byte)| data(1, u8::from(at == last), &[*byte]));
     head.into_iter().chain(frames).collect()
 }
 
@@ -110,7 +110,7 @@ cases! {
         p11_accepted_encodings "grpc-accept-encoding with names that are unknown here" Settings
             with("grpc-accept-encoding", "br, identity,gzip,,snappy") => Answer("200", "0");
         p12_any_user_agent "any user-agent" Settings with("user-agent", "curl/8 (x; y)") => Answer("200", "0");
-        p13_custom_metadata "metadata with every kind of octet in its name" Settings
+        p13_custom_metadata "metadata with every kind of byte in its name" Settings
             with("0a-_.z", "value") => Answer("200", "0");
         p14_te_with_more_than_trailers "te: trailers, deflate" Settings
             with("te", "trailers, deflate") => Reset(1, ErrorCode::PROTOCOL_ERROR);
@@ -129,7 +129,7 @@ cases! {
         p41_names_that_grpc_reserves "metadata under names that gRPC reserves" Settings
             ask(&[("grpc-previous-rpc-attempts", "1"), ("grpc-tags-bin", "AAE"), ("grpc-of-tomorrow", "x")], &message(b"m"))
             => Answer("200", "0");
-        p42_a_value_that_is_not_ascii "a value with octets over 127" Settings
+        p42_a_value_that_is_not_ascii "a value with bytes over 127" Settings
             with("x-high", "caf\u{e9}") => Answer("200", "0");
         p43_base64_without_padding "-bin without padding" Settings with("x-bin", "q6ur") => Answer("200", "0");
         p43_base64_with_padding_and_commas "-bin values joined by a comma, padded and not" Settings
@@ -146,9 +146,9 @@ cases! {
         p53_no_gzip "a message that is not gzip" Settings gzip(&flagged(1, b"no gzip")) => Answer("200", "13");
         p53_gzip_cut_short "a gzip message that is cut short" Settings
             gzip(&flagged(1, &compressed(b"a message of some length")[..12])) => Answer("200", "13");
-        p54_a_message_over_the_limit "a message of 4 MiB and an octet, of which one octet came" Settings
+        p54_a_message_over_the_limit "a message of 4 MiB and a byte, of which one byte came" Settings
             body(&prefixed(0, (4 << 20) + 1, b"m")) => Answer("200", "8");
-        p54_a_message_of_4_gib "a message of 2^32-1 octets, of which none came" Settings
+        p54_a_message_of_4_gib "a message of 2^32-1 bytes, of which none came" Settings
             body(&prefixed(0, u32::MAX, b"")) => Answer("200", "8");
         p54_a_message_that_grows_over_the_limit "a gzip message that is over the limit decompressed" Settings
             gzip(&flagged(1, &compressed(&vec![0; (4 << 20) + 1]))) => Answer("200", "8");
@@ -157,9 +157,9 @@ cases! {
         p57_plain_under_an_encoding "a plain message under grpc-encoding gzip" Settings
             gzip(&message(b"plain")) => Answer("200", "0");
         p58_a_compressed_message "a gzip message" Settings gzip(&flagged(1, &compressed(b"m"))) => Answer("200", "0");
-        p59_octet_by_octet "a message in frames of one octet" Settings octet_by_octet() => Answer("200", "0");
-        p61_an_empty_message "a message without octets" Settings body(&message(b"")) => Answer("200", "0");
-        p61_an_empty_compressed_message "no octets that are said to be compressed" Settings
+        p59_byte_by_byte "a message in frames of one byte" Settings byte_by_byte() => Answer("200", "0");
+        p61_an_empty_message "a message without bytes" Settings body(&message(b"")) => Answer("200", "0");
+        p61_an_empty_compressed_message "no bytes that are said to be compressed" Settings
             gzip(&flagged(1, b"")) => Answer("200", "0");
         p72_no_request "no message" Settings body(b"") => Answer("200", "12");
         p73_two_requests "two messages" Settings body(&message(b"m").repeat(2)) => Answer("200", "12");

@@ -16,7 +16,7 @@ fn head() -> Vec<u8> {
     headers(1, 0, &block(&RESPONSE))
 }
 
-fn head_with(name: &str, value: &str) -> Vec<u8> {
+fn headers_with(name: &str, value: &str) -> Vec<u8> {
     headers(1, 0, &block(&[RESPONSE[0], RESPONSE[1], (name, value)]))
 }
 
@@ -44,14 +44,14 @@ fn one() -> Vec<u8> {
     data(1, 0, &message(b"whole"))
 }
 
-/// Response headers, these octets as content, trailers with status OK.
-fn body(octets: &[u8]) -> Vec<u8> {
-    [head(), data(1, 0, octets), trailers()].concat()
+/// Response headers, these bytes as content, trailers with status OK.
+fn body(bytes: &[u8]) -> Vec<u8> {
+    [head(), data(1, 0, bytes), trailers()].concat()
 }
 
 /// The same under an encoding.
-fn encoded(encoding: &str, octets: &[u8]) -> Vec<u8> {
-    [head_with("grpc-encoding", encoding), data(1, 0, octets), trailers()].concat()
+fn encoded(encoding: &str, bytes: &[u8]) -> Vec<u8> {
+    [headers_with("grpc-encoding", encoding), data(1, 0, bytes), trailers()].concat()
 }
 
 /// A good response whose trailers are reset behind themselves.
@@ -62,85 +62,85 @@ fn whole_and(code: ErrorCode) -> Vec<u8> {
 cases! {
     /// Answers, and the status that a unary call ends with.
     answers of [client] {
-        p20_p87_a_whole_response "a whole response" Asked [head(), one(), trailers()].concat() => Status(Code::Ok);
-        p21_details_and_metadata "trailers with a message, details and metadata" Asked
+        p20_p87_a_whole_response "a whole response" Incoming [head(), one(), trailers()].concat() => Status(Code::Ok);
+        p21_details_and_metadata "trailers with a message, details and metadata" Incoming
             [head(), last(&[("grpc-status", "9"), ("grpc-message", "a%20b%zz"), ("grpc-status-details-bin", "CAk"), ("x", "y")])]
                 .concat() => Status(Code::FailedPrecondition);
-        p21_two_statuses "grpc-status twice, OK first" Asked
+        p21_two_statuses "grpc-status twice, OK first" Incoming
             [head(), one(), last(&[("grpc-status", "0"), ("grpc-status", "13")])].concat() => Status(Code::Internal);
-        p22_trailers_only "Trailers-Only" Asked last(&TRAILERS_ONLY) => Status(Code::NotFound);
-        p23_a_status_in_response_headers "grpc-status in headers that do not end the stream" Asked
-            [head_with("grpc-status", "5"), last(&[("grpc-status", "9")])].concat() => Status(Code::FailedPrecondition);
-        p23_a_status_in_response_headers_and_none_in_trailers "grpc-status in headers, and END_STREAM on DATA" Asked
-            [head_with("grpc-status", "5"), data(1, END_STREAM, &message(b"m"))].concat() => Status(Code::Internal);
-        p24_interim_responses "100 and 103 before the answer" Asked
+        p22_trailers_only "Trailers-Only" Incoming last(&TRAILERS_ONLY) => Status(Code::NotFound);
+        p23_a_status_in_response_headers "grpc-status in headers that do not end the stream" Incoming
+            [headers_with("grpc-status", "5"), last(&[("grpc-status", "9")])].concat() => Status(Code::FailedPrecondition);
+        p23_a_status_in_response_headers_and_none_in_trailers "grpc-status in headers, and END_STREAM on DATA" Incoming
+            [headers_with("grpc-status", "5"), data(1, END_STREAM, &message(b"m"))].concat() => Status(Code::Internal);
+        p24_interim_responses "100 and 103 before the answer" Incoming
             [headers(1, 0, &block(&[(":status", "100")])), headers(1, 0, &block(&[(":status", "103")])), last(&TRAILERS_ONLY)]
                 .concat() => Status(Code::NotFound);
-        p25_trailers_that_do_not_end_the_stream "trailers without END_STREAM" Asked
+        p25_trailers_that_do_not_end_the_stream "trailers without END_STREAM" Incoming
             [head(), headers(1, 0, &block(&TRAILERS))].concat() => Stream(ErrorCode::PROTOCOL_ERROR);
-        p26_no_trailers "END_STREAM on DATA" Asked
+        p26_no_trailers "END_STREAM on DATA" Incoming
             [head(), data(1, END_STREAM, &message(b"m"))].concat() => Status(Code::Internal);
-        p26_no_trailers_and_no_message "END_STREAM on an empty DATA frame" Asked
+        p26_no_trailers_and_no_message "END_STREAM on an empty DATA frame" Incoming
             [head(), data(1, END_STREAM, b"")].concat() => Status(Code::Internal);
-        p26_trailers_without_a_status "trailers without grpc-status" Asked
+        p26_trailers_without_a_status "trailers without grpc-status" Incoming
             [head(), one(), last(&[("x", "y")])].concat() => Status(Code::Unknown);
-        p27_status_16 "grpc-status 16" Asked grpc("16") => Status(Code::Unauthenticated);
-        p27_status_17 "grpc-status 17" Asked grpc("17") => Status(Code::Unknown);
-        p27_a_large_status "grpc-status over 2^64" Asked grpc("99999999999999999999") => Status(Code::Unknown);
-        p27_a_word "grpc-status that is no number" Asked grpc("x") => Status(Code::Unknown);
-        p27_an_empty_status "an empty grpc-status" Asked grpc("") => Status(Code::Unknown);
-        p27_a_negative_status "grpc-status -1" Asked grpc("-1") => Status(Code::Unknown);
-        p28_another_type "content-type text/html" Asked
+        p27_status_16 "grpc-status 16" Incoming grpc("16") => Status(Code::Unauthenticated);
+        p27_status_17 "grpc-status 17" Incoming grpc("17") => Status(Code::Unknown);
+        p27_a_large_status "grpc-status over 2^64" Incoming grpc("99999999999999999999") => Status(Code::Unknown);
+        p27_a_word "grpc-status that is no number" Incoming grpc("x") => Status(Code::Unknown);
+        p27_an_empty_status "an empty grpc-status" Incoming grpc("") => Status(Code::Unknown);
+        p27_a_negative_status "grpc-status -1" Incoming grpc("-1") => Status(Code::Unknown);
+        p28_another_type "content-type text/html" Incoming
             [headers(1, 0, &block(&[(":status", "200"), ("content-type", "text/html")])), data(1, END_STREAM, b"<h1>")]
                 .concat() => Status(Code::Unknown);
-        p28_no_type "no content-type" Asked
+        p28_no_type "no content-type" Incoming
             [headers(1, 0, &block(&[(":status", "200")])), one(), trailers()].concat() => Status(Code::Unknown);
-        p29_a_grpc_status_beside_an_http_status ":status 503 and grpc-status 7" Asked
+        p29_a_grpc_status_beside_an_http_status ":status 503 and grpc-status 7" Incoming
             last(&[(":status", "503"), ("content-type", "application/grpc"), ("grpc-status", "7")])
             => Status(Code::PermissionDenied);
-        p30_no_base64_in_trailers "-bin in trailers that is no base64" Asked
+        p30_no_base64_in_trailers "-bin in trailers that is no base64" Incoming
             [head(), one(), last(&[("grpc-status", "0"), ("x-bin", "a!b")])].concat() => Status(Code::Internal);
-        p30_no_base64_in_headers "-bin in headers that is no base64" Asked
-            [head_with("x-bin", "a!b"), one(), trailers()].concat() => Status(Code::Internal);
-        p32_two_heads "response headers twice" Asked [head(), head()].concat() => Stream(ErrorCode::PROTOCOL_ERROR);
-        p45_trailers_over_the_limit "a header list over the limit" Asked
+        p30_no_base64_in_headers "-bin in headers that is no base64" Incoming
+            [headers_with("x-bin", "a!b"), one(), trailers()].concat() => Status(Code::Internal);
+        p32_two_heads "response headers twice" Incoming [head(), head()].concat() => Stream(ErrorCode::PROTOCOL_ERROR);
+        p45_trailers_over_the_limit "a header list over the limit" Incoming
             [head(), one(), last(&[&TRAILERS[..], &[("x", ""); 500]].concat())].concat()
             => Status(Code::ResourceExhausted);
-        p50_flag_2 "flag 2" Asked body(&flagged(2, b"m")) => Status(Code::Internal);
-        p50_flag_255 "flag 255" Asked body(&flagged(255, b"m")) => Status(Code::Internal);
-        p51_compressed_without_an_encoding "a compressed message without grpc-encoding" Asked
+        p50_flag_2 "flag 2" Incoming body(&flagged(2, b"m")) => Status(Code::Internal);
+        p50_flag_255 "flag 255" Incoming body(&flagged(255, b"m")) => Status(Code::Internal);
+        p51_compressed_without_an_encoding "a compressed message without grpc-encoding" Incoming
             body(&flagged(1, b"m")) => Status(Code::Internal);
-        p52_an_unknown_encoding "a message compressed by snappy" Asked
+        p52_an_unknown_encoding "a message compressed by snappy" Incoming
             encoded("snappy", &flagged(1, b"m")) => Status(Code::Internal);
-        p53_no_gzip "a message that is not gzip" Asked encoded("gzip", &flagged(1, b"no gzip")) => Status(Code::Internal);
-        p54_a_message_over_the_limit "a message of 4 MiB and an octet, of which none came" Asked
+        p53_no_gzip "a message that is not gzip" Incoming encoded("gzip", &flagged(1, b"no gzip")) => Status(Code::Internal);
+        p54_a_message_over_the_limit "a message of 4 MiB and a byte, of which none came" Incoming
             body(&prefixed(0, (4 << 20) + 1, b"")) => Status(Code::ResourceExhausted);
-        p54_a_message_that_grows_over_the_limit "a gzip message that is over the limit decompressed" Asked
+        p54_a_message_that_grows_over_the_limit "a gzip message that is over the limit decompressed" Incoming
             encoded("gzip", &flagged(1, &compressed(&vec![0; (4 << 20) + 1]))) => Status(Code::ResourceExhausted);
-        p58_a_compressed_message "a gzip message" Asked encoded("gzip", &flagged(1, &compressed(b"m"))) => Status(Code::Ok);
-        p56_a_message_cut_short "trailers within a message" Asked body(&message(b"cut")[..6]) => Status(Code::Internal);
-        p56_a_message_cut_short_by_the_end "END_STREAM within a message" Asked
+        p58_a_compressed_message "a gzip message" Incoming encoded("gzip", &flagged(1, &compressed(b"m"))) => Status(Code::Ok);
+        p56_a_message_cut_short "trailers within a message" Incoming body(&message(b"cut")[..6]) => Status(Code::Internal);
+        p56_a_message_cut_short_by_the_end "END_STREAM within a message" Incoming
             [head(), data(1, END_STREAM, &message(b"cut")[..6])].concat() => Status(Code::Internal);
-        p57_plain_under_an_encoding "a plain message under grpc-encoding gzip" Asked
+        p57_plain_under_an_encoding "a plain message under grpc-encoding gzip" Incoming
             encoded("gzip", &message(b"plain")) => Status(Code::Ok);
-        p61_an_empty_compressed_message "no octets that are said to be compressed" Asked
+        p61_an_empty_compressed_message "no bytes that are said to be compressed" Incoming
             encoded("gzip", &flagged(1, b"")) => Status(Code::Ok);
-        p70_no_response "status OK and no message" Asked [head(), trailers()].concat() => Status(Code::Unimplemented);
-        p70_no_response_in_trailers_only "Trailers-Only with status OK" Asked grpc("0") => Status(Code::Unimplemented);
-        p71_two_responses "status OK and two messages" Asked
+        p70_no_response "status OK and no message" Incoming [head(), trailers()].concat() => Status(Code::Unimplemented);
+        p70_no_response_in_trailers_only "Trailers-Only with status OK" Incoming grpc("0") => Status(Code::Unimplemented);
+        p71_two_responses "status OK and two messages" Incoming
             body(&message(b"m").repeat(2)) => Status(Code::Unimplemented);
-        p71_two_responses_by_the_other_policy "two messages, where the policy is INTERNAL" Asked
+        p71_two_responses_by_the_other_policy "two messages, where the policy is INTERNAL" Incoming
             @(|config| config.cardinality = halfclose::CardinalityPolicy::Internal)
             body(&message(b"m").repeat(2)) => Status(Code::Internal);
         p80_messages_behind_the_half_close "a response to a request that has ended" HalfClosed
             [head(), one(), one(), trailers()].concat() => Status(Code::Ok);
         p81_a_status_before_the_half_close "Trailers-Only to a request that has not ended" Open
             last(&TRAILERS_ONLY) => Status(Code::NotFound);
-        p74_an_error_behind_a_message "an error status behind a message" Asked
+        p74_an_error_behind_a_message "an error status behind a message" Incoming
             [head(), one(), last(&[("grpc-status", "5")])].concat() => Status(Code::NotFound);
-        p89_a_reset_behind_the_trailers "RST_STREAM(NO_ERROR) behind the trailers" Asked
+        p89_a_reset_behind_the_trailers "RST_STREAM(NO_ERROR) behind the trailers" Incoming
             whole_and(ErrorCode::NO_ERROR) => Status(Code::Ok);
-        p89_a_cancel_behind_the_trailers "RST_STREAM(CANCEL) behind the trailers" Asked
+        p89_a_cancel_behind_the_trailers "RST_STREAM(CANCEL) behind the trailers" Incoming
             whole_and(ErrorCode::CANCEL) => Status(Code::Ok);
     }
 }
@@ -148,48 +148,48 @@ cases! {
 cases! {
     /// HTTP statuses without `grpc-status`, and the gRPC status of each.
     http_statuses of [client] {
-        p29_http_200 ":status 200" Asked http("200") => Status(Code::Unknown);
-        p29_http_400 ":status 400" Asked http("400") => Status(Code::Internal);
-        p29_http_401 ":status 401" Asked http("401") => Status(Code::Unauthenticated);
-        p29_http_403 ":status 403" Asked http("403") => Status(Code::PermissionDenied);
-        p29_http_404 ":status 404" Asked http("404") => Status(Code::Unimplemented);
-        p29_http_409 ":status 409" Asked http("409") => Status(Code::Unknown);
-        p29_http_415 ":status 415" Asked http("415") => Status(Code::Unknown);
-        p29_http_412 ":status 412" Asked http("412") => Status(Code::Unknown);
-        p29_http_413 ":status 413" Asked http("413") => Status(Code::Unknown);
-        p29_http_418 ":status 418" Asked http("418") => Status(Code::Unknown);
-        p29_http_429 ":status 429" Asked http("429") => Status(Code::Unavailable);
-        p29_http_431 ":status 431" Asked http("431") => Status(Code::Unknown);
-        p29_http_502 ":status 502" Asked http("502") => Status(Code::Unavailable);
-        p29_http_503 ":status 503" Asked http("503") => Status(Code::Unavailable);
-        p29_http_504 ":status 504" Asked http("504") => Status(Code::Unavailable);
-        p29_http_505 ":status 505" Asked http("505") => Status(Code::Unknown);
-        p29_http_800 ":status 800" Asked http("800") => Status(Code::Unknown);
+        p29_http_200 ":status 200" Incoming http("200") => Status(Code::Unknown);
+        p29_http_400 ":status 400" Incoming http("400") => Status(Code::Internal);
+        p29_http_401 ":status 401" Incoming http("401") => Status(Code::Unauthenticated);
+        p29_http_403 ":status 403" Incoming http("403") => Status(Code::PermissionDenied);
+        p29_http_404 ":status 404" Incoming http("404") => Status(Code::Unimplemented);
+        p29_http_409 ":status 409" Incoming http("409") => Status(Code::Unknown);
+        p29_http_415 ":status 415" Incoming http("415") => Status(Code::Unknown);
+        p29_http_412 ":status 412" Incoming http("412") => Status(Code::Unknown);
+        p29_http_413 ":status 413" Incoming http("413") => Status(Code::Unknown);
+        p29_http_418 ":status 418" Incoming http("418") => Status(Code::Unknown);
+        p29_http_429 ":status 429" Incoming http("429") => Status(Code::Unavailable);
+        p29_http_431 ":status 431" Incoming http("431") => Status(Code::Unknown);
+        p29_http_502 ":status 502" Incoming http("502") => Status(Code::Unavailable);
+        p29_http_503 ":status 503" Incoming http("503") => Status(Code::Unavailable);
+        p29_http_504 ":status 504" Incoming http("504") => Status(Code::Unavailable);
+        p29_http_505 ":status 505" Incoming http("505") => Status(Code::Unknown);
+        p29_http_800 ":status 800" Incoming http("800") => Status(Code::Unknown);
     }
 }
 
 cases! {
     /// RST_STREAM, and the gRPC status of each code.
     resets of [client] {
-        grpc_errors_no_error "RST_STREAM(NO_ERROR) in the place of trailers" Asked
+        grpc_errors_no_error "RST_STREAM(NO_ERROR) in the place of trailers" Incoming
             [head(), one(), reset(1, ErrorCode::NO_ERROR)].concat() => Status(Code::Internal);
-        grpc_errors_protocol_error "RST_STREAM(PROTOCOL_ERROR)" Asked reset(1, ErrorCode::PROTOCOL_ERROR) => Status(Code::Internal);
-        grpc_errors_internal_error "RST_STREAM(INTERNAL_ERROR)" Asked reset(1, ErrorCode::INTERNAL_ERROR) => Status(Code::Internal);
-        grpc_errors_flow_control_error "RST_STREAM(FLOW_CONTROL_ERROR)" Asked
+        grpc_errors_protocol_error "RST_STREAM(PROTOCOL_ERROR)" Incoming reset(1, ErrorCode::PROTOCOL_ERROR) => Status(Code::Internal);
+        grpc_errors_internal_error "RST_STREAM(INTERNAL_ERROR)" Incoming reset(1, ErrorCode::INTERNAL_ERROR) => Status(Code::Internal);
+        grpc_errors_flow_control_error "RST_STREAM(FLOW_CONTROL_ERROR)" Incoming
             reset(1, ErrorCode::FLOW_CONTROL_ERROR) => Status(Code::Internal);
-        grpc_errors_stream_closed "RST_STREAM(STREAM_CLOSED)" Asked reset(1, ErrorCode::STREAM_CLOSED) => Status(Code::Internal);
-        grpc_errors_frame_size_error "RST_STREAM(FRAME_SIZE_ERROR)" Asked
+        grpc_errors_stream_closed "RST_STREAM(STREAM_CLOSED)" Incoming reset(1, ErrorCode::STREAM_CLOSED) => Status(Code::Internal);
+        grpc_errors_frame_size_error "RST_STREAM(FRAME_SIZE_ERROR)" Incoming
             reset(1, ErrorCode::FRAME_SIZE_ERROR) => Status(Code::Internal);
-        grpc_errors_refused_stream "RST_STREAM(REFUSED_STREAM)" Asked
+        grpc_errors_refused_stream "RST_STREAM(REFUSED_STREAM)" Incoming
             reset(1, ErrorCode::REFUSED_STREAM) => Status(Code::Unavailable);
-        grpc_errors_cancel "RST_STREAM(CANCEL)" Asked reset(1, ErrorCode::CANCEL) => Status(Code::Cancelled);
-        grpc_errors_enhance_your_calm "RST_STREAM(ENHANCE_YOUR_CALM)" Asked
+        grpc_errors_cancel "RST_STREAM(CANCEL)" Incoming reset(1, ErrorCode::CANCEL) => Status(Code::Cancelled);
+        grpc_errors_enhance_your_calm "RST_STREAM(ENHANCE_YOUR_CALM)" Incoming
             reset(1, ErrorCode::ENHANCE_YOUR_CALM) => Status(Code::ResourceExhausted);
-        grpc_errors_inadequate_security "RST_STREAM(INADEQUATE_SECURITY)" Asked
+        grpc_errors_inadequate_security "RST_STREAM(INADEQUATE_SECURITY)" Incoming
             reset(1, ErrorCode::INADEQUATE_SECURITY) => Status(Code::PermissionDenied);
-        grpc_errors_http_1_1_required "RST_STREAM(HTTP_1_1_REQUIRED)" Asked
+        grpc_errors_http_1_1_required "RST_STREAM(HTTP_1_1_REQUIRED)" Incoming
             reset(1, ErrorCode::HTTP_1_1_REQUIRED) => Status(Code::Internal);
-        grpc_errors_unknown_code "RST_STREAM with an unknown code" Asked reset(1, ErrorCode(0xdead)) => Status(Code::Unknown);
+        grpc_errors_unknown_code "RST_STREAM with an unknown code" Incoming reset(1, ErrorCode(0xdead)) => Status(Code::Unknown);
     }
 }
 
@@ -210,21 +210,21 @@ cases! {
 cases! {
     /// The connection ends before the call: never OK, never a hang.
     cuts of [client] {
-        p26_cut_before_the_answer "nothing" Asked Vec::new() => Cut(Code::Unavailable);
-        p26_cut_within_a_frame "response headers, and half of a DATA frame" Asked
+        p26_cut_before_the_answer "nothing" Incoming Vec::new() => Cut(Code::Unavailable);
+        p26_cut_within_a_frame "response headers, and half of a DATA frame" Incoming
             [head(), one()[..11].to_vec()].concat() => Cut(Code::Unavailable);
-        p26_cut_within_the_trailers "all but the last octet of a response" Asked
-            { let mut octets = [head(), one(), trailers()].concat(); octets.pop(); octets } => Cut(Code::Unavailable);
-        p26_cut_before_the_trailers "a message and no trailers" Asked [head(), one()].concat() => Cut(Code::Unavailable);
-        p93_goaway_that_leaves_the_call_out "GOAWAY that names no call" Asked
+        p26_cut_within_the_trailers "all but the last byte of a response" Incoming
+            { let mut bytes = [head(), one(), trailers()].concat(); bytes.pop(); bytes } => Cut(Code::Unavailable);
+        p26_cut_before_the_trailers "a message and no trailers" Incoming [head(), one()].concat() => Cut(Code::Unavailable);
+        p93_goaway_that_leaves_the_call_out "GOAWAY that names no call" Incoming
             goaway(0, ErrorCode::NO_ERROR) => Cut(Code::Unavailable);
-        p93_goaway_and_the_end "GOAWAY that names the call, and the end of the connection" Asked
+        p93_goaway_and_the_end "GOAWAY that names the call, and the end of the connection" Incoming
             goaway(1, ErrorCode::NO_ERROR) => Cut(Code::Unavailable);
-        p93_goaway_and_the_answer "GOAWAY, and then the whole answer" Asked
+        p93_goaway_and_the_answer "GOAWAY, and then the whole answer" Incoming
             [goaway(1, ErrorCode::NO_ERROR), head(), one(), trailers()].concat() => Cut(Code::Ok);
-        p93_goaway_with_an_error "GOAWAY(ENHANCE_YOUR_CALM) that names no call" Asked
+        p93_goaway_with_an_error "GOAWAY(ENHANCE_YOUR_CALM) that names no call" Incoming
             goaway(0, ErrorCode::ENHANCE_YOUR_CALM) => Cut(Code::Unavailable);
-        p105_a_connection_error "a frame that is wrong, behind half of an answer" Asked
+        p105_a_connection_error "a frame that is wrong, behind half of an answer" Incoming
             [head(), data(0, 0, b"x")].concat() => Connection(ErrorCode::PROTOCOL_ERROR);
     }
 }

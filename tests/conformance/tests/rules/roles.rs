@@ -22,7 +22,7 @@ fn answer(flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
     headers(1, flags, &block(fields))
 }
 
-/// Messages of 66,020 octets in all, prefixes included: more than the window of 65,535 that a stream begins with.
+/// Messages of 66,020 bytes in all, prefixes included: more than the window of 65,535 that a stream begins with.
 fn more_than_a_window() -> Vec<u8> {
     let whole = data(1, 0, &message(&[0; 16_000])).repeat(4);
     [whole, data(1, 0, &[0; 2_000])].concat()
@@ -33,7 +33,7 @@ cases! {
     to_a_server of [server] {
         rfc9113_3_4_another_protocol "another protocol" Nothing
             b"GET / HTTP/1.1\r\n\r\n\r\n\r\n\r\n".to_vec() => Connection(PROTOCOL);
-        rfc9113_3_4_a_wrong_octet_in_the_preface "one octet of the preface is wrong" Nothing
+        rfc9113_3_4_a_wrong_byte_in_the_preface "one byte of the preface is wrong" Nothing
             b"PRI * HTTP/2.0\r\n\r\nSN".to_vec() => Connection(PROTOCOL);
         rfc9113_3_4_no_settings_behind_the_preface "no SETTINGS in the beginning" Nothing
             [PREFACE, &ping(b"too soon")].concat() => Connection(PROTOCOL);

@@ -1,67 +1,67 @@
-//! How the octets arrive makes no difference: every case of every table, cut in two at every octet, comes to the same.
+//! How the bytes arrive makes no difference: every case of every table, cut in two at every byte, comes to the same.
 
-use halfclose::{Client, Config, Server, Shape};
+use halfclose::{CallType, Client, Config, Server};
 use halfclose_conformance::memory::{App, InMemory, Memory, Trace};
 use halfclose_conformance::{Caller, Case, Line, Transport};
 use halfclose_wire::{
-    PREFACE, REQUEST, RESPONSE, block, corpus, headers, json_files, octets_of, settings, settings_ack,
+    PREFACE, REQUEST, RESPONSE, block, bytes_of, corpus, headers, json_files, settings, settings_ack,
 };
 use serde_json::Value;
 
 use crate::tables::TABLES;
 
-/// Up to so many octets are cut everywhere; more of them everywhere in the front, and then here and there.
+/// Up to so many bytes are cut everywhere; more of them everywhere in the front, and then here and there.
 const EVERYWHERE: usize = 1_000;
 /// Not a divisor of anything.
 const STRIDE: usize = 1_009;
 
-/// Where these octets are cut.
+/// Where these bytes are cut.
 fn cuts(length: usize) -> impl Iterator<Item = usize> {
     (1..length).filter(move |at| length <= EVERYWHERE || *at < 30 || at % STRIDE == 0 || at + 10 > length)
 }
 
-/// The octets, cut there.
-fn write<R: App>(line: &mut Memory<R>, octets: &[u8], at: usize) {
-    let (front, back) = octets.split_at(at);
+/// The bytes, cut there.
+fn write<R: App>(line: &mut Memory<R>, bytes: &[u8], at: usize) {
+    let (front, back) = bytes.split_at(at);
     line.write_pieces(&[front, back]);
 }
 
-fn server(case: &Case, octets: &[u8], at: usize) -> Trace {
+fn server(case: &Case, bytes: &[u8], at: usize) -> Trace {
     let mut line = InMemory::connect(&InMemory::serve(case.config(Config::server())));
     case.prepare_server(&mut line);
-    write(&mut line, octets, at);
+    write(&mut line, bytes, at);
     line.trace(None)
 }
 
-fn client(case: &Case, octets: &[u8], at: usize) -> Trace {
+fn client(case: &Case, bytes: &[u8], at: usize) -> Trace {
     let mut client = InMemory::client(case.config(Config::client()));
     let call = case.prepare_client(&mut client);
-    write(&mut client, octets, at);
+    write(&mut client, bytes, at);
     client.trace(call.and_then(Result::ok))
 }
 
-/// Compares every cut of these octets with the whole; how many cuts there were.
-fn check(name: &str, octets: &[u8], run: impl Fn(usize) -> Trace) -> usize {
-    let whole = run(octets.len());
+/// Compares every cut of these bytes with the whole; how many cuts there were.
+fn check(name: &str, bytes: &[u8], run: impl Fn(usize) -> Trace) -> usize {
+    let whole = run(bytes.len());
     let mut count = 0;
-    for at in cuts(octets.len()) {
-        assert_eq!(run(at), whole, "{name}, cut at octet {at} of {}", octets.len());
+    for at in cuts(bytes.len()) {
+        assert_eq!(run(at), whole, "{name}, cut at byte {at} of {}", bytes.len());
         count += 1;
     }
     count
 }
 
 #[test]
-fn every_case_cut_in_two_at_every_octet() {
+fn every_case_cut_in_two_at_every_byte() {
     let mut count = 0;
     for table in TABLES {
         for case in table.rows.iter().map(|row| row()) {
-            let octets = (case.octets)();
+            let bytes = (case.bytes)();
             if table.sides.contains(&"server") {
-                count += check(case.name, &octets, |at| server(&case, &octets, at));
+                count += check(case.name, &bytes, |at| server(&case, &bytes, at));
             }
             if table.sides.contains(&"client") {
-                count += check(case.name, &octets, |at| client(&case, &octets, at));
+                count += check(case.name, &bytes, |at| client(&case, &bytes, at));
             }
         }
     }
@@ -82,7 +82,7 @@ fn busy_client() -> Memory<Client> {
     let mut line = InMemory::client(Config::client());
     line.write(&[settings(&[]), settings_ack()].concat());
     for stream in (1..60).step_by(2) {
-        line.start(Shape::BIDI, false).expect("a good request");
+        line.start(CallType::BIDI, false).expect("a good request");
         if stream % 4 == 1 {
             line.write(&headers(stream, 0, &block(&RESPONSE)));
         }
@@ -91,21 +91,21 @@ fn busy_client() -> Memory<Client> {
 }
 
 #[test]
-fn every_frame_of_the_corpus_cut_in_two_at_every_octet() {
+fn every_frame_of_the_corpus_cut_in_two_at_every_byte() {
     let Some(corpus) = corpus("http2-frame-test-case") else { return };
-    let wire = |case: &Value| octets_of(case["wire"].as_str().expect("hexadecimal digits"));
+    let wire = |case: &Value| bytes_of(case["wire"].as_str().expect("hexadecimal digits"));
     let found: Vec<_> = json_files(&corpus).into_iter().map(|(name, case)| (name, wire(&case))).collect();
     assert!(found.len() >= 34, "{} cases", found.len());
     let mut count = 0;
-    for (name, octets) in &found {
-        count += check(name, octets, |at| {
+    for (name, bytes) in &found {
+        count += check(name, bytes, |at| {
             let mut line = busy_server();
-            write(&mut line, octets, at);
+            write(&mut line, bytes, at);
             line.trace(None)
         });
-        count += check(name, octets, |at| {
+        count += check(name, bytes, |at| {
             let mut line = busy_client();
-            write(&mut line, octets, at);
+            write(&mut line, bytes, at);
             line.trace(None)
         });
     }

@@ -1,4 +1,4 @@
-//! Every entry of the registry of violations is provoked by octets, or named here with the reason why none can.
+//! Every entry of the registry of violations is provoked by bytes, or named here with the reason why none can.
 //!
 //! The core's enums know the names of their variants (`NAMES`), and a variant without a name does not compile. So a new
 //! one fails the test below until a case reaches it.
@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use halfclose::error::{ConnectionError, Flood, Timeout, Violation};
-use halfclose::frame::{ErrorCode, FrameError, FrameHead, HEAD_LEN};
+use halfclose::frame::{ErrorCode, FRAME_HEADER_LEN, FrameError, FrameHeader};
 use halfclose::grpc::field::FieldError;
-use halfclose::grpc::head::{MalformedReason, RequestError, RequestHeadBuilder};
+use halfclose::grpc::headers::{MalformedReason, RequestError, RequestHeadersBuilder};
 use halfclose::hpack::DecodeError;
 use halfclose::{Client, CloseReason, Config, Event, Rate, Role, Server};
 use halfclose_conformance::memory::InMemory;
@@ -97,7 +97,7 @@ fn request(stream: u32, flags: u8) -> Vec<u8> {
     headers(stream, flags, &block(&REQUEST))
 }
 
-/// A server with these limits meets this flood in these octets, which come piece by piece; its caller hears of
+/// A server with these limits meets this flood in these bytes, which come piece by piece; its caller hears of
 /// everything between two pieces.
 fn flood(expected: Flood, limit: fn(&mut Config), pieces: &[Vec<u8>]) -> Vec<Name> {
     let mut config = Config::server();
@@ -140,12 +140,12 @@ fn by_floods() -> Vec<Name> {
     .concat()
 }
 
-/// Octets that stop where something must follow, and the time that passes then.
-fn timeout(octets: &[u8], seconds: u64, interval: Option<Duration>) -> Vec<Name> {
+/// Bytes that stop where something must follow, and the time that passes then.
+fn timeout(bytes: &[u8], seconds: u64, interval: Option<Duration>) -> Vec<Name> {
     let mut config = Config::server();
     config.keepalive.interval = interval;
     let mut peer = Peer::<Server>::silent(config);
-    peer.feed(octets).expect("nothing is wrong yet");
+    peer.feed(bytes).expect("nothing is wrong yet");
     // A connection looks at its timers when they are due, one after the other.
     for _ in 0..seconds {
         peer.sent();
@@ -203,7 +203,7 @@ fn the_end<R: Role>(peer: &mut Peer<R>) -> Vec<Name> {
 /// A connection that its peer gives up.
 fn by_goaway() -> Vec<Name> {
     let mut peer = Peer::<Client>::client(Config::client());
-    peer.start(halfclose::Shape::UNARY);
+    peer.start(halfclose::CallType::UNARY);
     peer.sent();
     peer.feed(&goaway(1, ErrorCode::INTERNAL_ERROR)).expect("GOAWAY");
     peer.connection.receive_eof(peer.now);
@@ -213,9 +213,9 @@ fn by_goaway() -> Vec<Name> {
     }
 }
 
-/// The error of a server that gets these octets behind its client's SETTINGS.
-fn error_of(octets: &[u8]) -> Option<Violation> {
-    match Peer::server(Config::server()).feed(octets) {
+/// The error of a server that gets these bytes behind its client's SETTINGS.
+fn error_of(bytes: &[u8]) -> Option<Violation> {
+    match Peer::server(Config::server()).feed(bytes) {
         Err(ConnectionError::Violation(violation)) => Some(violation),
         _ => None,
     }
@@ -224,25 +224,25 @@ fn error_of(octets: &[u8]) -> Option<Violation> {
 /// A block in as many frames as it takes.
 fn in_pieces(block: &[u8]) -> Vec<u8> {
     let (first, rest) = block.split_at(16_384);
-    let mut octets = frame(HEADERS, END_STREAM, 1, first);
+    let mut bytes = frame(HEADERS, END_STREAM, 1, first);
     let count = rest.len().div_ceil(16_384);
     for (number, piece) in rest.chunks(16_384).enumerate() {
         let flags = if number + 1 == count { END_HEADERS } else { 0 };
-        octets.extend(frame(CONTINUATION, flags, 1, piece));
+        bytes.extend(frame(CONTINUATION, flags, 1, piece));
     }
-    octets
+    bytes
 }
 
-/// What octets cannot reach, why, and whether that is so.
+/// What bytes cannot reach, why, and whether that is so.
 fn excused() -> Vec<(Name, &'static str, bool)> {
     let too_large = frame(0x7f, 0, 0, &[0; 16_385]);
-    let head = FrameHead::parse(too_large.first_chunk::<HEAD_LEN>().expect("a head"));
+    let head = FrameHeader::parse(too_large.first_chunk::<FRAME_HEADER_LEN>().expect("a head"));
     let promise = frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 3]);
     let list = headers(1, END_STREAM, &block(&vec![("x", ""); 2_000]));
-    // Huffman coding packs more octets into a block than its own limit: `0` has five bits.
+    // Huffman coding packs more bytes into a block than its own limit: `0` has five bits.
     let zeros = Block::new().raw(&[0, 1, b'x', 0xff, 0xd1, 0x85, 0x03]).raw(&[0; 50_000]);
     let string = in_pieces(&zeros.0);
-    let mut tunnel = RequestHeadBuilder::new(16_384);
+    let mut tunnel = RequestHeadersBuilder::new(16_384);
     for (name, value) in [(":method", "CONNECT"), (":authority", "a:1"), (":path", "/")] {
         tunnel.field(name.as_bytes(), value.as_bytes());
     }
@@ -291,7 +291,7 @@ fn excused() -> Vec<(Name, &'static str, bool)> {
 }
 
 #[test]
-fn every_entry_of_the_registry_is_provoked_by_octets() {
+fn every_entry_of_the_registry_is_provoked_by_bytes() {
     let mut reached = by_the_tables();
     reached.extend(by_floods());
     reached.extend(by_silence());
@@ -302,8 +302,8 @@ fn every_entry_of_the_registry_is_provoked_by_octets() {
         assert!(holds, "{name:?} is said to be out of reach: {reason}");
         assert!(missing.remove(&name), "{name:?} is reached after all");
     }
-    assert!(missing.is_empty(), "no octets reach {missing:?}");
-    println!("{} entries, {} of them out of reach of octets", registry().len(), excused().len());
+    assert!(missing.is_empty(), "no bytes reach {missing:?}");
+    println!("{} entries, {} of them out of reach of bytes", registry().len(), excused().len());
 }
 
 /// Both windows can be exceeded, by their own scope.

@@ -53,10 +53,10 @@ struct SoakOptions {
     /// Soak: from the start of one call to the start of the next, at least.
     #[arg(long = "soak_min_time_ms_between_rpcs", default_value_t = 0)]
     min_interval_ms: u64,
-    /// Soak: octets of a request's payload.
+    /// Soak: bytes of a request's payload.
     #[arg(long = "soak_request_size", default_value_t = 271_828)]
     request_size: usize,
-    /// Soak: octets of a response's payload.
+    /// Soak: bytes of a response's payload.
     #[arg(long = "soak_response_size", default_value_t = 314_159)]
     response_size: usize,
 }

@@ -38,8 +38,8 @@ pub(super) async fn server_compressed_unary(channel: &Channel) -> Result<(), Fai
 }
 
 pub(super) async fn client_compressed_streaming(channel: &Channel) -> Result<(), Failure> {
-    let request = |octets, compressed| StreamingInputCallRequest {
-        payload: Some(Payload::zeros(octets)),
+    let request = |bytes, compressed| StreamingInputCallRequest {
+        payload: Some(Payload::zeros(bytes)),
         expect_compressed: boolean(compressed),
     };
 
@@ -57,8 +57,8 @@ pub(super) async fn client_compressed_streaming(channel: &Channel) -> Result<(),
 
 pub(super) async fn server_compressed_streaming(channel: &Channel) -> Result<(), Failure> {
     let wanted = [(31_415, true), (92_653, false)];
-    let parameters = |(octets, compressed)| ResponseParameters {
-        size: size(octets),
+    let parameters = |(bytes, compressed)| ResponseParameters {
+        size: size(bytes),
         interval_us: 0,
         compressed: boolean(compressed),
     };
@@ -67,10 +67,10 @@ pub(super) async fn server_compressed_streaming(channel: &Channel) -> Result<(),
         ..StreamingOutputCallRequest::default()
     };
     let mut call = channel.server_streaming(&STREAMING_OUTPUT_CALL, &request, options()).await?;
-    for (octets, compressed) in wanted {
+    for (bytes, compressed) in wanted {
         let response = next(&mut call).await?;
         equal("the response came compressed", call.was_compressed(), compressed)?;
-        check_payload(response.payload.as_ref(), octets)?;
+        check_payload(response.payload.as_ref(), bytes)?;
     }
     check(call.recv().await?.is_none(), || "more responses than were asked for".to_owned())
 }

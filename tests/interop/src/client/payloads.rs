@@ -12,8 +12,8 @@ pub(super) const UPLOAD_SIZES: [usize; 4] = [27_182, 8, 1_828, 45_904];
 pub(super) const DOWNLOAD_SIZES: [usize; 4] = [31_415, 9, 2_653, 58_979];
 
 /// A size as the messages carry it. Sizes here are far below the limit of the field.
-pub(super) fn size(octets: usize) -> i32 {
-    i32::try_from(octets).unwrap_or(i32::MAX)
+pub(super) fn size(bytes: usize) -> i32 {
+    i32::try_from(bytes).unwrap_or(i32::MAX)
 }
 
 pub(super) fn boolean(value: bool) -> Option<BoolValue> {
@@ -35,7 +35,7 @@ pub(super) fn sized_request(request: usize, response: usize) -> SimpleRequest {
 
 /// A request for responses of these sizes, with a payload.
 pub(super) fn duplex_request(request: usize, responses: &[usize]) -> StreamingOutputCallRequest {
-    let parameters = |&octets| ResponseParameters { size: size(octets), ..ResponseParameters::default() };
+    let parameters = |&bytes| ResponseParameters { size: size(bytes), ..ResponseParameters::default() };
     StreamingOutputCallRequest {
         response_type: PayloadType::Compressable.into(),
         response_parameters: responses.iter().map(parameters).collect(),
@@ -45,12 +45,12 @@ pub(super) fn duplex_request(request: usize, responses: &[usize]) -> StreamingOu
 }
 
 /// So many zeros, of the type that was asked for.
-pub(super) fn check_payload(payload: Option<&Payload>, octets: usize) -> Result<(), Failure> {
+pub(super) fn check_payload(payload: Option<&Payload>, bytes: usize) -> Result<(), Failure> {
     let none = Payload::default();
     let payload = payload.unwrap_or(&none);
     equal("payload type", payload.r#type, PayloadType::Compressable.into())?;
-    equal("octets in the payload", payload.body.len(), octets)?;
-    check(payload.body.iter().all(|&octet| octet == 0), || "the payload is not all zeros".to_owned())
+    equal("bytes in the payload", payload.body.len(), bytes)?;
+    check(payload.body.iter().all(|&byte| byte == 0), || "the payload is not all zeros".to_owned())
 }
 
 pub(super) fn check_large(response: &SimpleResponse) -> Result<(), Failure> {

@@ -22,9 +22,9 @@ pub struct Soak {
     pub overall: Duration,
     /// From the start of one call to the start of the next, at least.
     pub min_interval: Duration,
-    /// Octets of a request's payload.
+    /// Bytes of a request's payload.
     pub request_size: usize,
-    /// Octets of a response's payload.
+    /// Bytes of a response's payload.
     pub response_size: usize,
 }
 

@@ -10,8 +10,8 @@ use crate::methods::{FULL_DUPLEX_CALL, STREAMING_INPUT_CALL, STREAMING_OUTPUT_CA
 
 pub(super) async fn client_streaming(channel: &Channel) -> Result<(), Failure> {
     let mut call = channel.client_streaming(&STREAMING_INPUT_CALL, options())?;
-    for octets in UPLOAD_SIZES {
-        let payload = Some(Payload::zeros(octets));
+    for bytes in UPLOAD_SIZES {
+        let payload = Some(Payload::zeros(bytes));
         call.send(&StreamingInputCallRequest { payload, expect_compressed: None }).await?;
     }
     let response = call.close_and_recv().await?;
@@ -21,8 +21,8 @@ pub(super) async fn client_streaming(channel: &Channel) -> Result<(), Failure> {
 pub(super) async fn server_streaming(channel: &Channel) -> Result<(), Failure> {
     let request = duplex_request(0, &DOWNLOAD_SIZES);
     let mut call = channel.server_streaming(&STREAMING_OUTPUT_CALL, &request, options()).await?;
-    for octets in DOWNLOAD_SIZES {
-        check_payload(next(&mut call).await?.payload.as_ref(), octets)?;
+    for bytes in DOWNLOAD_SIZES {
+        check_payload(next(&mut call).await?.payload.as_ref(), bytes)?;
     }
     check(call.recv().await?.is_none(), || "more responses than were asked for".to_owned())
 }

@@ -13,10 +13,10 @@ use crate::methods::{EMPTY_CALL, UNARY_CALL};
 const CONCURRENT: usize = 1_000;
 
 pub(super) async fn empty_unary(channel: &Channel) -> Result<(), Failure> {
-    // As octets, since a message of unknown fields would decode to an empty one too.
+    // As bytes, since a message of unknown fields would decode to an empty one too.
     let method: Method<Bytes, Bytes, Raw> = Method::new(EMPTY_CALL.path());
     let response = channel.unary(&method, &Bytes::new(), options()).await?;
-    equal("octets in the response", response.message.len(), 0)
+    equal("bytes in the response", response.message.len(), 0)
 }
 
 pub(super) async fn large_unary(channel: &Channel) -> Result<(), Failure> {

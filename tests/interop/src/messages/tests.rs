@@ -1,4 +1,4 @@
-//! Each message filled, against the octets that Python's protobuf 7.36 makes of the same value. Both directions, so
+//! Each message filled, against the bytes that Python's protobuf 7.36 makes of the same value. Both directions, so
 //! that a wrong tag, type or default shows.
 
 use std::fmt::Write as _;
@@ -8,13 +8,13 @@ use prost::Message;
 use super::*;
 
 fn check<M: Message + Default + PartialEq + std::fmt::Debug>(value: &M, want: &str) {
-    let octets = value.encode_to_vec();
-    let hex = octets.iter().fold(String::new(), |mut text, octet| {
-        write!(text, "{octet:02x}").expect("a String takes any text");
+    let bytes = value.encode_to_vec();
+    let hex = bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes any text");
         text
     });
     assert_eq!(hex, want);
-    assert_eq!(&M::decode(octets.as_slice()).expect("its own encoding"), value);
+    assert_eq!(&M::decode(bytes.as_slice()).expect("its own encoding"), value);
 }
 
 fn payload() -> Option<Payload> {
@@ -39,7 +39,7 @@ fn bool_value() {
 }
 
 #[test]
-fn payload_of_four_octets() {
+fn payload_of_four_bytes() {
     check(&payload().expect("is Some"), "12040001feff");
 }
 

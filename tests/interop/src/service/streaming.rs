@@ -32,7 +32,7 @@ pub(super) async fn streaming_input_call(mut call: Upload) -> Result<(), Status>
         total = i32::try_from(size)
             .ok()
             .and_then(|size| total.checked_add(size))
-            .ok_or_else(|| Status::out_of_range("more octets than the answer can tell"))?;
+            .ok_or_else(|| Status::out_of_range("more bytes than the answer can tell"))?;
     }
     call.send_and_close(&StreamingInputCallResponse { aggregated_payload_size: total }).await?;
     Ok(())

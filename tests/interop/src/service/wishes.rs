@@ -80,10 +80,8 @@ pub(super) fn payload(kind: i32, size: i32) -> Result<Option<Payload>, Status> {
     }
     match usize::try_from(size) {
         Ok(size) if size <= MAX_PAYLOAD => Ok(Some(Payload::zeros(size))),
-        Ok(size) => {
-            Err(Status::resource_exhausted(format!("a payload of {size} octets, over {MAX_PAYLOAD}")))
-        }
-        Err(_) => Err(Status::invalid_argument(format!("a payload cannot have {size} octets"))),
+        Ok(size) => Err(Status::resource_exhausted(format!("a payload of {size} bytes, over {MAX_PAYLOAD}"))),
+        Err(_) => Err(Status::invalid_argument(format!("a payload cannot have {size} bytes"))),
     }
 }
 

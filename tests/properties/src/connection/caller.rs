@@ -1,15 +1,16 @@
-//! Callers that do what an octet tells them, so that every path of the API meets every input.
+//! Callers that do what a byte tells them, so that every path of the API meets every input.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use halfclose::grpc::encoding::Encoding;
 use halfclose::grpc::status::Code;
-use halfclose::{CallId, Client, Config, Event, Metadata, Recv, Request, Server, Shape, Status};
+use halfclose::{CallId, CallType, Client, Config, Event, Metadata, Recv, Request, Server, Status};
 
 use super::endpoint::Endpoint;
 
-const SHAPES: [Shape; 4] = [Shape::UNARY, Shape::CLIENT_STREAMING, Shape::SERVER_STREAMING, Shape::BIDI];
+const SHAPES: [CallType; 4] =
+    [CallType::UNARY, CallType::CLIENT_STREAMING, CallType::SERVER_STREAMING, CallType::BIDI];
 
 /// A configuration: the defaults, or small limits that a short input can reach.
 pub(super) fn config(base: Config, profile: u8) -> Config {
@@ -27,7 +28,7 @@ pub(super) fn config(base: Config, profile: u8) -> Config {
         limits.connection_send_buffer = 250;
         limits.queued_calls = 2;
         limits.frames_per_turn = 3;
-        limits.octets_per_turn = 100;
+        limits.bytes_per_turn = 100;
         limits.window_pool = 400;
         config.initial_stream_window = 200;
         config.max_stream_window = 800;
@@ -53,41 +54,41 @@ pub(super) fn config(base: Config, profile: u8) -> Config {
     config
 }
 
-/// A payload of a few octets, or of many.
+/// A payload of a few bytes, or of many.
 pub(super) fn payload(seed: u8, many: bool) -> Bytes {
     let count = if many { 3000 + usize::from(seed) * 300 } else { usize::from(seed) % 40 };
     (0..count).map(|i| (i % 251) as u8 ^ seed).collect::<Vec<_>>().into()
 }
 
-pub(super) fn shape(octet: u8) -> Shape {
-    SHAPES[usize::from(octet) % 4]
+pub(super) fn shape(byte: u8) -> CallType {
+    SHAPES[usize::from(byte) % 4]
 }
 
-pub(super) fn metadata(octet: u8) -> Metadata {
+pub(super) fn metadata(byte: u8) -> Metadata {
     let mut metadata = Metadata::new();
-    for number in 0..octet % 4 {
+    for number in 0..byte % 4 {
         metadata.append("x-number", &number.to_string()).expect("legal");
-        metadata.append_bin("x-octets-bin", &[number; 3]).expect("legal");
+        metadata.append_bin("x-bytes-bin", &[number; 3]).expect("legal");
     }
     metadata
 }
 
-pub(super) fn status(octet: u8) -> Status {
-    let code = Code::from_u32(u32::from(octet % 18));
-    let text = if octet & 0x20 == 0 { String::new() } else { "50 %\n☺".to_owned() };
-    let details = if octet & 0x40 == 0 { Bytes::new() } else { payload(octet, false) };
+pub(super) fn status(byte: u8) -> Status {
+    let code = Code::from_u32(u32::from(byte % 18));
+    let text = if byte & 0x20 == 0 { String::new() } else { "50 %\n☺".to_owned() };
+    let details = if byte & 0x40 == 0 { Bytes::new() } else { payload(byte, false) };
     Status::new(code, text).with_details(details)
 }
 
-pub(super) fn request(octet: u8, now: halfclose::Time) -> Request {
-    let mut request = Request::new("/demo.Echo/Call", shape(octet));
-    request.metadata = metadata(octet >> 2);
-    request.deadline = (octet & 0x10 != 0).then(|| now + Duration::from_secs(u64::from(octet % 4)));
-    request.encoding = (octet & 0x20 != 0).then(|| Encoding::ALL[usize::from(octet % 4)]);
+pub(super) fn request(byte: u8, now: halfclose::Time) -> Request {
+    let mut request = Request::new("/demo.Echo/Call", shape(byte));
+    request.metadata = metadata(byte >> 2);
+    request.deadline = (byte & 0x10 != 0).then(|| now + Duration::from_secs(u64::from(byte % 4)));
+    request.encoding = (byte & 0x20 != 0).then(|| Encoding::ALL[usize::from(byte % 4)]);
     request
 }
 
-/// A server's handler, the same for every call: what it does is in the octet.
+/// A server's handler, the same for every call: what it does is in the byte.
 ///
 /// Bits 0 and 1 the shape, 2 to 4 what it does at once, 5 whether it reads, 6 whether it writes large messages.
 pub(super) fn serve(server: &mut Endpoint<Server>, habit: u8) {

@@ -1,9 +1,9 @@
-//! How the octets are cut must not matter: neither those that come nor those that go.
+//! How the bytes are cut must not matter: neither those that come nor those that go.
 
 use bytes::{Buf, BytesMut};
 use halfclose::{
-    CallId, Client, Config, Connection, ConnectionError, Event, Needed, Recv, Request, Role, Seed, Server,
-    Shape, Time,
+    CallId, CallType, Client, Config, Connection, ConnectionError, Event, Needed, Recv, Request, Role, Seed,
+    Server, Time,
 };
 
 use super::caller::config;
@@ -19,9 +19,9 @@ struct Transcript {
     error: Option<ConnectionError>,
 }
 
-/// The first three octets are the role and limits, and how both directions are cut; the rest comes from the peer.
+/// The first three bytes are the role and limits, and how both directions are cut; the rest comes from the peer.
 ///
-/// Whole, octet by octet and cut as the input says: the same events, the same messages, the same octets.
+/// Whole, byte by byte and cut as the input says: the same events, the same messages, the same bytes.
 pub fn chunking(data: &[u8]) {
     let Some((&[profile, input, output], wire)) = data.split_first_chunk() else { return };
     let run = |input: usize, output: usize| {
@@ -32,11 +32,11 @@ pub fn chunking(data: &[u8]) {
         }
     };
     let whole = run(usize::MAX, usize::MAX);
-    assert_eq!(run(1, 1), whole, "octet by octet");
+    assert_eq!(run(1, 1), whole, "byte by byte");
     assert_eq!(run(usize::from(input) + 1, usize::from(output) + 1), whole, "cut");
 }
 
-/// The caller's part, which is the same however the octets are cut: nothing until all of them are there.
+/// The caller's part, which is the same however the bytes are cut: nothing until all of them are there.
 trait Caller: Role + Sized {
     fn begin(core: &mut Connection<Self>) -> Vec<CallId>;
 }
@@ -50,7 +50,7 @@ impl Caller for Server {
 impl Caller for Client {
     fn begin(core: &mut Connection<Self>) -> Vec<CallId> {
         let mut calls = Vec::new();
-        for shape in [Shape::BIDI, Shape::UNARY] {
+        for shape in [CallType::BIDI, CallType::UNARY] {
             let call = core.start(NOW, Request::new("/demo.Echo/Call", shape)).expect("a legal request");
             // The second one finds the connection's buffer full where the limits are small.
             let _ = core.send_message(call, vec![7; 5000].into(), false);
@@ -101,7 +101,7 @@ fn transcript<R: Caller>(config: Config, wire: &[u8], input: usize, output: usiz
     transcript
 }
 
-/// All that the core has to say: so many octets at a time, or taken out of it as it is.
+/// All that the core has to say: so many bytes at a time, or taken out of it as it is.
 fn flush<R: Role>(core: &mut Connection<R>, most: usize, written: &mut Vec<u8>) {
     if most == usize::MAX {
         while let Some(out) = core.take_transmit(NOW) {

@@ -1,8 +1,10 @@
-//! What a peer's octets allow at most, whatever a core makes of them: an upper bound read from the frames alone.
+//! What a peer's bytes allow at most, whatever a core makes of them: an upper bound read from the frames alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use halfclose::frame::{DEFAULT_MAX_FRAME_SIZE, Frame, FrameHead, HEAD_LEN, Kind, PREFACE, SettingId};
+use halfclose::frame::{
+    DEFAULT_MAX_FRAME_SIZE, FRAME_HEADER_LEN, Frame, FrameHeader, FrameType, PREFACE, SettingId,
+};
 
 /// RFC 9113 §6.9.2.
 const DEFAULT_WINDOW: u64 = 65_535;
@@ -11,7 +13,7 @@ const DEFAULT_WINDOW: u64 = 65_535;
 pub(super) struct Granted {
     unread: Vec<u8>,
     preface_left: usize,
-    /// Octets of DATA that the connection's window allows in all.
+    /// Bytes of DATA that the connection's window allows in all.
     pub(super) connection: u64,
     /// The most that one stream's window was set to.
     initial: u64,
@@ -22,9 +24,9 @@ pub(super) struct Granted {
     pub(super) settings: u64,
     /// PINGs without ACK that came.
     pub(super) pings: u64,
-    /// Octets that came.
+    /// Bytes that came.
     pub(super) total: u64,
-    /// Octets of DATA that came, by stream.
+    /// Bytes of DATA that came, by stream.
     data: BTreeMap<u32, u64>,
 }
 
@@ -49,12 +51,12 @@ impl Granted {
         self.max_frame
     }
 
-    /// Octets of DATA that a stream's window allows in all.
+    /// Bytes of DATA that a stream's window allows in all.
     pub(super) fn stream(&self, stream: u32) -> u64 {
         self.initial + self.streams.get(&stream).copied().unwrap_or(0)
     }
 
-    /// Octets of DATA that came on a stream, or in all (0).
+    /// Bytes of DATA that came on a stream, or in all (0).
     pub(super) fn data(&self, stream: u32) -> u64 {
         if stream == 0 { self.data.values().sum() } else { self.data.get(&stream).copied().unwrap_or(0) }
     }
@@ -69,23 +71,23 @@ impl Granted {
         stream.is_multiple_of(2) || self.opened.last().is_none_or(|highest| stream > *highest)
     }
 
-    /// Takes the next octets that are fed.
-    pub(super) fn read(&mut self, octets: &[u8]) {
-        self.total += octets.len() as u64;
-        let skipped = self.preface_left.min(octets.len());
+    /// Takes the next bytes that are fed.
+    pub(super) fn read(&mut self, bytes: &[u8]) {
+        self.total += bytes.len() as u64;
+        let skipped = self.preface_left.min(bytes.len());
         self.preface_left -= skipped;
-        self.unread.extend_from_slice(&octets[skipped..]);
+        self.unread.extend_from_slice(&bytes[skipped..]);
         let unread = std::mem::take(&mut self.unread);
         let mut rest = &unread[..];
-        while let Some((head, after)) = rest.split_first_chunk::<HEAD_LEN>() {
-            let head = FrameHead::parse(head);
-            let Some((payload, next)) = after.split_at_checked(head.length as usize) else { break };
-            if let Ok(frame) = Frame::parse(&head, payload) {
+        while let Some((header, after)) = rest.split_first_chunk::<FRAME_HEADER_LEN>() {
+            let header = FrameHeader::parse(header);
+            let Some((payload, next)) = after.split_at_checked(header.length as usize) else { break };
+            if let Ok(frame) = Frame::parse(&header, payload) {
                 self.frame(&frame);
             }
             // Even where the frame has a fault.
-            if head.kind == Kind::Headers {
-                self.opened.insert(head.stream.get());
+            if header.kind == FrameType::Headers {
+                self.opened.insert(header.stream.get());
             }
             rest = next;
         }

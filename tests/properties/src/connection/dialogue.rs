@@ -11,7 +11,7 @@ use super::endpoint::Endpoint;
 use super::script::Peer;
 use super::wire::finish;
 
-/// Steps of a script: an octet of length, then the step; 255 takes all that is left.
+/// Steps of a script: a byte of length, then the step; 255 takes all that is left.
 pub(super) fn steps(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (&length, rest) = data.split_first()?;
@@ -22,12 +22,12 @@ pub(super) fn steps(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The arguments of a step: octets that are missing are 0.
-fn octets<const N: usize>(step: &[u8]) -> ([u8; N], &[u8]) {
+/// The arguments of a step: bytes that are missing are 0.
+fn bytes<const N: usize>(step: &[u8]) -> ([u8; N], &[u8]) {
     let (head, rest) = step.split_at(step.len().min(N));
-    let mut octets = [0; N];
-    octets[..head.len()].copy_from_slice(head);
-    (octets, rest)
+    let mut bytes = [0; N];
+    bytes[..head.len()].copy_from_slice(head);
+    (bytes, rest)
 }
 
 struct Dialogue<R: Role> {
@@ -42,39 +42,39 @@ impl<R: Role> Dialogue<R> {
         let end = &mut self.end;
         match what {
             0x00..0x10 => {
-                let ([flags, stream], payload) = octets(step);
-                let octets = self.peer.frame(what, flags, stream, payload);
-                end.feed(&octets, self.split);
+                let ([flags, stream], payload) = bytes(step);
+                let bytes = self.peer.frame(what, flags, stream, payload);
+                end.feed(&bytes, self.split);
             }
             0x10..0x18 => {
-                let ([flags, stream], lines) = octets(step);
-                let octets = self.peer.head(flags, stream, what, lines);
-                end.feed(&octets, self.split);
+                let ([flags, stream], lines) = bytes(step);
+                let bytes = self.peer.head(flags, stream, what, lines);
+                end.feed(&bytes, self.split);
             }
             0x18..0x1c => {
-                let ([flags, stream], lines) = octets(step);
-                let octets = self.peer.block(flags, stream, lines);
-                end.feed(&octets, self.split);
+                let ([flags, stream], lines) = bytes(step);
+                let bytes = self.peer.block(flags, stream, lines);
+                end.feed(&bytes, self.split);
             }
             0x1c..0x24 => {
-                let ([flags, stream], payload) = octets(step);
-                let octets = self.peer.message(flags, stream, what & 3, payload);
-                end.feed(&octets, self.split);
+                let ([flags, stream], payload) = bytes(step);
+                let bytes = self.peer.message(flags, stream, what & 3, payload);
+                end.feed(&bytes, self.split);
             }
             0x24 => end.feed(step, self.split),
-            0x25 => self.split = usize::from(octets::<1>(step).0[0]),
+            0x25 => self.split = usize::from(bytes::<1>(step).0[0]),
             0x26..0x2a => {
-                let ([units], _) = octets(step);
+                let ([units], _) = bytes(step);
                 let unit = [1, 100, 1_000, 60_000][usize::from(what - 0x26)];
                 end.advance(end.now + Duration::from_millis(u64::from(units) * unit));
             }
             0x2a..0x2c => {
-                end.flush(usize::from(octets::<1>(step).0[0]).max(1));
+                end.flush(usize::from(bytes::<1>(step).0[0]).max(1));
             }
             0x2c => end.core.shrink(),
             0x2d => end.core.shutdown(end.now),
             0x2e => {
-                let ([code], _) = octets(step);
+                let ([code], _) = bytes(step);
                 end.core.close(end.now, ErrorCode(u32::from(code)), "end");
             }
             0x2f => end.core.receive_eof(end.now),
@@ -85,7 +85,7 @@ impl<R: Role> Dialogue<R> {
 
     /// An order about one call; `false` where it is another.
     fn about_a_call(&mut self, what: u8, step: &[u8]) -> bool {
-        let ([call, argument], _) = octets(step);
+        let ([call, argument], _) = bytes(step);
         let end = &mut self.end;
         let Some(id) = end.pick(call) else { return what < 0x50 };
         match what {
@@ -108,15 +108,15 @@ fn hear<R: Role>(end: &mut Endpoint<R>) {
     end.check();
 }
 
-/// The first three octets are the limits, whether the client begins as it should, and its window; the rest is a script
+/// The first three bytes are the limits, whether the client begins as it should, and its window; the rest is a script
 /// of what it sends and of what the server's caller orders.
 pub fn server_dialogue(data: &[u8]) {
     let Some((&[profile, begins, window], script)) = data.split_first_chunk() else { return };
     let end = Endpoint::<Server>::new(config(Config::server(), profile), false);
     let mut dialogue = Dialogue { end, peer: Peer::new(true), split: usize::MAX };
     if begins & 1 == 0 {
-        let octets = dialogue.peer.prologue(u32::from(window) * 64);
-        dialogue.end.feed(&octets, usize::MAX);
+        let bytes = dialogue.peer.prologue(u32::from(window) * 64);
+        dialogue.end.feed(&bytes, usize::MAX);
     }
     for step in steps(script) {
         let Some((&what, step)) = step.split_first() else {
@@ -133,7 +133,7 @@ pub fn server_dialogue(data: &[u8]) {
 }
 
 fn server_order(server: &mut Endpoint<Server>, what: u8, step: &[u8]) {
-    let ([call, argument], _) = octets(step);
+    let ([call, argument], _) = bytes(step);
     let Some(id) = server.pick(call) else { return };
     match what {
         0x42..0x48 => server.finish(id, status(argument), metadata(what)),
@@ -144,15 +144,15 @@ fn server_order(server: &mut Endpoint<Server>, what: u8, step: &[u8]) {
     }
 }
 
-/// The first three octets are the limits, whether the server begins as it should, and its window; the rest is a script
+/// The first three bytes are the limits, whether the server begins as it should, and its window; the rest is a script
 /// of what it sends and of what the client's caller orders.
 pub fn client_dialogue(data: &[u8]) {
     let Some((&[profile, begins, window], script)) = data.split_first_chunk() else { return };
     let end = Endpoint::<Client>::new(config(Config::client(), profile), true);
     let mut dialogue = Dialogue { end, peer: Peer::new(false), split: usize::MAX };
     if begins & 1 == 0 {
-        let octets = dialogue.peer.prologue(u32::from(window) * 64);
-        dialogue.end.feed(&octets, usize::MAX);
+        let bytes = dialogue.peer.prologue(u32::from(window) * 64);
+        dialogue.end.feed(&bytes, usize::MAX);
     }
     for step in steps(script) {
         let Some((&what, step)) = step.split_first() else {
@@ -173,7 +173,7 @@ pub fn client_dialogue(data: &[u8]) {
 }
 
 fn client_order(client: &mut Endpoint<Client>, what: u8, step: &[u8]) {
-    let ([call, argument], _) = octets(step);
+    let ([call, argument], _) = bytes(step);
     match what {
         0x42..0x48 => {
             if let Some(id) = client.pick(call) {

@@ -1,4 +1,4 @@
-//! One core under test: octets in, octets out, events and timers, each step checked.
+//! One core under test: bytes in, bytes out, events and timers, each step checked.
 
 use bytes::{Buf, BytesMut};
 use halfclose::{
@@ -27,7 +27,7 @@ pub(super) struct Endpoint<R: Role> {
     pub(super) core: Connection<R>,
     pub(super) now: Time,
     pub(super) calls: Vec<Call>,
-    /// Octets that the core wrote and nobody took yet.
+    /// Bytes that the core wrote and nobody took yet.
     pub(super) written: Vec<u8>,
     pub(super) closed: Option<CloseReason>,
     is_client: bool,
@@ -54,9 +54,9 @@ impl<R: Role> Endpoint<R> {
         }
     }
 
-    /// Feeds octets, `step` of them at a time.
-    pub(super) fn feed(&mut self, octets: &[u8], step: usize) {
-        for piece in octets.chunks(step.max(1)) {
+    /// Feeds bytes, `step` of them at a time.
+    pub(super) fn feed(&mut self, bytes: &[u8], step: usize) {
+        for piece in bytes.chunks(step.max(1)) {
             self.granted.read(piece);
             self.input.extend_from_slice(piece);
             self.receive();
@@ -91,7 +91,7 @@ impl<R: Role> Endpoint<R> {
         self.failure = error;
     }
 
-    /// Takes what the core wants to write, at most `most` octets at a time; how many there were.
+    /// Takes what the core wants to write, at most `most` bytes at a time; how many there were.
     pub(super) fn flush(&mut self, most: usize) -> usize {
         let before = self.written.len();
         while let Some(mut out) = self.core.poll_transmit(self.now) {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use halfclose::frame::{ErrorCode, HEAD_LEN, PREFACE};
-use halfclose::{Client, Config, Request, Role, Server, Shape};
+use halfclose::frame::{ErrorCode, FRAME_HEADER_LEN, PREFACE};
+use halfclose::{CallType, Client, Config, Request, Role, Server};
 use halfclose_sim::{Program, Side, config, record};
 use halfclose_wire::{
     Block, END_STREAM, data, frame, goaway, headers, kind, message, ping, reset, settings, settings_ack,
@@ -48,7 +48,7 @@ fn frames(tape: &[u8]) -> Vec<Vec<u8>> {
     let (mut frames, mut rest) = (Vec::new(), tape);
     let mut before = if tape.starts_with(PREFACE) { PREFACE.len() } else { 0 };
     while let Some([a, b, c, ..]) = rest.get(before..) {
-        let length = before + HEAD_LEN + u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        let length = before + FRAME_HEADER_LEN + u32::from_be_bytes([0, *a, *b, *c]) as usize;
         let (frame, after) = rest.split_at(length.min(rest.len()));
         frames.push(frame.to_vec());
         (rest, before) = (after, 0);
@@ -77,7 +77,7 @@ fn change(frames: Vec<Vec<u8>>, rng: &mut Rng) -> Vec<Vec<u8>> {
             3 => frame[any] = rng.u8(..),
             // Its length, kind or flags.
             4 => frame[rng.usize(..5)] = rng.u8(..),
-            5 => frame[5..HEAD_LEN].copy_from_slice(&rng.u32(..40).to_be_bytes()),
+            5 => frame[5..FRAME_HEADER_LEN].copy_from_slice(&rng.u32(..40).to_be_bytes()),
             6 => frame.truncate(any),
             _ => {
                 let (piece, id) = (PIECES[rng.usize(..PIECES.len())], rng.u32(..40));
@@ -122,7 +122,7 @@ fn play<R: Role>(
 }
 
 /// Starts a call as the session had one, sends a message, and reads and half-closes as the habit says.
-fn ask(client: &mut Endpoint<Client>, shape: Shape, habit: u8) {
+fn ask(client: &mut Endpoint<Client>, shape: CallType, habit: u8) {
     let Some(id) = client.start(Request::new("/demo.Echo/Call", shape)) else { return };
     client.send(id, payload(habit, false), false);
     if habit & 0x80 != 0 {
@@ -146,7 +146,7 @@ pub fn hostile(seed: u64) -> Vec<u8> {
     let mut rng = Rng::with_seed(seed);
     let honest = Side::BOTH[rng.usize(..2)];
     let frames = change(frames(&tapes[honest.peer().index()]), &mut rng);
-    // What it writes is read with a table of 4,096 octets.
+    // What it writes is read with a table of 4,096 bytes.
     let table = |mut config: Config| {
         config.limits.encoder_table = config.limits.encoder_table.min(4_096);
         config

@@ -1,4 +1,4 @@
-//! Whole connections: any octets from the peer, any orders from the caller, any passing of time.
+//! Whole connections: any bytes from the peer, any orders from the caller, any passing of time.
 //!
 //! Every step is checked (`endpoint`): events in a legal order, timers that make progress, halves that move along their
 //! tables, orders answered as the tables say. What the core writes is read by the letter of RFC 9113 (`output`), against

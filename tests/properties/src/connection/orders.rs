@@ -4,7 +4,9 @@
 use bytes::Bytes;
 use halfclose::grpc::encoding::Encoding;
 use halfclose::machine::{ClientSend, ClientSendInput, ServerSend, ServerSendInput, Step};
-use halfclose::{CallId, Client, HalfStates, Metadata, Misuse, Request, Role, Sent, Server, Shape, Status};
+use halfclose::{
+    CallId, CallType, Client, HalfStates, Metadata, Misuse, Request, Role, Sent, Server, Status,
+};
 
 use super::endpoint::Endpoint;
 
@@ -97,7 +99,7 @@ impl Endpoint<Client> {
 
 impl Endpoint<Server> {
     /// Says what the method takes and gives.
-    pub(super) fn accept(&mut self, id: CallId, shape: Shape) {
+    pub(super) fn accept(&mut self, id: CallId, shape: CallType) {
         assert_eq!(self.core.accept(id, shape), Ok(()));
         assert!(self.core.request(id).is_ok(), "an open call has a request");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use halfclose::Config;
 use halfclose::frame::{
-    DEFAULT_WINDOW, ErrorCode, Frame, FrameHead, HEAD_LEN, MOST_PADDING, PREFACE, WindowUpdate,
+    DEFAULT_WINDOW, ErrorCode, FRAME_HEADER_LEN, Frame, FrameHeader, MOST_PADDING, PREFACE, WindowUpdate,
 };
 use halfclose::hpack::{BlockLimits, Decoder};
 
@@ -15,13 +15,13 @@ const WIDE: BlockLimits = BlockLimits { max_string: usize::MAX, max_list_size: u
 /// How far a core's own half of a stream has come.
 #[derive(Clone, Copy, Debug, Default)]
 struct Half {
-    head: bool,
+    header: bool,
     ended: bool,
     reset: bool,
     sent: u64,
 }
 
-/// Reads the octets that a core wrote, in order.
+/// Reads the bytes that a core wrote, in order.
 pub(super) struct Output {
     client: bool,
     preface_met: usize,
@@ -38,7 +38,7 @@ pub(super) struct Output {
     ahead: [u64; 2],
     last_goaway: u32,
     failed: bool,
-    /// Octets read so far.
+    /// Bytes read so far.
     pub(super) total: u64,
 }
 
@@ -69,20 +69,20 @@ impl Output {
         }
     }
 
-    /// Takes the next octets; `granted` is what the peer's octets allow at most.
-    pub(super) fn read(&mut self, octets: &[u8], granted: &Granted) {
-        self.total += octets.len() as u64;
-        self.unread.extend_from_slice(octets);
+    /// Takes the next bytes; `granted` is what the peer's bytes allow at most.
+    pub(super) fn read(&mut self, bytes: &[u8], granted: &Granted) {
+        self.total += bytes.len() as u64;
+        self.unread.extend_from_slice(bytes);
         let unread = std::mem::take(&mut self.unread);
         let mut rest = self.preface(&unread);
-        while let Some((head, after)) = rest.split_first_chunk::<HEAD_LEN>() {
-            let head = FrameHead::parse(head);
+        while let Some((header, after)) = rest.split_first_chunk::<FRAME_HEADER_LEN>() {
+            let header = FrameHeader::parse(header);
             assert!(
-                head.length <= granted.max_frame_size(),
-                "a frame over SETTINGS_MAX_FRAME_SIZE: {head:?}"
+                header.length <= granted.max_frame_size(),
+                "a frame over SETTINGS_MAX_FRAME_SIZE: {header:?}"
             );
-            let Some((payload, next)) = after.split_at_checked(head.length as usize) else { break };
-            let frame = Frame::parse(&head, payload).expect("a core writes legal frames");
+            let Some((payload, next)) = after.split_at_checked(header.length as usize) else { break };
+            let frame = Frame::parse(&header, payload).expect("a core writes legal frames");
             assert!(!self.failed, "{frame:?} after a GOAWAY with an error");
             self.frame(&frame, granted);
             rest = next;
@@ -90,12 +90,12 @@ impl Output {
         self.unread = rest.to_vec();
     }
 
-    fn preface<'a>(&mut self, octets: &'a [u8]) -> &'a [u8] {
+    fn preface<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let missing = &PREFACE[self.preface_met..];
-        let count = missing.len().min(octets.len());
-        assert_eq!(octets[..count], missing[..count], "RFC 9113 §3.4");
+        let count = missing.len().min(bytes.len());
+        assert_eq!(bytes[..count], missing[..count], "RFC 9113 §3.4");
         self.preface_met += count;
-        &octets[count..]
+        &bytes[count..]
     }
 
     fn frame(&mut self, frame: &Frame<'_>, granted: &Granted) {
@@ -149,7 +149,7 @@ impl Output {
         let credit = self.credit.entry(stream).or_default();
         *credit += u64::from(update.increment);
         let most = granted.data(stream) + self.ahead[usize::from(stream != 0)];
-        assert!(*credit <= most, "{credit} octets of credit for {stream}, at most {most} are due");
+        assert!(*credit <= most, "{credit} bytes of credit for {stream}, at most {most} are due");
     }
 
     fn end_block(&mut self, end_headers: bool, granted: &Granted) {
@@ -162,19 +162,19 @@ impl Output {
         let half = self.streams.entry(stream).or_default();
         assert!(!half.ended && !half.reset, "RFC 9113 §5.1: HEADERS on {stream}, which is over: {half:?}");
         if client {
-            assert!(!half.head, "P-16: a client sends no trailers");
+            assert!(!half.header, "P-16: a client sends no trailers");
             assert!(stream % 2 == 1 && stream > highest, "RFC 9113 §5.1.1: {stream} after {highest}");
         } else {
             assert!(granted.opened(stream), "a server answers {stream}, which nobody opened");
-            assert!(!half.head || end_stream, "P-21: trailers end the stream");
+            assert!(!half.header || end_stream, "P-21: trailers end the stream");
         }
-        half.head = true;
+        half.header = true;
         half.ended = end_stream;
     }
 
     fn data(&mut self, stream: u32, length: u32, end_stream: bool, granted: &Granted) {
         let half = self.streams.entry(stream).or_default();
-        assert!(half.head && !half.ended && !half.reset, "RFC 9113 §5.1: DATA on {stream}: {half:?}");
+        assert!(half.header && !half.ended && !half.reset, "RFC 9113 §5.1: DATA on {stream}: {half:?}");
         assert!(self.client || !end_stream, "P-21: a server ends with trailers");
         half.ended = end_stream;
         half.sent += u64::from(length);
@@ -187,7 +187,7 @@ impl Output {
         let client = self.client;
         let half = self.streams.entry(stream).or_default();
         if client {
-            assert!(half.head, "RFC 9113 §5.1: RST_STREAM on {stream}, which is idle");
+            assert!(half.header, "RFC 9113 §5.1: RST_STREAM on {stream}, which is idle");
         } else {
             assert!(!granted.is_idle(stream), "RFC 9113 §5.1: RST_STREAM on {stream}, which is idle");
         }

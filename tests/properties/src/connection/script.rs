@@ -1,6 +1,8 @@
-//! Frames and header blocks from few octets, so that a fuzzer's small changes stay meaningful.
+//! Frames and header blocks from few bytes, so that a fuzzer's small changes stay meaningful.
 
-use halfclose::frame::{Flags, FrameHead, Kind, PREFACE, Setting, SettingId, StreamId, write_settings};
+use halfclose::frame::{
+    Flags, FrameHeader, FrameType, PREFACE, Setting, SettingId, StreamId, write_settings,
+};
 use halfclose::hpack::{Encoder, Indexing};
 
 /// The peer of the core under test: writes what a step of a script says.
@@ -46,14 +48,14 @@ impl Peer {
         let mut out = if self.is_client { PREFACE.to_vec() } else { Vec::new() };
         let settings = [Setting { id: SettingId::INITIAL_WINDOW_SIZE, value: window }];
         write_settings(&settings, &mut out).expect("a legal value");
-        frame(Kind::Settings, Flags::ACK, 0, &[], &mut out);
+        frame(FrameType::Settings, Flags::ACK, 0, &[], &mut out);
         out
     }
 
-    /// A frame of any kind; the script's octet picks one of 16 streams, or the connection.
+    /// A frame of any kind; the script's byte picks one of 16 streams, or the connection.
     pub(super) fn frame(&self, kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        frame(Kind::from(kind), Flags(flags), stream_id(stream), payload, &mut out);
+        frame(FrameType::from(kind), Flags(flags), stream_id(stream), payload, &mut out);
         out
     }
 
@@ -72,23 +74,23 @@ impl Peer {
     pub(super) fn block(&mut self, flags: u8, stream: u8, lines: &[u8]) -> Vec<u8> {
         let mut block = Vec::new();
         self.encoder.begin(&mut block);
-        for line in lines.split(|&octet| octet == b'\n').filter(|line| !line.is_empty()) {
-            let end = line.iter().position(|&octet| octet == b' ').unwrap_or(line.len());
+        for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
             let value = line.get(end + 1..).unwrap_or_default();
             self.encoder.field(&line[..end], value, Indexing::Incremental, &mut block);
         }
         let mut out = Vec::new();
         if flags & 0x10 != 0 {
-            // One CONTINUATION for each few octets, END_HEADERS on the last.
+            // One CONTINUATION for each few bytes, END_HEADERS on the last.
             let (first, rest) = block.split_at(block.len().min(5));
-            frame(Kind::Headers, Flags(flags & 1), stream_id(stream), first, &mut out);
+            frame(FrameType::Headers, Flags(flags & 1), stream_id(stream), first, &mut out);
             for (number, part) in rest.chunks(32).enumerate() {
                 let last = (number + 1) * 32 >= rest.len();
                 let flags = Flags::NONE.with(Flags::END_HEADERS, last);
-                frame(Kind::Continuation, flags, stream_id(stream), part, &mut out);
+                frame(FrameType::Continuation, flags, stream_id(stream), part, &mut out);
             }
         } else {
-            frame(Kind::Headers, Flags(flags & 5 | 4), stream_id(stream), &block, &mut out);
+            frame(FrameType::Headers, Flags(flags & 5 | 4), stream_id(stream), &block, &mut out);
         }
         out
     }
@@ -98,22 +100,22 @@ impl Peer {
         let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
         let mut out = Vec::new();
         let body = [&[compressed][..], &length, payload].concat();
-        frame(Kind::Data, Flags(flags & 1), stream_id(stream), &body, &mut out);
+        frame(FrameType::Data, Flags(flags & 1), stream_id(stream), &body, &mut out);
         out
     }
 }
 
 /// 0 is the connection; 1 to 15 the streams that a client opens; above, any small number.
-fn stream_id(octet: u8) -> u32 {
-    match octet {
+fn stream_id(byte: u8) -> u32 {
+    match byte {
         0 => 0,
-        1..16 => u32::from(octet) * 2 - 1,
-        _ => u32::from(octet) - 15,
+        1..16 => u32::from(byte) * 2 - 1,
+        _ => u32::from(byte) - 15,
     }
 }
 
-fn frame(kind: Kind, flags: Flags, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
+fn frame(kind: FrameType, flags: Flags, stream: u32, payload: &[u8], out: &mut Vec<u8>) {
     let length = u32::try_from(payload.len()).expect("short");
-    FrameHead { length, kind, flags, stream: StreamId::new(stream) }.write(out);
+    FrameHeader { length, kind, flags, stream: StreamId::new(stream) }.write(out);
     out.extend_from_slice(payload);
 }

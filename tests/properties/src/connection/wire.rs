@@ -1,4 +1,4 @@
-//! Any octets as what the peer sends.
+//! Any bytes as what the peer sends.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use halfclose::{Client, Config, Role, Server};
 use super::caller::{ask, config, listen, serve};
 use super::endpoint::Endpoint;
 
-/// How the octets arrive: so many at a time, with so much time between.
+/// How the bytes arrive: so many at a time, with so much time between.
 struct Pace {
     step: usize,
     pause: Duration,
 }
 
 impl Pace {
-    fn new(octet: u8) -> Self {
-        let step = [usize::MAX, 1, 3, 9, 64, 500, 17, 4096][usize::from(octet) % 8];
-        let pause = [0, 0, 1, 1_000, 4_000, 11_000, 60_000, 7_300_000][usize::from(octet >> 3) % 8];
+    fn new(byte: u8) -> Self {
+        let step = [usize::MAX, 1, 3, 9, 64, 500, 17, 4096][usize::from(byte) % 8];
+        let pause = [0, 0, 1, 1_000, 4_000, 11_000, 60_000, 7_300_000][usize::from(byte >> 3) % 8];
         Self { step, pause: Duration::from_millis(pause) }
     }
 }
 
-/// The first three octets are the server's habit, its limits and the pace; the rest comes from the client.
+/// The first three bytes are the server's habit, its limits and the pace; the rest comes from the client.
 pub fn server_connection(data: &[u8]) {
     let Some((&[habit, profile, pace], wire)) = data.split_first_chunk() else { return };
     let pace = Pace::new(pace);
@@ -35,7 +35,7 @@ pub fn server_connection(data: &[u8]) {
     finish(&mut server, |server| serve(server, habit));
 }
 
-/// The first three octets are the client's habit, its limits and the pace; the rest comes from the server.
+/// The first three bytes are the client's habit, its limits and the pace; the rest comes from the server.
 pub fn client_connection(data: &[u8]) {
     let Some((&[habit, profile, pace], wire)) = data.split_first_chunk() else { return };
     let pace = Pace::new(pace);

@@ -1,10 +1,10 @@
-//! Any octets as header blocks.
+//! Any bytes as header blocks.
 
 use halfclose::hpack::{BlockLimits, DecodeError, Decoder, Encoder, Indexing};
 
 use super::{collect, list_size, pieces};
 
-/// The first three octets set the table and the limits; the rest are blocks, each behind an octet of length.
+/// The first three bytes set the table and the limits; the rest are blocks, each behind a byte of length.
 ///
 /// No block moves the table over its size, passes a limit, or is told in other words when it is read again; what was
 /// decoded survives our encoder. After an error nothing more is decoded, as on a connection (RFC 9113 §4.3).
@@ -44,7 +44,7 @@ fn one(decoder: &mut Decoder, twin: &mut Decoder, block: &[u8], limits: &BlockLi
     };
     assert_eq!((stats.fields, stats.list_size), (fields.len(), list_size(&fields)));
     assert!(stats.list_size <= limits.max_list_size);
-    let literals = block.iter().any(|octet| octet & 0x80 == 0);
+    let literals = block.iter().any(|byte| byte & 0x80 == 0);
     if !literals {
         assert_eq!(decoder.generation(), generation, "indexed fields change nothing");
     }

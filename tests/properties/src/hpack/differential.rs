@@ -8,7 +8,7 @@ use super::{Kept, collect, pieces};
 const TABLE: u32 = 4096;
 const WIDE: BlockLimits = BlockLimits { max_string: usize::MAX, max_list_size: usize::MAX };
 
-/// Blocks, each behind an octet of length, to three decoders with tables of 4,096 octets.
+/// Blocks, each behind a byte of length, to three decoders with tables of 4,096 bytes.
 ///
 /// A block that ends within a representation is told so by us and never shown to the others, which panic on it.
 /// What we accept they accept, and read the same fields. What we refuse they refuse too, but for what is listed at
@@ -36,7 +36,7 @@ pub fn hpack_differential(data: &[u8]) {
             stats.fields,
             walk.kinds.iter().filter(|kind| !matches!(kind, Kind::SizeUpdate(_))).count()
         );
-        // Both read no integer of more than five octets in all, though ours says less than 2^32 in six.
+        // Both read no integer of more than five bytes in all, though ours says less than 2^32 in six.
         if walk.longest_integer > 4 {
             return;
         }

@@ -32,7 +32,7 @@ fn list_size(fields: &[Kept]) -> usize {
     fields.iter().map(|(name, value, _)| name.len() + value.len() + 32).sum()
 }
 
-/// Cuts `data` into pieces: an octet of length, then that many octets; 255 takes all that is left.
+/// Cuts `data` into pieces: a byte of length, then that many bytes; 255 takes all that is left.
 fn pieces(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (&length, rest) = data.split_first()?;

@@ -15,11 +15,11 @@ pub(super) enum Kind {
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     pub(super) kinds: Vec<Kind>,
-    /// The most octets behind the prefix that one integer has.
+    /// The most bytes behind the prefix that one integer has.
     pub(super) longest_integer: usize,
 }
 
-/// Walks over a block; `None` where it ends within a representation, or an integer needs more than nine octets.
+/// Walks over a block; `None` where it ends within a representation, or an integer needs more than nine bytes.
 pub(super) fn walk(block: &[u8]) -> Option<Walk> {
     let mut walk = Walk::default();
     let mut at = 0;
@@ -55,9 +55,9 @@ impl Walk {
             return Some((value, at + 1));
         }
         for more in 0..9 {
-            let octet = *block.get(at + 1 + more)?;
-            value += u64::from(octet & 0x7f) << (7 * more);
-            if octet & 0x80 == 0 {
+            let byte = *block.get(at + 1 + more)?;
+            value += u64::from(byte & 0x7f) << (7 * more);
+            if byte & 0x80 == 0 {
                 self.longest_integer = self.longest_integer.max(more + 1);
                 return Some((value, at + 2 + more));
             }

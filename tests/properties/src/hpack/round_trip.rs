@@ -18,8 +18,8 @@ const NAMES: [&[u8]; 8] = [
     b"grpc-timeout",
 ];
 
-/// The first two octets are the encoder's own bound and the first size that the peer allows. The rest are fields and
-/// orders, each behind an octet of length.
+/// The first two bytes are the encoder's own bound and the first size that the peer allows. The rest are fields and
+/// orders, each behind a byte of length.
 ///
 /// Both tables stay in step after every block; a block that left the generation alone says the same again.
 pub fn hpack_round_trip(data: &[u8]) {
@@ -95,11 +95,7 @@ impl Pair {
         assert_eq!(fields, said);
         assert_eq!(self.decoder.table_size(), self.encoder.table_size());
         if self.encoder.generation() == self.generation {
-            assert_eq!(
-                collect(&mut self.decoder, &block, &WIDE).0,
-                said,
-                "may be sent again octet for octet"
-            );
+            assert_eq!(collect(&mut self.decoder, &block, &WIDE).0, said, "may be sent again byte for byte");
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Seeds that somebody wrote: examples of the RFCs, edges, and one of each step of a script.
 
-use halfclose::frame::{Flags, FrameHead, Kind, StreamId};
+use halfclose::frame::{Flags, FrameHeader, FrameType, StreamId};
 use halfclose::grpc::compress::Codecs;
 
 use super::Seed;
 
-fn seed(name: impl Into<String>, octets: impl Into<Vec<u8>>) -> Seed {
-    (name.into(), octets.into())
+fn seed(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Seed {
+    (name.into(), bytes.into())
 }
 
 /// One of each kind, plain and with every flag.
@@ -28,8 +28,13 @@ pub(super) fn frames() -> Vec<Seed> {
         let mut wire = Vec::new();
         let stream = if matches!(kind, 4 | 6 | 7) { 0 } else { 1 };
         let length = u32::try_from(payload.len()).expect("short");
-        FrameHead { length, kind: Kind::from(kind), flags: Flags(flags), stream: StreamId::new(stream) }
-            .write(&mut wire);
+        FrameHeader {
+            length,
+            kind: FrameType::from(kind),
+            flags: Flags(flags),
+            stream: StreamId::new(stream),
+        }
+        .write(&mut wire);
         wire.extend_from_slice(payload);
         seed(format!("kind-{kind:02x}-{flags:02x}"), wire)
     };
@@ -38,12 +43,12 @@ pub(super) fn frames() -> Vec<Seed> {
 
 /// Pieces, each behind its length.
 fn pieces(front: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    let mut octets = front.to_vec();
+    let mut bytes = front.to_vec();
     for part in parts {
-        octets.push(u8::try_from(part.len()).ok().filter(|length| *length < 255).expect("a short piece"));
-        octets.extend_from_slice(part);
+        bytes.push(u8::try_from(part.len()).ok().filter(|length| *length < 255).expect("a short piece"));
+        bytes.extend_from_slice(part);
     }
-    octets
+    bytes
 }
 
 /// RFC 7541, appendix C: three requests and three responses on one connection, plain and Huffman-coded; then edges.
@@ -154,7 +159,7 @@ pub(super) fn fields() -> Vec<Seed> {
     .collect()
 }
 
-/// A script: its name, its first octets, its steps.
+/// A script: its name, its first bytes, its steps.
 type Script<'a> = (&'a str, &'a [u8], &'a [&'a [u8]]);
 
 /// Scripts for a server: a good call, faults, every order.
@@ -294,7 +299,7 @@ pub(super) fn client_scripts() -> Vec<Seed> {
     scripts.map(|(name, front, steps)| seed(name, pieces(front, steps))).into()
 }
 
-/// Octets of programs: calm ones, and a few that a small generator of numbers gives.
+/// Bytes of programs: calm ones, and a few that a small generator of numbers gives.
 pub(super) fn programs() -> Vec<Seed> {
     let stretch = |seed: u32, count: usize| {
         let mut state = seed;

@@ -36,7 +36,7 @@ pub fn of(target: &str) -> Vec<Seed> {
     seeds
 }
 
-/// A seed with octets in front of it that say how it is used.
+/// A seed with bytes in front of it that say how it is used.
 fn with(name: &str, front: &[u8], wire: &[u8]) -> Seed {
     (format!("{name}-{:02x}", front[0]), [front, wire].concat())
 }

@@ -1,10 +1,10 @@
-//! Octets that two real cores wrote to each other.
+//! Bytes that two real cores wrote to each other.
 
 use bytes::{Buf, Bytes, BytesMut};
 use halfclose::grpc::encoding::Encoding;
 use halfclose::{
-    CallId, Client, Config, Connection, Event, Metadata, Needed, Recv, Request, Role, Seed as CoreSeed,
-    Server, Shape, Status, Time,
+    CallId, CallType, Client, Config, Connection, Event, Metadata, Needed, Recv, Request, Role,
+    Seed as CoreSeed, Server, Status, Time,
 };
 
 use super::Seed;
@@ -14,7 +14,7 @@ const NOW: Time = Time::ZERO;
 /// What one session is about.
 struct Scenario {
     name: &'static str,
-    shape: Shape,
+    shape: CallType,
     messages: usize,
     size: usize,
     encoding: Option<Encoding>,
@@ -26,7 +26,7 @@ struct Scenario {
 
 const UNARY: Scenario = Scenario {
     name: "unary",
-    shape: Shape::UNARY,
+    shape: CallType::UNARY,
     messages: 1,
     size: 20,
     encoding: None,
@@ -38,11 +38,17 @@ const UNARY: Scenario = Scenario {
 
 const SCENARIOS: [Scenario; 6] = [
     UNARY,
-    Scenario { name: "bidi-gzip", shape: Shape::BIDI, messages: 3, encoding: Some(Encoding::Gzip), ..UNARY },
+    Scenario {
+        name: "bidi-gzip",
+        shape: CallType::BIDI,
+        messages: 3,
+        encoding: Some(Encoding::Gzip),
+        ..UNARY
+    },
     Scenario { name: "status", messages: 0, status: || Status::not_found("50 %"), ..UNARY },
-    Scenario { name: "cancelled", shape: Shape::CLIENT_STREAMING, cancel: true, ..UNARY },
+    Scenario { name: "cancelled", shape: CallType::CLIENT_STREAMING, cancel: true, ..UNARY },
     Scenario { name: "shutdown", shutdown: true, ..UNARY },
-    Scenario { name: "large", shape: Shape::BIDI, size: 1500, metadata: 6, ..UNARY },
+    Scenario { name: "large", shape: CallType::BIDI, size: 1500, metadata: 6, ..UNARY },
 ];
 
 /// What clients wrote.
@@ -55,7 +61,7 @@ pub(super) fn from_server() -> Vec<Seed> {
     SCENARIOS.iter().map(|scenario| (scenario.name.to_owned(), play(scenario).1)).collect()
 }
 
-/// Both, behind the same octets; without the preface, which is no frame.
+/// Both, behind the same bytes; without the preface, which is no frame.
 pub(super) fn both_ways(front: &[u8]) -> Vec<Seed> {
     let client =
         from_client().into_iter().map(|(name, wire)| (format!("client-{name}"), wire[24..].to_vec()));

@@ -84,13 +84,13 @@ pub const ATTACKS: &[Attack<Server>] = &[
         expect: Expect::Closed(PROTOCOL, "RFC 9113"),
         memory: 256 * KIB,
         run: |t| {
-            let mut octets = data(0, 0, b"stream 0");
+            let mut bytes = data(0, 0, b"stream 0");
             for _ in 0..1_000 {
                 let id = t.id();
-                octets.extend(headers(id, END_STREAM, &Block::request().0));
+                bytes.extend(headers(id, END_STREAM, &Block::request().0));
             }
-            t.send(&octets);
-            t.send(&octets);
+            t.send(&bytes);
+            t.send(&bytes);
             assert!(t.running.is_empty() && t.fields.is_empty(), "nothing is parsed after it");
         },
     },

@@ -21,8 +21,8 @@ pub const ATTACKS: &[Attack<Server>] = &[
             t.send(&headers(id, 0, &Block::request().0));
             t.send(&data(id, END_STREAM, &message(&[7; 3000])));
             t.flood(&update(id, 1), 3005);
-            let (frames, octets) = t.data.get(&id).cloned().unwrap_or_default();
-            assert_eq!(octets, message(&[7; 3000]), "the answer is exact");
+            let (frames, bytes) = t.data.get(&id).cloned().unwrap_or_default();
+            assert_eq!(bytes, message(&[7; 3000]), "the answer is exact");
             assert!(frames <= 3005, "{frames}");
             t.send(&settings(&[(4, 65_535)]));
         },
@@ -37,8 +37,8 @@ pub const ATTACKS: &[Attack<Server>] = &[
             let id = t.open();
             t.send(&data(id, END_STREAM, &message(&[7; 3000])));
             t.send(&update(id, 1).repeat(3005));
-            let (frames, octets) = t.data.get(&id).cloned().unwrap_or_default();
-            assert_eq!(octets, message(&[7; 3000]), "the answer is exact");
+            let (frames, bytes) = t.data.get(&id).cloned().unwrap_or_default();
+            assert_eq!(bytes, message(&[7; 3000]), "the answer is exact");
             // One for each turn that the updates took, not for each of them.
             assert!(frames <= 3005 / 64 + 4, "{frames}");
             t.send(&settings(&[(4, 65_535)]));
@@ -87,7 +87,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         },
     },
     Attack {
-        name: "one-octet DATA",
+        name: "one-byte DATA",
         class: "CVE-2019-9518",
         expect: Expect::Closed(CALM, "too_many_data_frames"),
         memory: 128 * KIB,
@@ -99,7 +99,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         },
     },
     Attack {
-        name: "one-octet DATA on a closed stream",
+        name: "one-byte DATA on a closed stream",
         class: "CVE-2019-9518",
         expect: Expect::Closed(CALM, "too_many_data_frames"),
         memory: 64 * KIB,

@@ -52,7 +52,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         run: |t| {
             for _ in 0..100 {
                 let id = t.id();
-                // 32 of the static table is the name; each field is 10 octets and 32 more.
+                // 32 of the static table is the name; each field is 10 bytes and 32 more.
                 let crumb = [0x0f, 32 - 15, 4, b'a', b'=', b'b', b'c'];
                 t.send(&headers(id, END_STREAM, &Block::request().raw(&crumb.repeat(400)).0));
                 let status = t.end_of(id).and_then(|fields| fields.get("grpc-status"));
@@ -67,7 +67,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         memory: 192 * KIB,
         run: |t| {
             let id = t.id();
-            // 35 octets each, 4 on the wire.
+            // 35 bytes each, 4 on the wire.
             t.send(&headers(id, END_STREAM, &Block::request().raw(&[0, 1, b'x', 0].repeat(2_000)).0));
         },
     },
@@ -83,15 +83,15 @@ pub const ATTACKS: &[Attack<Server>] = &[
         },
     },
     Attack {
-        name: "CONTINUATION octet by octet",
+        name: "CONTINUATION byte by byte",
         class: "CVE-2024-28182",
         expect: Expect::Closed(CALM, "too_many_continuations"),
         memory: 64 * KIB,
         run: |t| {
             let id = t.id();
             t.send(&frame(kind::HEADERS, 0, id, b""));
-            for octet in Block::request().0 {
-                if !t.send(&frame(kind::CONTINUATION, 0, id, &[octet])) {
+            for byte in Block::request().0 {
+                if !t.send(&frame(kind::CONTINUATION, 0, id, &[byte])) {
                     return;
                 }
             }
@@ -209,7 +209,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         },
     },
     Attack {
-        name: "HPACK string of 2^31 octets",
+        name: "HPACK string of 2^31 bytes",
         class: "CVE-2023-33953",
         expect: Expect::Closed(ErrorCode::COMPRESSION_ERROR, "RFC 9113 §4.3"),
         memory: 64 * KIB,
@@ -240,7 +240,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         },
     },
     Attack {
-        name: "peer's HPACK table of 2^32-1 octets",
+        name: "peer's HPACK table of 2^32-1 bytes",
         class: "HPACK table size",
         expect: Expect::Serves,
         memory: 128 * KIB,

@@ -19,9 +19,9 @@ pub const ATTACKS: &[Attack<Server>] = &[
             for length in [u32::MAX, 1 << 31, (4 << 20) + 1] {
                 for _ in 0..300 {
                     let id = t.id();
-                    let mut octets = headers(id, 0, &Block::request().0);
-                    octets.extend(data(id, 0, &prefixed(0, length, b"and some octets")));
-                    t.send(&octets);
+                    let mut bytes = headers(id, 0, &Block::request().0);
+                    bytes.extend(data(id, 0, &prefixed(0, length, b"and some bytes")));
+                    t.send(&bytes);
                     let status = t.end_of(id).and_then(|fields| fields.get("grpc-status"));
                     assert_eq!(status, Some("8"));
                 }
@@ -51,8 +51,8 @@ pub const ATTACKS: &[Attack<Server>] = &[
             for _ in 0..2 {
                 let id = t.id();
                 t.send(&headers(id, 0, &Block::request().field(b"grpc-encoding", b"gzip").0));
-                let octets = prefixed(1, u32::try_from(bomb.len()).expect("short"), &bomb);
-                for piece in octets.chunks(16_000) {
+                let bytes = prefixed(1, u32::try_from(bomb.len()).expect("short"), &bomb);
+                for piece in bytes.chunks(16_000) {
                     t.send(&data(id, 0, piece));
                 }
                 let status = t.end_of(id).and_then(|fields| fields.get("grpc-status"));
@@ -64,7 +64,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         name: "empty messages without end",
         class: "message overhead",
         expect: Expect::Serves,
-        // What the windows admit and no more: 13,000 messages are five octets each.
+        // What the windows admit and no more: 13,000 messages are five bytes each.
         memory: 512 * KIB,
         run: |t| {
             t.answers = false;

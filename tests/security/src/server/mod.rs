@@ -37,9 +37,9 @@ fn ended(t: &mut T) -> u32 {
 fn calls(t: &mut T, times: usize, frames: impl Fn(u32) -> Vec<u8>) {
     for _ in 0..times {
         let id = t.id();
-        let mut octets = wire::headers(id, 0, &Block::request().0);
-        octets.extend(frames(id));
-        if !t.send(&octets) {
+        let mut bytes = wire::headers(id, 0, &Block::request().0);
+        bytes.extend(frames(id));
+        if !t.send(&bytes) {
             return;
         }
     }

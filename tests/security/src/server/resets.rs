@@ -71,13 +71,13 @@ pub const ATTACKS: &[Attack<Server>] = &[
         expect: Expect::Closed(CALM, "too_many_resets"),
         memory: 1024 * KIB,
         run: |t| {
-            let mut octets = Vec::new();
+            let mut bytes = Vec::new();
             for _ in 0..1_000 {
                 let id = t.id();
-                octets.extend(headers(id, 0, &Block::request().0));
-                octets.extend(reset(id, ErrorCode::CANCEL));
+                bytes.extend(headers(id, 0, &Block::request().0));
+                bytes.extend(reset(id, ErrorCode::CANCEL));
             }
-            t.send(&octets);
+            t.send(&bytes);
         },
     },
     Attack {
@@ -148,9 +148,9 @@ pub const ATTACKS: &[Attack<Server>] = &[
         run: |t| {
             for _ in 0..2_000 {
                 let id = t.id();
-                let mut octets = headers(id, 0, &Block::request().field(b"content-length", b"3").0);
-                octets.extend(data(id, 0, b"four"));
-                if !t.send(&octets) {
+                let mut bytes = headers(id, 0, &Block::request().field(b"content-length", b"3").0);
+                bytes.extend(data(id, 0, b"four"));
+                if !t.send(&bytes) {
                     return;
                 }
             }

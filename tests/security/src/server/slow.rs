@@ -18,8 +18,8 @@ pub const ATTACKS: &[Attack<Server>] = &[
         memory: 64 * KIB,
         run: |t| {
             *t = Target::silent();
-            for octet in PREFACE {
-                t.send(&[*octet]);
+            for byte in PREFACE {
+                t.send(&[*byte]);
                 t.wait(Duration::from_millis(400));
             }
             t.wait(Duration::from_secs(1));

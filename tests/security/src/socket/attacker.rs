@@ -22,8 +22,8 @@ const FIRST_ID: u32 = 1001;
 pub struct Told {
     /// Connections that it made.
     pub connections: usize,
-    /// Octets that it sent.
-    pub octets: usize,
+    /// Bytes that it sent.
+    pub bytes: usize,
     /// The codes and debug data of GOAWAY frames, and how many there were.
     pub goaways: BTreeMap<(u32, String), usize>,
 }
@@ -58,7 +58,7 @@ impl Told {
         if as_expected {
             return Ok(());
         }
-        Err(format!("{outcome:?} expected, met {:?} in {} octets", self.goaways, self.octets))
+        Err(format!("{outcome:?} expected, met {:?} in {} bytes", self.goaways, self.bytes))
     }
 }
 
@@ -67,23 +67,23 @@ impl Told {
 pub struct Budget {
     /// For how long.
     pub span: Duration,
-    /// How many octets, to the next batch.
-    pub octets: usize,
+    /// How many bytes, to the next batch.
+    pub bytes: usize,
     /// On how many connections, one after the other.
     pub connections: usize,
 }
 
 impl Budget {
-    /// So long, any number of octets, on any number of connections.
+    /// So long, any number of bytes, on any number of connections.
     #[must_use]
     pub const fn of(span: Duration) -> Self {
-        Self { span, octets: usize::MAX, connections: usize::MAX }
+        Self { span, bytes: usize::MAX, connections: usize::MAX }
     }
 
-    /// So many octets at most.
+    /// So many bytes at most.
     #[must_use]
-    pub const fn and_octets(self, octets: usize) -> Self {
-        Self { octets, ..self }
+    pub const fn and_bytes(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
     }
 
     /// So many connections at most.
@@ -102,18 +102,18 @@ impl Budget {
 pub fn attack(address: SocketAddr, flood: &Flood, budget: Budget) -> Told {
     let until = Instant::now() + budget.span;
     let mut told = Told::default();
-    let is_left = |told: &Told| told.octets < budget.octets && told.connections < budget.connections;
+    let is_left = |told: &Told| told.bytes < budget.bytes && told.connections < budget.connections;
     while Instant::now() < until && is_left(&told) {
         let mut socket = Socket::connect(address).expect("the server accepts");
         // A connection that is cut off already has said so.
         let _ = socket.write(&[PREFACE, &settings(&[]), &settings_ack(), &(flood.start)()].concat());
-        let octets = budget.octets - told.octets;
-        send(&mut socket, flood.piece, flood.reads, (until, octets), &mut told);
+        let bytes = budget.bytes - told.bytes;
+        send(&mut socket, flood.piece, flood.reads, (until, bytes), &mut told);
     }
     told
 }
 
-/// Sends pieces until the peer says GOAWAY or ends the connection, the time has come or so many octets are sent.
+/// Sends pieces until the peer says GOAWAY or ends the connection, the time has come or so many bytes are sent.
 pub fn send(
     socket: &mut Socket,
     piece: impl Fn(u32) -> Vec<u8>,
@@ -124,11 +124,11 @@ pub fn send(
     told.connections += 1;
     let mut writer = socket.writer().expect("an open socket");
     let cut = AtomicBool::new(false);
-    let octets = thread::scope(|scope| {
+    let bytes = thread::scope(|scope| {
         let reader = reads.then(|| scope.spawn(|| read(socket, &cut)));
-        let mut octets = 0;
+        let mut bytes = 0;
         let mut id = FIRST_ID;
-        while !cut.load(Ordering::Relaxed) && Instant::now() < until && octets < most && id < 1 << 30 {
+        while !cut.load(Ordering::Relaxed) && Instant::now() < until && bytes < most && id < 1 << 30 {
             let mut batch = Vec::with_capacity(2 * BATCH);
             while batch.len() < BATCH {
                 batch.extend(piece(id));
@@ -137,15 +137,15 @@ pub fn send(
             if writer.write_all(&batch).is_err() {
                 break;
             }
-            octets += batch.len();
+            bytes += batch.len();
         }
         // Whoever is gone already needs no end.
         let _ = writer.shutdown(Shutdown::Write);
         let frames = reader.map(|reader| reader.join().expect("it reads to the end"));
         frames.unwrap_or_default().iter().for_each(|frame| told.hear(frame));
-        octets
+        bytes
     });
-    told.octets += octets;
+    told.bytes += bytes;
     if !reads {
         read(socket, &cut).iter().for_each(|frame| told.hear(frame));
     }

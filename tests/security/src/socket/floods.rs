@@ -91,7 +91,7 @@ pub(super) fn small_bomb() -> &'static [u8] {
     BOMB.get_or_init(|| gzip_of_zeros(4_200_000))
 }
 
-/// An honest call: 100 octets there and back. What it costs is what attacks are compared with.
+/// An honest call: 100 bytes there and back. What it costs is what attacks are compared with.
 pub const HONEST: Flood = flood("honest calls", "-", Outcome::Endured, nothing, |id| {
     let head = headers(id, 0, &Block::request_to(b"/demo.Echo/Say").0);
     [head, data(id, END_STREAM, &message(&[7; 100])), update(0, 105)].concat()
@@ -156,7 +156,7 @@ pub const FLOODS: &[Flood] = &[
     ),
     flood("empty DATA", "CVE-2019-9518", calm("too_many_data_frames"), call_on_stream_1, |_| data(1, 0, b"")),
     flood(
-        "one-octet DATA",
+        "one-byte DATA",
         "CVE-2019-9518",
         calm("too_many_data_frames"),
         || [call_on_stream_1(), data(1, 0, &prefixed(0, 4_000_000, b""))].concat(),
@@ -179,7 +179,7 @@ pub const FLOODS: &[Flood] = &[
         bomb,
     ),
     flood("length prefixes of 4 GiB", "message length", Outcome::Endured, nothing, |id| {
-        [call(id, 0), data(id, END_STREAM, &prefixed(0, u32::MAX, b"some octets"))].concat()
+        [call(id, 0), data(id, END_STREAM, &prefixed(0, u32::MAX, b"some bytes"))].concat()
     }),
     flood("decompression bombs of 4 KiB", "gzip, 1 to 1,000", Outcome::Endured, nothing, |id| {
         let bomb = small_bomb();
@@ -193,7 +193,7 @@ pub const FLOODS: &[Flood] = &[
         Outcome::Endured,
         || settings(&[(4, 0)]),
         |id| {
-            // The answer is as long, and is granted octet by octet.
+            // The answer is as long, and is granted byte by byte.
             let request = [call(id, 0), data(id, END_STREAM, &message(&[7; 20]))].concat();
             [request, update(id, 1).repeat(25), update(0, 25)].concat()
         },

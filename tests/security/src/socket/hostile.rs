@@ -19,7 +19,7 @@ use crate::wire::{
     settings_ack,
 };
 
-/// Octets of the request.
+/// Bytes of the request.
 pub const REQUEST: usize = 10_000;
 
 /// What a server answers to the call on stream 1: first this, then one piece after the other, if any.
@@ -35,7 +35,7 @@ pub struct Hostile {
     pub outcome: Outcome,
     /// How long the call may take.
     pub timeout: Option<Duration>,
-    /// The first octets.
+    /// The first bytes.
     pub start: fn() -> Vec<u8>,
     /// The rest: without end, or nothing.
     pub piece: Option<fn(u32) -> Vec<u8>>,
@@ -131,7 +131,7 @@ pub const HOSTILE: &[Hostile] = &[
     }),
     never("no answer", "section 8", nothing),
     never("half an answer", "section 8", || [response(), data(1, 0, &message(b"pong"))].concat()),
-    never("an octet of an answer now and then", "section 8", || {
+    never("a byte of an answer now and then", "section 8", || {
         [response(), data(1, 0, &prefixed(0, 1_000, b"x"))].concat()
     }),
 ];
@@ -179,7 +179,7 @@ pub fn answer(listener: &TcpListener, hostile: &Hostile, span: Duration, told: &
     socket.frames_until(|frame| frame.kind == kind::HEADERS);
     let start = (hostile.start)();
     let _ = socket.write(&start);
-    told.octets += opening.len() + start.len();
+    told.bytes += opening.len() + start.len();
     let until = Instant::now() + span;
     match hostile.piece {
         Some(piece) => send(&mut socket, piece, true, (until, usize::MAX), told),

@@ -19,7 +19,7 @@ use halfclose_driver::{Method, Raw, Response, Router};
 pub const SAY: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Say");
 /// A bidirectional echo: what most attacks call.
 const CALL: Method<Bytes, Bytes, Raw> = Method::new(halfclose_wire::PATH);
-/// Messages of 100 octets, so many as the request says in decimal digits: what hostile servers are compared with.
+/// Messages of 100 bytes, so many as the request says in decimal digits: what hostile servers are compared with.
 pub const ANSWERS: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Answers");
 /// A method that never answers.
 const HANG: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Hang");

@@ -8,13 +8,14 @@ mod caller;
 pub mod one;
 pub mod pair;
 
-use halfclose::Shape;
-use halfclose::frame::{FrameHead, HEAD_LEN, PREFACE};
+use halfclose::CallType;
+use halfclose::frame::{FRAME_HEADER_LEN, FrameHeader, PREFACE};
 
 pub use caller::Order;
 
 /// The four call types.
-pub const SHAPES: [Shape; 4] = [Shape::UNARY, Shape::CLIENT_STREAMING, Shape::SERVER_STREAMING, Shape::BIDI];
+pub const SHAPES: [CallType; 4] =
+    [CallType::UNARY, CallType::CLIENT_STREAMING, CallType::SERVER_STREAMING, CallType::BIDI];
 
 /// What an enumeration covered.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -30,15 +31,15 @@ pub struct Count {
 }
 
 /// Cuts what a core wrote into its frames; a client's preface is a piece of its own.
-fn cut(octets: &[u8]) -> Vec<&[u8]> {
+fn cut(bytes: &[u8]) -> Vec<&[u8]> {
     let mut pieces = Vec::new();
-    let mut rest = octets;
-    if let Some(after) = octets.strip_prefix(PREFACE.as_slice()) {
-        pieces.push(&octets[..PREFACE.len()]);
+    let mut rest = bytes;
+    if let Some(after) = bytes.strip_prefix(PREFACE.as_slice()) {
+        pieces.push(&bytes[..PREFACE.len()]);
         rest = after;
     }
-    while let Some(head) = rest.first_chunk::<HEAD_LEN>() {
-        let (frame, after) = rest.split_at(HEAD_LEN + FrameHead::parse(head).length as usize);
+    while let Some(head) = rest.first_chunk::<FRAME_HEADER_LEN>() {
+        let (frame, after) = rest.split_at(FRAME_HEADER_LEN + FrameHeader::parse(head).length as usize);
         pieces.push(frame);
         rest = after;
     }

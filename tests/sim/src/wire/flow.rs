@@ -1,8 +1,8 @@
 //! Flow control, as anybody can compute it from the frames alone.
 
-use halfclose::frame::{FrameHead, MAX_WINDOW};
+use halfclose::frame::{FrameHeader, MAX_WINDOW};
 
-use super::{Breach, End, Wire, ensure};
+use super::{End, FailedProperty, Wire, ensure};
 use crate::program::Side;
 
 /// The window of RFC 9113 §6.9.2.
@@ -19,7 +19,7 @@ pub struct Credit {
     pub recv_window: i64,
     /// The most that it ever allowed before anything came.
     pub target: i64,
-    /// Octets of DATA that it has taken.
+    /// Bytes of DATA that it has taken.
     pub taken: u64,
     /// The window of new streams, as the peer's SETTINGS have it.
     pub peer_initial: i64,
@@ -51,32 +51,37 @@ impl End {
     }
 }
 
-fn at_most_max(window: i64, whose: &str) -> Result<(), Breach> {
+fn at_most_max(window: i64, whose: &str) -> Result<(), FailedProperty> {
     ensure(window <= i64::from(MAX_WINDOW), "windows never above 2^31-1", || format!("{whose}: {window}"))
 }
 
 impl Wire {
     /// RFC 9113 §5.2: no DATA over the windows that the sender knows of.
-    pub(super) fn data_emitted(&mut self, from: Side, head: &FrameHead) -> Result<(), Breach> {
+    pub(super) fn data_emitted(&mut self, from: Side, header: &FrameHeader) -> Result<(), FailedProperty> {
         let end = &mut self.ends[from.index()];
-        let length = i64::from(head.length);
+        let length = i64::from(header.length);
         end.credit.send_window -= length;
         let window = end.credit.send_window;
         ensure(window >= 0, "no DATA over the connection window", || {
-            format!("{from:?}: {head:?}, {window}")
+            format!("{from:?}: {header:?}, {window}")
         })?;
-        let Some(half) = end.halves.get_mut(&head.stream.get()) else { return Ok(()) };
+        let Some(half) = end.halves.get_mut(&header.stream.get()) else { return Ok(()) };
         half.send_window -= length;
-        half.sent += u64::from(head.length);
-        half.end_sent |= head.flags.contains(halfclose::frame::Flags::END_STREAM);
+        half.sent += u64::from(header.length);
+        half.end_sent |= header.flags.contains(halfclose::frame::Flags::END_STREAM);
         let window = half.send_window;
-        // RFC 9113 §6.9.1: without octets a frame may go whatever the window is.
+        // RFC 9113 §6.9.1: without bytes a frame may go whatever the window is.
         ensure(length == 0 || window >= 0, "no DATA over the stream window", || {
-            format!("{from:?}: {head:?}, {window}")
+            format!("{from:?}: {header:?}, {window}")
         })
     }
 
-    pub(super) fn credit_emitted(&mut self, from: Side, id: u32, increment: u32) -> Result<(), Breach> {
+    pub(super) fn credit_emitted(
+        &mut self,
+        from: Side,
+        id: u32,
+        increment: u32,
+    ) -> Result<(), FailedProperty> {
         let end = &mut self.ends[from.index()];
         if id == 0 {
             let credit = &mut end.credit;
@@ -95,18 +100,28 @@ impl Wire {
         at_most_max(half.recv_window, "a stream's, as allowed")
     }
 
-    pub(super) fn data_consumed(&mut self, by: Side, head: &FrameHead, data: &[u8]) -> Result<(), Breach> {
+    pub(super) fn data_consumed(
+        &mut self,
+        by: Side,
+        header: &FrameHeader,
+        data: &[u8],
+    ) -> Result<(), FailedProperty> {
         let end = &mut self.ends[by.index()];
-        end.credit.recv_window -= i64::from(head.length);
-        end.credit.taken += u64::from(head.length);
-        let Some(half) = end.halves.get_mut(&head.stream.get()) else { return Ok(()) };
-        half.recv_window -= i64::from(head.length);
-        half.taken += u64::from(head.length);
+        end.credit.recv_window -= i64::from(header.length);
+        end.credit.taken += u64::from(header.length);
+        let Some(half) = end.halves.get_mut(&header.stream.get()) else { return Ok(()) };
+        half.recv_window -= i64::from(header.length);
+        half.taken += u64::from(header.length);
         half.take_data(data);
         Ok(())
     }
 
-    pub(super) fn credit_consumed(&mut self, by: Side, id: u32, increment: u32) -> Result<(), Breach> {
+    pub(super) fn credit_consumed(
+        &mut self,
+        by: Side,
+        id: u32,
+        increment: u32,
+    ) -> Result<(), FailedProperty> {
         let end = &mut self.ends[by.index()];
         if id == 0 {
             end.credit.send_window += i64::from(increment);
@@ -121,7 +136,7 @@ impl Wire {
     ///
     /// # Errors
     /// The credit that is missing.
-    pub fn check_debts(&self, side: Side, pool: u64) -> Result<(), Breach> {
+    pub fn check_debts(&self, side: Side, pool: u64) -> Result<(), FailedProperty> {
         let end = &self.ends[side.index()];
         let credit = &end.credit;
         // Credit returns once half a window has gathered; less than that may be owed.
@@ -149,7 +164,7 @@ impl Wire {
         ensure(lent <= pool, "what streams may send beyond their windows is lent", || {
             format!("{side:?} lends {lent}, its pool has {pool}")
         })?;
-        ensure(buffered <= allowed, "buffered octets are bounded", || {
+        ensure(buffered <= allowed, "buffered bytes are bounded", || {
             format!("{side:?} holds {buffered}, at most {allowed} are allowed")
         })
     }

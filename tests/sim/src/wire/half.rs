@@ -1,9 +1,9 @@
 //! What one side knows of one stream, and the order of frames on it.
 
-use halfclose::frame::{FrameHead, Kind};
+use halfclose::frame::{FrameHeader, FrameType};
 
 use super::flow::Credit;
-use super::{Breach, End, Wire, ensure};
+use super::{End, FailedProperty, Wire, ensure};
 use crate::program::Side;
 
 /// Counts the gRPC messages that are whole in a run of DATA.
@@ -16,12 +16,12 @@ pub struct Messages {
 }
 
 impl Messages {
-    fn push(&mut self, mut octets: &[u8]) {
-        while !octets.is_empty() {
+    fn push(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
             if self.prefix.len() < 5 {
-                let (head, rest) = octets.split_at(octets.len().min(5 - self.prefix.len()));
-                self.prefix.extend_from_slice(head);
-                octets = rest;
+                let (header, rest) = bytes.split_at(bytes.len().min(5 - self.prefix.len()));
+                self.prefix.extend_from_slice(header);
+                bytes = rest;
                 if let [_, length @ ..] = self.prefix.as_slice()
                     && let Ok(length) = <[u8; 4]>::try_from(length)
                 {
@@ -29,8 +29,8 @@ impl Messages {
                 }
             }
             if self.prefix.len() == 5 {
-                let step = usize::try_from(self.left).unwrap_or(usize::MAX).min(octets.len());
-                octets = &octets[step..];
+                let step = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+                bytes = &bytes[step..];
                 self.left -= step as u64;
                 if self.left == 0 {
                     self.whole += 1;
@@ -46,22 +46,22 @@ impl Messages {
 pub struct Half {
     /// What it may send.
     pub send_window: i64,
-    /// Octets of DATA that it has sent.
+    /// Bytes of DATA that it has sent.
     pub sent: u64,
     /// What it has allowed its peer, beyond what came.
     pub recv_window: i64,
     /// The window that the stream began with.
     pub initial: i64,
-    /// Octets of DATA that it has taken from the wire.
+    /// Bytes of DATA that it has taken from the wire.
     pub taken: u64,
-    /// Of these, octets that its caller has read.
+    /// Of these, bytes that its caller has read.
     pub read: u64,
     /// Its caller reads no more.
     pub abandoned: bool,
     /// Messages that came whole.
     pub messages: Messages,
     /// HEADERS without END_STREAM came: a request, or response headers.
-    pub head_taken: bool,
+    pub headers_taken: bool,
     /// It has sent END_STREAM.
     pub end_sent: bool,
     /// It has sent RST_STREAM.
@@ -82,8 +82,8 @@ impl Half {
         }
     }
 
-    pub(super) fn take_data(&mut self, octets: &[u8]) {
-        self.messages.push(octets);
+    pub(super) fn take_data(&mut self, bytes: &[u8]) {
+        self.messages.push(bytes);
     }
 
     /// Whether this side has nothing more to do with the stream.
@@ -92,7 +92,7 @@ impl Half {
         self.reset_sent || self.reset_taken.is_some() || (self.end_sent && self.end_taken.is_some())
     }
 
-    /// Octets that came and that the caller has still to read: what it has given up counts as read.
+    /// Bytes that came and that the caller has still to read: what it has given up counts as read.
     #[must_use]
     pub fn unread(&self) -> u64 {
         if self.abandoned { 0 } else { self.taken.saturating_sub(self.read) }
@@ -107,7 +107,7 @@ impl End {
 
 impl Wire {
     /// RFC 9113 §5.1.1: odd, and increasing; §5.1.2: no more than the server allows.
-    pub(super) fn open_stream(&mut self, id: u32) -> Result<(), Breach> {
+    pub(super) fn open_stream(&mut self, id: u32) -> Result<(), FailedProperty> {
         let client = &mut self.ends[Side::Client.index()];
         ensure(id % 2 == 1 && id > client.highest_id, "stream ids increase", || {
             format!("{id} after {}", client.highest_id)
@@ -122,23 +122,23 @@ impl Wire {
     }
 
     /// RFC 9113 §5.1: what a side may still send on a stream after an end or a reset.
-    pub(super) fn check_stream_order(&self, from: Side, head: &FrameHead) -> Result<(), Breach> {
+    pub(super) fn check_stream_order(&self, from: Side, header: &FrameHeader) -> Result<(), FailedProperty> {
         let end = &self.ends[from.index()];
-        let id = head.stream.get();
+        let id = header.stream.get();
         // The rest of a block that HEADERS began.
-        if head.kind == Kind::Continuation {
+        if header.kind == FrameType::Continuation {
             return Ok(());
         }
         let Some(half) = end.halves.get(&id) else {
             return ensure(
-                from == Side::Client && head.kind == Kind::Headers,
+                from == Side::Client && header.kind == FrameType::Headers,
                 "no frame on an idle stream",
-                || format!("{from:?} sent {head:?}"),
+                || format!("{from:?} sent {header:?}"),
             );
         };
-        let detail = || format!("{from:?} sent {head:?} on {half:?}");
+        let detail = || format!("{from:?} sent {header:?} on {half:?}");
         ensure(!half.reset_sent, "no frame after RST_STREAM", detail)?;
-        let content = matches!(head.kind, Kind::Data | Kind::Headers | Kind::Continuation);
+        let content = matches!(header.kind, FrameType::Data | FrameType::Headers | FrameType::Continuation);
         ensure(!(content && half.end_sent), "no frame after END_STREAM", detail)?;
         // HEADERS and DATA are cut when they are shown; a control frame may be older than what was taken since.
         let known = |at: Option<u64>| at.is_some_and(|at| content || at < end.looks);

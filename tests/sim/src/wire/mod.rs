@@ -1,7 +1,7 @@
 //! The wire observer: reads what both cores put on the wire and take from it, and holds it against RFC 9113 with
 //! nothing of theirs but the frame layouts. Header blocks are read by the `httlib-hpack` crate.
 //!
-//! Octets are looked at twice: when a core has cut them ([`Wire::emitted`]) and when the other has taken them
+//! Bytes are looked at twice: when a core has cut them ([`Wire::emitted`]) and when the other has taken them
 //! ([`Wire::consumed`]). What a side may send depends on what it has taken, not on what is still on its way.
 
 mod flow;
@@ -11,7 +11,7 @@ mod splitter;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use halfclose::frame::{Flags, Frame, FrameHead, Kind, SettingId};
+use halfclose::frame::{Flags, Frame, FrameHeader, FrameType, SettingId};
 use httlib_hpack::Decoder;
 
 pub use flow::Credit;
@@ -24,7 +24,7 @@ use crate::program::Side;
 
 /// Which property does not hold, and how that showed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Breach {
+pub struct FailedProperty {
     /// The property's name.
     pub property: &'static str,
     /// What was seen.
@@ -32,16 +32,16 @@ pub struct Breach {
 }
 
 /// Shorthand for a failed property.
-pub(crate) fn breach<T>(property: &'static str, detail: impl Into<String>) -> Result<T, Breach> {
-    Err(Breach { property, detail: detail.into() })
+pub(crate) fn breach<T>(property: &'static str, detail: impl Into<String>) -> Result<T, FailedProperty> {
+    Err(FailedProperty { property, detail: detail.into() })
 }
 
 pub(crate) fn ensure(
     holds: bool,
     property: &'static str,
     detail: impl FnOnce() -> String,
-) -> Result<(), Breach> {
-    if holds { Ok(()) } else { Err(Breach { property, detail: detail() }) }
+) -> Result<(), FailedProperty> {
+    if holds { Ok(()) } else { Err(FailedProperty { property, detail: detail() }) }
 }
 
 /// What one side has put on the wire and taken from it.
@@ -68,12 +68,12 @@ struct End {
     looks: u64,
     /// A digest of all frames that were sent.
     digest: DefaultHasher,
-    octets: u64,
+    bytes: u64,
 }
 
 impl End {
     /// Decodes a header block; the number of the call that a request names.
-    fn call_of(&mut self, from: Side, block: &[u8]) -> Result<Option<usize>, Breach> {
+    fn call_of(&mut self, from: Side, block: &[u8]) -> Result<Option<usize>, FailedProperty> {
         let Some(decoder) = &mut self.decoder else { return Ok(Some(0)) };
         let mut fields = Vec::new();
         if let Err(error) = decoder.decode(&mut block.to_vec(), &mut fields) {
@@ -91,7 +91,7 @@ pub struct Wire {
     streams: BTreeMap<usize, u32>,
     /// Frames seen.
     pub frames: u64,
-    /// Every octet of both sides, where it is kept.
+    /// Every byte of both sides, where it is kept.
     tapes: Option<[Vec<u8>; 2]>,
 }
 
@@ -120,26 +120,26 @@ impl Wire {
         Self::with(|| None)
     }
 
-    /// `from` has cut these octets.
+    /// `from` has cut these bytes.
     ///
     /// # Errors
     /// The rule that they break.
-    pub fn emitted(&mut self, from: Side, octets: &[u8]) -> Result<(), Breach> {
+    pub fn emitted(&mut self, from: Side, bytes: &[u8]) -> Result<(), FailedProperty> {
         let end = &mut self.ends[from.index()];
-        end.octets += octets.len() as u64;
-        end.out.push(octets);
+        end.bytes += bytes.len() as u64;
+        end.out.push(bytes);
         if let Some(tapes) = &mut self.tapes {
-            tapes[from.index()].extend_from_slice(octets);
+            tapes[from.index()].extend_from_slice(bytes);
         }
-        while let Some((head, payload)) = self.ends[from.index()].out.next()? {
+        while let Some((header, payload)) = self.ends[from.index()].out.next()? {
             self.frames += 1;
-            (head, payload.as_slice()).hash(&mut self.ends[from.index()].digest);
-            self.on_emitted(from, &head, &payload)?;
+            (header, payload.as_slice()).hash(&mut self.ends[from.index()].digest);
+            self.on_emitted(from, &header, &payload)?;
         }
         Ok(())
     }
 
-    /// Keeps every octet from now on.
+    /// Keeps every byte from now on.
     pub(crate) fn record(&mut self) {
         self.tapes = Some(Default::default());
     }
@@ -154,14 +154,14 @@ impl Wire {
         self.ends[from.index()].looks += 1;
     }
 
-    /// `by` has taken these octets.
+    /// `by` has taken these bytes.
     ///
     /// # Errors
     /// The rule that they break.
-    pub fn consumed(&mut self, by: Side, octets: &[u8]) -> Result<(), Breach> {
-        self.ends[by.index()].taken.push(octets);
-        while let Some((head, payload)) = self.ends[by.index()].taken.next()? {
-            self.on_consumed(by, &head, &payload)?;
+    pub fn consumed(&mut self, by: Side, bytes: &[u8]) -> Result<(), FailedProperty> {
+        self.ends[by.index()].taken.push(bytes);
+        while let Some((header, payload)) = self.ends[by.index()].taken.next()? {
+            self.on_consumed(by, &header, &payload)?;
         }
         Ok(())
     }
@@ -188,7 +188,7 @@ impl Wire {
     #[must_use]
     pub fn digest(&self, side: Side) -> (u64, u64) {
         let end = &self.ends[side.index()];
-        (end.digest.finish(), end.octets)
+        (end.digest.finish(), end.bytes)
     }
 
     /// Whether the client could open another stream now, for all that it knows.
@@ -200,10 +200,10 @@ impl Wire {
         client.settings_taken > 0 && client.max_streams.is_none_or(|most| live < most)
     }
 
-    /// `side`'s caller has taken a message of so many octets.
-    pub fn read(&mut self, side: Side, stream: u32, octets: u64) {
+    /// `side`'s caller has taken a message of so many bytes.
+    pub fn read(&mut self, side: Side, stream: u32, bytes: u64) {
         if let Some(half) = self.ends[side.index()].halves.get_mut(&stream) {
-            half.read += octets;
+            half.read += bytes;
         }
     }
 
@@ -214,29 +214,31 @@ impl Wire {
         }
     }
 
-    fn on_emitted(&mut self, from: Side, head: &FrameHead, payload: &[u8]) -> Result<(), Breach> {
-        let id = head.stream.get();
+    fn on_emitted(&mut self, from: Side, header: &FrameHeader, payload: &[u8]) -> Result<(), FailedProperty> {
+        let id = header.stream.get();
         let end = &mut self.ends[from.index()];
-        ensure(head.length <= end.max_frame, "frame size", || {
-            format!("{from:?} sent {head:?}, the peer takes {}", end.max_frame)
+        ensure(header.length <= end.max_frame, "frame size", || {
+            format!("{from:?} sent {header:?}, the peer takes {}", end.max_frame)
         })?;
         // RFC 9113 §4.3: nothing comes between the frames of a header block.
         match &end.open_block {
             Some((stream, ..)) => {
-                ensure(head.kind == Kind::Continuation && *stream == id, "CONTINUATION contiguity", || {
-                    format!("{from:?} sent {head:?} inside the block of stream {stream}")
-                })?;
+                ensure(
+                    header.kind == FrameType::Continuation && *stream == id,
+                    "CONTINUATION contiguity",
+                    || format!("{from:?} sent {header:?} inside the block of stream {stream}"),
+                )?;
             }
-            None => ensure(head.kind != Kind::Continuation, "CONTINUATION contiguity", || {
-                format!("{from:?} sent {head:?} without a block")
+            None => ensure(header.kind != FrameType::Continuation, "CONTINUATION contiguity", || {
+                format!("{from:?} sent {header:?} without a block")
             })?,
         }
-        let frame = match Frame::parse(head, payload) {
+        let frame = match Frame::parse(header, payload) {
             Ok(frame) => frame,
-            Err(error) => return breach("frame layout", format!("{from:?} sent {head:?}: {error}")),
+            Err(error) => return breach("frame layout", format!("{from:?} sent {header:?}: {error}")),
         };
         if id != 0 {
-            self.check_stream_order(from, head)?;
+            self.check_stream_order(from, header)?;
         }
         let end = &mut self.ends[from.index()];
         match frame {
@@ -250,7 +252,7 @@ impl Wire {
                 }
                 self.continue_block(from, continuation.end_headers)
             }
-            Frame::Data(_) => self.data_emitted(from, head),
+            Frame::Data(_) => self.data_emitted(from, header),
             Frame::WindowUpdate(update) => self.credit_emitted(from, update.stream.get(), update.increment),
             Frame::RstStream(_) => {
                 if let Some(half) = end.halves.get_mut(&id) {
@@ -290,7 +292,7 @@ impl Wire {
         }
     }
 
-    fn continue_block(&mut self, from: Side, whole: bool) -> Result<(), Breach> {
+    fn continue_block(&mut self, from: Side, whole: bool) -> Result<(), FailedProperty> {
         if !whole {
             return Ok(());
         }
@@ -308,36 +310,36 @@ impl Wire {
         Ok(())
     }
 
-    fn on_consumed(&mut self, by: Side, head: &FrameHead, payload: &[u8]) -> Result<(), Breach> {
-        let id = head.stream.get();
-        let Ok(frame) = Frame::parse(head, payload) else { return Ok(()) };
-        if by == Side::Server && head.kind == Kind::Headers {
+    fn on_consumed(&mut self, by: Side, header: &FrameHeader, payload: &[u8]) -> Result<(), FailedProperty> {
+        let id = header.stream.get();
+        let Ok(frame) = Frame::parse(header, payload) else { return Ok(()) };
+        if by == Side::Server && header.kind == FrameType::Headers {
             let initial = self.ends[by.index()].credit.clone();
             self.ends[by.index()].halves.entry(id).or_insert_with(|| Half::new(&initial));
         }
         let end = &mut self.ends[by.index()];
         let looks = end.looks;
         // The end of a block of several frames is known with its last one.
-        let mut ends =
-            matches!(head.kind, Kind::Data | Kind::Headers) && head.flags.contains(Flags::END_STREAM);
-        if head.kind == Kind::Headers && !head.flags.contains(Flags::END_HEADERS) {
+        let mut ends = matches!(header.kind, FrameType::Data | FrameType::Headers)
+            && header.flags.contains(Flags::END_STREAM);
+        if header.kind == FrameType::Headers && !header.flags.contains(Flags::END_HEADERS) {
             end.ends_with_block = std::mem::take(&mut ends);
-        } else if head.kind == Kind::Continuation && head.flags.contains(Flags::END_HEADERS) {
+        } else if header.kind == FrameType::Continuation && header.flags.contains(Flags::END_HEADERS) {
             ends = std::mem::take(&mut end.ends_with_block);
         }
-        let ends_block = matches!(head.kind, Kind::Headers | Kind::Continuation);
+        let ends_block = matches!(header.kind, FrameType::Headers | FrameType::Continuation);
         if ends_block
-            && head.flags.contains(Flags::END_HEADERS)
+            && header.flags.contains(Flags::END_HEADERS)
             && !ends
             && let Some(half) = end.halves.get_mut(&id)
         {
-            half.head_taken = true;
+            half.headers_taken = true;
         }
         if ends && let Some(half) = end.halves.get_mut(&id) {
             half.end_taken.get_or_insert(looks);
         }
         match frame {
-            Frame::Data(data) => self.data_consumed(by, head, data.data),
+            Frame::Data(data) => self.data_consumed(by, header, data.data),
             Frame::WindowUpdate(update) => self.credit_consumed(by, update.stream.get(), update.increment),
             Frame::RstStream(_) => {
                 if let Some(half) = end.halves.get_mut(&id) {

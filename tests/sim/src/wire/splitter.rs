@@ -1,13 +1,13 @@
-//! Octets to frames.
+//! Bytes to frames.
 
-use halfclose::frame::{FrameHead, HEAD_LEN, PREFACE};
+use halfclose::frame::{FRAME_HEADER_LEN, FrameHeader, PREFACE};
 
-use super::{Breach, ensure};
+use super::{FailedProperty, ensure};
 
-/// Cuts a stream of octets, as it comes, into frames.
+/// Cuts a stream of bytes, as it comes, into frames.
 #[derive(Default)]
 pub(super) struct Splitter {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     at: usize,
     preface: bool,
 }
@@ -17,29 +17,29 @@ impl Splitter {
         self.preface = true;
     }
 
-    pub(super) fn push(&mut self, octets: &[u8]) {
-        if self.at > 0 && self.at == self.octets.len() {
-            self.octets.clear();
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.at > 0 && self.at == self.bytes.len() {
+            self.bytes.clear();
             self.at = 0;
         }
-        self.octets.extend_from_slice(octets);
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// The next whole frame.
-    pub(super) fn next(&mut self) -> Result<Option<(FrameHead, Vec<u8>)>, Breach> {
+    pub(super) fn next(&mut self) -> Result<Option<(FrameHeader, Vec<u8>)>, FailedProperty> {
         if self.preface {
-            let Some(preface) = self.octets.get(..PREFACE.len()) else { return Ok(None) };
+            let Some(preface) = self.bytes.get(..PREFACE.len()) else { return Ok(None) };
             ensure(preface == PREFACE, "the client preface comes first", || format!("{preface:?}"))?;
             self.at = PREFACE.len();
             self.preface = false;
         }
-        let rest = self.octets.get(self.at..).unwrap_or_default();
-        let Some(head) = rest.first_chunk::<HEAD_LEN>() else { return Ok(None) };
-        let head = FrameHead::parse(head);
-        let end = HEAD_LEN + head.length as usize;
-        let Some(payload) = rest.get(HEAD_LEN..end) else { return Ok(None) };
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let Some(header) = rest.first_chunk::<FRAME_HEADER_LEN>() else { return Ok(None) };
+        let header = FrameHeader::parse(header);
+        let end = FRAME_HEADER_LEN + header.length as usize;
+        let Some(payload) = rest.get(FRAME_HEADER_LEN..end) else { return Ok(None) };
         let payload = payload.to_vec();
         self.at += end;
-        Ok(Some((head, payload)))
+        Ok(Some((header, payload)))
     }
 }

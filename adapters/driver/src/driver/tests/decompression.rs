@@ -1,4 +1,4 @@
-//! Compressed messages come to far more octets than the frames that bring them: what is taken of them before others get
+//! Compressed messages come to far more bytes than the frames that bring them: what is taken of them before others get
 //! their turn is bounded, whoever takes them and however many wait.
 
 use std::pin::{Pin, pin};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use halfclose::grpc::compress::{CompressError, DecompressError, MessageCodec};
 use halfclose::grpc::encoding::Encoding;
-use halfclose::{Client, Config, Event, Metadata, Request, Seed, Server, Shape, Status, Time};
+use halfclose::{CallType, Client, Config, Event, Metadata, Request, Seed, Server, Status, Time};
 
 use super::kit::{Counted, Peer, Still, Wire, poll};
 use super::{CHAT, SAY};
@@ -84,7 +84,7 @@ fn server(wire: &Wire, swell: &Swell) -> (ServerDriver<Wire, Still>, Peer<Client
 }
 
 /// Starts a call with these compressed messages.
-fn start(client: &mut Peer<Client>, path: &'static str, shape: Shape, messages: &[&'static [u8]]) {
+fn start(client: &mut Peer<Client>, path: &'static str, shape: CallType, messages: &[&'static [u8]]) {
     let mut request = Request::new(path, shape);
     request.encoding = Some(Encoding::Gzip);
     let call = client.connection.start(Time::ZERO, request).expect("a call");
@@ -113,10 +113,10 @@ fn check_one_at_a_time(driver: &mut ServerDriver<Wire, Still>, swell: &Swell) {
 #[test]
 fn handlers_take_one_long_message_a_turn_whatever_their_number() {
     for (path, shape, message) in [
-        (CHAT.path(), Shape::BIDI, &b"long"[..]),
-        (CHAT.path(), Shape::BIDI, Swell::CORRUPT),
-        (SAY.path(), Shape::UNARY, b"long"),
-        (SAY.path(), Shape::UNARY, Swell::CORRUPT),
+        (CHAT.path(), CallType::BIDI, &b"long"[..]),
+        (CHAT.path(), CallType::BIDI, Swell::CORRUPT),
+        (SAY.path(), CallType::UNARY, b"long"),
+        (SAY.path(), CallType::UNARY, Swell::CORRUPT),
     ] {
         let (wire, swell) = (Wire::default(), Swell::default());
         let (mut driver, mut client) = server(&wire, &swell);
@@ -132,7 +132,7 @@ fn handlers_take_one_long_message_a_turn_whatever_their_number() {
 fn a_handler_takes_one_long_message_a_turn_however_many_have_come() {
     let (wire, swell) = (Wire::default(), Swell::default());
     let (mut driver, mut client) = server(&wire, &swell);
-    start(&mut client, CHAT.path(), Shape::BIDI, &[&b"long"[..]; MESSAGES]);
+    start(&mut client, CHAT.path(), CallType::BIDI, &[&b"long"[..]; MESSAGES]);
     client.exchange(&wire);
     check_one_at_a_time(&mut driver, &swell);
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use halfclose::{
-    CallId, Cause, Client, Code, Config, Metadata, Misuse, Outcome, Recv, Request, Seed, Shape, Status, Time,
+    CallId, CallType, Cause, Client, Code, Config, Metadata, Misuse, Outcome, Recv, Request, Seed, Status,
+    Time,
 };
 
 use super::kit::{Peer, Still, Wire, poll};
@@ -16,11 +17,11 @@ use crate::{BidiStreamingServer, Method, Raw, Response, Router, Shutdown};
 const LIST: Method<Bytes, Bytes, Raw> = Method::new("/driver.Test/List");
 const COUNT: Method<Bytes, Bytes, Raw> = Method::new("/driver.Test/Count");
 /// The four methods, and whether their handlers wait for a first request.
-const METHODS: [(&str, Shape, bool); 4] = [
-    (SAY.path(), Shape::UNARY, false),
-    (LIST.path(), Shape::SERVER_STREAMING, false),
-    (COUNT.path(), Shape::CLIENT_STREAMING, true),
-    (CHAT.path(), Shape::BIDI, true),
+const METHODS: [(&str, CallType, bool); 4] = [
+    (SAY.path(), CallType::UNARY, false),
+    (LIST.path(), CallType::SERVER_STREAMING, false),
+    (COUNT.path(), CallType::CLIENT_STREAMING, true),
+    (CHAT.path(), CallType::BIDI, true),
 ];
 
 fn metadata(name: &str) -> Metadata {
@@ -49,7 +50,7 @@ impl Joined {
         Self { wire, driver, client: Peer::<Client>::new(Config::client()) }
     }
 
-    fn start(&mut self, path: &'static str, shape: Shape) -> CallId {
+    fn start(&mut self, path: &'static str, shape: CallType) -> CallId {
         self.client.connection.start(Time::ZERO, Request::new(path, shape)).expect("a call")
     }
 
@@ -146,7 +147,7 @@ fn a_server_sends_early_headers_where_a_handler_waits_for_a_first_request() {
         Ok(())
     });
     let mut joined = Joined::new(before);
-    let call = joined.start(CHAT.path(), Shape::BIDI);
+    let call = joined.start(CHAT.path(), CallType::BIDI);
     joined.exchange();
     assert!(joined.has_headers(call));
 }
@@ -172,7 +173,7 @@ fn a_first_request_that_has_come_sends_no_early_headers() {
     });
     let mut joined = Joined::new(router);
     for (message, text) in [(Some("hello"), "after the first"), (None, "without one")] {
-        let call = joined.start(CHAT.path(), Shape::BIDI);
+        let call = joined.start(CHAT.path(), CallType::BIDI);
         if let Some(message) = message {
             joined.send(call, message);
         }
@@ -186,14 +187,14 @@ fn a_first_request_that_has_come_sends_no_early_headers() {
 #[test]
 fn later_waits_send_nothing() {
     let mut joined = Joined::new(router().early_headers(true));
-    let call = joined.start(CHAT.path(), Shape::BIDI);
+    let call = joined.start(CHAT.path(), CallType::BIDI);
     joined.exchange();
     assert!(joined.has_headers(call));
     for _ in 0..3 {
         joined.send(call, "hello");
         joined.exchange();
         assert!(matches!(joined.receive(call), Recv::Message(_)));
-        assert!(matches!(joined.receive(call), Recv::Pending), "one message, and no second head");
+        assert!(matches!(joined.receive(call), Recv::Pending), "one message, and no second headers");
     }
     joined.half_close(call);
     joined.exchange();
@@ -229,7 +230,7 @@ fn early_headers_take_along_what_was_set_and_end_the_setting() {
         twice(call.context().set_header(metadata("late")))?;
         twice(call.context().flush_header())
     });
-    let call = joined.start(CHAT.path(), Shape::BIDI);
+    let call = joined.start(CHAT.path(), CallType::BIDI);
     joined.exchange();
     assert_eq!(joined.header(call, "set").as_deref(), Some("x"));
     joined.half_close(call);
@@ -251,7 +252,7 @@ fn headers_that_a_handler_has_sent_are_not_sent_again_by_its_wait() {
             while call.recv().await?.is_some() {}
             Ok(())
         });
-        let call = joined.start(CHAT.path(), Shape::BIDI);
+        let call = joined.start(CHAT.path(), CallType::BIDI);
         joined.exchange();
         assert_eq!(joined.header(call, "set").is_some(), flush_first);
         joined.half_close(call);
@@ -282,11 +283,11 @@ fn unary(
         Ok(response)
     });
     let mut joined = Joined::new(router);
-    let call = joined.start(SAY.path(), Shape::UNARY);
+    let call = joined.start(SAY.path(), CallType::UNARY);
     joined.send(call, "hello");
     joined.half_close(call);
     joined.exchange();
-    let header = joined.client.connection.response(call).map(|head| head.metadata.clone());
+    let header = joined.client.connection.response(call).map(|headers| headers.metadata.clone());
     loop {
         match joined.receive(call) {
             Recv::Message(_) => {}
@@ -325,7 +326,7 @@ fn what_was_set_goes_ahead_of_an_error() {
         taken(call.context().set_header(metadata("set")))?;
         Err(Status::aborted("no"))
     });
-    let call = joined.start(CHAT.path(), Shape::BIDI);
+    let call = joined.start(CHAT.path(), CallType::BIDI);
     joined.send(call, "hello");
     joined.exchange();
     assert_eq!(joined.header(call, "set").as_deref(), Some("x"));

@@ -144,8 +144,8 @@ impl<R: Role> Peer<R> {
 
     fn write(&mut self, wire: &Wire) {
         while let Some(mut out) = self.connection.poll_transmit(Time::ZERO) {
-            let octets = out.copy_to_bytes(out.remaining());
-            wire.lock().coming.extend_from_slice(&octets);
+            let bytes = out.copy_to_bytes(out.remaining());
+            wire.lock().coming.extend_from_slice(&bytes);
         }
     }
 

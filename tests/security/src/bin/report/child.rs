@@ -55,7 +55,7 @@ fn call<R: Runtime>() {
     }
 }
 
-/// Asks an honest server for so many messages, by a request of as many octets as hostile ones get.
+/// Asks an honest server for so many messages, by a request of as many bytes as hostile ones get.
 async fn answers<R: Runtime>(address: SocketAddr, count: &str) -> Result<(), Code> {
     let channel = R::connect(address, Config::client()).await.expect("the server accepts");
     let request = Bytes::from(format!("{count:0>REQUEST$}"));

@@ -1,10 +1,10 @@
 //! Each attack against one connection in memory: what it came to, the memory it took, the processor time it took against
-//! an honest load of as many octets, and how long a call on another connection waited meanwhile in the same thread.
+//! an honest load of as many bytes, and how long a call on another connection waited meanwhile in the same thread.
 
 use std::time::{Duration, Instant};
 
 use halfclose::{
-    Client, Config, Connection, Event, Metadata, Recv, Request, Seed, Server, Shape, Status, Time,
+    CallType, Client, Config, Connection, Event, Metadata, Recv, Request, Seed, Server, Status, Time,
 };
 use halfclose_security::wire::{Block, END_STREAM, data, headers, message};
 use halfclose_security::{Attack, Side, client, server};
@@ -50,7 +50,7 @@ impl Bystander {
     fn call(&mut self) -> Duration {
         let begun = Instant::now();
         let call =
-            self.client.start(Time::ZERO, Request::new("/sec.Test/Call", Shape::UNARY)).expect("a call");
+            self.client.start(Time::ZERO, Request::new("/sec.Test/Call", CallType::UNARY)).expect("a call");
         self.client.send_message(call, "ping".into(), false).expect("room");
         self.client.half_close(call).expect("open");
         self.carry();
@@ -66,11 +66,11 @@ impl Bystander {
     }
 }
 
-/// Unary calls of 100 octets: so many octets as an attack sent. Processor time is wall time here: nothing waits.
-fn honest(octets: usize) -> Duration {
+/// Unary calls of 100 bytes: so many bytes as an attack sent. Processor time is wall time here: nothing waits.
+fn honest(bytes: usize) -> Duration {
     let mut target = Server::target(Server::config());
     let begun = Instant::now();
-    while target.sent < octets {
+    while target.sent < bytes {
         let id = target.id();
         let mut call = headers(id, 0, &Block::request().0);
         call.extend(data(id, END_STREAM, &message(&[1; 100])));
@@ -115,7 +115,7 @@ fn attack<R: Side>(attack: &Attack<R>) -> Result<Duration, String> {
 
 fn all<R: Side>(title: &str, attacks: impl Iterator<Item = &'static Attack<R>>) -> bool {
     println!("\n### {title}\n");
-    println!("| attack | class | outcome | octets sent | peak KiB | ms | honest ms | another call, ms |");
+    println!("| attack | class | outcome | bytes sent | peak KiB | ms | honest ms | another call, ms |");
     println!("|---|---|---|---|---|---|---|---|");
     let mut good = true;
     for each in attacks.filter(|attack| wanted(attack.name)) {

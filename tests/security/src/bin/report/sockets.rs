@@ -16,7 +16,7 @@ use crate::wanted;
 
 /// How long each attack lasts, twice.
 const SPAN: Duration = Duration::from_millis(500);
-/// Octets of a message of 100 with its prefix.
+/// Bytes of a message of 100 with its prefix.
 const MESSAGE: usize = 105;
 /// What no call of another client may take.
 const LIMIT: Duration = Duration::from_millis(100);
@@ -26,16 +26,16 @@ pub(crate) fn report() -> bool {
     println!("\n## Over TCP");
     println!(
         "\nEach attack lasts {} ms, as fast as one raw peer can, which connects again when it is cut off. The \
-         server has a process of its own. Once the attacker is alone with it: processor time of the server for each octet \
-         that it was sent, against honest calls of 100 octets, and its memory at most above what it had. And once another \
+         server has a process of its own. Once the attacker is alone with it: processor time of the server for each byte \
+         that it was sent, against honest calls of 100 bytes, and its memory at most above what it had. And once another \
          client calls it without a pause: how many calls there were, and how long they took. The first row is no attack.",
         SPAN.as_millis()
     );
     let servers = servers::<Tokio, Smol>() & servers::<Smol, Tokio>();
     println!(
         "\nA client in a process of its own calls each hostile server 100 times (5 times if it waits for its deadline), with \
-         10,000 octets, each time on a new connection: octets that it was sent for each call; its processor time for each of \
-         these octets, against the same calls of an honest server that answers with as many, in messages of 100 and one at \
+         10,000 bytes, each time on a new connection: bytes that it was sent for each call; its processor time for each of \
+         these bytes, against the same calls of an honest server that answers with as many, in messages of 100 and one at \
          least; its memory at most above what it had. Then one call more, while another client on the same runtime calls a \
          good server."
     );
@@ -46,9 +46,9 @@ fn millis(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1e3)
 }
 
-/// Nanoseconds of processor time for each octet.
-fn each(cost: &Cost, octets: usize) -> f64 {
-    cost.time.as_secs_f64() * 1e9 / octets.max(1) as f64
+/// Nanoseconds of processor time for each byte.
+fn each(cost: &Cost, bytes: usize) -> f64 {
+    cost.time.as_secs_f64() * 1e9 / bytes.max(1) as f64
 }
 
 fn cost_to_server(runtime: &str, flood: &Flood) -> (Told, Cost) {
@@ -61,11 +61,11 @@ fn cost_to_server(runtime: &str, flood: &Flood) -> (Told, Cost) {
 /// What calls of a hostile server cost a client.
 struct CostToClient {
     as_expected: bool,
-    /// Octets that each call was sent.
-    octets: usize,
+    /// Bytes that each call was sent.
+    bytes: usize,
     cost: Cost,
     each: f64,
-    /// Against the same calls of an honest server that answers with as many octets.
+    /// Against the same calls of an honest server that answers with as many bytes.
     honest: f64,
 }
 
@@ -78,17 +78,17 @@ fn cost_to_client(runtime: &str, hostile: &'static Hostile, good: SocketAddr) ->
     let server = thread::spawn(move || {
         let mut told = Told::default();
         (0..times).for_each(|_| answer(&listener, hostile, SPAN, &mut told));
-        told.octets / times
+        told.bytes / times
     });
-    let ((met, octets), cost) = client.cost_of(|client| {
+    let ((met, bytes), cost) = client.cost_of(|client| {
         let met = client.call(address, times, hostile.name);
         (met, server.join().expect("the server does as it should"))
     });
-    let messages = (octets / MESSAGE).max(1);
+    let messages = (bytes / MESSAGE).max(1);
     let (served, honest) = client.cost_of(|client| client.call(good, times, &messages.to_string()));
-    let each = each(&cost, octets * times);
+    let each = each(&cost, bytes * times);
     let honest = cost.time.as_secs_f64() / honest.time.as_secs_f64();
-    CostToClient { as_expected: warm && met && served, octets, cost, each, honest }
+    CostToClient { as_expected: warm && met && served, bytes, cost, each, honest }
 }
 
 fn outcome(expected: Outcome, told: &Told) -> (bool, String) {
@@ -103,15 +103,15 @@ fn outcome(expected: Outcome, told: &Told) -> (bool, String) {
 fn servers<S: Runtime, C: Runtime>() -> bool {
     println!("\n### A server on {}\n", S::NAME);
     println!(
-        "| attack | class | outcome | cut off | MB sent | ns an octet | honest calls are 1 | KiB | other calls | half under ms | all under ms |"
+        "| attack | class | outcome | cut off | MB sent | ns a byte | honest calls are 1 | KiB | other calls | half under ms | all under ms |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let (honest, cost) = cost_to_server(S::NAME, &HONEST);
-    let honest = each(&cost, honest.octets);
+    let honest = each(&cost, honest.bytes);
     let mut good = true;
     for flood in [&HONEST].into_iter().chain(FLOODS).filter(|flood| wanted(flood.name)) {
         let (alone, cost) = cost_to_server(S::NAME, flood);
-        let each = each(&cost, alone.octets);
+        let each = each(&cost, alone.bytes);
         let (_server, address) = Process::server(S::NAME);
         let (told, waits) = beside::<C, _>(address, || attack(address, flood, Budget::of(SPAN)));
         let (as_expected, outcome) = outcome(flood.outcome, &told);
@@ -121,7 +121,7 @@ fn servers<S: Runtime, C: Runtime>() -> bool {
             flood.name,
             flood.class,
             alone.goaways.values().sum::<usize>(),
-            alone.octets as f64 / 1e6,
+            alone.bytes as f64 / 1e6,
             each,
             each / honest,
             cost.memory,
@@ -137,7 +137,7 @@ fn servers<S: Runtime, C: Runtime>() -> bool {
 fn clients<C: Runtime, S: Runtime>() -> bool {
     println!("\n### A client on {}\n", C::NAME);
     println!(
-        "| hostile server | class | the call ends with | the client says | octets a call | ns an octet | honest answers are 1 | KiB | other calls | half under ms | all under ms |"
+        "| hostile server | class | the call ends with | the client says | bytes a call | ns a byte | honest answers are 1 | KiB | other calls | half under ms | all under ms |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let honest = Serving::<S>::start(router());
@@ -152,7 +152,7 @@ fn clients<C: Runtime, S: Runtime>() -> bool {
             hostile.name,
             hostile.class,
             if hostile.outcome == Outcome::Endured && as_expected { "nothing" } else { &outcome },
-            alone.octets,
+            alone.bytes,
             alone.each,
             alone.honest,
             alone.cost.memory,

@@ -1,15 +1,15 @@
 //! The client's part.
 
-use halfclose::{CallId, Cardinality, Client, Config, Connection, Event, Recv, Request, Seed, Shape};
+use halfclose::{CallId, CallType, Cardinality, Client, Config, Connection, Event, Recv, Request, Seed};
 
 use super::{Caller, NOW, Order, Plays};
 use crate::program::Side;
-use crate::wire::{Breach, breach, ensure};
+use crate::wire::{FailedProperty, breach, ensure};
 
 impl Plays for Client {
     const SIDE: Side = Side::Client;
 
-    fn start(shape: Shape) -> Result<Caller<Self>, Breach> {
+    fn start(shape: CallType) -> Result<Caller<Self>, FailedProperty> {
         let mut caller = Caller::new(Connection::new(Config::client(), Seed(1), NOW), shape);
         match caller.core.start(NOW, Request::new("/sim.Service/Method", shape)) {
             Ok(call) => caller.call = Some(call),
@@ -18,11 +18,11 @@ impl Plays for Client {
         Ok(caller)
     }
 
-    fn carries(shape: Shape) -> Cardinality {
+    fn carries(shape: CallType) -> Cardinality {
         shape.requests
     }
 
-    fn order(caller: &mut Caller<Self>, call: CallId, order: Order) -> Result<bool, Breach> {
+    fn order(caller: &mut Caller<Self>, call: CallId, order: Order) -> Result<bool, FailedProperty> {
         let before = caller.states();
         match order {
             Order::Close => {
@@ -47,7 +47,7 @@ impl Plays for Client {
         }
     }
 
-    fn end_of_half(caller: &mut Caller<Self>, found: Recv) -> Result<bool, Breach> {
+    fn end_of_half(caller: &mut Caller<Self>, found: Recv) -> Result<bool, FailedProperty> {
         let Recv::End(outcome) = found else {
             return breach("a client's call ends with an outcome", format!("{found:?}"));
         };
@@ -62,7 +62,7 @@ impl Plays for Client {
         Ok(true)
     }
 
-    fn event(caller: &mut Caller<Self>, event: &Event) -> Result<bool, Breach> {
+    fn event(caller: &mut Caller<Self>, event: &Event) -> Result<bool, FailedProperty> {
         let Event::Response(id) = event else { return Ok(false) };
         let ours = Some(*id) == caller.call && !caller.account.is_over();
         ensure(!caller.account.headers, "response headers are told once", String::new)?;
@@ -70,7 +70,7 @@ impl Plays for Client {
         Ok(ours)
     }
 
-    fn drain(caller: &mut Caller<Self>) -> Result<(), Breach> {
+    fn drain(caller: &mut Caller<Self>) -> Result<(), FailedProperty> {
         for _ in 0..=caller.peer.messages + 1 {
             if !caller.account.is_over() {
                 caller.order(Order::Recv)?;

@@ -6,18 +6,18 @@ mod server;
 
 use bytes::Bytes;
 use halfclose::{
-    CallId, Cardinality, Cause, Connection, Event, HalfStates, Message, Misuse, Outcome, Recv, Role, Shape,
-    Time,
+    CallId, CallType, Cardinality, Cause, Connection, Event, HalfStates, Message, Misuse, Outcome, Recv,
+    Role, Time,
 };
 
 use crate::content;
 use crate::program::Side;
-use crate::wire::{Breach, breach, ensure};
+use crate::wire::{FailedProperty, breach, ensure};
 
 /// Nothing here takes time.
 pub(super) const NOW: Time = Time::ZERO;
 
-/// Octets of every message.
+/// Bytes of every message.
 pub(super) const SIZE: u32 = 3;
 
 /// What a caller orders.
@@ -76,7 +76,7 @@ pub(super) struct Peer {
 /// A core, its caller and their one call.
 pub(super) struct Caller<R: Role> {
     pub(super) core: Connection<R>,
-    pub(super) shape: Shape,
+    pub(super) shape: CallType,
     pub(super) call: Option<CallId>,
     pub(super) account: Account,
     /// Kept up to date by whoever plays the peer.
@@ -92,26 +92,26 @@ pub(super) trait Plays: Role + Sized {
     const SIDE: Side;
 
     /// A core and its caller; a client's has started its call.
-    fn start(shape: Shape) -> Result<Caller<Self>, Breach>;
+    fn start(shape: CallType) -> Result<Caller<Self>, FailedProperty>;
 
     /// How many messages this side of a call carries.
-    fn carries(shape: Shape) -> Cardinality;
+    fn carries(shape: CallType) -> Cardinality;
 
     /// An order that is the role's own: whether it was taken and changed anything.
-    fn order(caller: &mut Caller<Self>, call: CallId, order: Order) -> Result<bool, Breach>;
+    fn order(caller: &mut Caller<Self>, call: CallId, order: Order) -> Result<bool, FailedProperty>;
 
     /// `recv` gave neither a message nor `Pending`. Whether that is news.
-    fn end_of_half(caller: &mut Caller<Self>, found: Recv) -> Result<bool, Breach>;
+    fn end_of_half(caller: &mut Caller<Self>, found: Recv) -> Result<bool, FailedProperty>;
 
     /// Takes an event that is the role's own; `false` where it has no reason.
-    fn event(caller: &mut Caller<Self>, event: &Event) -> Result<bool, Breach>;
+    fn event(caller: &mut Caller<Self>, event: &Event) -> Result<bool, FailedProperty>;
 
     /// The transport has ended: reads what is left.
-    fn drain(caller: &mut Caller<Self>) -> Result<(), Breach>;
+    fn drain(caller: &mut Caller<Self>) -> Result<(), FailedProperty>;
 }
 
 impl<R: Plays> Caller<R> {
-    fn new(core: Connection<R>, shape: Shape) -> Self {
+    fn new(core: Connection<R>, shape: CallType) -> Self {
         let (account, peer) = (Account::default(), Peer::default());
         Self { core, shape, call: None, account, peer, outcome: None, cause: None }
     }
@@ -122,7 +122,7 @@ impl<R: Plays> Caller<R> {
     }
 
     /// Gives an order. Whether it was taken and changed anything.
-    pub(super) fn order(&mut self, order: Order) -> Result<bool, Breach> {
+    pub(super) fn order(&mut self, order: Order) -> Result<bool, FailedProperty> {
         let Some(call) = self.call else { return Ok(false) };
         match order {
             Order::Recv => self.recv(call),
@@ -131,7 +131,7 @@ impl<R: Plays> Caller<R> {
         }
     }
 
-    fn send(&mut self, call: CallId) -> Result<bool, Breach> {
+    fn send(&mut self, call: CallId) -> Result<bool, FailedProperty> {
         let before = self.states();
         let payload: Bytes = content::payload(0, R::SIDE, self.account.sent, SIZE);
         let sent = self.core.send_message(call, payload, false);
@@ -141,7 +141,7 @@ impl<R: Plays> Caller<R> {
         self.answered(sent.map(drop), before)
     }
 
-    fn recv(&mut self, call: CallId) -> Result<bool, Breach> {
+    fn recv(&mut self, call: CallId) -> Result<bool, FailedProperty> {
         let before = self.states();
         match self.core.recv(call) {
             Ok(Recv::Message(message)) => self.message(&message),
@@ -151,7 +151,7 @@ impl<R: Plays> Caller<R> {
         }
     }
 
-    fn message(&mut self, message: &Message) -> Result<bool, Breach> {
+    fn message(&mut self, message: &Message) -> Result<bool, FailedProperty> {
         let (index, account) = (self.account.received, &self.account);
         // A server's caller has been told that there are no more.
         let over = account.ended || (R::SIDE == Side::Server && account.half_closed);
@@ -167,7 +167,7 @@ impl<R: Plays> Caller<R> {
         &self,
         result: Result<(), Misuse>,
         before: Option<Result<HalfStates, Misuse>>,
-    ) -> Result<bool, Breach> {
+    ) -> Result<bool, FailedProperty> {
         if result.is_err() {
             let same = before == self.states();
             ensure(same, "misuse never changes state", || format!("{result:?}"))?;
@@ -178,7 +178,7 @@ impl<R: Plays> Caller<R> {
     }
 
     /// Takes all events.
-    pub(super) fn events(&mut self) -> Result<(), Breach> {
+    pub(super) fn events(&mut self) -> Result<(), FailedProperty> {
         while let Some(event) = self.core.poll_event() {
             let account = &mut self.account;
             ensure(!account.closed, "Closed comes last, once", || format!("{event:?}"))?;
@@ -199,7 +199,7 @@ impl<R: Plays> Caller<R> {
     }
 
     /// The transport ends: the call has ended by then, once.
-    pub(super) fn finish(&mut self) -> Result<(), Breach> {
+    pub(super) fn finish(&mut self) -> Result<(), FailedProperty> {
         self.core.receive_eof(NOW);
         self.events()?;
         R::drain(self)?;

@@ -1,25 +1,25 @@
 //! The server's part.
 
 use halfclose::{
-    CallId, Cardinality, Config, Connection, Event, Metadata, Recv, Seed, Server, Shape, Status,
+    CallId, CallType, Cardinality, Config, Connection, Event, Metadata, Recv, Seed, Server, Status,
 };
 
 use super::{Caller, NOW, Order, Plays};
 use crate::program::Side;
-use crate::wire::{Breach, breach, ensure};
+use crate::wire::{FailedProperty, breach, ensure};
 
 impl Plays for Server {
     const SIDE: Side = Side::Server;
 
-    fn start(shape: Shape) -> Result<Caller<Self>, Breach> {
+    fn start(shape: CallType) -> Result<Caller<Self>, FailedProperty> {
         Ok(Caller::new(Connection::new(Config::server(), Seed(2), NOW), shape))
     }
 
-    fn carries(shape: Shape) -> Cardinality {
+    fn carries(shape: CallType) -> Cardinality {
         shape.responses
     }
 
-    fn order(caller: &mut Caller<Self>, call: CallId, order: Order) -> Result<bool, Breach> {
+    fn order(caller: &mut Caller<Self>, call: CallId, order: Order) -> Result<bool, FailedProperty> {
         let before = caller.states();
         let (core, account) = (&mut caller.core, &mut caller.account);
         let (result, done) = match order {
@@ -32,7 +32,7 @@ impl Plays for Server {
         caller.answered(result, before)
     }
 
-    fn end_of_half(caller: &mut Caller<Self>, found: Recv) -> Result<bool, Breach> {
+    fn end_of_half(caller: &mut Caller<Self>, found: Recv) -> Result<bool, FailedProperty> {
         let property = "half-close seen once, after every message";
         let whole = caller.peer.ended && caller.account.received == caller.peer.messages;
         ensure(matches!(found, Recv::HalfClosed) && whole, property, || {
@@ -41,7 +41,7 @@ impl Plays for Server {
         Ok(!std::mem::replace(&mut caller.account.half_closed, true))
     }
 
-    fn event(caller: &mut Caller<Self>, event: &Event) -> Result<bool, Breach> {
+    fn event(caller: &mut Caller<Self>, event: &Event) -> Result<bool, FailedProperty> {
         match event {
             Event::Request(id) => {
                 ensure(caller.call.replace(*id).is_none(), "a call is told once", String::new)?;
@@ -58,7 +58,7 @@ impl Plays for Server {
         }
     }
 
-    fn drain(_: &mut Caller<Self>) -> Result<(), Breach> {
+    fn drain(_: &mut Caller<Self>) -> Result<(), FailedProperty> {
         Ok(())
     }
 }

@@ -9,13 +9,13 @@ mod model;
 use std::collections::HashMap;
 
 use bytes::BytesMut;
-use halfclose::frame::{Frame, FrameHead, HEAD_LEN, PREFACE};
-use halfclose::{Client, ConnectionError, Server, Shape};
+use halfclose::frame::{FRAME_HEADER_LEN, Frame, FrameHeader, PREFACE};
+use halfclose::{CallType, Client, ConnectionError, Server};
 
 use super::caller::{Account, Caller, NOW, Peer, Plays};
 use super::{Count, cut};
 use crate::program::Side;
-use crate::wire::{Breach, breach, ensure};
+use crate::wire::{FailedProperty, breach, ensure};
 pub use model::Input;
 use model::{Model, Verdict};
 
@@ -23,7 +23,7 @@ use model::{Model, Verdict};
 ///
 /// # Errors
 /// The first property that does not hold, and the sequence that shows it.
-pub fn enumerate(side: Side, shape: Shape, depth: usize) -> Result<Count, (Breach, Vec<Input>)> {
+pub fn enumerate(side: Side, shape: CallType, depth: usize) -> Result<Count, (FailedProperty, Vec<Input>)> {
     let play = match side {
         Side::Client => play::<Client>,
         Side::Server => play::<Server>,
@@ -52,9 +52,9 @@ struct Reached {
 
 /// The enumeration, depth first.
 struct Search {
-    shape: Shape,
+    shape: CallType,
     inputs: Vec<Input>,
-    play: fn(Shape, &[Input]) -> Result<Reached, Breach>,
+    play: fn(CallType, &[Input]) -> Result<Reached, FailedProperty>,
     sequence: Vec<Input>,
     /// Ends of a call that were met, and after how many inputs: nothing new follows one that was met before.
     over: HashMap<Over, usize>,
@@ -63,7 +63,7 @@ struct Search {
 
 impl Search {
     /// Appends each input in turn, plays, and goes on from what changed anything.
-    fn extend(&mut self) -> Result<(), Breach> {
+    fn extend(&mut self) -> Result<(), FailedProperty> {
         if self.sequence.len() == self.count.depth {
             return Ok(());
         }
@@ -90,7 +90,7 @@ impl Search {
 }
 
 /// Plays a sequence, and the end of the transport after it.
-fn play<R: Plays>(shape: Shape, sequence: &[Input]) -> Result<Reached, Breach> {
+fn play<R: Plays>(shape: CallType, sequence: &[Input]) -> Result<Reached, FailedProperty> {
     let mut caller = R::start(shape)?;
     let mut model = Model::new(R::SIDE);
     let mut changed = true;
@@ -113,10 +113,10 @@ fn play<R: Plays>(shape: Shape, sequence: &[Input]) -> Result<Reached, Breach> {
 }
 
 /// A frame from the peer, and what it must be answered with.
-fn arrive<R: Plays>(caller: &mut Caller<R>, model: &mut Model, input: Input) -> Result<bool, Breach> {
-    let Some(octets) = model.octets(input) else { return Ok(false) };
+fn arrive<R: Plays>(caller: &mut Caller<R>, model: &mut Model, input: Input) -> Result<bool, FailedProperty> {
+    let Some(bytes) = model.bytes(input) else { return Ok(false) };
     let verdict = model.verdict(input);
-    let result = caller.core.receive(NOW, &mut BytesMut::from(octets.as_slice()));
+    let result = caller.core.receive(NOW, &mut BytesMut::from(bytes.as_slice()));
     model.apply(input, verdict);
     caller.peer = Peer { messages: model.whole, ended: model.ended };
     caller.events()?;
@@ -139,17 +139,17 @@ fn arrive<R: Plays>(caller: &mut Caller<R>, model: &mut Model, input: Input) -> 
 }
 
 /// Takes the output into the model. The codes of RST_STREAM in it.
-fn answer<R: Plays>(caller: &mut Caller<R>, model: &mut Model) -> Result<Vec<u32>, Breach> {
-    let mut octets = Vec::new();
+fn answer<R: Plays>(caller: &mut Caller<R>, model: &mut Model) -> Result<Vec<u32>, FailedProperty> {
+    let mut bytes = Vec::new();
     while let Some(transmit) = caller.core.take_transmit(NOW) {
         for segment in transmit.segments() {
-            octets.extend_from_slice(segment);
+            bytes.extend_from_slice(segment);
         }
     }
     let mut codes = Vec::new();
-    for piece in cut(&octets).into_iter().filter(|piece| *piece != PREFACE) {
-        let Some((head, payload)) = piece.split_first_chunk::<HEAD_LEN>() else { continue };
-        let head = FrameHead::parse(head);
+    for piece in cut(&bytes).into_iter().filter(|piece| *piece != PREFACE) {
+        let Some((head, payload)) = piece.split_first_chunk::<FRAME_HEADER_LEN>() else { continue };
+        let head = FrameHeader::parse(head);
         match Frame::parse(&head, payload) {
             Ok(frame) => codes.extend(model.sent(&head, &frame)?),
             Err(error) => return breach("frame layout", format!("{head:?}: {error}")),

@@ -1,13 +1,13 @@
 //! A stream as RFC 9113 has it, seen from the wire, and the frames that a peer may send on it.
 
-use halfclose::frame::{ErrorCode, Flags, Frame, FrameHead, Kind, PREFACE, StreamId, WindowUpdate};
+use halfclose::frame::{ErrorCode, Flags, Frame, FrameHeader, FrameType, PREFACE, StreamId, WindowUpdate};
 use halfclose::hpack::{Encoder, Indexing};
 
 use super::super::Order;
 use super::super::caller::SIZE;
 use crate::content;
 use crate::program::Side;
-use crate::wire::{Breach, ensure};
+use crate::wire::{FailedProperty, ensure};
 
 /// What happens next: a frame from the peer, or an order of the caller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,8 +123,8 @@ impl Model {
         }
     }
 
-    /// The octets of a frame; `None` where it would make no sense.
-    pub(super) fn octets(&mut self, input: Input) -> Option<Vec<u8>> {
+    /// The bytes of a frame; `None` where it would make no sense.
+    pub(super) fn bytes(&mut self, input: Input) -> Option<Vec<u8>> {
         match input {
             // A message in the middle of another would be no message; a request without its head no request.
             Input::Data | Input::DataEnd if self.part => return None,
@@ -137,7 +137,7 @@ impl Model {
             if self.side == Side::Server {
                 out.extend_from_slice(PREFACE);
             }
-            write(Kind::Settings, Flags::NONE, StreamId::ZERO, &[], &mut out);
+            write(FrameType::Settings, Flags::NONE, StreamId::ZERO, &[], &mut out);
         }
         let mut message = vec![0];
         message.extend_from_slice(&SIZE.to_be_bytes());
@@ -146,21 +146,21 @@ impl Model {
         let headers = end.with(Flags::END_HEADERS, true);
         match input {
             Input::Head | Input::HeadEnd => {
-                write(Kind::Headers, headers, STREAM, &self.block(input == Input::HeadEnd), &mut out);
+                write(FrameType::Headers, headers, STREAM, &self.block(input == Input::HeadEnd), &mut out);
             }
             Input::Trailers | Input::Fields => {
-                write(Kind::Headers, headers, STREAM, &block(&[(b"grpc-status", b"0")]), &mut out);
+                write(FrameType::Headers, headers, STREAM, &block(&[(b"grpc-status", b"0")]), &mut out);
             }
             Input::Informational => {
-                write(Kind::Headers, headers, STREAM, &block(&[(b":status", b"100")]), &mut out);
+                write(FrameType::Headers, headers, STREAM, &block(&[(b":status", b"100")]), &mut out);
             }
-            Input::Data | Input::DataEnd => write(Kind::Data, end, STREAM, &message, &mut out),
-            Input::Part if self.part => write(Kind::Data, end, STREAM, &message[6..], &mut out),
-            Input::Part => write(Kind::Data, end, STREAM, &message[..6], &mut out),
-            Input::End => write(Kind::Data, end, STREAM, &[], &mut out),
+            Input::Data | Input::DataEnd => write(FrameType::Data, end, STREAM, &message, &mut out),
+            Input::Part if self.part => write(FrameType::Data, end, STREAM, &message[6..], &mut out),
+            Input::Part => write(FrameType::Data, end, STREAM, &message[..6], &mut out),
+            Input::End => write(FrameType::Data, end, STREAM, &[], &mut out),
             Input::Reset => {
                 let code = ErrorCode::CANCEL.0.to_be_bytes();
-                write(Kind::RstStream, Flags::NONE, STREAM, &code, &mut out);
+                write(FrameType::RstStream, Flags::NONE, STREAM, &code, &mut out);
             }
             _ => WindowUpdate { stream: STREAM, increment: 10 }.write(&mut out),
         }
@@ -234,11 +234,15 @@ impl Model {
     }
 
     /// This side sent a frame.
-    pub(super) fn sent(&mut self, head: &FrameHead, frame: &Frame<'_>) -> Result<Option<u32>, Breach> {
+    pub(super) fn sent(
+        &mut self,
+        head: &FrameHeader,
+        frame: &Frame<'_>,
+    ) -> Result<Option<u32>, FailedProperty> {
         if head.stream != STREAM {
             return Ok(None);
         }
-        let content = matches!(head.kind, Kind::Data | Kind::Headers);
+        let content = matches!(head.kind, FrameType::Data | FrameType::Headers);
         ensure(!(content && self.we_ended), "no frame after END_STREAM", || format!("{head:?}, {self:?}"))?;
         self.we_ended |= content && head.flags.contains(Flags::END_STREAM);
         let Frame::RstStream(reset) = frame else { return Ok(None) };
@@ -247,9 +251,9 @@ impl Model {
     }
 }
 
-fn write(kind: Kind, flags: Flags, stream: StreamId, payload: &[u8], out: &mut Vec<u8>) {
+fn write(kind: FrameType, flags: Flags, stream: StreamId, payload: &[u8], out: &mut Vec<u8>) {
     let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    FrameHead { length, kind, flags, stream }.write(out);
+    FrameHeader { length, kind, flags, stream }.write(out);
     out.extend_from_slice(payload);
 }
 

@@ -5,14 +5,14 @@ use halfclose::{Cardinality, Cause, Initiator, Outcome};
 use super::Action;
 use super::joined::Pair;
 use crate::exhaust::Order;
-use crate::wire::{Breach, ensure};
+use crate::wire::{FailedProperty, ensure};
 
 /// Rounds after which a run counts as one that never comes to rest.
 const MOST_ROUNDS: usize = 100;
 
 impl Pair {
     /// Brings the run to a fair end; the call must end on both sides.
-    pub(super) fn finish(&mut self) -> Result<(), Breach> {
+    pub(super) fn finish(&mut self) -> Result<(), FailedProperty> {
         let mut rounds = 0;
         while self.round()? {
             rounds += 1;
@@ -31,7 +31,7 @@ impl Pair {
     }
 
     /// The network delivers, and both callers do what honest callers do. Whether anything moved.
-    fn round(&mut self) -> Result<bool, Breach> {
+    fn round(&mut self) -> Result<bool, FailedProperty> {
         let mut moved = self.act(Action::Up)? | self.act(Action::Down)?;
         let client = &self.client.account;
         if !client.ended && !client.waiting {
@@ -57,7 +57,7 @@ impl Pair {
     }
 
     /// The outcome and the cause must be ones that somebody ordered.
-    fn judge(&self) -> Result<(), Breach> {
+    fn judge(&self) -> Result<(), FailedProperty> {
         let (client, server) = (&self.client.account, &self.server.account);
         let detail = || format!("{:?} {:?} {client:?} {server:?}", self.client.outcome, self.server.cause);
         // P-70 to P-73: the count of requests was wrong, and the library answers.

@@ -3,18 +3,18 @@
 use std::collections::VecDeque;
 
 use bytes::{Buf, BytesMut};
-use halfclose::{Cardinality, Client, Server, Shape};
+use halfclose::{CallType, Cardinality, Client, Server};
 
 use super::Action;
 use crate::content;
 use crate::exhaust::caller::{Account, Caller, NOW, Peer, Plays, SIZE};
 use crate::exhaust::{Order, cut};
 use crate::program::Side;
-use crate::wire::{Breach, Wire, breach, ensure};
+use crate::wire::{FailedProperty, Wire, breach, ensure};
 
 /// The product for one call.
 pub(super) struct Pair {
-    pub(super) shape: Shape,
+    pub(super) shape: CallType,
     messages: usize,
     pub(super) client: Caller<Client>,
     pub(super) server: Caller<Server>,
@@ -24,7 +24,7 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    pub(super) fn new(shape: Shape, messages: usize) -> Result<Self, Breach> {
+    pub(super) fn new(shape: CallType, messages: usize) -> Result<Self, FailedProperty> {
         let mut pair = Self {
             shape,
             messages,
@@ -39,13 +39,13 @@ impl Pair {
     }
 
     /// Takes all events and all output.
-    fn settle(&mut self) -> Result<(), Breach> {
+    fn settle(&mut self) -> Result<(), FailedProperty> {
         settle(&mut self.client, &mut self.wire, &mut self.up)?;
         settle(&mut self.server, &mut self.wire, &mut self.down)
     }
 
     /// Does one thing. Whether it could be done and changed anything.
-    pub(super) fn act(&mut self, action: Action) -> Result<bool, Breach> {
+    pub(super) fn act(&mut self, action: Action) -> Result<bool, FailedProperty> {
         let changed = match action {
             Action::Up => deliver(&mut self.server, &mut self.up, &mut self.wire)?,
             Action::Down => deliver(&mut self.client, &mut self.down, &mut self.wire)?,
@@ -89,15 +89,15 @@ fn settle<R: Plays>(
     caller: &mut Caller<R>,
     wire: &mut Wire,
     into: &mut VecDeque<Vec<u8>>,
-) -> Result<(), Breach> {
+) -> Result<(), FailedProperty> {
     caller.events()?;
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     while let Some(mut transmit) = caller.core.poll_transmit(NOW) {
-        octets.extend_from_slice(&transmit.copy_to_bytes(transmit.remaining()));
+        bytes.extend_from_slice(&transmit.copy_to_bytes(transmit.remaining()));
     }
-    wire.emitted(R::SIDE, &octets)?;
+    wire.emitted(R::SIDE, &bytes)?;
     wire.polled(R::SIDE);
-    into.extend(cut(&octets).into_iter().map(<[u8]>::to_vec));
+    into.extend(cut(&bytes).into_iter().map(<[u8]>::to_vec));
     // What was cut may have told of an end.
     caller.events()?;
     ensure(!caller.account.closed, "no event without a reason", || format!("{:?} is closed", R::SIDE))?;
@@ -109,7 +109,7 @@ fn deliver<R: Plays>(
     to: &mut Caller<R>,
     from: &mut VecDeque<Vec<u8>>,
     wire: &mut Wire,
-) -> Result<bool, Breach> {
+) -> Result<bool, FailedProperty> {
     let Some(frame) = from.pop_front() else { return Ok(false) };
     match to.core.receive(NOW, &mut BytesMut::from(frame.as_slice())) {
         Ok(_) => wire.consumed(R::SIDE, &frame)?,
@@ -124,7 +124,7 @@ fn give<R: Plays>(
     order: Order,
     messages: usize,
     wire: &mut Wire,
-) -> Result<bool, Breach> {
+) -> Result<bool, FailedProperty> {
     let many = R::carries(caller.shape) == Cardinality::Many;
     // Where there may be one only, the core itself refuses the second.
     if order == Order::Send && many && caller.account.sent >= messages {

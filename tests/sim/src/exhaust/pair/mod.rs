@@ -1,7 +1,7 @@
 //! The product of a client, a server and what is on its way between them, for one call.
 //!
 //! States are merged by everything that can be seen of them: the halves' states on both sides, what the callers know,
-//! and the octets on their way. From every state the run is also brought to a fair end: the network delivers
+//! and the bytes on their way. From every state the run is also brought to a fair end: the network delivers
 //! everything, both callers do what honest callers do, and the call must end on both sides.
 
 mod end;
@@ -9,10 +9,10 @@ mod joined;
 
 use std::collections::HashSet;
 
-use halfclose::Shape;
+use halfclose::CallType;
 
 use super::{Count, Order};
-use crate::wire::Breach;
+use crate::wire::FailedProperty;
 use joined::{Pair, Signature};
 
 /// One thing that happens.
@@ -46,7 +46,11 @@ const ACTIONS: [Action; 11] = [
 ///
 /// # Errors
 /// The first property that does not hold, and the sequence that shows it.
-pub fn enumerate(shape: Shape, messages: usize, depth: usize) -> Result<Count, (Breach, Vec<Action>)> {
+pub fn enumerate(
+    shape: CallType,
+    messages: usize,
+    depth: usize,
+) -> Result<Count, (FailedProperty, Vec<Action>)> {
     let mut seen = HashSet::new();
     let mut frontier = vec![Vec::new()];
     let mut count = Count::default();
@@ -77,7 +81,7 @@ pub fn enumerate(shape: Shape, messages: usize, depth: usize) -> Result<Count, (
     Ok(count)
 }
 
-fn play(shape: Shape, messages: usize, sequence: &[Action]) -> Result<Option<Signature>, Breach> {
+fn play(shape: CallType, messages: usize, sequence: &[Action]) -> Result<Option<Signature>, FailedProperty> {
     let mut pair = Pair::new(shape, messages)?;
     for action in sequence {
         if !pair.act(*action)? {

@@ -20,10 +20,10 @@ mod write_tests;
 
 pub use malformed::MalformedReason;
 pub(crate) use request::check_authority;
-pub use request::{RequestError, RequestHead, RequestHeadBuilder};
-pub use response::{ResponseBlock, ResponseHead, ResponseHeadBuilder, TrailersOnly};
+pub use request::{RequestError, RequestHeaders, RequestHeadersBuilder};
+pub use response::{ResponseBlock, ResponseHeaders, ResponseHeadersBuilder, TrailersOnly};
 pub use trailers::{Trailers, TrailersBuilder};
 pub use write::{
-    Hint, RequestFields, ResponseFields, write_metadata, write_request, write_response_head, write_trailers,
-    write_trailers_only,
+    Hint, RequestFields, ResponseFields, write_metadata, write_request, write_response_headers,
+    write_trailers, write_trailers_only,
 };

@@ -1,7 +1,7 @@
-//! When heads go out: a request once a stream is free, response headers before the first message, a status at the end.
+//! When headers go out: a request once a stream is free, response headers before the first message, a status at the end.
 
 use super::engine::{Engine, WAITING};
-use super::stream::{ClientStage, ServerHead, Side};
+use super::stream::{ClientStage, ServerHeaders, Side};
 use crate::frame::StreamId;
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
@@ -22,7 +22,7 @@ impl Engine {
             return false;
         }
         if self.open_streams >= self.peer.max_concurrent_streams {
-            self.lines.join(WAITING, slot);
+            self.queues.join(WAITING, slot);
             return false;
         }
         let id = self.next_local_id;
@@ -58,7 +58,7 @@ impl Engine {
     #[cold]
     fn refuse_own_request(&mut self, slot: u32, size: usize) {
         let limit = self.peer.max_header_list;
-        let text = format!("the request headers have {size} octets, over the peer's limit of {limit}");
+        let text = format!("the request headers have {size} bytes, over the peer's limit of {limit}");
         self.cut_client(slot, Status::internal(text), Cause::NeverSent, None);
     }
 
@@ -72,21 +72,24 @@ impl Engine {
 
     /// Server: sends the response headers, if any were ordered. Always on the wire.
     #[inline]
-    pub(super) fn emit_response_head(&mut self, slot: u32) -> bool {
+    pub(super) fn emit_response_headers(&mut self, slot: u32) -> bool {
         let Some(stream) = self.slots.get_mut(slot) else { return false };
         let id = StreamId::new(stream.id);
         let Side::Server(call) = &mut stream.side else { return false };
-        match &call.head {
-            ServerHead::Sent | ServerHead::RefusalSent | ServerHead::Unset | ServerHead::Set(_) => {}
-            ServerHead::Ready(metadata) => {
+        match &call.headers {
+            ServerHeaders::Sent
+            | ServerHeaders::RefusalSent
+            | ServerHeaders::Unset
+            | ServerHeaders::Set(_) => {}
+            ServerHeaders::Ready(metadata) => {
                 let settings = (&self.config, &self.peer);
                 self.writer.response(self.outbox.buf(), id, settings, (stream.encoding, metadata));
                 self.clock.data_sent();
-                call.head = ServerHead::Sent;
+                call.headers = ServerHeaders::Sent;
             }
-            ServerHead::Refused(http_status) => {
+            ServerHeaders::Refused(http_status) => {
                 self.writer.refusal(self.outbox.buf(), id, &self.peer, *http_status);
-                call.head = ServerHead::RefusalSent;
+                call.headers = ServerHeaders::RefusalSent;
             }
         }
         true
@@ -117,14 +120,14 @@ mod tests {
     use crate::http2::engine::Engine;
     use crate::http2::role::RoleKind;
     use crate::time::Time;
-    use crate::types::{Cause, Recv, Request, Shape};
+    use crate::types::{CallType, Cause, Recv, Request};
 
     /// P-18: the last id is used, the next call fails as one that may be tried elsewhere, and no more are taken.
     #[test]
     fn stream_ids_run_out() {
         let mut engine = Engine::new(RoleKind::Client, Config::client(), Seed(1), Time::ZERO);
         engine.next_local_id = (1 << 31) - 1;
-        let request = || Request::new("/a/b", Shape::UNARY);
+        let request = || Request::new("/a/b", CallType::UNARY);
         let last = engine.start(Time::ZERO, request()).unwrap();
         let over = engine.start(Time::ZERO, request()).unwrap();
         drop(engine.take_transmit(Time::ZERO));

@@ -99,7 +99,7 @@ impl StatusFields {
 /// Builds [`Trailers`] from the fields of one block. Can be used for one block after the other.
 ///
 /// ```
-/// use halfclose::grpc::head::TrailersBuilder;
+/// use halfclose::grpc::headers::TrailersBuilder;
 ///
 /// let mut builder = TrailersBuilder::new(8192);
 /// builder.field(b"grpc-status", b"5");
@@ -115,7 +115,7 @@ pub struct TrailersBuilder {
 }
 
 impl TrailersBuilder {
-    /// A builder. `metadata_limit` is the largest block accepted, in octets as RFC 9113 §6.5.2 counts them.
+    /// A builder. `metadata_limit` is the largest block accepted, in bytes as RFC 9113 §6.5.2 counts them.
     #[must_use]
     pub fn new(metadata_limit: usize) -> Self {
         Self { gather: Gather::new(metadata_limit), status: StatusFields::default(), malformed: None }
@@ -139,7 +139,7 @@ impl TrailersBuilder {
         }
         match name {
             b"te" => check_te(value),
-            // A field of the message's head that some peers repeat here; it means nothing (RFC 9110 §6.5.1).
+            // A field of the message's headers that some peers repeat here; it means nothing (RFC 9110 §6.5.1).
             b"content-type" | b"content-length" => Ok(()),
             _ => self.gather.custom(name, value, keep),
         }

@@ -1,4 +1,4 @@
-//! The head of a request, as a server receives it (P-1 to P-14).
+//! The headers of a request, as a server receives it (P-1 to P-14).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +70,7 @@ enum Method {
 
 /// What has been seen of a request's own fields.
 #[derive(Debug, Default)]
-struct Seen {
+struct RequestFieldsSeen {
     method: Option<Method>,
     scheme: Option<Span>,
     path: Option<Span>,
@@ -90,15 +90,15 @@ struct Seen {
     te_trailers: bool,
 }
 
-/// Builds a [`RequestHead`] from the fields of one block.
+/// Builds a [`RequestHeaders`] from the fields of one block.
 ///
 /// A builder can be used for one block after the other and keeps its memory. Fields over the limit on the block's
 /// size are checked and not kept.
 ///
 /// ```
-/// use halfclose::grpc::head::RequestHeadBuilder;
+/// use halfclose::grpc::headers::RequestHeadersBuilder;
 ///
-/// let mut builder = RequestHeadBuilder::new(8192);
+/// let mut builder = RequestHeadersBuilder::new(8192);
 /// for (name, value) in [
 ///     (":method", "POST"),
 ///     (":scheme", "http"),
@@ -108,22 +108,22 @@ struct Seen {
 /// ] {
 ///     builder.field(name.as_bytes(), value.as_bytes());
 /// }
-/// let head = builder.finish(false).unwrap();
-/// assert_eq!((head.service(), head.method()), (Some("pkg.Greeter"), Some("SayHello")));
+/// let headers = builder.finish(false).unwrap();
+/// assert_eq!((headers.service(), headers.method()), (Some("pkg.Greeter"), Some("SayHello")));
 /// ```
 #[derive(Debug)]
-pub struct RequestHeadBuilder {
+pub struct RequestHeadersBuilder {
     gather: Gather,
-    seen: Seen,
+    seen: RequestFieldsSeen,
     malformed: Option<MalformedReason>,
 }
 
-impl RequestHeadBuilder {
-    /// A builder. `metadata_limit` is the largest block accepted, in octets as RFC 9113 §6.5.2 counts them: name,
+impl RequestHeadersBuilder {
+    /// A builder. `metadata_limit` is the largest block accepted, in bytes as RFC 9113 §6.5.2 counts them: name,
     /// value and 32 for every field.
     #[must_use]
     pub fn new(metadata_limit: usize) -> Self {
-        Self { gather: Gather::new(metadata_limit), seen: Seen::default(), malformed: None }
+        Self { gather: Gather::new(metadata_limit), seen: RequestFieldsSeen::default(), malformed: None }
     }
 
     /// Takes the next field of the block.
@@ -225,7 +225,7 @@ impl RequestHeadBuilder {
     /// # Errors
     /// [`RequestError::Malformed`] before all else, then [`RequestError::Refused`]. Among refusals metadata over the
     /// limit comes first, then a malformed `-bin` value, the method, `content-type`, several authorities, the timeout.
-    pub fn finish(&mut self, end_stream: bool) -> Result<RequestHead, RequestError> {
+    pub fn finish(&mut self, end_stream: bool) -> Result<RequestHeaders, RequestError> {
         let malformed = self.malformed.take();
         let seen = std::mem::take(&mut self.seen);
         let result = match malformed {
@@ -236,14 +236,18 @@ impl RequestHeadBuilder {
         result
     }
 
-    fn finish_checked(&mut self, seen: &Seen, end_stream: bool) -> Result<RequestHead, RequestError> {
+    fn finish_checked(
+        &mut self,
+        seen: &RequestFieldsSeen,
+        end_stream: bool,
+    ) -> Result<RequestHeaders, RequestError> {
         check_whole(seen, self.gather.text(), end_stream).map_err(RequestError::Malformed)?;
         if let Some(refusal) = self.refusal(seen) {
             return Err(refusal.into_error(seen.content_length));
         }
         let accept_names = self.gather.keep_list();
         let (text, metadata) = self.gather.store();
-        Ok(RequestHead {
+        Ok(RequestHeaders {
             path: seen.path.unwrap_or_default(),
             scheme: seen.scheme.unwrap_or_default(),
             // P-5: `host` stands in for `:authority`, and is dropped beside it.
@@ -260,7 +264,7 @@ impl RequestHeadBuilder {
         })
     }
 
-    fn refusal(&self, seen: &Seen) -> Option<Refusal> {
+    fn refusal(&self, seen: &RequestFieldsSeen) -> Option<Refusal> {
         if let Some(status) = self.gather.failure() {
             return Some(Refusal::Metadata(status));
         }
@@ -283,7 +287,7 @@ fn once<T>(name: &'static str, earlier: Option<T>) -> Result<(), MalformedReason
 
 /// RFC 3986 §3.1.
 fn check_scheme(value: &[u8]) -> Result<(), MalformedReason> {
-    let rest = |&octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.');
+    let rest = |&byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
     match value {
         [first, tail @ ..] if first.is_ascii_alphabetic() && tail.iter().all(rest) => Ok(()),
         _ => Err(MalformedReason::InvalidPseudo(":scheme")),
@@ -292,7 +296,7 @@ fn check_scheme(value: &[u8]) -> Result<(), MalformedReason> {
 
 /// RFC 9113 §8.3.1: not empty, and begins with `/` or is `*`. A URI has visible ASCII only (RFC 3986 §2).
 fn check_path(value: &[u8]) -> Result<(), MalformedReason> {
-    let visible = value.iter().fold(true, |all, octet| all & octet.is_ascii_graphic());
+    let visible = value.iter().fold(true, |all, byte| all & byte.is_ascii_graphic());
     if visible && matches!(value, [b'/', ..] | b"*") {
         Ok(())
     } else {
@@ -302,13 +306,12 @@ fn check_path(value: &[u8]) -> Result<(), MalformedReason> {
 
 /// RFC 9113 §8.3.1: no user information. Nothing that would begin another part of a URI either (RFC 3986 §3.2).
 pub(crate) fn check_authority(value: &[u8]) -> Result<(), MalformedReason> {
-    let allowed =
-        |&octet: &u8| octet.is_ascii_graphic() && !matches!(octet, b'@' | b'/' | b'?' | b'#' | b'\\');
+    let allowed = |&byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'@' | b'/' | b'?' | b'#' | b'\\');
     if value.iter().all(allowed) { Ok(()) } else { Err(MalformedReason::InvalidPseudo(":authority")) }
 }
 
 /// What can be checked only when the block is complete.
-fn check_whole(seen: &Seen, text: &str, end_stream: bool) -> Result<(), MalformedReason> {
+fn check_whole(seen: &RequestFieldsSeen, text: &str, end_stream: bool) -> Result<(), MalformedReason> {
     let method = seen.method.ok_or(MalformedReason::MissingPseudo(":method"))?;
     if method == Method::Connect {
         // RFC 9113 §8.5.
@@ -333,9 +336,9 @@ fn check_whole(seen: &Seen, text: &str, end_stream: bool) -> Result<(), Malforme
     }
 }
 
-/// The head of a call, as a server receives it. Cheap to clone: the text is shared.
+/// The headers of a call, as a server receives it. Cheap to clone: the text is shared.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RequestHead {
+pub struct RequestHeaders {
     text: Arc<str>,
     path: Span,
     scheme: Span,
@@ -347,7 +350,7 @@ pub struct RequestHead {
     pub accept: EncodingSet,
     /// How long the client waits (P-7); `None` is for ever.
     pub timeout: Option<Duration>,
-    /// The value of `content-length`: what the DATA payloads must add up to (RFC 9113 §8.1.1), in octets.
+    /// The value of `content-length`: what the DATA payloads must add up to (RFC 9113 §8.1.1), in bytes.
     pub content_length: Option<u64>,
     /// Whether `te: trailers` was there; a call without it may have come through a proxy that drops trailers (P-6).
     pub te_trailers: bool,
@@ -355,7 +358,7 @@ pub struct RequestHead {
     pub metadata: Metadata,
 }
 
-impl RequestHead {
+impl RequestHeaders {
     /// The `:path`.
     #[must_use]
     pub fn path(&self) -> &str {

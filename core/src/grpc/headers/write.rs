@@ -7,9 +7,9 @@ use crate::grpc::metadata::{FIELD_OVERHEAD, Metadata};
 use crate::grpc::status::Status;
 use crate::grpc::{base64, percent, timeout};
 
-/// The longest value of metadata that is worth an entry in HPACK's dynamic table, in octets.
+/// The longest value of metadata that is worth an entry in HPACK's dynamic table, in bytes.
 ///
-/// The table holds 4096 octets by default. A longer value, which is seldom the same again, would push out many of the
+/// The table holds 4096 bytes by default. A longer value, which is seldom the same again, would push out many of the
 /// fields that every call repeats.
 const INDEX_MAX: usize = 64;
 
@@ -24,7 +24,7 @@ pub enum Hint {
     Never,
 }
 
-/// What a client says in the head of a call.
+/// What a client says in the headers of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestFields<'a> {
     /// `:scheme`: `http` or `https` (P-3).
@@ -47,7 +47,7 @@ pub struct RequestFields<'a> {
     pub metadata: &'a Metadata,
 }
 
-/// What a server says in the head of an answer.
+/// What a server says in the headers of an answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResponseFields<'a> {
     /// The codec in the `content-type`, such as `proto`.
@@ -58,7 +58,7 @@ pub struct ResponseFields<'a> {
     pub accept_encoding: Option<&'a str>,
 }
 
-/// Writes the head of a call (P-1): pseudo-header fields, the call's own fields, `grpc-timeout`, metadata.
+/// Writes the headers of a call (P-1): pseudo-header fields, the call's own fields, `grpc-timeout`, metadata.
 ///
 /// `scratch` is working memory, left empty.
 pub fn write_request(
@@ -84,7 +84,7 @@ pub fn write_request(
 }
 
 /// Writes Response-Headers (P-20). `scratch` is working memory, left empty.
-pub fn write_response_head(
+pub fn write_response_headers(
     fields: &ResponseFields<'_>,
     metadata: &Metadata,
     scratch: &mut Vec<u8>,
@@ -96,7 +96,7 @@ pub fn write_response_head(
     write_metadata(metadata, scratch, &mut f);
 }
 
-/// Writes Trailers (P-21), within `limit` octets as RFC 9113 §6.5.2 counts them, and says whether all of it fitted.
+/// Writes Trailers (P-21), within `limit` bytes as RFC 9113 §6.5.2 counts them, and says whether all of it fitted.
 ///
 /// `limit` is the peer's SETTINGS_MAX_HEADER_LIST_SIZE (P-45). What does not fit is left out in this order: details,
 /// the end of the message, metadata as a whole; the code always goes. `scratch` is working memory, left empty.

@@ -1,4 +1,4 @@
-//! What the builders of heads and trailers share.
+//! What the builders of headers and trailers share.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::grpc::metadata::ReceivedError;
 use crate::grpc::metadata::{FIELD_OVERHEAD, Metadata, is_bin, push_field};
 use crate::grpc::status::Status;
 
-/// A piece of a head's text.
+/// A piece of a header section's text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Span {
     start: u32,
@@ -80,14 +80,14 @@ impl Gather {
         self.regular = true;
     }
 
-    /// Keeps a value as text. In one that is no UTF-8, octets that are not ASCII are replaced, each by one: no value that
+    /// Keeps a value as text. In one that is no UTF-8, bytes that are not ASCII are replaced, each by one: no value that
     /// is kept here means anything with them, and none grows.
     pub(super) fn keep(&mut self, value: &[u8]) -> Span {
         let start = self.text.len();
         match str::from_utf8(value) {
             Ok(text) => self.text.push_str(text),
             Err(_) => {
-                let ascii = |&octet: &u8| if octet.is_ascii() { char::from(octet) } else { '?' };
+                let ascii = |&byte: &u8| if byte.is_ascii() { char::from(byte) } else { '?' };
                 self.text.extend(value.iter().map(ascii));
             }
         }
@@ -139,7 +139,7 @@ impl Gather {
     /// under a long name would cost the product of both lengths.
     fn admit_parts(&mut self, name: &[u8], value: &[u8]) -> bool {
         if is_bin(name) {
-            let more = value.iter().filter(|octet| **octet == b',').count();
+            let more = value.iter().filter(|byte| **byte == b',').count();
             let each = name.len().saturating_add(FIELD_OVERHEAD);
             self.size = self.size.saturating_add(more.saturating_mul(each));
         }
@@ -155,7 +155,7 @@ impl Gather {
         if self.size > self.limit || self.too_long {
             let (size, limit) = (self.size, self.limit);
             return Some(Status::resource_exhausted(format!(
-                "received metadata of {size} octets, over the limit of {limit}"
+                "received metadata of {size} bytes, over the limit of {limit}"
             )));
         }
         self.bad_binary.then(|| Status::internal("received a malformed binary metadata value"))
@@ -191,7 +191,7 @@ pub(super) fn content_length(earlier: Option<u64>, value: &[u8]) -> Result<Optio
     }
 }
 
-/// Some octets of a peer, shortened and printable, for the message of a status.
-pub(super) fn excerpt(octets: &[u8]) -> String {
-    octets.get(..64).unwrap_or(octets).escape_ascii().to_string()
+/// Some bytes of a peer, shortened and printable, for the message of a status.
+pub(super) fn excerpt(bytes: &[u8]) -> String {
+    bytes.get(..64).unwrap_or(bytes).escape_ascii().to_string()
 }

@@ -1,4 +1,4 @@
-//! The head of a response, as a client receives it (P-20 to P-30).
+//! The headers of a response, as a client receives it (P-20 to P-30).
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ pub enum ResponseBlock {
     /// An interim response (1xx), to be skipped (P-24); its HTTP status.
     Informational(u16),
     /// Response-Headers: messages and trailers may follow (P-20).
-    Headers(ResponseHead),
+    Headers(ResponseHeaders),
     /// Trailers-Only: the first block ends the stream (P-22, P-23).
     TrailersOnly(TrailersOnly),
 }
 
 /// Response-Headers.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ResponseHead {
+pub struct ResponseHeaders {
     text: Arc<str>,
     subtype: Option<Span>,
     encoding_name: Option<Span>,
@@ -31,11 +31,11 @@ pub struct ResponseHead {
     pub http_status: u16,
     /// The encodings known by name in `grpc-accept-encoding`.
     pub accept: EncodingSet,
-    /// The value of `content-length`: what the DATA payloads must add up to (RFC 9113 §8.1.1), in octets.
+    /// The value of `content-length`: what the DATA payloads must add up to (RFC 9113 §8.1.1), in bytes.
     pub content_length: Option<u64>,
     /// Whether the HTTP status is 200 and the `content-type` gRPC's.
     pub is_grpc: bool,
-    /// Why this is not the head of a usable answer: another HTTP status than 200 (section 1.3), another
+    /// Why this is not the headers of a usable answer: another HTTP status than 200 (section 1.3), another
     /// `content-type` (P-28), a malformed `-bin` value (P-30), metadata over the limit (P-45).
     ///
     /// With another HTTP status than 200 a `grpc-status` in trailers still wins (P-29).
@@ -44,7 +44,7 @@ pub struct ResponseHead {
     pub metadata: Metadata,
 }
 
-impl ResponseHead {
+impl ResponseHeaders {
     /// The codec in the `content-type`, such as `proto`; `None` when it names none.
     #[must_use]
     pub fn content_subtype(&self) -> Option<&str> {
@@ -77,7 +77,7 @@ pub struct TrailersOnly {
 
 /// What has been seen of a response's own fields.
 #[derive(Debug, Default)]
-struct Seen {
+struct ResponseFieldsSeen {
     http_status: Option<u16>,
     content_type: ContentType,
     subtype: Option<Span>,
@@ -98,28 +98,28 @@ enum ContentType {
 /// other.
 ///
 /// ```
-/// use halfclose::grpc::head::{ResponseBlock, ResponseHeadBuilder};
+/// use halfclose::grpc::headers::{ResponseBlock, ResponseHeadersBuilder};
 ///
-/// let mut builder = ResponseHeadBuilder::new(8192);
+/// let mut builder = ResponseHeadersBuilder::new(8192);
 /// builder.field(b":status", b"200");
 /// builder.field(b"content-type", b"application/grpc");
-/// assert!(matches!(builder.finish(false), Ok(ResponseBlock::Headers(head)) if head.failure.is_none()));
+/// assert!(matches!(builder.finish(false), Ok(ResponseBlock::Headers(headers)) if headers.failure.is_none()));
 /// ```
 #[derive(Debug)]
-pub struct ResponseHeadBuilder {
+pub struct ResponseHeadersBuilder {
     gather: Gather,
-    seen: Seen,
+    seen: ResponseFieldsSeen,
     status: StatusFields,
     malformed: Option<MalformedReason>,
 }
 
-impl ResponseHeadBuilder {
-    /// A builder. `metadata_limit` is the largest block accepted, in octets as RFC 9113 §6.5.2 counts them.
+impl ResponseHeadersBuilder {
+    /// A builder. `metadata_limit` is the largest block accepted, in bytes as RFC 9113 §6.5.2 counts them.
     #[must_use]
     pub fn new(metadata_limit: usize) -> Self {
         Self {
             gather: Gather::new(metadata_limit),
-            seen: Seen::default(),
+            seen: ResponseFieldsSeen::default(),
             status: StatusFields::default(),
             malformed: None,
         }
@@ -198,7 +198,7 @@ impl ResponseHeadBuilder {
 
     fn finish_checked(
         &self,
-        seen: Seen,
+        seen: ResponseFieldsSeen,
         status: StatusFields,
         end_stream: bool,
     ) -> Result<ResponseBlock, MalformedReason> {
@@ -221,12 +221,12 @@ impl ResponseHeadBuilder {
         })
     }
 
-    fn headers(&self, seen: Seen, http_status: u16) -> ResponseBlock {
+    fn headers(&self, seen: ResponseFieldsSeen, http_status: u16) -> ResponseBlock {
         let foreign = not_grpc(http_status, &seen.content_type);
         let is_grpc = foreign.is_none();
         let failure = self.gather.failure().or(foreign);
         let (text, metadata) = self.gather.store();
-        ResponseBlock::Headers(ResponseHead {
+        ResponseBlock::Headers(ResponseHeaders {
             text,
             subtype: seen.subtype,
             encoding_name: seen.encoding,
@@ -239,7 +239,12 @@ impl ResponseHeadBuilder {
         })
     }
 
-    fn trailers_only(&self, seen: &Seen, status: StatusFields, http_status: u16) -> ResponseBlock {
+    fn trailers_only(
+        &self,
+        seen: &ResponseFieldsSeen,
+        status: StatusFields,
+        http_status: u16,
+    ) -> ResponseBlock {
         // P-29: with a `grpc-status` neither the HTTP status nor the type matters.
         let status = status
             .into_status(&self.gather)

@@ -13,7 +13,7 @@ struct Block(Vec<(String, String, Hint)>);
 impl Block {
     fn sink(&mut self) -> impl FnMut(&[u8], &[u8], Hint) {
         |name, value, hint| {
-            let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
             self.0.push((text(name), text(value), hint));
         }
     }
@@ -110,22 +110,22 @@ fn what_is_not_set_is_not_written() {
 #[test]
 fn what_is_written_is_read() {
     let metadata = sample();
-    let mut builder = RequestHeadBuilder::new(8192);
+    let mut builder = RequestHeadersBuilder::new(8192);
     write_request(&request(&metadata), &mut Vec::new(), |name, value, _| builder.field(name, value));
-    let head = builder.finish(false).unwrap();
-    assert_eq!((head.scheme(), head.path(), head.authority()), ("https", "/s/m", Some("a:1")));
-    assert_eq!(head.content_subtype(), Some("json"));
-    assert_eq!(head.timeout, Some(Duration::from_secs(2)));
-    assert_eq!(head.metadata.get_str("user-agent"), Some("ua"));
-    assert_eq!(head.metadata.len(), 5);
+    let headers = builder.finish(false).unwrap();
+    assert_eq!((headers.scheme(), headers.path(), headers.authority()), ("https", "/s/m", Some("a:1")));
+    assert_eq!(headers.content_subtype(), Some("json"));
+    assert_eq!(headers.timeout, Some(Duration::from_secs(2)));
+    assert_eq!(headers.metadata.get_str("user-agent"), Some("ua"));
+    assert_eq!(headers.metadata.len(), 5);
 
     let fields =
         ResponseFields { content_subtype: Some("proto"), encoding: Some("gzip"), accept_encoding: None };
-    let mut builder = ResponseHeadBuilder::new(8192);
-    write_response_head(&fields, &metadata, &mut Vec::new(), |name, value, _| builder.field(name, value));
-    let Ok(ResponseBlock::Headers(head)) = builder.finish(false) else { panic!() };
-    assert_eq!((head.failure.clone(), head.content_subtype()), (None, Some("proto")));
-    assert_eq!(head.metadata, metadata);
+    let mut builder = ResponseHeadersBuilder::new(8192);
+    write_response_headers(&fields, &metadata, &mut Vec::new(), |name, value, _| builder.field(name, value));
+    let Ok(ResponseBlock::Headers(headers)) = builder.finish(false) else { panic!() };
+    assert_eq!((headers.failure.clone(), headers.content_subtype()), (None, Some("proto")));
+    assert_eq!(headers.metadata, metadata);
 
     let status = Status::aborted("é").with_details(Bytes::from_static(b"d"));
     let mut builder = TrailersBuilder::new(8192);
@@ -134,7 +134,7 @@ fn what_is_written_is_read() {
     let met = builder.finish().unwrap();
     assert_eq!((met.status, met.metadata), (Some(status.clone()), metadata.clone()));
 
-    let mut builder = ResponseHeadBuilder::new(8192);
+    let mut builder = ResponseHeadersBuilder::new(8192);
     let sink = |name: &[u8], value: &[u8], _| builder.field(name, value);
     write_trailers_only(415, &fields, (&status, &metadata), usize::MAX, &mut Vec::new(), sink);
     let Ok(ResponseBlock::TrailersOnly(only)) = builder.finish(true) else { panic!() };

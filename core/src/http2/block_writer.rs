@@ -1,15 +1,15 @@
-//! Heads to HEADERS and CONTINUATION frames: the connection's encoder, and the encoded fields of heads that repeat.
+//! Heads to HEADERS and CONTINUATION frames: the connection's encoder, and the encoded fields of headers that repeat.
 
 use std::time::Duration;
 
-use super::peer::PeerSettings;
-use super::templates::Templates;
+use super::block_writer_cache::WriterCache;
+use super::peer_settings::PeerSettings;
 use crate::config::{Config, Limits};
-use crate::frame::{Flags, FrameHead, HEAD_LEN, Kind, StreamId};
+use crate::frame::{FRAME_HEADER_LEN, Flags, FrameHeader, FrameType, StreamId};
 use crate::grpc::encoding::Encoding;
-use crate::grpc::head::{
-    Hint, RequestFields, ResponseFields, write_metadata, write_request, write_response_head, write_trailers,
-    write_trailers_only,
+use crate::grpc::headers::{
+    Hint, RequestFields, ResponseFields, write_metadata, write_request, write_response_headers,
+    write_trailers, write_trailers_only,
 };
 use crate::grpc::metadata::{FIELD_OVERHEAD, Metadata};
 use crate::grpc::status::Status;
@@ -25,12 +25,12 @@ const fn indexing(hint: Hint) -> Indexing {
     }
 }
 
-/// Octets from the peer or the caller as text; what is no text is refused before it comes here.
-fn text(octets: &[u8]) -> &str {
-    std::str::from_utf8(octets).unwrap_or_default()
+/// Bytes from the peer or the caller as text; what is no text is refused before it comes here.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
-/// A HEADERS frame that is being written: its head is put in when its block is complete.
+/// A HEADERS frame that is being written: its headers is put in when its block is complete.
 struct OpenFrame {
     start: usize,
 }
@@ -38,25 +38,25 @@ struct OpenFrame {
 impl OpenFrame {
     fn begin(out: &mut Vec<u8>) -> Self {
         let start = out.len();
-        out.extend_from_slice(&[0; HEAD_LEN]);
+        out.extend_from_slice(&[0; FRAME_HEADER_LEN]);
         Self { start }
     }
 
     /// Completes the frame, in several CONTINUATION frames where the peer's frame size asks for it.
     fn finish(self, out: &mut Vec<u8>, stream: StreamId, end_stream: bool, max_frame: usize) {
-        let length = out.len() - self.start - HEAD_LEN;
+        let length = out.len() - self.start - FRAME_HEADER_LEN;
         let whole = length <= max_frame;
-        let head = FrameHead {
+        let headers = FrameHeader {
             length: u32::try_from(length.min(max_frame)).unwrap_or(0),
-            kind: Kind::Headers,
+            kind: FrameType::Headers,
             flags: Flags::NONE.with(Flags::END_STREAM, end_stream).with(Flags::END_HEADERS, whole),
             stream,
         };
-        if let Some(place) = out.get_mut(self.start..self.start + HEAD_LEN) {
-            place.copy_from_slice(&head.encode());
+        if let Some(place) = out.get_mut(self.start..self.start + FRAME_HEADER_LEN) {
+            place.copy_from_slice(&headers.encode());
         }
         if !whole {
-            let rest = out.split_off(self.start + HEAD_LEN + max_frame);
+            let rest = out.split_off(self.start + FRAME_HEADER_LEN + max_frame);
             continue_block(out, stream, &rest, max_frame);
         }
     }
@@ -65,15 +65,15 @@ impl OpenFrame {
 /// A HEADERS frame whose block is a template: shorter than any frame may be.
 #[inline]
 fn write_template(out: &mut Vec<u8>, stream: StreamId, end_stream: bool, fields: &[u8]) {
-    let head = FrameHead {
-        // Templates are short.
+    let headers = FrameHeader {
+        // WriterCache are short.
         length: fields.len() as u32,
-        kind: Kind::Headers,
+        kind: FrameType::Headers,
         flags: Flags::END_HEADERS.with(Flags::END_STREAM, end_stream),
         stream,
     };
-    out.reserve(HEAD_LEN + fields.len());
-    head.write(out);
+    out.reserve(FRAME_HEADER_LEN + fields.len());
+    headers.write(out);
     out.extend_from_slice(fields);
 }
 
@@ -84,24 +84,24 @@ fn continue_block(out: &mut Vec<u8>, stream: StreamId, rest: &[u8], max_frame: u
     while let Some(piece) = pieces.next() {
         let flags = Flags::NONE.with(Flags::END_HEADERS, pieces.peek().is_none());
         let length = u32::try_from(piece.len()).unwrap_or(0);
-        FrameHead { length, kind: Kind::Continuation, flags, stream }.write(out);
+        FrameHeader { length, kind: FrameType::Continuation, flags, stream }.write(out);
         out.extend_from_slice(piece);
     }
 }
 
-/// What turns heads into header blocks.
-pub(super) struct HeadWriter {
+/// What turns headers into header blocks.
+pub(super) struct BlockWriter {
     encoder: Encoder,
-    templates: Templates,
+    templates: WriterCache,
     /// Room for the base64 of one value.
     scratch: Vec<u8>,
 }
 
-impl HeadWriter {
+impl BlockWriter {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             encoder: Encoder::new(limits.encoder_table as usize),
-            templates: Templates::default(),
+            templates: WriterCache::default(),
             scratch: Vec::new(),
         }
     }
@@ -219,7 +219,7 @@ impl HeadWriter {
             encoder.begin(out);
             let from = out.len();
             let fields = response_fields(config, encoding);
-            write_response_head(&fields, &NO_METADATA, scratch, |name, value, hint| {
+            write_response_headers(&fields, &NO_METADATA, scratch, |name, value, hint| {
                 encoder.field(name, value, indexing(hint), out);
             });
             if plain {
@@ -241,13 +241,13 @@ impl HeadWriter {
     ) -> usize {
         let fields = response_fields(config, encoding);
         let mut size = metadata.list_size();
-        write_response_head(&fields, &NO_METADATA, &mut self.scratch, |name, value, _| {
+        write_response_headers(&fields, &NO_METADATA, &mut self.scratch, |name, value, _| {
             size = size.saturating_add(name.len() + value.len() + FIELD_OVERHEAD);
         });
         size
     }
 
-    /// The head of an answer to a request that is not gRPC's (P-2, P-8): a plain text body follows, then trailers.
+    /// The headers of an answer to a request that is not gRPC's (P-2, P-8): a plain text body follows, then trailers.
     #[cold]
     pub(super) fn refusal(&mut self, out: &mut Vec<u8>, id: StreamId, peer: &PeerSettings, http_status: u16) {
         let frame = OpenFrame::begin(out);
@@ -359,14 +359,14 @@ fn fields_size(config: &Config, request: &Request) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Shape;
+    use crate::types::CallType;
 
     #[test]
     fn what_only_speed_needs_is_given_back_and_the_table_stays() {
         let (config, peer) = (Config::client(), PeerSettings::default());
-        let mut writer = HeadWriter::new(&config.limits);
-        let request = Request::new("/demo.Echo/Call", Shape::UNARY);
-        let write = |writer: &mut HeadWriter| {
+        let mut writer = BlockWriter::new(&config.limits);
+        let request = Request::new("/demo.Echo/Call", CallType::UNARY);
+        let write = |writer: &mut BlockWriter| {
             let mut out = Vec::new();
             writer.request(&mut out, StreamId::new(1), (&config, &peer), (&request, None)).unwrap();
             out

@@ -5,39 +5,39 @@ const NONE: u32 = u32::MAX;
 const OUT: u8 = u8::MAX;
 
 #[derive(Clone, Copy)]
-struct Link {
+struct QueueLink {
     next: u32,
     previous: u32,
     list: u8,
 }
 
-const UNLINKED: Link = Link { next: NONE, previous: NONE, list: OUT };
+const UNLINKED: QueueLink = QueueLink { next: NONE, previous: NONE, list: OUT };
 
 #[derive(Clone, Copy)]
-struct Ends {
+struct QueueEnds {
     head: u32,
     tail: u32,
     len: u32,
 }
 
-const EMPTY: Ends = Ends { head: NONE, tail: NONE, len: 0 };
+const EMPTY: QueueEnds = QueueEnds { head: NONE, tail: NONE, len: 0 };
 
 /// `N` queues of slot numbers; each slot stands in at most one of them, and there once.
-pub(crate) struct SlotLists<const N: usize> {
-    links: Vec<Link>,
-    ends: [Ends; N],
+pub(crate) struct SlotQueues<const N: usize> {
+    links: Vec<QueueLink>,
+    ends: [QueueEnds; N],
 }
 
 /// One queue.
-pub(crate) type SlotList = SlotLists<1>;
+pub(crate) type SlotQueue = SlotQueues<1>;
 
-impl<const N: usize> SlotLists<N> {
+impl<const N: usize> SlotQueues<N> {
     pub(crate) const fn new() -> Self {
         Self { links: Vec::new(), ends: [EMPTY; N] }
     }
 
     #[inline]
-    fn ends(&self, list: u8) -> Ends {
+    fn ends(&self, list: u8) -> QueueEnds {
         self.ends.get(usize::from(list)).copied().unwrap_or(EMPTY)
     }
 
@@ -68,7 +68,7 @@ impl<const N: usize> SlotLists<N> {
         }
         let tail = std::mem::replace(&mut ends.tail, slot);
         ends.len += 1;
-        *link = Link { next: NONE, previous: tail, list };
+        *link = QueueLink { next: NONE, previous: tail, list };
         match self.links.get_mut(tail as usize) {
             Some(last) => last.next = slot,
             None => ends.head = slot,
@@ -100,7 +100,7 @@ impl<const N: usize> SlotLists<N> {
     #[inline]
     pub(crate) fn remove(&mut self, slot: u32) -> bool {
         let Some(link) = self.links.get_mut(slot as usize) else { return false };
-        let Link { next, previous, list } = *link;
+        let QueueLink { next, previous, list } = *link;
         let Some(ends) = self.ends.get_mut(usize::from(list)) else { return false };
         *link = UNLINKED;
         ends.len -= 1;
@@ -123,7 +123,7 @@ impl<const N: usize> SlotLists<N> {
     }
 }
 
-impl SlotList {
+impl SlotQueue {
     pub(crate) fn len(&self) -> u32 {
         self.len_of(0)
     }
@@ -156,36 +156,40 @@ impl SlotList {
 
 #[cfg(test)]
 mod tests {
-    use super::SlotList;
+    use super::SlotQueue;
     use proptest::prelude::*;
     use std::collections::VecDeque;
 
     #[derive(Clone, Debug)]
-    enum Op {
+    enum QueueOp {
         Push(u32),
         Pop,
         Remove(u32),
     }
 
-    fn op() -> impl Strategy<Value = Op> {
-        prop_oneof![(0u32..12).prop_map(Op::Push), Just(Op::Pop), (0u32..12).prop_map(Op::Remove)]
+    fn op() -> impl Strategy<Value = QueueOp> {
+        prop_oneof![
+            (0u32..12).prop_map(QueueOp::Push),
+            Just(QueueOp::Pop),
+            (0u32..12).prop_map(QueueOp::Remove)
+        ]
     }
 
     proptest! {
         #[test]
         fn behaves_like_a_queue_without_duplicates(ops in proptest::collection::vec(op(), 0..200)) {
-            let mut list = SlotList::new();
+            let mut list = SlotQueue::new();
             let mut model: VecDeque<u32> = VecDeque::new();
             for op in ops {
                 match op {
-                    Op::Push(slot) => {
+                    QueueOp::Push(slot) => {
                         list.push_back(slot);
                         if !model.contains(&slot) {
                             model.push_back(slot);
                         }
                     }
-                    Op::Pop => prop_assert_eq!(list.pop_front(), model.pop_front()),
-                    Op::Remove(slot) => {
+                    QueueOp::Pop => prop_assert_eq!(list.pop_front(), model.pop_front()),
+                    QueueOp::Remove(slot) => {
                         let at = model.iter().position(|&other| other == slot);
                         prop_assert_eq!(list.remove(slot), at.is_some());
                         if let Some(at) = at {
@@ -204,7 +208,7 @@ mod tests {
 
     #[test]
     fn memory_is_given_back_only_where_nothing_stands_in_line() {
-        let mut list = SlotList::new();
+        let mut list = SlotQueue::new();
         list.push_back(3);
         list.shrink();
         assert!(list.contains(3));

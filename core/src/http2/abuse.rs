@@ -6,7 +6,7 @@ use crate::error::{Flood, Violation};
 use crate::time::Time;
 
 /// The token buckets, one a class of abuse.
-pub(super) struct Guards {
+pub(super) struct AbuseLimits {
     pub(super) control_frames: TokenBucket,
     pub(super) resets: TokenBucket,
     pub(super) internal_resets: TokenBucket,
@@ -17,7 +17,7 @@ pub(super) struct Guards {
     pub(super) pending_resets: u32,
 }
 
-impl Guards {
+impl AbuseLimits {
     pub(super) fn new(config: &Config) -> Self {
         let limits = &config.limits;
         let bucket = |rate: Rate| TokenBucket::new(rate.burst, rate.per_second);

@@ -11,9 +11,9 @@ const MAX_BLOCK: usize = 128;
 /// Distinct requests whose fields are kept.
 const REQUEST_TEMPLATES: usize = 8;
 
-/// The encoded fields of heads that repeat.
+/// The encoded fields of headers that repeat.
 #[derive(Default)]
-pub(super) struct Templates {
+pub(super) struct WriterCache {
     requests: Vec<RequestTemplate>,
     next: usize,
     pub(super) response: Template,
@@ -42,13 +42,13 @@ impl RequestTemplate {
     }
 }
 
-/// Equality, seen at once where both are views of the same octets: paths are mostly constants.
+/// Equality, seen at once where both are pinned of the same bytes: paths are mostly constants.
 #[inline]
 fn same(one: &Bytes, other: &Bytes) -> bool {
     one.len() == other.len() && (one.as_ptr() == other.as_ptr() || one == other)
 }
 
-impl Templates {
+impl WriterCache {
     #[inline]
     pub(super) fn find(&self, request: &Request) -> Option<&RequestTemplate> {
         self.requests.iter().find(|template| template.is_for(request))
@@ -116,13 +116,13 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Shape;
+    use crate::types::CallType;
 
     fn request(path: &'static str) -> Request {
-        Request::new(path, Shape::UNARY)
+        Request::new(path, CallType::UNARY)
     }
 
-    fn fields<'a>(templates: &'a Templates, request: &Request) -> Option<&'a [u8]> {
+    fn fields<'a>(templates: &'a WriterCache, request: &Request) -> Option<&'a [u8]> {
         templates.find(request)?.fields.get(7)
     }
 
@@ -151,13 +151,13 @@ mod tests {
             Request { authority: Some("two".into()), ..request("/a/b") },
             Request { encoding: Some(Encoding::Gzip), ..request("/a/b") },
         ];
-        let mut templates = Templates::default();
+        let mut templates = WriterCache::default();
         for (n, variant) in variants.iter().enumerate() {
             assert!(templates.find(variant).is_none(), "{variant:?}");
             templates.put(variant, n, 7, 7, &[n as u8]);
         }
         for (n, variant) in variants.iter().enumerate() {
-            // Octets count, not where they are.
+            // Bytes count, not where they are.
             let copy = Request { path: Bytes::copy_from_slice(&variant.path), ..variant.clone() };
             assert_eq!(fields(&templates, &copy), Some([n as u8].as_slice()), "{variant:?}");
             assert_eq!(templates.find(&copy).map(|template| template.list_size), Some(n));
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn fields_that_change_the_table_are_not_kept() {
-        let mut templates = Templates::default();
+        let mut templates = WriterCache::default();
         templates.put(&request("/a/b"), 0, 6, 7, b"first");
         assert!(templates.find(&request("/a/b")).is_none());
         templates.put(&request("/a/b"), 0, 7, 7, b"second");
@@ -184,7 +184,7 @@ mod tests {
             "/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8", "/9", "/10", "/11", "/12", "/13", "/14",
             "/15", "/16",
         ];
-        let mut templates = Templates::default();
+        let mut templates = WriterCache::default();
         for (n, path) in paths.into_iter().enumerate() {
             templates.put(&request(path), 0, 7, 7, path.as_bytes());
             for (other, path) in paths.into_iter().enumerate() {

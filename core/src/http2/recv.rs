@@ -41,28 +41,28 @@ impl Stream {
 
     /// What there is to take when no message is left.
     #[inline]
-    fn rest(&mut self) -> Rest {
+    fn rest(&mut self) -> AfterLastMessage {
         match &mut self.side {
-            Side::Client(call) if matches!(call.stage, ClientStage::Done(_)) => Rest::Over,
+            Side::Client(call) if matches!(call.stage, ClientStage::Done(_)) => AfterLastMessage::Over,
             Side::Server(call) if call.recv == ServerRecv::Ended && call.status.is_none() => {
                 if self.shape.requests == Cardinality::One
                     && let Step::Cardinality(text) = call.requests.step(OneRequestInput::End)
                 {
-                    return Rest::TooFew(text);
+                    return AfterLastMessage::TooFew(text);
                 }
                 call.requests = OneRequest::Complete;
-                Rest::HalfClosed
+                AfterLastMessage::HalfClosed
             }
             _ => {
                 self.want_read = true;
-                Rest::Nothing
+                AfterLastMessage::Nothing
             }
         }
     }
 }
 
 /// What is behind the last message.
-enum Rest {
+enum AfterLastMessage {
     /// More may come.
     Nothing,
     HalfClosed,
@@ -82,20 +82,20 @@ impl Engine {
             return Ok(self.recv_message(call.slot));
         }
         match stream.rest() {
-            Rest::Nothing => Ok(Recv::Pending),
-            Rest::HalfClosed => Ok(Recv::HalfClosed),
-            Rest::Over => Ok(self.take_outcome(call.slot)),
-            Rest::TooFew(text) => Ok(self.refuse_too_few(call.slot, text)),
+            AfterLastMessage::Nothing => Ok(Recv::Pending),
+            AfterLastMessage::HalfClosed => Ok(Recv::HalfClosed),
+            AfterLastMessage::Over => Ok(self.take_outcome(call.slot)),
+            AfterLastMessage::TooFew(text) => Ok(self.refuse_too_few(call.slot, text)),
         }
     }
 
     #[inline(never)]
     fn recv_message(&mut self, slot: u32) -> Recv {
         let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
-        let views = stream.inbound.views();
+        let pinned = stream.inbound.pinned();
         let Some(raw) = stream.inbound.pop() else { return Recv::Pending };
-        if views > 0 {
-            self.views = self.views.saturating_sub(views.saturating_sub(stream.inbound.views()));
+        if pinned > 0 {
+            self.pinned = self.pinned.saturating_sub(pinned.saturating_sub(stream.inbound.pinned()));
         }
         let counted = stream.count_message();
         if !stream.owe(raw.wire_len) {
@@ -151,7 +151,7 @@ impl Engine {
     #[cold]
     fn fail_call(&mut self, slot: u32, status: Status) -> Recv {
         let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
-        self.views = self.views.saturating_sub(stream.inbound.clear());
+        self.pinned = self.pinned.saturating_sub(stream.inbound.clear());
         if let Side::Client(call) = &mut stream.side
             && let ClientStage::Done(outcome) = &mut call.stage
         {

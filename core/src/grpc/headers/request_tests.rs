@@ -7,9 +7,9 @@ use crate::grpc::encoding::{Encoding, EncodingSet};
 use crate::grpc::field::FieldError;
 use crate::grpc::status::Code;
 
-type Field<'a> = (&'a str, &'a str);
+type NameValue<'a> = (&'a str, &'a str);
 
-const BASE: [Field<'static>; 6] = [
+const BASE: [NameValue<'static>; 6] = [
     (":method", "POST"),
     (":scheme", "http"),
     (":path", "/pkg.S/M"),
@@ -18,8 +18,8 @@ const BASE: [Field<'static>; 6] = [
     ("content-type", "application/grpc"),
 ];
 
-fn build(fields: &[Field<'_>], end_stream: bool) -> Result<RequestHead, RequestError> {
-    let mut builder = RequestHeadBuilder::new(8192);
+fn build(fields: &[NameValue<'_>], end_stream: bool) -> Result<RequestHeaders, RequestError> {
+    let mut builder = RequestHeadersBuilder::new(8192);
     for (name, value) in fields {
         builder.field(name.as_bytes(), value.as_bytes());
     }
@@ -27,27 +27,27 @@ fn build(fields: &[Field<'_>], end_stream: bool) -> Result<RequestHead, RequestE
 }
 
 /// The base request with one more field at the end.
-fn plus(field: Field<'_>) -> Result<RequestHead, RequestError> {
+fn plus(field: NameValue<'_>) -> Result<RequestHeaders, RequestError> {
     build(&[&BASE[..], &[field]].concat(), false)
 }
 
 /// The base request with the field `name` replaced.
-fn with(name: &str, value: &str) -> Result<RequestHead, RequestError> {
+fn with(name: &str, value: &str) -> Result<RequestHeaders, RequestError> {
     build(&BASE.map(|field| if field.0 == name { (field.0, value) } else { field }), false)
 }
 
-fn without(name: &str) -> Result<RequestHead, RequestError> {
+fn without(name: &str) -> Result<RequestHeaders, RequestError> {
     build(&BASE.into_iter().filter(|field| field.0 != name).collect::<Vec<_>>(), false)
 }
 
-fn malformed(result: Result<RequestHead, RequestError>) -> MalformedReason {
+fn malformed(result: Result<RequestHeaders, RequestError>) -> MalformedReason {
     match result {
         Err(RequestError::Malformed(reason)) => reason,
         other => panic!("not malformed: {other:?}"),
     }
 }
 
-fn refused(result: Result<RequestHead, RequestError>) -> (u16, Code) {
+fn refused(result: Result<RequestHeaders, RequestError>) -> (u16, Code) {
     match result {
         Err(RequestError::Refused { http_status, status, .. }) => (http_status, status.code),
         other => panic!("not refused: {other:?}"),
@@ -69,31 +69,32 @@ fn a_whole_request() {
         ("cookie", "a=b"),
         ("cookie", "c=d"),
     ];
-    let head = build(&[&BASE[..], &more].concat(), false).unwrap();
-    assert_eq!(head.path(), "/pkg.S/M");
-    assert_eq!((head.service(), head.method()), (Some("pkg.S"), Some("M")));
-    assert_eq!((head.scheme(), head.authority()), ("http", Some("host:1")));
-    assert_eq!(head.content_subtype(), None);
-    assert_eq!(head.encoding(), Some(Encoding::Gzip));
-    assert_eq!(head.accept, EncodingSet::parse(b"identity,gzip"));
-    assert_eq!(head.accept_names(), Some(&b"identity, gzip,x-own"[..]));
-    assert_eq!(head.timeout, Some(Duration::from_millis(100)));
-    assert_eq!(head.content_length, Some(17));
-    assert!(head.te_trailers);
-    let names: Vec<_> = head.metadata.iter().map(|(name, _)| name).collect();
+    let headers = build(&[&BASE[..], &more].concat(), false).unwrap();
+    assert_eq!(headers.path(), "/pkg.S/M");
+    assert_eq!((headers.service(), headers.method()), (Some("pkg.S"), Some("M")));
+    assert_eq!((headers.scheme(), headers.authority()), ("http", Some("host:1")));
+    assert_eq!(headers.content_subtype(), None);
+    assert_eq!(headers.encoding(), Some(Encoding::Gzip));
+    assert_eq!(headers.accept, EncodingSet::parse(b"identity,gzip"));
+    assert_eq!(headers.accept_names(), Some(&b"identity, gzip,x-own"[..]));
+    assert_eq!(headers.timeout, Some(Duration::from_millis(100)));
+    assert_eq!(headers.content_length, Some(17));
+    assert!(headers.te_trailers);
+    let names: Vec<_> = headers.metadata.iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["user-agent", "x-a", "x-b-bin", "x-b-bin", "cookie", "cookie"]);
-    assert_eq!(head.metadata.get_all("x-b-bin").collect::<Vec<_>>(), [&b"f"[..], b"fo"]);
-    assert_eq!(head.clone(), head);
+    assert_eq!(headers.metadata.get_all("x-b-bin").collect::<Vec<_>>(), [&b"f"[..], b"fo"]);
+    assert_eq!(headers.clone(), headers);
 }
 
 #[test]
 fn a_bare_request() {
-    let head = build(&[BASE[0], BASE[1], BASE[2], ("content-type", "application/grpc+json")], true).unwrap();
-    assert_eq!(head.authority(), None);
-    assert_eq!(head.content_subtype(), Some("json"));
-    assert_eq!((head.encoding(), head.encoding_name(), head.timeout), (None, None, None));
-    assert_eq!((head.accept, head.accept_names()), (EncodingSet::EMPTY, None));
-    assert!(head.metadata.is_empty() && !head.te_trailers && head.content_length.is_none());
+    let headers =
+        build(&[BASE[0], BASE[1], BASE[2], ("content-type", "application/grpc+json")], true).unwrap();
+    assert_eq!(headers.authority(), None);
+    assert_eq!(headers.content_subtype(), Some("json"));
+    assert_eq!((headers.encoding(), headers.encoding_name(), headers.timeout), (None, None, None));
+    assert_eq!((headers.accept, headers.accept_names()), (EncodingSet::EMPTY, None));
+    assert!(headers.metadata.is_empty() && !headers.te_trailers && headers.content_length.is_none());
     assert_eq!(plus(("grpc-encoding", "br")).unwrap().encoding_name(), Some(&b"br"[..]));
 }
 
@@ -104,11 +105,11 @@ fn malformed_fields() {
         (("X", "1"), M::Field(FieldError::UpperCase(b'X')), "RFC 9113 §8.2.1"),
         (("Content-Type", "1"), M::Field(FieldError::UpperCase(b'C')), "RFC 9113 §8.2.1"),
         (("", "1"), M::Field(FieldError::EmptyName), "RFC 9113 §8.2.1"),
-        (("a b", "1"), M::Field(FieldError::NameOctet(b' ')), "RFC 9113 §8.2.1"),
-        (("a:b", "1"), M::Field(FieldError::NameOctet(b':')), "RFC 9113 §8.2.1"),
-        (("a", "x\0"), M::Field(FieldError::ValueOctet(0)), "RFC 9113 §8.2.1"),
-        (("a", "x\r\ny: z"), M::Field(FieldError::ValueOctet(b'\r')), "RFC 9113 §8.2.1"),
-        (("te", "trailers\n"), M::Field(FieldError::ValueOctet(b'\n')), "RFC 9113 §8.2.1"),
+        (("a b", "1"), M::Field(FieldError::NameByte(b' ')), "RFC 9113 §8.2.1"),
+        (("a:b", "1"), M::Field(FieldError::NameByte(b':')), "RFC 9113 §8.2.1"),
+        (("a", "x\0"), M::Field(FieldError::ValueByte(0)), "RFC 9113 §8.2.1"),
+        (("a", "x\r\ny: z"), M::Field(FieldError::ValueByte(b'\r')), "RFC 9113 §8.2.1"),
+        (("te", "trailers\n"), M::Field(FieldError::ValueByte(b'\n')), "RFC 9113 §8.2.1"),
         (("a", " x"), M::Field(FieldError::Whitespace), "RFC 9113 §8.2.1"),
         (("user-agent", "x\t"), M::Field(FieldError::Whitespace), "RFC 9113 §8.2.1"),
         (("connection", "close"), M::ConnectionSpecific, "RFC 9113 §8.2.2"),
@@ -168,7 +169,7 @@ fn malformed_pseudo_header_fields() {
 
 #[test]
 fn connect_is_refused_and_must_be_well_formed() {
-    let connect = |rest: &[Field<'static>]| build(&[&[(":method", "CONNECT")][..], rest].concat(), false);
+    let connect = |rest: &[NameValue<'static>]| build(&[&[(":method", "CONNECT")][..], rest].concat(), false);
     assert_eq!(refused(connect(&[(":authority", "a:1")])), (405, Code::Internal));
     assert_eq!(malformed(connect(&[])), MalformedReason::MissingPseudo(":authority"));
     assert_eq!(malformed(connect(&BASE[1..2])), MalformedReason::ConnectPseudo(":scheme"));
@@ -244,8 +245,8 @@ fn malformed_wins_over_refused_and_refusals_have_an_order() {
 #[test]
 fn paths_that_lead_nowhere_are_left_to_the_router() {
     for path in ["/", "/s", "/s/", "//m"] {
-        let head = with(":path", path).unwrap();
-        assert_eq!((head.path(), head.service(), head.method()), (path, None, None));
+        let headers = with(":path", path).unwrap();
+        assert_eq!((headers.path(), headers.service(), headers.method()), (path, None, None));
     }
 }
 
@@ -253,12 +254,12 @@ fn paths_that_lead_nowhere_are_left_to_the_router() {
 fn the_limit_at_its_edges() {
     let size: usize = BASE.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
     for (limit, fits) in [(size - 1, false), (size, true), (size + 1, true)] {
-        let mut builder = RequestHeadBuilder::new(limit);
+        let mut builder = RequestHeadersBuilder::new(limit);
         for (name, value) in BASE {
             builder.field(name.as_bytes(), value.as_bytes());
         }
         match builder.finish(false) {
-            Ok(head) => assert!(fits && head.path() == "/pkg.S/M"),
+            Ok(headers) => assert!(fits && headers.path() == "/pkg.S/M"),
             refusal => {
                 assert!(!fits);
                 assert_eq!(refused(refusal), (200, Code::ResourceExhausted));
@@ -269,8 +270,8 @@ fn the_limit_at_its_edges() {
 
 #[test]
 fn beyond_the_limit_fields_are_checked_and_not_kept() {
-    let mut builder = RequestHeadBuilder::new(1000);
-    let feed = |builder: &mut RequestHeadBuilder| {
+    let mut builder = RequestHeadersBuilder::new(1000);
+    let feed = |builder: &mut RequestHeadersBuilder| {
         for (name, value) in BASE {
             builder.field(name.as_bytes(), value.as_bytes());
         }
@@ -294,7 +295,7 @@ fn beyond_the_limit_fields_are_checked_and_not_kept() {
 
 #[test]
 fn arbitrary_name_lengths_do_not_break_metadata() {
-    let mut builder = RequestHeadBuilder::new(usize::MAX);
+    let mut builder = RequestHeadersBuilder::new(usize::MAX);
     for (name, value) in BASE {
         builder.field(name.as_bytes(), value.as_bytes());
     }
@@ -308,13 +309,13 @@ fn each_part_of_a_bin_value_counts_as_an_entry() {
     let limit = 16 * 1024;
     let name = format!("{}-bin", "n".repeat(2000));
     for (commas, fits) in [(0, true), (6, true), (7, false), (8000, false)] {
-        let mut builder = RequestHeadBuilder::new(limit);
+        let mut builder = RequestHeadersBuilder::new(limit);
         BASE.iter().for_each(|(name, value)| builder.field(name.as_bytes(), value.as_bytes()));
         builder.field(name.as_bytes(), ",".repeat(commas).as_bytes());
         match builder.finish(false) {
-            Ok(head) => {
+            Ok(headers) => {
                 assert!(fits, "{commas}");
-                let entries = head.metadata.iter().filter(|(met, _)| *met == name).count();
+                let entries = headers.metadata.iter().filter(|(met, _)| *met == name).count();
                 assert_eq!(entries, commas + 1);
             }
             Err(RequestError::Refused { status, .. }) => {
@@ -329,7 +330,7 @@ fn each_part_of_a_bin_value_counts_as_an_entry() {
 /// The list is kept once, however many lines give it and whatever stands between them.
 #[test]
 fn accepted_encodings_in_many_lines_cost_what_they_have() {
-    let mut builder = RequestHeadBuilder::new(16 * 1024);
+    let mut builder = RequestHeadersBuilder::new(16 * 1024);
     BASE.iter().for_each(|(name, value)| builder.field(name.as_bytes(), value.as_bytes()));
     let mut fields = 0;
     for _ in 0..100 {
@@ -337,10 +338,10 @@ fn accepted_encodings_in_many_lines_cost_what_they_have() {
         builder.field(b"grpc-encoding", b"gzip");
         fields += 1;
     }
-    let head = builder.finish(false).unwrap();
-    assert_eq!(head.accept_names().map(<[u8]>::len), Some(fields * 16 - 1));
-    // Its text is private; what it prints has every octet of it.
-    assert!(format!("{head:?}").len() < 4_000);
+    let headers = builder.finish(false).unwrap();
+    assert_eq!(headers.accept_names().map(<[u8]>::len), Some(fields * 16 - 1));
+    // Its text is private; what it prints has every byte of it.
+    assert!(format!("{headers:?}").len() < 4_000);
 }
 
 fn names() -> impl Strategy<Value = Vec<u8>> {
@@ -376,8 +377,8 @@ proptest! {
         limit in 0..600_usize,
         end in any::<bool>(),
     ) {
-        let mut request = RequestHeadBuilder::new(limit);
-        let mut response = ResponseHeadBuilder::new(limit);
+        let mut request = RequestHeadersBuilder::new(limit);
+        let mut response = ResponseHeadersBuilder::new(limit);
         let mut trailers = TrailersBuilder::new(limit);
         for (name, value) in &fields {
             request.field(name, value);
@@ -394,8 +395,8 @@ proptest! {
         first in proptest::collection::vec((names(), "[ -~]{0,12}"), 0..12),
         second in proptest::collection::vec((names(), "[ -~]{0,12}"), 0..12),
     ) {
-        let mut used = RequestHeadBuilder::new(400);
-        let mut fresh = RequestHeadBuilder::new(400);
+        let mut used = RequestHeadersBuilder::new(400);
+        let mut fresh = RequestHeadersBuilder::new(400);
         first.iter().for_each(|(name, value)| used.field(name, value.as_bytes()));
         let _ = used.finish(false);
         for (name, value) in BASE.iter().map(|(n, v)| (n.as_bytes().to_vec(), (*v).to_owned())).chain(second) {

@@ -1,6 +1,6 @@
-//! The nine octets before every payload (RFC 9113 §4.1).
+//! The nine bytes before every payload (RFC 9113 §4.1).
 
-use super::{Flags, FrameError, HEAD_LEN, MAX_MAX_FRAME_SIZE, saturating_len};
+use super::{FRAME_HEADER_LEN, Flags, FrameError, MAX_MAX_FRAME_SIZE, saturating_len};
 use std::fmt;
 
 /// A stream identifier: 31 bits (RFC 9113 §5.1.1). Zero stands for the connection.
@@ -68,10 +68,10 @@ impl fmt::Debug for StreamId {
 
 /// The type of a frame (RFC 9113 §6).
 ///
-/// [`Kind::Unknown`] stands for the values that RFC 9113 does not define: such frames are ignored (§5.5). Use
-/// [`Kind::from`] to make one from its octet, so that a defined value never ends up in `Unknown`.
+/// [`FrameType::Unknown`] stands for the values that RFC 9113 does not define: such frames are ignored (§5.5). Use
+/// [`FrameType::from`] to make one from its byte, so that a defined value never ends up in `Unknown`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Kind {
+pub enum FrameType {
     /// DATA, 0x00 (RFC 9113 §6.1).
     Data,
     /// HEADERS, 0x01 (RFC 9113 §6.2).
@@ -96,10 +96,10 @@ pub enum Kind {
     Unknown(u8),
 }
 
-impl From<u8> for Kind {
+impl From<u8> for FrameType {
     #[inline]
-    fn from(octet: u8) -> Self {
-        match octet {
+    fn from(byte: u8) -> Self {
+        match byte {
             0x00 => Self::Data,
             0x01 => Self::Headers,
             0x02 => Self::Priority,
@@ -115,26 +115,26 @@ impl From<u8> for Kind {
     }
 }
 
-impl From<Kind> for u8 {
+impl From<FrameType> for u8 {
     #[inline]
-    fn from(kind: Kind) -> Self {
+    fn from(kind: FrameType) -> Self {
         match kind {
-            Kind::Data => 0x00,
-            Kind::Headers => 0x01,
-            Kind::Priority => 0x02,
-            Kind::RstStream => 0x03,
-            Kind::Settings => 0x04,
-            Kind::PushPromise => 0x05,
-            Kind::Ping => 0x06,
-            Kind::GoAway => 0x07,
-            Kind::WindowUpdate => 0x08,
-            Kind::Continuation => 0x09,
-            Kind::Unknown(other) => other,
+            FrameType::Data => 0x00,
+            FrameType::Headers => 0x01,
+            FrameType::Priority => 0x02,
+            FrameType::RstStream => 0x03,
+            FrameType::Settings => 0x04,
+            FrameType::PushPromise => 0x05,
+            FrameType::Ping => 0x06,
+            FrameType::GoAway => 0x07,
+            FrameType::WindowUpdate => 0x08,
+            FrameType::Continuation => 0x09,
+            FrameType::Unknown(other) => other,
         }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FrameType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Data => "DATA",
@@ -147,46 +147,46 @@ impl fmt::Display for Kind {
             Self::GoAway => "GOAWAY",
             Self::WindowUpdate => "WINDOW_UPDATE",
             Self::Continuation => "CONTINUATION",
-            Self::Unknown(octet) => return write!(f, "frame of type {octet:#04x}"),
+            Self::Unknown(byte) => return write!(f, "frame of type {byte:#04x}"),
         })
     }
 }
 
-/// The head of a frame (RFC 9113 §4.1).
+/// The header of a frame (RFC 9113 §4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct FrameHead {
-    /// Octets of payload that follow the head; 24 bits on the wire.
+pub struct FrameHeader {
+    /// Bytes of payload that follow the header; 24 bits on the wire.
     pub length: u32,
     /// The type of the frame.
-    pub kind: Kind,
+    pub kind: FrameType,
     /// The flags, with those that have no meaning for the kind.
     pub flags: Flags,
     /// The stream that the frame belongs to.
     pub stream: StreamId,
 }
 
-impl FrameHead {
-    /// Reads a head. Every value of the nine octets is a head; the reserved bit is ignored (RFC 9113 §4.1).
+impl FrameHeader {
+    /// Reads a header. Every value of the nine bytes is a header; the reserved bit is ignored (RFC 9113 §4.1).
     #[inline]
     #[must_use]
-    pub fn parse(octets: &[u8; HEAD_LEN]) -> Self {
-        // All but the last octet as one number, which is one load.
-        let [a, b, c, d, e, f, g, h, last] = *octets;
+    pub fn parse(bytes: &[u8; FRAME_HEADER_LEN]) -> Self {
+        // All but the last byte as one number, which is one load.
+        let [a, b, c, d, e, f, g, h, last] = *bytes;
         let first = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         Self {
             length: (first >> 40) as u32,
-            kind: Kind::from((first >> 32) as u8),
+            kind: FrameType::from((first >> 32) as u8),
             flags: Flags((first >> 24) as u8),
             stream: StreamId::new((first as u32) << 8 | u32::from(last)),
         }
     }
 
-    /// The nine octets of this head, the reserved bit unset. Only the low 24 bits of `length` have room.
+    /// The nine bytes of this header, the reserved bit unset. Only the low 24 bits of `length` have room.
     #[inline]
     #[must_use]
-    pub fn encode(&self) -> [u8; HEAD_LEN] {
+    pub fn encode(&self) -> [u8; FRAME_HEADER_LEN] {
         let stream = self.stream.get();
-        // All but the last octet as one number, which is one store.
+        // All but the last byte as one number, which is one store.
         let first = u64::from(self.length & MAX_MAX_FRAME_SIZE) << 40
             | u64::from(u8::from(self.kind)) << 32
             | u64::from(self.flags.0) << 24
@@ -195,13 +195,13 @@ impl FrameHead {
         [a, b, c, d, e, f, g, h, stream as u8]
     }
 
-    /// Appends the nine octets of this head to `out`.
+    /// Appends the nine bytes of this header to `out`.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.encode());
     }
 
-    /// Checks the length against `limit`, our own SETTINGS_MAX_FRAME_SIZE in octets (RFC 9113 §4.2).
+    /// Checks the length against `limit`, our own SETTINGS_MAX_FRAME_SIZE in bytes (RFC 9113 §4.2).
     ///
     /// # Errors
     /// [`FrameError::TooLarge`] where the payload would be longer than `limit`.
@@ -231,7 +231,7 @@ impl FrameHead {
         Ok(())
     }
 
-    /// The payload as an array of exactly `N` octets.
+    /// The payload as an array of exactly `N` bytes.
     #[inline]
     pub(super) fn require_exactly<const N: usize>(&self, payload: &[u8]) -> Result<[u8; N], FrameError> {
         payload.try_into().map_err(|_| FrameError::WrongLength {
@@ -241,18 +241,18 @@ impl FrameHead {
         })
     }
 
-    /// Writes the head of a frame whose payload has `length` octets, where the length field can say so.
+    /// Writes the header of a frame whose payload has `length` bytes, where the length field can say so.
     pub(super) fn begin(
-        kind: Kind,
+        kind: FrameType,
         flags: Flags,
         stream: StreamId,
         length: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), FrameError> {
-        let head = Self { length: saturating_len(length), kind, flags, stream };
-        head.check_length(MAX_MAX_FRAME_SIZE)?;
-        out.reserve(length.saturating_add(HEAD_LEN));
-        head.write(out);
+        let header = Self { length: saturating_len(length), kind, flags, stream };
+        header.check_length(MAX_MAX_FRAME_SIZE)?;
+        out.reserve(length.saturating_add(FRAME_HEADER_LEN));
+        header.write(out);
         Ok(())
     }
 }

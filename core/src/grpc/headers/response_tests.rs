@@ -3,34 +3,34 @@ use crate::grpc::encoding::{Encoding, EncodingSet};
 use crate::grpc::field::FieldError;
 use crate::grpc::status::{Code, Status};
 
-type Field<'a> = (&'a str, &'a str);
+type NameValue<'a> = (&'a str, &'a str);
 
-const OK: Field<'static> = (":status", "200");
-const GRPC: Field<'static> = ("content-type", "application/grpc");
+const OK: NameValue<'static> = (":status", "200");
+const GRPC: NameValue<'static> = ("content-type", "application/grpc");
 
-fn block(fields: &[Field<'_>], end_stream: bool) -> Result<ResponseBlock, MalformedReason> {
-    let mut builder = ResponseHeadBuilder::new(1000);
+fn block(fields: &[NameValue<'_>], end_stream: bool) -> Result<ResponseBlock, MalformedReason> {
+    let mut builder = ResponseHeadersBuilder::new(1000);
     for (name, value) in fields {
         builder.field(name.as_bytes(), value.as_bytes());
     }
     builder.finish(end_stream)
 }
 
-fn headers(fields: &[Field<'_>]) -> ResponseHead {
+fn headers(fields: &[NameValue<'_>]) -> ResponseHeaders {
     match block(fields, false) {
-        Ok(ResponseBlock::Headers(head)) => head,
+        Ok(ResponseBlock::Headers(headers)) => headers,
         other => panic!("not Response-Headers: {other:?}"),
     }
 }
 
-fn only(fields: &[Field<'_>]) -> Status {
+fn only(fields: &[NameValue<'_>]) -> Status {
     match block(fields, true) {
         Ok(ResponseBlock::TrailersOnly(only)) => only.trailers.status.unwrap(),
         other => panic!("not Trailers-Only: {other:?}"),
     }
 }
 
-fn trailers(fields: &[Field<'_>]) -> Result<Trailers, MalformedReason> {
+fn trailers(fields: &[NameValue<'_>]) -> Result<Trailers, MalformedReason> {
     let mut builder = TrailersBuilder::new(1000);
     for (name, value) in fields {
         builder.field(name.as_bytes(), value.as_bytes());
@@ -40,7 +40,7 @@ fn trailers(fields: &[Field<'_>]) -> Result<Trailers, MalformedReason> {
 
 #[test]
 fn response_headers() {
-    let head = headers(&[
+    let headers = headers(&[
         OK,
         ("content-type", "application/grpc+proto"),
         ("grpc-encoding", "zstd"),
@@ -52,13 +52,13 @@ fn response_headers() {
         ("grpc-status", "5"),
         ("grpc-message", "ignored"),
     ]);
-    assert_eq!((head.http_status, head.failure.clone()), (200, None));
-    assert_eq!(head.content_subtype(), Some("proto"));
-    assert_eq!((head.encoding(), head.encoding_name()), (Some(Encoding::Zstd), Some(&b"zstd"[..])));
-    assert_eq!(head.accept, EncodingSet::parse(b"gzip,zstd"));
-    assert_eq!(head.content_length, Some(12));
-    assert_eq!(head.metadata.len(), 1);
-    assert_eq!(head.metadata.get_bin("x-bin"), Some(&b"f"[..]));
+    assert_eq!((headers.http_status, headers.failure.clone()), (200, None));
+    assert_eq!(headers.content_subtype(), Some("proto"));
+    assert_eq!((headers.encoding(), headers.encoding_name()), (Some(Encoding::Zstd), Some(&b"zstd"[..])));
+    assert_eq!(headers.accept, EncodingSet::parse(b"gzip,zstd"));
+    assert_eq!(headers.content_length, Some(12));
+    assert_eq!(headers.metadata.len(), 1);
+    assert_eq!(headers.metadata.get_bin("x-bin"), Some(&b"f"[..]));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn interim_responses() {
 #[test]
 fn malformed_responses() {
     use MalformedReason as M;
-    let table: [(&[Field<'_>], M, &str); 13] = [
+    let table: [(&[NameValue<'_>], M, &str); 13] = [
         (&[], M::MissingPseudo(":status"), "RFC 9113 §8.3.2"),
         (&[GRPC], M::MissingPseudo(":status"), "RFC 9113 §8.3.2"),
         (&[OK, OK], M::DuplicatePseudo(":status"), "RFC 9113 §8.3"),
@@ -153,7 +153,7 @@ fn trailers_only() {
 
 #[test]
 fn a_status_from_trailers() {
-    let status = |fields: &[Field<'_>]| trailers(fields).unwrap().status;
+    let status = |fields: &[NameValue<'_>]| trailers(fields).unwrap().status;
     assert_eq!(status(&[("grpc-status", "0")]), Some(Status::ok()));
     assert_eq!(status(&[("grpc-status", "16"), ("grpc-message", "m")]), Some(Status::unauthenticated("m")));
     // P-26: absent.
@@ -208,7 +208,7 @@ fn malformed_trailers() {
     assert_eq!(trailers(&[("te", "x")]), Err(MalformedReason::Te));
     assert_eq!(trailers(&[("X", "x")]), Err(MalformedReason::Field(FieldError::UpperCase(b'X'))));
     let nul = trailers(&[("grpc-message", "a\0b")]);
-    assert_eq!(nul, Err(MalformedReason::Field(FieldError::ValueOctet(0))));
+    assert_eq!(nul, Err(MalformedReason::Field(FieldError::ValueByte(0))));
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn fields_of_a_status_beyond_the_limit_are_not_kept() {
     ] {
         for (limit, fits) in [(200, true), (199, false)] {
             let filler = "v".repeat(200 - 33 - name.len() - 32 - value.len());
-            let mut builder = ResponseHeadBuilder::new(limit);
+            let mut builder = ResponseHeadersBuilder::new(limit);
             builder.field(b"x", filler.as_bytes());
             builder.field(name.as_bytes(), value.as_bytes());
             assert_eq!(format!("{builder:?}").contains(kept), fits, "{name}");
@@ -232,7 +232,7 @@ fn fields_of_a_status_beyond_the_limit_are_not_kept() {
 
 #[test]
 fn the_limit_at_its_edges() {
-    // grpc-status: 0 counts 44 octets.
+    // grpc-status: 0 counts 44 bytes.
     for (len, fits) in [(922, true), (923, true), (924, false)] {
         let value = "v".repeat(len);
         let met = trailers(&[("grpc-status", "0"), ("x", &value)]).unwrap();

@@ -8,7 +8,7 @@ use super::stream::{Pending, Stream};
 use crate::config::Limits;
 use crate::error::Misuse;
 
-/// Whether a call that has `own` octets queued may queue a message, where `shared` octets share the connection's buffer.
+/// Whether a call that has `own` bytes queued may queue a message, where `shared` bytes share the connection's buffer.
 /// An empty queue always takes a message, however little the limit is; the connection's is at least 1.
 #[inline]
 pub(super) fn room(limits: &Limits, own: usize, shared: usize) -> Result<(), Misuse> {
@@ -28,24 +28,24 @@ fn not_writable(queued: usize, limit: usize) -> Misuse {
 }
 
 impl Engine {
-    /// The octets that share the connection's send buffer with those of `stream`: of all calls that have a stream, or
+    /// The bytes that share the connection's send buffer with those of `stream`: of all calls that have a stream, or
     /// of all that wait for one.
-    fn shared_octets(&self, stream: &Stream) -> usize {
-        if stream.id == 0 { self.waiting_octets } else { self.queued_octets }
+    fn shared_bytes(&self, stream: &Stream) -> usize {
+        if stream.id == 0 { self.waiting_bytes } else { self.queued_bytes }
     }
 
     fn is_congested(&self, slot: u32) -> bool {
-        let queued = self.slots.get(slot).map_or(0, |stream| self.shared_octets(stream));
+        let queued = self.slots.get(slot).map_or(0, |stream| self.shared_bytes(stream));
         queued >= self.config.limits.connection_send_buffer as usize
     }
 
     #[inline]
-    pub(super) fn send_room(&self, stream: &Stream) -> Result<(), Misuse> {
-        room(&self.config.limits, stream.queue.weight(), self.shared_octets(stream))
+    pub(super) fn send_space(&self, stream: &Stream) -> Result<(), Misuse> {
+        room(&self.config.limits, stream.queue.weight(), self.shared_bytes(stream))
     }
 
     #[cold]
-    pub(super) fn wait_for_room(&mut self, slot: u32) {
+    pub(super) fn wait_for_space(&mut self, slot: u32) {
         let congested = self.is_congested(slot);
         if let Some(stream) = self.slots.get_mut(slot) {
             stream.want_write = true;
@@ -61,7 +61,7 @@ impl Engine {
         line.push_back(slot);
     }
 
-    /// After octets left a queue: tells those who wait that there is room again, at half the limit, so that a sender
+    /// After bytes left a queue: tells those who wait that there is room again, at half the limit, so that a sender
     /// is not woken for every frame.
     #[inline]
     pub(super) fn relieve(&mut self, slot: u32) {
@@ -84,19 +84,19 @@ impl Engine {
         if self.congested.is_empty() && self.congested_waiting.is_empty() {
             return;
         }
-        self.relieve_lines();
+        self.relieve_queues();
     }
 
     #[inline(never)]
-    fn relieve_lines(&mut self) {
+    fn relieve_queues(&mut self) {
         let half = self.config.limits.connection_send_buffer as usize / 2;
-        if !self.congested.is_empty() && self.queued_octets <= half {
+        if !self.congested.is_empty() && self.queued_bytes <= half {
             for _ in 0..self.congested.len() {
                 let Some(slot) = self.congested.pop_front() else { break };
                 self.relieve(slot);
             }
         }
-        if !self.congested_waiting.is_empty() && self.waiting_octets <= half {
+        if !self.congested_waiting.is_empty() && self.waiting_bytes <= half {
             for _ in 0..self.congested_waiting.len() {
                 let Some(slot) = self.congested_waiting.pop_front() else { break };
                 self.relieve(slot);
@@ -107,8 +107,8 @@ impl Engine {
     /// A call has its stream: what it has queued counts with that of the others that have one.
     #[inline]
     pub(super) fn move_to_stream(&mut self, slot: u32, queued: usize) {
-        self.waiting_octets = self.waiting_octets.saturating_sub(queued);
-        self.queued_octets = self.queued_octets.saturating_add(queued);
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(queued);
+        self.queued_bytes = self.queued_bytes.saturating_add(queued);
         if !self.congested_waiting.is_empty() && self.congested_waiting.remove(slot) {
             self.congested.push_back(slot);
         }

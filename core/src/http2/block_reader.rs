@@ -1,13 +1,13 @@
-//! Header blocks to heads: the connection's decoder, and what the last few blocks meant.
+//! Header blocks to headers: the connection's decoder, and what the last few blocks meant.
 
 use std::sync::Arc;
 
-use super::memo::Memo;
+use super::block_reader_cache::ReaderCache;
 use crate::config::Limits;
 use crate::error::{Flood, Violation};
-use crate::grpc::head::{
-    RequestError, RequestHead, RequestHeadBuilder, ResponseBlock, ResponseHead, ResponseHeadBuilder,
-    Trailers, TrailersBuilder, TrailersOnly,
+use crate::grpc::headers::{
+    RequestError, RequestHeaders, RequestHeadersBuilder, ResponseBlock, ResponseHeaders,
+    ResponseHeadersBuilder, Trailers, TrailersBuilder, TrailersOnly,
 };
 use crate::hpack::{BlockLimits, DEFAULT_TABLE_SIZE, DecodeError, Decoder, Field};
 
@@ -25,28 +25,28 @@ pub(super) struct OpenBlock {
     pub(super) fault: Option<Violation>,
 }
 
-/// What turns header blocks into heads.
-pub(super) struct HeadReader {
+/// What turns header blocks into headers.
+pub(super) struct BlockReader {
     decoder: Decoder,
-    requests: RequestHeadBuilder,
-    responses: ResponseHeadBuilder,
+    requests: RequestHeadersBuilder,
+    responses: ResponseHeadersBuilder,
     trailers: TrailersBuilder,
-    request_memo: Memo<RequestHead>,
-    response_memo: Memo<ResponseHead>,
-    trailers_memo: Memo<Trailers>,
+    request_memo: ReaderCache<RequestHeaders>,
+    response_memo: ReaderCache<ResponseHeaders>,
+    trailers_memo: ReaderCache<Trailers>,
 }
 
-impl HeadReader {
+impl BlockReader {
     pub(super) fn new(limits: &Limits) -> Self {
         let limit = limits.max_header_list as usize;
         Self {
             decoder: first_decoder(limits),
-            requests: RequestHeadBuilder::new(limit),
-            responses: ResponseHeadBuilder::new(limit),
+            requests: RequestHeadersBuilder::new(limit),
+            responses: ResponseHeadersBuilder::new(limit),
             trailers: TrailersBuilder::new(limit),
-            request_memo: Memo::new(4),
-            response_memo: Memo::new(2),
-            trailers_memo: Memo::new(2),
+            request_memo: ReaderCache::new(4),
+            response_memo: ReaderCache::new(2),
+            trailers_memo: ReaderCache::new(2),
         }
     }
 
@@ -71,14 +71,14 @@ impl HeadReader {
         decode(&mut self.decoder, work, limits, block, |_| {})
     }
 
-    /// The head of a request whose block is known, octet for octet. A block that ends the stream may be judged otherwise
+    /// The headers of a request whose block is known, byte for byte. A block that ends the stream may be judged otherwise
     /// (content-length), so only open ones are remembered.
     #[inline]
-    pub(super) fn known_request(&self, block: &[u8], end_stream: bool) -> Option<Arc<RequestHead>> {
+    pub(super) fn known_request(&self, block: &[u8], end_stream: bool) -> Option<Arc<RequestHeaders>> {
         if end_stream { None } else { self.request_memo.get(block, self.decoder.generation()) }
     }
 
-    /// A request's head; the inner error costs the request alone.
+    /// A request's headers; the inner error costs the request alone.
     #[inline(never)]
     pub(super) fn request(
         &mut self,
@@ -86,24 +86,24 @@ impl HeadReader {
         limits: &Limits,
         block: &[u8],
         end_stream: bool,
-    ) -> Result<Result<Arc<RequestHead>, RequestError>, Violation> {
+    ) -> Result<Result<Arc<RequestHeaders>, RequestError>, Violation> {
         let builder = &mut self.requests;
         decode(&mut self.decoder, work, limits, block, |field| {
             builder.field(field.name, field.value);
         })?;
-        let head = match builder.finish(end_stream) {
-            Ok(head) => Arc::new(head),
+        let headers = match builder.finish(end_stream) {
+            Ok(headers) => Arc::new(headers),
             Err(error) => return Ok(Err(error)),
         };
         if !end_stream {
-            self.request_memo.put(block, self.decoder.generation(), &head);
+            self.request_memo.put(block, self.decoder.generation(), &headers);
         }
-        Ok(Ok(head))
+        Ok(Ok(headers))
     }
 
     /// Response headers whose block is known.
     #[inline]
-    pub(super) fn known_response(&self, block: &[u8], end_stream: bool) -> Option<Arc<ResponseHead>> {
+    pub(super) fn known_response(&self, block: &[u8], end_stream: bool) -> Option<Arc<ResponseHeaders>> {
         if end_stream { None } else { self.response_memo.get(block, self.decoder.generation()) }
     }
 
@@ -124,10 +124,10 @@ impl HeadReader {
             Err(reason) => Err(Violation::Malformed(reason)),
             Ok(ResponseBlock::Informational(_)) => Ok(FirstBlock::Informational),
             Ok(ResponseBlock::TrailersOnly(trailers)) => Ok(FirstBlock::TrailersOnly(Box::new(trailers))),
-            Ok(ResponseBlock::Headers(head)) => {
-                let head = Arc::new(head);
-                self.response_memo.put(block, self.decoder.generation(), &head);
-                Ok(FirstBlock::Headers(head))
+            Ok(ResponseBlock::Headers(headers)) => {
+                let headers = Arc::new(headers);
+                self.response_memo.put(block, self.decoder.generation(), &headers);
+                Ok(FirstBlock::Headers(headers))
             }
         })
     }
@@ -164,11 +164,11 @@ impl HeadReader {
 /// A response's first header block.
 pub(super) enum FirstBlock {
     Informational,
-    Headers(Arc<ResponseHead>),
+    Headers(Arc<ResponseHeaders>),
     TrailersOnly(Box<TrailersOnly>),
 }
 
-/// RFC 9113 §4.3.1: the peer's encoder uses a table of 4,096 octets until it has our SETTINGS. It may use a larger one as
+/// RFC 9113 §4.3.1: the peer's encoder uses a table of 4,096 bytes until it has our SETTINGS. It may use a larger one as
 /// soon as it has them; a smaller one is in force once it has acknowledged them.
 fn first_decoder(limits: &Limits) -> Decoder {
     let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
@@ -176,7 +176,7 @@ fn first_decoder(limits: &Limits) -> Decoder {
     decoder
 }
 
-/// Decodes one block, whatever becomes of its fields, and adds its list to the work of the turn: an octet of a block may
+/// Decodes one block, whatever becomes of its fields, and adds its list to the work of the turn: a byte of a block may
 /// stand for a whole entry of the table, so the block's own length says little.
 #[inline]
 fn decode(
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn what_only_speed_needs_is_given_back_and_the_table_stays() {
         let limits = Limits::server();
-        let mut reader = HeadReader::new(&limits);
+        let mut reader = BlockReader::new(&limits);
         let mut encoder = Encoder::new(4096);
         let mut block = || {
             let mut block = Vec::new();
@@ -228,16 +228,16 @@ mod tests {
             }
             block
         };
-        let read = |reader: &mut HeadReader, block: &[u8]| {
+        let read = |reader: &mut BlockReader, block: &[u8]| {
             reader.request(&mut 0, &limits, block, false).unwrap().unwrap()
         };
-        let head = read(&mut reader, &block());
+        let headers = read(&mut reader, &block());
         // From now on every field is in the table.
         let again = block();
-        assert_eq!(read(&mut reader, &again), head);
-        assert_eq!(reader.known_request(&again, false), Some(head.clone()));
+        assert_eq!(read(&mut reader, &again), headers);
+        assert_eq!(reader.known_request(&again, false), Some(headers.clone()));
         reader.shrink(&limits);
         assert_eq!(reader.known_request(&again, false), None);
-        assert_eq!(read(&mut reader, &again), head);
+        assert_eq!(read(&mut reader, &again), headers);
     }
 }

@@ -4,7 +4,7 @@ use crate::config::Limits;
 
 /// How much of what calls send is cut into frames ahead of the transport, and what the output may grow to.
 pub(super) struct Output {
-    /// Octets that wait for the transport, from which on nothing more is read. What is cut stops well below it, so the
+    /// Bytes that wait for the transport, from which on nothing more is read. What is cut stops well below it, so the
     /// rest is replies and credit: a peer that reads never brings it about.
     pub(super) most: usize,
     /// How much is cut before the caller gets it: enough for one large write, little enough to stay in cache.
