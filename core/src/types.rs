@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::error::{CloseReason, Violation};
 use crate::frame::ErrorCode;
 use crate::grpc::encoding::Encoding;
+use crate::grpc::headers::ResponseHeaders;
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
 use crate::machine::{ClientRecv, ClientSend, ServerRecv, ServerSend};
@@ -133,9 +134,23 @@ pub struct Outcome {
     pub trailers: Arc<Metadata>,
     /// What exactly ended the call.
     pub cause: Cause,
+    /// The response headers, where any came in a block of their own: also those of an answer that is not gRPC's, or that
+    /// cannot be used.
+    pub headers: Option<Arc<ResponseHeaders>>,
 }
 
 impl Outcome {
+    /// The HTTP status of the answer, where one came: 200 for an answer of gRPC.
+    #[must_use]
+    pub fn http_status(&self) -> Option<u16> {
+        match (&self.headers, &self.cause) {
+            (Some(head), _) => Some(head.http_status),
+            (None, Cause::TrailersOnly) => Some(200),
+            (None, Cause::Http(status)) => Some(*status),
+            (None, _) => None,
+        }
+    }
+
     /// Whether the server certainly did not process the call, so that trying again is safe whatever the method does.
     #[must_use]
     pub fn not_processed(&self) -> bool {

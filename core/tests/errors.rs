@@ -178,8 +178,8 @@ fn calls_that_were_certainly_not_processed() {
         (Cause::Connection, false),
     ];
     for (cause, expected) in table {
-        let outcome =
-            Outcome { status: Status::ok(), trailers: Arc::new(Metadata::new()), cause: cause.clone() };
+        let trailers = Arc::new(Metadata::new());
+        let outcome = Outcome { status: Status::ok(), trailers, cause: cause.clone(), headers: None };
         assert_eq!(outcome.not_processed(), expected, "{cause:?}");
     }
 }

@@ -58,7 +58,7 @@ fn what_is_set_goes_ahead_of_a_status_that_comes_without_a_message() {
         pair.server.finish(answering, Status::aborted("no"), metadata(&[("t", "2")])).unwrap();
         pair.exchange();
         assert_eq!(response(&pair, asked), owned(entries).filter(|_| set));
-        let Outcome { status, trailers, cause } = pair.outcome(asked);
+        let Outcome { status, trailers, cause, .. } = pair.outcome(asked);
         let expected = if set { Cause::Trailers } else { Cause::TrailersOnly };
         assert_eq!((status.code, cause, trailers.get("t")), (Code::Aborted, expected, Some(&b"2"[..])));
     }

@@ -187,3 +187,185 @@ fn a_shutdown_goes_on_when_the_client_does_not_answer_its_ping() {
     pair.server.handle_timeout(at);
     assert!(pair.server.is_closed());
 }
+
+/// What came of an answer, as an outcome has it: the HTTP status, an entry of the headers, one of the trailers.
+type Came = (Option<u16>, bool, bool);
+
+fn came(outcome: &halfclose::Outcome) -> Came {
+    let headers = outcome.headers.as_ref();
+    let entry = headers.is_some_and(|head| head.metadata.get("x-head").is_some());
+    (outcome.http_status(), entry, outcome.trailers.get("x-tail").is_some())
+}
+
+/// A way in which a call ends, played to a call on stream 1.
+type Play = fn(&mut Scripted, CallId);
+
+fn head(peer: &mut Scripted, end: bool, more: &[(&str, &str)]) {
+    let mut fields = vec![(":status", "200"), ("content-type", "application/grpc"), ("x-head", "a")];
+    for (name, value) in more {
+        fields.retain(|(met, _)| met != name);
+        fields.push((name, value));
+    }
+    fields.sort_by_key(|(name, _)| !name.starts_with(':'));
+    peer.headers(end, &fields);
+}
+
+fn trailers(peer: &mut Scripted, code: &str) {
+    peer.headers(true, &[("grpc-status", code), ("x-tail", "b")]);
+}
+
+/// Every end keeps what had come of the answer by then, whoever ends the call and why.
+#[test]
+fn every_end_has_the_headers_the_trailers_and_the_http_status_that_came() {
+    let table: [(&str, Play, Came); 16] = [
+        (
+            "trailers",
+            |peer, _| {
+                head(peer, false, &[]);
+                trailers(peer, "5");
+            },
+            (Some(200), true, true),
+        ),
+        (
+            "OK",
+            |peer, _| {
+                head(peer, false, &[]);
+                trailers(peer, "0");
+            },
+            (Some(200), true, true),
+        ),
+        (
+            "no status",
+            |peer, _| {
+                head(peer, false, &[]);
+                peer.headers(true, &[("x-tail", "b")]);
+            },
+            (Some(200), true, true),
+        ),
+        (
+            "Trailers-Only",
+            |peer, _| {
+                peer.headers(true, &[HEAD[0], HEAD[1], ("grpc-status", "5"), ("x-tail", "b")]);
+            },
+            (Some(200), false, true),
+        ),
+        (
+            "HTTP 503 in one block",
+            |peer, _| {
+                peer.headers(true, &[(":status", "503"), ("x-tail", "b")]);
+            },
+            (Some(503), false, true),
+        ),
+        (
+            "HTTP 503 with a body",
+            |peer, _| {
+                head(peer, false, &[(":status", "503")]);
+                peer.receive(&frame(0, 1, 1, b"sorry"));
+            },
+            (Some(503), true, false),
+        ),
+        (
+            "HTTP 503 with trailers",
+            |peer, _| {
+                head(peer, false, &[(":status", "503")]);
+                trailers(peer, "5");
+            },
+            (Some(503), true, true),
+        ),
+        (
+            "HTTP 503 with trailers that say OK",
+            |peer, _| {
+                head(peer, false, &[(":status", "503")]);
+                trailers(peer, "0");
+            },
+            (Some(503), true, true),
+        ),
+        (
+            "another content-type",
+            |peer, call| {
+                head(peer, false, &[("content-type", "text/html")]);
+                peer.client.cancel(call).unwrap();
+            },
+            (Some(200), true, false),
+        ),
+        (
+            "an unknown encoding",
+            |peer, _| head(peer, false, &[("grpc-encoding", "x")]),
+            (Some(200), true, false),
+        ),
+        ("bad metadata", |peer, _| head(peer, false, &[("x-bad-bin", "?")]), (Some(200), true, false)),
+        (
+            "a reset",
+            |peer, _| {
+                head(peer, false, &[]);
+                peer.receive(&frame(3, 0, 1, &8_u32.to_be_bytes()));
+            },
+            (Some(200), true, false),
+        ),
+        (
+            "a bad message",
+            |peer, _| {
+                head(peer, false, &[]);
+                peer.receive(&frame(0, 0, 1, &[7, 0, 0, 0, 0]));
+            },
+            (Some(200), true, false),
+        ),
+        (
+            "no trailers",
+            |peer, _| {
+                head(peer, false, &[]);
+                peer.receive(&frame(0, 1, 1, &[]));
+            },
+            (Some(200), true, false),
+        ),
+        (
+            "the end of the connection",
+            |peer, _| {
+                head(peer, false, &[]);
+                peer.client.receive_eof(peer.now);
+            },
+            (Some(200), true, false),
+        ),
+        ("nothing came", |peer, call| peer.client.cancel(call).unwrap(), (None, false, false)),
+    ];
+    for (name, play, expected) in table {
+        for release in [false, true] {
+            let mut peer = Scripted::new(Config::client());
+            let call = peer.start(None);
+            play(&mut peer, call);
+            let outcome = if release {
+                peer.client.release(call).expect("an outcome")
+            } else {
+                match peer.client.recv(call) {
+                    Ok(Recv::End(outcome)) => outcome,
+                    other => panic!("{name}: no end, but {other:?}"),
+                }
+            };
+            assert_eq!(came(&outcome), expected, "{name}: {outcome:?}");
+            assert!(peer.client.release(call).is_none() && peer.client.response(call).is_none());
+        }
+    }
+}
+
+#[test]
+fn a_deadline_keeps_the_headers_that_came() {
+    let mut peer = Scripted::new(Config::client());
+    let call = peer.start(Some(Duration::from_secs(1)));
+    head(&mut peer, false, &[]);
+    peer.now = peer.now + Duration::from_secs(2);
+    peer.client.handle_timeout(peer.now);
+    let Ok(Recv::End(outcome)) = peer.client.recv(call) else { panic!("no end") };
+    assert_eq!((outcome.status.code, came(&outcome)), (Code::DeadlineExceeded, (Some(200), true, false)));
+}
+
+#[test]
+fn what_is_counted_wrong_when_it_is_taken_keeps_what_came() {
+    let mut peer = Scripted::new(Config::client());
+    let call = peer.client.start(peer.now, Request::new("/demo.Echo/Call", CallType::UNARY)).unwrap();
+    common::written(&mut peer.client, peer.now);
+    // P-70: OK without the one message.
+    head(&mut peer, false, &[]);
+    trailers(&mut peer, "0");
+    let Ok(Recv::End(outcome)) = peer.client.recv(call) else { panic!("no end") };
+    assert_eq!((outcome.status.code, came(&outcome)), (Code::Unimplemented, (Some(200), true, true)));
+}

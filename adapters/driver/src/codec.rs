@@ -43,6 +43,24 @@ pub trait Codec<T>: 'static {
     fn decode(payload: Bytes) -> Result<T, Status>;
 }
 
+/// The bytes of a message, or why there are none: never the status OK.
+#[inline(always)]
+pub(crate) fn encode<T, C: Codec<T>>(message: &T) -> Result<Bytes, Status> {
+    C::encode(message).map_err(failure)
+}
+
+/// The message of these bytes, or why it is none: never the status OK.
+#[inline(always)]
+pub(crate) fn decode<T, C: Codec<T>>(payload: Bytes) -> Result<T, Status> {
+    C::decode(payload).map_err(failure)
+}
+
+/// What a call ends with when a codec fails: one that fails with OK must not pass for a success.
+#[cold]
+fn failure(status: Status) -> Status {
+    if status.is_ok() { Status::internal("the codec failed with status OK") } else { status }
+}
+
 /// Bytes as they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use atomic_waker::AtomicWaker;
-use halfclose::{CallId, Client, Connection, Event, Metadata, Misuse, Recv, Role, Time};
+use halfclose::{CallId, Client, Connection, Event, Metadata, Misuse, Outcome, Recv, Role, Time};
 
 /// Messages are taken until they have come to so many bytes by decompression; then the driver and its executor have
 /// their turn. It takes about half a millisecond, and what brings it may be a thousand times shorter.
@@ -296,11 +296,10 @@ impl<R: Role> State<R> {
 
 impl State<Client> {
     /// Forgets a call; its other half, on another task perhaps, hears of that.
-    pub(crate) fn release(&mut self, call: CallId) {
-        if self.connection.states(call).is_ok() {
-            self.connection.release(call);
-            self.wake_ended(call);
-        }
+    pub(crate) fn release(&mut self, call: CallId) -> Option<Outcome> {
+        let outcome = self.connection.release(call)?;
+        self.wake_ended(call);
+        Some(outcome)
     }
 }
 

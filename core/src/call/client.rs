@@ -286,9 +286,10 @@ impl<Requests: Count, Responses: Count, Sending: SendingHalf> ClientHandle<Reque
         client.cancel(self.id)
     }
 
-    /// Gives the call up: it is cancelled if it has not ended, and nobody takes its outcome.
-    pub fn release(self, client: &mut Connection<Client>) {
-        client.release(self.id);
+    /// Gives the call up: it is cancelled if it has not ended, and messages that were not taken are dropped. Gives its
+    /// outcome, unless that was taken.
+    pub fn release(self, client: &mut Connection<Client>) -> Option<Outcome> {
+        client.release(self.id)
     }
 }
 

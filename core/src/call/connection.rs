@@ -19,7 +19,7 @@ use crate::http2::receive::Needed;
 use crate::http2::role::RoleKind;
 use crate::http2::timers::TimerKind;
 use crate::time::Time;
-use crate::types::{CallId, CallType, Event, HalfStates, Recv, Request, Sent};
+use crate::types::{CallId, CallType, Event, HalfStates, Outcome, Recv, Request, Sent};
 
 mod sealed {
     pub trait Sealed {
@@ -325,15 +325,17 @@ impl Connection<Client> {
         self.engine.half_close(call)
     }
 
-    /// The response headers, once [`Event::Response`] told of them and until the outcome is taken.
+    /// The response headers, once [`Event::Response`] told of them and until the outcome is taken, which has them from
+    /// then on. Those that cannot be used are here too, without an event.
     #[must_use]
     pub fn response(&self, call: CallId) -> Option<&Arc<ResponseHeaders>> {
         self.engine.response(call)
     }
 
-    /// Forgets a call: it is cancelled if it is still open, and no outcome is kept.
-    pub fn release(&mut self, call: CallId) {
-        self.engine.release(call);
+    /// Forgets a call: it is cancelled if it is still open, messages that were not taken are dropped, and no outcome is
+    /// kept. Gives the outcome that it had, unless the id is no longer valid.
+    pub fn release(&mut self, call: CallId) -> Option<Outcome> {
+        self.engine.release(call)
     }
 }
 

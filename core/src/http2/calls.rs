@@ -16,7 +16,9 @@ use crate::grpc::metadata::Metadata;
 use crate::grpc::status::{Code, Status};
 use crate::machine::{ClientSendInput, Lifecycle, ServerRecvInput, ServerSendInput, Step};
 use crate::time::Time;
-use crate::types::{CallId, CallType, Cardinality, Cause, HalfStates, Initiator, Request, Sent};
+use crate::types::{
+    CallId, CallType, Cardinality, Cause, HalfStates, Initiator, Outcome, Recv, Request, Sent,
+};
 
 impl Stream {
     fn states(&self) -> HalfStates {
@@ -267,16 +269,18 @@ impl Engine {
         Ok(())
     }
 
-    /// Forgets a call: whatever becomes of it, nobody is told.
-    pub(crate) fn release(&mut self, call: CallId) {
-        let Ok((slot, _)) = self.find(call) else { return };
+    /// Forgets a call: whatever becomes of it, nobody is told. Gives how it ended.
+    pub(crate) fn release(&mut self, call: CallId) -> Option<Outcome> {
+        let (slot, _) = self.find(call).ok()?;
         let _ = self.cancel(call);
         if let Some(stream) = self.slots.get_mut(slot) {
-            stream.caller_done = true;
             stream.pending.clear();
         }
         self.eventful.remove(slot);
-        self.free_if_done(slot);
+        match self.take_outcome(slot) {
+            Recv::End(outcome) => Some(outcome),
+            _ => None,
+        }
     }
 
     pub(crate) fn accept(&mut self, call: CallId, shape: CallType) -> Result<(), Misuse> {

@@ -165,7 +165,11 @@ impl Engine {
 
     /// A client's call came to its end as the server said it: both halves, or the server's alone (P-31).
     pub(super) fn finish_client(&mut self, slot: u32, status: Status, cause: Cause) {
-        self.finish_client_with(slot, Outcome { status, trailers: Arc::clone(&self.no_metadata), cause });
+        self.finish_client_with(slot, self.without_trailers(status, cause));
+    }
+
+    fn without_trailers(&self, status: Status, cause: Cause) -> Outcome {
+        Outcome { status, trailers: Arc::clone(&self.no_metadata), cause, headers: None }
     }
 
     pub(super) fn finish_client_with(&mut self, slot: u32, outcome: Outcome) {
@@ -203,7 +207,7 @@ impl Engine {
         }
         let how = if remote { HowClosed::ResetByPeer } else { HowClosed::ResetByUs };
         self.reset_and_retire(slot, reset, how);
-        let outcome = Outcome { status, trailers: Arc::clone(&self.no_metadata), cause };
+        let outcome = self.without_trailers(status, cause);
         if let Some(stream) = self.slots.get_mut(slot)
             && stream.conclude_client(outcome, self.now, &mut self.pinned)
         {

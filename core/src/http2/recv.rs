@@ -11,7 +11,7 @@ use crate::grpc::compress::{DecompressError, MessageCodec};
 use crate::grpc::message::RawMessage;
 use crate::grpc::status::{Code, Status};
 use crate::machine::{OneRequest, OneRequestInput, OneResponseInput, ServerRecv, ServerSendInput, Step};
-use crate::types::{CallId, Cardinality, Message, Outcome, Recv};
+use crate::types::{CallId, Cardinality, Message, Recv};
 
 impl Stream {
     /// Counts a message that the caller takes, where its direction carries one: another is one too many.
@@ -120,7 +120,7 @@ impl Engine {
 
     /// The end of a client's call, once it is there.
     #[inline(never)]
-    fn take_outcome(&mut self, slot: u32) -> Recv {
+    pub(super) fn take_outcome(&mut self, slot: u32) -> Recv {
         let policy = self.config.cardinality;
         let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
         let Side::Client(call) = &mut stream.side else { return Recv::Pending };
@@ -134,6 +134,7 @@ impl Engine {
         {
             outcome.status = Status::new(policy.code(), text);
         }
+        outcome.headers = call.response.take();
         stream.caller_done = true;
         self.free_if_done(slot);
         Recv::End(outcome)
@@ -156,8 +157,7 @@ impl Engine {
             && let ClientStage::Done(outcome) = &mut call.stage
         {
             // The wire is done with the call; only its outcome changes.
-            *outcome =
-                Outcome { status, trailers: Arc::clone(&outcome.trailers), cause: outcome.cause.clone() };
+            outcome.status = status;
         } else {
             self.reject(slot, status);
         }

@@ -9,6 +9,7 @@ use crate::error::Violation;
 use crate::frame::ErrorCode;
 use crate::grpc::headers::{ResponseHeaders, Trailers};
 use crate::grpc::message::Payload;
+use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
 use crate::machine::{ClientRecv, ClientRecvInput, ClosedStreamInput, Step};
 use crate::types::{Cause, Outcome};
@@ -115,6 +116,8 @@ impl Engine {
         let encoding = match encoding {
             Ok(encoding) if headers.failure.is_none() => encoding,
             _ => {
+                // What came of the answer goes with the call's end.
+                call.response = Some(Arc::clone(&headers));
                 self.on_unusable_headers(slot, &headers);
                 return Ok(());
             }
@@ -168,13 +171,13 @@ impl Engine {
         let room = MAX_FOREIGN_TEXT.saturating_sub(foreign.text.len());
         foreign.text.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         if end || bytes.len() >= room {
-            self.finish_foreign(slot);
+            self.finish_foreign(slot, Arc::clone(&self.no_metadata));
         }
         Ok(())
     }
 
     /// Ends a call whose answer is not gRPC's, with the status that its headers called for.
-    fn finish_foreign(&mut self, slot: u32) {
+    fn finish_foreign(&mut self, slot: u32, trailers: Arc<Metadata>) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let Side::Client(call) = &mut stream.side else { return };
         let Some(foreign) = call.foreign.take() else { return };
@@ -187,7 +190,7 @@ impl Engine {
         };
         let cause = Cause::Http(foreign.http_status);
         if over {
-            self.finish_client(slot, status, cause);
+            self.finish_client_with(slot, Outcome { status, trailers, cause, headers: None });
         } else {
             self.cut_client(slot, status, cause, Some(ErrorCode::CANCEL));
         }
@@ -211,18 +214,18 @@ impl Engine {
             Some(status) => status.clone(),
             None => Status::unknown("the trailers have no grpc-status"),
         };
-        // P-29: an answer that is not gRPC's may still carry a grpc-status in its trailers. It is not believed when it
-        // says OK: no messages were looked for.
-        if call.foreign.is_some() && (trailers.status.is_none() || status.is_ok()) {
-            return self.finish_foreign(slot);
-        }
-        let status = if status.is_ok() { checked_ok(stream, status) } else { status };
-        let trailers = if trailers.metadata.is_empty() {
+        let metadata = if trailers.metadata.is_empty() {
             Arc::clone(&self.no_metadata)
         } else {
             Arc::new(trailers.metadata.clone())
         };
-        self.finish_client_with(slot, Outcome { status, trailers, cause });
+        // P-29: an answer that is not gRPC's may still carry a grpc-status in its trailers. It is not believed when it
+        // says OK: no messages were looked for.
+        if call.foreign.is_some() && (trailers.status.is_none() || status.is_ok()) {
+            return self.finish_foreign(slot, metadata);
+        }
+        let status = if status.is_ok() { checked_ok(stream, status) } else { status };
+        self.finish_client_with(slot, Outcome { status, trailers: metadata, cause, headers: None });
     }
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use halfclose_driver::halfclose::grpc::encoding::Encoding;
 use halfclose_driver::halfclose::{Cause, Code, Config, Metadata, Status};
-use halfclose_driver::{CallOptions, Codec, Method, Raw, Response, Router, SendError};
+use halfclose_driver::{
+    CallError, CallOptions, Channel, Codec, Context, Method, Raw, Response, Router, SendError,
+};
 use halfclose_e2e::{Runtime, Serving, on_every_pair};
 
 const SAY: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Test/Say");
@@ -23,6 +25,7 @@ on_every_pair! {
     bidi_answers_each_message_and_sees_the_half_close_once
     an_error_carries_code_message_details_and_trailers
     an_error_after_messages_comes_behind_them
+    every_error_has_the_headers_the_trailers_and_the_http_status
     header_comes_before_the_messages
     bidi_returns_before_the_servers_headers
     the_halves_run_on_different_tasks
@@ -202,6 +205,114 @@ fn an_error_after_messages_comes_behind_them<S: Runtime, C: Runtime>() {
             let error = call.recv().await.expect_err("an error, as often as it is asked");
             assert_eq!((error.code(), error.status().message()), (Code::Aborted, "enough"));
         }
+    });
+}
+
+/// A codec whose messages never decode, and whose failure is said to be OK where the message says so.
+struct Undecodable;
+
+impl Codec<Bytes> for Undecodable {
+    fn encode(message: &Bytes) -> Result<Bytes, Status> {
+        Ok(message.clone())
+    }
+
+    fn decode(payload: Bytes) -> Result<Bytes, Status> {
+        Err(if payload == "ok" { Status::ok() } else { Status::data_loss("no message") })
+    }
+}
+
+/// Checks a call that the server answered with initial and trailing metadata.
+fn check_error(error: &CallError, code: Code) {
+    assert_eq!((error.code(), error.http_status()), (code, Some(200)), "{error}");
+    assert_eq!(error.cause(), &Cause::Trailers, "{error}");
+    check_metadata(error.header(), "head", "a");
+    check_metadata(error.trailer(), "tail", "b");
+}
+
+/// Each method answers with initial metadata, a message if it is not asked for an error, and trailing metadata.
+fn answering() -> Router {
+    fn about(context: &Context) -> Result<(), Status> {
+        context.add_trailer(&metadata("tail", "b"));
+        context.set_header(metadata("head", "a")).map_err(|misuse| Status::unknown(misuse.to_string()))
+    }
+    fn refuse(message: &Bytes) -> Result<(), Status> {
+        if message == "no" { Err(Status::aborted("no")) } else { Ok(()) }
+    }
+    Router::new()
+        .unary(&SAY, |request| async move {
+            about(&request.context)?;
+            refuse(&request.message)?;
+            Ok(Response::new(request.message))
+        })
+        .client_streaming(&COUNT, |mut call| async move {
+            about(call.context())?;
+            let message = call.recv().await?.unwrap_or_default();
+            refuse(&message)?;
+            Ok(call.send_and_close(&message).await?)
+        })
+        .server_streaming(&LIST, |request, mut call| async move {
+            about(call.context())?;
+            refuse(&request.message)?;
+            Ok(call.send(&request.message).await?)
+        })
+        .bidi_streaming(&CHAT, |mut call| async move {
+            about(call.context())?;
+            let message = call.recv().await?.unwrap_or_default();
+            refuse(&message)?;
+            Ok(call.send(&message).await?)
+        })
+}
+
+/// How each of the four methods fails with a request, where the client's codec is `Undecodable`.
+async fn failures(channel: &Channel, request: &Bytes) -> [CallError; 4] {
+    const SAY: Method<Bytes, Bytes, Undecodable> = Method::new(self::SAY.path());
+    const COUNT: Method<Bytes, Bytes, Undecodable> = Method::new(self::COUNT.path());
+    const LIST: Method<Bytes, Bytes, Undecodable> = Method::new(self::LIST.path());
+    const CHAT: Method<Bytes, Bytes, Undecodable> = Method::new(self::CHAT.path());
+    let options = CallOptions::new;
+    let unary = channel.unary(&SAY, request, options()).await.expect_err("unary");
+    let mut counting = channel.client_streaming(&COUNT, options()).expect("a call");
+    counting.send(request).await.expect("room");
+    let counting = counting.close_and_recv().await.expect_err("client streaming");
+    let mut list = channel.server_streaming(&LIST, request, options()).await.expect("a call");
+    let listing = list.recv().await.expect_err("server streaming");
+    let mut chat = channel.bidi_streaming(&CHAT, options()).expect("a call");
+    chat.send(request).await.expect("room");
+    let chatting = chat.recv().await.expect_err("bidirectional");
+    // The end stays the end, and says the same wherever it is asked.
+    assert_eq!(chat.recv().await.expect_err("again").code(), chatting.code());
+    let outcome = chat.outcome().expect("the call ended");
+    assert_eq!((outcome.status, outcome.cause), (chatting.status().clone(), chatting.cause().clone()));
+    check_metadata(chat.header().await.expect("headers"), "head", "a");
+    assert!(matches!(chat.send(request).await, Err(SendError::Ended)));
+    [unary, counting, listing, chatting]
+}
+
+fn every_error_has_the_headers_the_trailers_and_the_http_status<S: Runtime, C: Runtime>() {
+    Serving::<S>::start(answering()).run::<C, _>(|channel| async move {
+        for error in failures(&channel, &Bytes::from_static(b"no")).await {
+            check_error(&error, Code::Aborted);
+        }
+        for (message, code) in [("nonsense", Code::DataLoss), ("ok", Code::Internal)] {
+            let [unary, counting, listing, chatting] = failures(&channel, &message.into()).await;
+            check_error(&unary, code);
+            check_error(&counting, code);
+            // The trailers of a stream may have come by then, or not.
+            for error in [listing, chatting] {
+                assert_eq!((error.code(), error.http_status()), (code, Some(200)), "{error}");
+                check_metadata(error.header(), "head", "a");
+                assert!(matches!(error.cause(), Cause::Trailers | Cause::Cancelled), "{error}");
+                if *error.cause() == Cause::Trailers {
+                    check_metadata(error.trailer(), "tail", "b");
+                }
+            }
+        }
+        let error = channel.unary(&NOWHERE, &Bytes::new(), CallOptions::new()).await.expect_err("nowhere");
+        assert_eq!((error.http_status(), error.header().is_empty()), (Some(200), true));
+        channel.close();
+        let error = channel.unary(&SAY, &Bytes::new(), CallOptions::new()).await.expect_err("closed");
+        assert_eq!((error.http_status(), error.header().is_empty()), (None, true));
+        assert_eq!(error.cause(), &Cause::NeverSent);
     });
 }
 

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use halfclose::grpc::headers::ResponseHeaders;
 use halfclose::{CallId, Cause, Client, Code, HalfStates, Message, Metadata, Misuse, Outcome, Recv, Status};
 
-use crate::codec::Codec;
+use crate::codec::{self, Codec};
 use crate::method::{Response, SendError, misuse_status};
 use crate::shared::{Shared, State};
 
-/// How a call failed: its status, its trailers, and what exactly ended it.
+/// How a call failed: its status, what exactly ended it, and whatever had come of the answer by then: headers, HTTP
+/// status, trailers.
 #[derive(Clone)]
 pub struct CallError {
     outcome: Box<Outcome>,
@@ -24,13 +25,13 @@ impl CallError {
         Self { outcome: Box::new(outcome) }
     }
 
-    /// A failure of this side: the call is of no use any more.
-    pub(crate) fn local(status: Status, cause: Cause) -> Self {
-        Self::new(Outcome { status, trailers: Arc::default(), cause })
+    /// A call that could not be started.
+    pub(crate) fn unsent(status: Status) -> Self {
+        Self::new(ended(status, Cause::NeverSent))
     }
 
     pub(crate) fn misuse(misuse: Misuse) -> Self {
-        Self::local(misuse_status(misuse), Cause::NeverSent)
+        Self::unsent(misuse_status(misuse))
     }
 
     /// The status.
@@ -45,7 +46,20 @@ impl CallError {
         self.outcome.status.code
     }
 
-    /// Trailing metadata.
+    /// Initial metadata; empty where no response headers came. Also those of an answer that is not gRPC's.
+    #[must_use]
+    pub fn header(&self) -> &Metadata {
+        static NONE: Metadata = Metadata::new();
+        self.outcome.headers.as_ref().map_or(&NONE, |headers| &headers.metadata)
+    }
+
+    /// The HTTP status of the answer, where one came: 200 for an answer of gRPC.
+    #[must_use]
+    pub fn http_status(&self) -> Option<u16> {
+        self.outcome.http_status()
+    }
+
+    /// Trailing metadata; empty where no trailers came.
     #[must_use]
     pub fn trailer(&self) -> &Metadata {
         &self.outcome.trailers
@@ -62,6 +76,11 @@ impl CallError {
     pub fn not_processed(&self) -> bool {
         self.outcome.not_processed()
     }
+}
+
+/// The end of a call of whose answer nothing is known.
+fn ended(status: Status, cause: Cause) -> Outcome {
+    Outcome { status, trailers: Arc::default(), cause, headers: None }
 }
 
 impl fmt::Debug for CallError {
@@ -150,14 +169,20 @@ impl ReceiveHalf {
             return Poll::Ready(None);
         }
         let call = self.call;
-        let headers = &mut self.headers;
-        let received = self.shared.command(|state| {
-            if headers.is_none() {
-                *headers = state.connection.response(call).cloned();
-            }
-            receive(state, call, cx)
-        });
+        let received = self.shared.command(|state| receive(state, call, cx));
         self.settle(received)
+    }
+
+    /// Ends the call because of a message that is none: with `status`, and with whatever came of the answer.
+    #[cold]
+    pub(super) fn fail(&mut self, status: Status) -> CallError {
+        if self.outcome.is_none() {
+            let call = self.call;
+            self.outcome = self.shared.command(|state| state.release(call));
+        }
+        let outcome = self.outcome.get_or_insert_with(|| ended(Status::ok(), Cause::Cancelled));
+        outcome.status = status;
+        CallError::new(outcome.clone())
     }
 
     /// Keeps the outcome, if that is what was received.
@@ -170,11 +195,7 @@ impl ReceiveHalf {
                 Poll::Ready(None)
             }
             Err(misuse) => {
-                self.outcome = Some(Outcome {
-                    status: misuse_status(misuse),
-                    trailers: Arc::default(),
-                    cause: Cause::Connection,
-                });
+                self.outcome = Some(ended(misuse_status(misuse), Cause::Connection));
                 Poll::Ready(None)
             }
         }
@@ -188,12 +209,12 @@ impl ReceiveHalf {
         let call = self.call;
         let headers = &mut self.headers;
         let received = self.shared.command(|state| {
-            *headers = state.connection.response(call).cloned();
+            *headers = state.connection.response(call).filter(|headers| is_usable(headers)).cloned();
             if headers.is_some() {
                 return None;
             }
-            // Without headers there are no messages. To ask for one is what makes the core tell of an end that comes
-            // without headers (P-22).
+            // Without usable headers there are no messages. To ask for one is what makes the core tell of an end that
+            // comes without headers (P-22).
             Some(receive(state, call, cx))
         });
         received.map_or(Poll::Ready(()), |received| self.settle(received).map(drop))
@@ -207,12 +228,8 @@ impl ReceiveHalf {
     ) -> Poll<Result<Message, CallError>> {
         if self.outcome.is_none() {
             let call = self.call;
-            let headers = &mut self.headers;
             // One visit: what came together is taken together.
             let received = self.shared.command(|state| {
-                if headers.is_none() {
-                    *headers = state.connection.response(call).cloned();
-                }
                 loop {
                     match receive(state, call, cx) {
                         // The core ends a call with more than one response (P-71); what came before it was taken goes
@@ -224,35 +241,33 @@ impl ReceiveHalf {
             });
             ready!(self.settle(received));
         }
-        let outcome = self.outcome();
-        if !outcome.status.is_ok() {
+        if !self.outcome.as_ref().is_some_and(|outcome| outcome.status.is_ok()) {
             // P-74: the status wins over a message that came before it.
-            return Poll::Ready(Err(CallError::new(outcome)));
+            return Poll::Ready(Err(CallError::new(self.outcome())));
         }
-        Poll::Ready(message.take().ok_or_else(|| {
-            CallError::local(Status::internal("status OK without a response message"), outcome.cause)
-        }))
+        let missing = || self.fail(Status::internal("status OK without a response message"));
+        Poll::Ready(message.take().ok_or_else(missing))
     }
 
     /// Waits for the one response of a unary or client streaming call.
     pub(super) async fn only_response<Res, C: Codec<Res>>(&mut self) -> Result<Response<Res>, CallError> {
         let mut first = None;
         let message = poll_fn(|cx| self.poll_only(cx, &mut first)).await?;
-        let outcome = self.outcome();
         let compressed = message.compressed;
-        match C::decode(message.payload) {
-            Ok(message) => Ok(Response {
-                message,
-                header: self.header().cloned().unwrap_or_default(),
-                trailer: Arc::unwrap_or_clone(outcome.trailers),
-                compressed,
-            }),
-            Err(status) => Err(CallError::local(status, outcome.cause)),
-        }
+        let message = codec::decode::<Res, C>(message.payload).map_err(|status| self.fail(status))?;
+        let Outcome { headers, trailers, .. } = self.outcome();
+        Ok(Response {
+            message,
+            header: headers.map(|headers| headers.metadata.clone()).unwrap_or_default(),
+            trailer: Arc::unwrap_or_clone(trailers),
+            compressed,
+        })
     }
 
+    /// The initial metadata, once [`poll_headers`](Self::poll_headers) was ready.
     pub(super) fn header(&self) -> Option<&Metadata> {
-        self.headers.as_ref().map(|headers| &headers.metadata)
+        let last = || self.outcome.as_ref()?.headers.as_ref().filter(|headers| is_usable(headers));
+        self.headers.as_ref().or_else(last).map(|headers| &headers.metadata)
     }
 
     pub(super) fn trailer(&self) -> Option<&Arc<Metadata>> {
@@ -261,11 +276,8 @@ impl ReceiveHalf {
 
     /// How the call ended; asked at its end only.
     pub(super) fn outcome(&self) -> Outcome {
-        self.outcome.clone().unwrap_or_else(|| Outcome {
-            status: Status::internal("the call has not ended"),
-            trailers: Arc::default(),
-            cause: Cause::Cancelled,
-        })
+        let missing = || ended(Status::internal("the call has not ended"), Cause::Cancelled);
+        self.outcome.clone().unwrap_or_else(missing)
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -287,9 +299,15 @@ impl Drop for ReceiveHalf {
     fn drop(&mut self) {
         if self.outcome.is_none() {
             let call = self.call;
-            self.shared.command(|state| state.release(call));
+            // Nobody wants to know how it ended.
+            let _ = self.shared.command(|state| state.release(call));
         }
     }
+}
+
+/// Whether messages can follow these headers. Others say why the call ends.
+fn is_usable(headers: &ResponseHeaders) -> bool {
+    headers.failure.is_none()
 }
 
 /// Asks the connection for what is next on a call.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use halfclose::frame::ErrorCode;
-use halfclose::{CallType, Cause, Client, Config, Connection, Misuse, Request, Seed, Status, Time};
+use halfclose::{CallType, Client, Config, Connection, Misuse, Request, Seed, Status, Time};
 
 use super::call::{CallError, ReceiveHalf, SendHalf};
 use super::options::CallOptions;
 use super::side::{ClientDriver, ClientSide};
 use super::stream::{BidiStreaming, ClientStreaming, ServerStreaming};
-use crate::codec::Codec;
+use crate::codec::{self, Codec};
 use crate::driver::Driver;
 use crate::io::{Clock, Io};
 use crate::method::{Method, Response};
@@ -88,7 +88,7 @@ impl Channel {
         payload: Result<Bytes, Status>,
         options: CallOptions,
     ) -> Result<ReceiveHalf, CallError> {
-        let mut payload = payload.map_err(|status| CallError::local(status, Cause::NeverSent))?;
+        let mut payload = payload.map_err(CallError::unsent)?;
         let shared = &self.handle.shared;
         let (now, request) = self.request(path, shape, options);
         let started = shared.command(|state| {
@@ -126,7 +126,7 @@ impl Channel {
     where
         C: Codec<Req> + Codec<Res>,
     {
-        let payload = C::encode(request);
+        let payload = codec::encode::<Req, C>(request);
         let mut receiving = self.start_with(method.path(), CallType::UNARY, payload, options).await?;
         receiving.only_response::<Res, C>().await
     }
@@ -146,7 +146,7 @@ impl Channel {
     where
         C: Codec<Req> + Codec<Res>,
     {
-        let payload = C::encode(request);
+        let payload = codec::encode::<Req, C>(request);
         let receiving = self.start_with(method.path(), CallType::SERVER_STREAMING, payload, options).await?;
         Ok(ServerStreaming::new(receiving))
     }

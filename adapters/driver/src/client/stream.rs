@@ -6,10 +6,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use halfclose::{Cause, HalfStates, Metadata, Outcome};
+use halfclose::{HalfStates, Metadata, Outcome};
 
 use super::call::{CallError, ReceiveHalf, SendHalf};
-use crate::codec::Codec;
+use crate::codec::{self, Codec};
 use crate::method::{Response, SendError};
 
 /// A call with one request and many responses. Dropped before its end, it is cancelled.
@@ -179,7 +179,7 @@ impl<Req, C> ClientSender<Req, C> {
     where
         C: Codec<Req>,
     {
-        let mut payload = C::encode(message).map_err(SendError::Encode)?;
+        let mut payload = codec::encode::<Req, C>(message).map_err(SendError::Encode)?;
         poll_fn(|cx| self.half.poll_send(cx, &mut payload)).await
     }
 
@@ -202,15 +202,13 @@ impl<Req, C> ClientSender<Req, C> {
 #[must_use = "a half that is dropped cancels its call"]
 pub struct ClientReceiver<Res, C> {
     half: ReceiveHalf,
-    /// Why the stream broke on this side: a message that is none.
-    broken: Option<CallError>,
     compressed: bool,
     types: PhantomData<fn(C) -> Res>,
 }
 
 impl<Res, C> ClientReceiver<Res, C> {
     fn new(half: ReceiveHalf) -> Self {
-        Self { half, broken: None, compressed: false, types: PhantomData }
+        Self { half, compressed: false, types: PhantomData }
     }
 
     /// The next response; `None` when the call ended with status OK.
@@ -234,20 +232,13 @@ impl<Res, C> ClientReceiver<Res, C> {
     where
         C: Codec<Res>,
     {
-        if let Some(error) = &self.broken {
-            return Poll::Ready(Err(error.clone()));
-        }
         let Some(message) = ready!(self.half.poll_receive(cx)) else {
             let outcome = self.half.outcome();
             return Poll::Ready(if outcome.status.is_ok() { Ok(None) } else { Err(CallError::new(outcome)) });
         };
         self.compressed = message.compressed;
-        Poll::Ready(C::decode(message.payload).map(Some).map_err(|status| {
-            self.half.cancel();
-            let error = CallError::local(status, Cause::Cancelled);
-            self.broken = Some(error.clone());
-            error
-        }))
+        let decoded = codec::decode::<Res, C>(message.payload);
+        Poll::Ready(decoded.map(Some).map_err(|status| self.half.fail(status)))
     }
 }
 

@@ -13,7 +13,7 @@ use super::context::{Context, Request};
 use super::handlers::Handler;
 use super::stream::{BidiStreamingServer, ClientStreamingServer, ServerStreamingServer};
 use super::unary;
-use crate::codec::Codec;
+use crate::codec::{self, Codec};
 use crate::method::{Method, Response};
 use crate::shared::Shared;
 
@@ -270,7 +270,7 @@ async fn only_request<Req, C: Codec<Req>>(
     };
     let compressed = message.compressed;
     Ok(Request {
-        message: C::decode(message.payload)?,
+        message: codec::decode::<Req, C>(message.payload)?,
         compressed,
         context: Context::new(&call.shared, call.call, headers),
     })

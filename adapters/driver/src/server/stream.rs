@@ -10,7 +10,7 @@ use halfclose::{CallId, Metadata, Server, Status};
 
 use super::call::{ServerCall, poll_receive, poll_send};
 use super::context::Context;
-use crate::codec::Codec;
+use crate::codec::{self, Codec};
 use crate::method::SendError;
 use crate::shared::Shared;
 
@@ -33,7 +33,7 @@ impl<Res, C: Codec<Res>> ServerSender<Res, C> {
     ///
     /// [`SendError::Ended`] when the call is over.
     pub async fn send(&mut self, message: &Res) -> Result<(), SendError> {
-        let mut payload = C::encode(message).map_err(SendError::Encode)?;
+        let mut payload = codec::encode::<Res, C>(message).map_err(SendError::Encode)?;
         poll_fn(|cx| poll_send(&self.shared, self.call, cx, &mut payload, self.compress)).await
     }
 
@@ -75,7 +75,7 @@ impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
             return Ok(None);
         };
         self.compressed = message.compressed;
-        C::decode(message.payload).map(Some)
+        codec::decode::<Req, C>(message.payload).map(Some)
     }
 
     /// Whether the message that was received last came compressed.

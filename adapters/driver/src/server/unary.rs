@@ -16,7 +16,7 @@ use super::call::{Answer, FirstMessage, finish, poll_only};
 use super::context::{Context, Request};
 use super::handlers::{Handler, HandlerContext, Serve};
 use super::router::NewCall;
-use crate::codec::Codec;
+use crate::codec::{self, Codec};
 use crate::method::Response;
 use crate::shared::Shared;
 
@@ -81,7 +81,7 @@ where
     C: Codec<Req>,
     F: Fn(Request<Req>) -> Fut,
 {
-    let message = C::decode(payload)?;
+    let message = codec::decode::<Req, C>(payload)?;
     Ok(handler(Request { message, compressed, context: Context::new(shared, call, headers) }))
 }
 
@@ -98,7 +98,7 @@ where
             match this.stage.as_mut().project() {
                 StageProjection::Handle { handling } => match ready!(handling.poll(cx)) {
                     Err(status) => break status,
-                    Ok(response) => match C::encode(&response.message) {
+                    Ok(response) => match codec::encode::<Res, C>(&response.message) {
                         Err(status) => break status,
                         Ok(payload) => {
                             let Response { header, trailer, compressed: compress, .. } = response;
