@@ -8,7 +8,7 @@ use crate::types::{Cardinality, Message};
 mod sealed {
     use std::fmt::Debug;
 
-    pub trait Count: Debug {
+    pub trait Counted: Debug {
         const CARDINALITY: super::Cardinality;
         /// What a handle keeps of a direction until it is complete.
         type Held: Debug + Default;
@@ -17,10 +17,10 @@ mod sealed {
     pub trait State: Debug {}
 }
 
-pub(super) use sealed::Count as Counted;
+pub(super) use sealed::Counted;
 
 /// How many messages go in one direction of a call: [`One`] or [`Many`].
-pub trait Count: sealed::Count {}
+pub trait Count: Counted {}
 
 /// Exactly one message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,12 +30,12 @@ pub struct One;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Many;
 
-impl sealed::Count for One {
+impl Counted for One {
     const CARDINALITY: Cardinality = Cardinality::One;
     type Held = Option<Message>;
 }
 
-impl sealed::Count for Many {
+impl Counted for Many {
     const CARDINALITY: Cardinality = Cardinality::Many;
     type Held = ();
 }

@@ -126,7 +126,7 @@ fn a_tonic_client_calls_our_server<R: Runtime>() {
     client(async {
         let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", server.address()));
         let channel = endpoint.expect("an address").connect().await.expect("we accept");
-        let mut benchmark = tonic_client::Benchmark::new(channel);
+        let mut benchmark = tonic_client::BenchmarkClient::new(channel);
         let reply = benchmark.unary_call(request(LARGE, LARGE)).await.expect("status OK");
         assert_eq!(response_bytes(reply.get_ref()), LARGE);
 
@@ -163,7 +163,7 @@ fn a_tonic_client_that_waits_for_headers_before_it_sends_gets_them<R: Runtime>()
         client(async {
             let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", server.address()));
             let channel = endpoint.expect("an address").connect().await.expect("we accept");
-            let mut benchmark = tonic_client::Benchmark::new(channel);
+            let mut benchmark = tonic_client::BenchmarkClient::new(channel);
             for _ in 0..20 {
                 let (sender, requests) = tokio::sync::mpsc::channel(1);
                 let requests = tokio_stream::wrappers::ReceiverStream::new(requests);

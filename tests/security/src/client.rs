@@ -14,16 +14,16 @@ const CALM: ErrorCode = ErrorCode::ENHANCE_YOUR_CALM;
 const PROTOCOL: ErrorCode = ErrorCode::PROTOCOL_ERROR;
 const KIB: usize = 1024;
 
-type T = Target<Client>;
+type AttackedClient = Target<Client>;
 
 /// The outcome of the only call that has ended.
-fn ended(t: &mut T) -> Outcome {
+fn ended(t: &mut AttackedClient) -> Outcome {
     assert_eq!(t.outcomes.len(), 1, "one call has ended, once");
     t.outcomes.remove(0)
 }
 
 /// One call, answered by `frames`; it must end with `code`.
-fn answered(t: &mut T, code: Code, frames: impl Fn(u32) -> Vec<u8>) -> Cause {
+fn answered(t: &mut AttackedClient, code: Code, frames: impl Fn(u32) -> Vec<u8>) -> Cause {
     let id = t.start();
     t.send(&frames(id));
     let outcome = ended(t);

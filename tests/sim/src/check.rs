@@ -106,14 +106,14 @@ struct Case<'a> {
     unfair: bool,
 }
 
-type Verdict = Result<(), &'static str>;
+type Judgement = Result<(), &'static str>;
 
-fn require(holds: bool, why: &'static str) -> Verdict {
+fn require(holds: bool, why: &'static str) -> Judgement {
     if holds { Ok(()) } else { Err(why) }
 }
 
 impl Case<'_> {
-    fn client(&self, status: &Status, cause: &Cause) -> Verdict {
+    fn client(&self, status: &Status, cause: &Cause) -> Judgement {
         let ledger = self.ledger;
         // P-71: the second message is enough, whatever ended the call.
         if status.code == Code::Unimplemented && self.client_counts() && ledger.server.sent.len() > 1 {
@@ -163,7 +163,7 @@ impl Case<'_> {
     }
 
     /// The call ended with trailers.
-    fn answered(&self, status: &Status, only: bool) -> Verdict {
+    fn answered(&self, status: &Status, only: bool) -> Judgement {
         let (ledger, code) = (self.ledger, status.code);
         let (client, server) = (&ledger.client, &ledger.server);
         let counts = self.client_counts();
@@ -189,7 +189,7 @@ impl Case<'_> {
         )
     }
 
-    fn server(&self, cause: &Cause) -> Verdict {
+    fn server(&self, cause: &Cause) -> Judgement {
         let ledger = self.ledger;
         match cause {
             Cause::Trailers => require(ledger.finished.is_some(), "no status was given"),
@@ -217,7 +217,7 @@ impl Case<'_> {
     }
 
     /// No event is lost before a fatal error: what came whole was delivered.
-    fn whole_messages_arrived(&self) -> Verdict {
+    fn whole_messages_arrived(&self) -> Judgement {
         let whole = self.stream().and_then(|stream| self.wire.half(Side::Client, stream));
         let whole = whole.map_or(0, |half| half.messages.whole);
         require(self.ledger.client.received == whole, "messages that had come were lost")

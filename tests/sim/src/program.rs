@@ -232,7 +232,7 @@ impl Program {
     /// The program that the bytes stand for. All bytes are one.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        Reader(Unstructured::new(bytes)).program()
+        ProgramReader(Unstructured::new(bytes)).program()
     }
 
     /// Whether nothing but the callers' own orders can end a call early.
@@ -244,9 +244,9 @@ impl Program {
 }
 
 /// Bytes to choices. What has run out gives the first of each range.
-struct Reader<'a>(Unstructured<'a>);
+struct ProgramReader<'a>(Unstructured<'a>);
 
-impl Reader<'_> {
+impl ProgramReader<'_> {
     fn range(&mut self, from: u32, to: u32) -> u32 {
         self.0.int_in_range(from..=to).unwrap_or(from)
     }

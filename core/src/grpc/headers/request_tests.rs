@@ -7,9 +7,9 @@ use crate::grpc::encoding::{Encoding, EncodingSet};
 use crate::grpc::field::FieldError;
 use crate::grpc::status::Code;
 
-type NameValue<'a> = (&'a str, &'a str);
+type RequestField<'a> = (&'a str, &'a str);
 
-const BASE: [NameValue<'static>; 6] = [
+const BASE: [RequestField<'static>; 6] = [
     (":method", "POST"),
     (":scheme", "http"),
     (":path", "/pkg.S/M"),
@@ -18,7 +18,7 @@ const BASE: [NameValue<'static>; 6] = [
     ("content-type", "application/grpc"),
 ];
 
-fn build(fields: &[NameValue<'_>], end_stream: bool) -> Result<RequestHeaders, RequestError> {
+fn build(fields: &[RequestField<'_>], end_stream: bool) -> Result<RequestHeaders, RequestError> {
     let mut builder = RequestHeadersBuilder::new(8192);
     for (name, value) in fields {
         builder.field(name.as_bytes(), value.as_bytes());
@@ -27,7 +27,7 @@ fn build(fields: &[NameValue<'_>], end_stream: bool) -> Result<RequestHeaders, R
 }
 
 /// The base request with one more field at the end.
-fn plus(field: NameValue<'_>) -> Result<RequestHeaders, RequestError> {
+fn plus(field: RequestField<'_>) -> Result<RequestHeaders, RequestError> {
     build(&[&BASE[..], &[field]].concat(), false)
 }
 
@@ -169,7 +169,8 @@ fn malformed_pseudo_header_fields() {
 
 #[test]
 fn connect_is_refused_and_must_be_well_formed() {
-    let connect = |rest: &[NameValue<'static>]| build(&[&[(":method", "CONNECT")][..], rest].concat(), false);
+    let connect =
+        |rest: &[RequestField<'static>]| build(&[&[(":method", "CONNECT")][..], rest].concat(), false);
     assert_eq!(refused(connect(&[(":authority", "a:1")])), (405, Code::Internal));
     assert_eq!(malformed(connect(&[])), MalformedReason::MissingPseudo(":authority"));
     assert_eq!(malformed(connect(&BASE[1..2])), MalformedReason::ConnectPseudo(":scheme"));

@@ -3,12 +3,12 @@ use crate::grpc::encoding::{Encoding, EncodingSet};
 use crate::grpc::field::FieldError;
 use crate::grpc::status::{Code, Status};
 
-type NameValue<'a> = (&'a str, &'a str);
+type ResponseField<'a> = (&'a str, &'a str);
 
-const OK: NameValue<'static> = (":status", "200");
-const GRPC: NameValue<'static> = ("content-type", "application/grpc");
+const OK: ResponseField<'static> = (":status", "200");
+const GRPC: ResponseField<'static> = ("content-type", "application/grpc");
 
-fn block(fields: &[NameValue<'_>], end_stream: bool) -> Result<ResponseBlock, MalformedReason> {
+fn block(fields: &[ResponseField<'_>], end_stream: bool) -> Result<ResponseBlock, MalformedReason> {
     let mut builder = ResponseHeadersBuilder::new(1000);
     for (name, value) in fields {
         builder.field(name.as_bytes(), value.as_bytes());
@@ -16,21 +16,21 @@ fn block(fields: &[NameValue<'_>], end_stream: bool) -> Result<ResponseBlock, Ma
     builder.finish(end_stream)
 }
 
-fn headers(fields: &[NameValue<'_>]) -> ResponseHeaders {
+fn headers(fields: &[ResponseField<'_>]) -> ResponseHeaders {
     match block(fields, false) {
         Ok(ResponseBlock::Headers(headers)) => headers,
         other => panic!("not Response-Headers: {other:?}"),
     }
 }
 
-fn only(fields: &[NameValue<'_>]) -> Status {
+fn only(fields: &[ResponseField<'_>]) -> Status {
     match block(fields, true) {
         Ok(ResponseBlock::TrailersOnly(only)) => only.trailers.status.unwrap(),
         other => panic!("not Trailers-Only: {other:?}"),
     }
 }
 
-fn trailers(fields: &[NameValue<'_>]) -> Result<Trailers, MalformedReason> {
+fn trailers(fields: &[ResponseField<'_>]) -> Result<Trailers, MalformedReason> {
     let mut builder = TrailersBuilder::new(1000);
     for (name, value) in fields {
         builder.field(name.as_bytes(), value.as_bytes());
@@ -77,7 +77,7 @@ fn interim_responses() {
 #[test]
 fn malformed_responses() {
     use MalformedReason as M;
-    let table: [(&[NameValue<'_>], M, &str); 13] = [
+    let table: [(&[ResponseField<'_>], M, &str); 13] = [
         (&[], M::MissingPseudo(":status"), "RFC 9113 §8.3.2"),
         (&[GRPC], M::MissingPseudo(":status"), "RFC 9113 §8.3.2"),
         (&[OK, OK], M::DuplicatePseudo(":status"), "RFC 9113 §8.3"),
@@ -153,7 +153,7 @@ fn trailers_only() {
 
 #[test]
 fn a_status_from_trailers() {
-    let status = |fields: &[NameValue<'_>]| trailers(fields).unwrap().status;
+    let status = |fields: &[ResponseField<'_>]| trailers(fields).unwrap().status;
     assert_eq!(status(&[("grpc-status", "0")]), Some(Status::ok()));
     assert_eq!(status(&[("grpc-status", "16"), ("grpc-message", "m")]), Some(Status::unauthenticated("m")));
     // P-26: absent.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use halfclose_bench::load::{Budget, Clocked, percentiles};
 use halfclose_bench::options::{ClientOptions, Mode};
-use halfclose_bench::peers::tonic_client::Benchmark;
+use halfclose_bench::peers::tonic_client::BenchmarkClient;
 use halfclose_bench::service::{request, response_bytes};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Failure> {
     let mut clients = Vec::new();
     for _ in 0..options.conns.max(1) {
         let channel = Endpoint::from_shared(format!("http://{}", options.addr))?.tcp_nodelay(true);
-        let mut client = Benchmark::new(channel.connect().await?);
+        let mut client = BenchmarkClient::new(channel.connect().await?);
         client.unary_call(request(options.size, options.rsize)).await?;
         clients.push(client);
     }
@@ -78,7 +78,7 @@ fn spawn_streams(options: &ClientOptions, clients: &[Benchmark], tasks: &mut Tas
     }
 }
 
-async fn download(options: &ClientOptions, mut client: Benchmark) -> Result<(u64, u64), Failure> {
+async fn download(options: &ClientOptions, mut client: BenchmarkClient) -> Result<(u64, u64), Failure> {
     let call = client.streaming_from_server(request(options.size, options.rsize)).await?;
     let mut responses = call.into_inner();
     let mut bytes = 0;
@@ -89,7 +89,7 @@ async fn download(options: &ClientOptions, mut client: Benchmark) -> Result<(u64
     Ok((options.per_stream(), bytes))
 }
 
-async fn chat(options: &ClientOptions, mut client: Benchmark) -> Result<(u64, u64), Failure> {
+async fn chat(options: &ClientOptions, mut client: BenchmarkClient) -> Result<(u64, u64), Failure> {
     let request = request(options.size, options.rsize);
     let (send, requests) = mpsc::channel(usize::try_from(options.window)?);
     let mut responses = client.streaming_call(ReceiverStream::new(requests)).await?.into_inner();

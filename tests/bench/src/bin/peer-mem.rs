@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use clap::{Parser, ValueEnum};
 use halfclose_bench::memory::OPEN;
-use halfclose_bench::peers::tonic_client::Benchmark;
+use halfclose_bench::peers::tonic_client::BenchmarkClient;
 use halfclose_bench::peers::{h2_server, tonic_server};
 use halfclose_bench::service::{UNARY_CALL, request};
 use http::Request;
@@ -69,7 +69,7 @@ async fn tonic(
         async move { near }
     });
     let channel = Endpoint::from_static("http://localhost").connect_with_connector(connector).await?;
-    let mut client = Benchmark::new(channel);
+    let mut client = BenchmarkClient::new(channel);
     client.unary_call(request(16, 16)).await?;
     let start = Instant::now();
     let mut tasks = JoinSet::new();

@@ -9,15 +9,15 @@ use tonic_prost::ProstCodec;
 
 use crate::service::{STREAMING_CALL, STREAMING_FROM_SERVER, SimpleRequest, SimpleResponse, UNARY_CALL};
 
-type Codec = ProstCodec<SimpleRequest, SimpleResponse>;
+type ClientCodec = ProstCodec<SimpleRequest, SimpleResponse>;
 
 /// The client.
 #[derive(Clone, Debug)]
-pub struct Benchmark {
+pub struct BenchmarkClient {
     inner: Grpc<Channel>,
 }
 
-impl Benchmark {
+impl BenchmarkClient {
     /// A client on a channel.
     #[must_use]
     pub fn new(channel: Channel) -> Self {
@@ -36,7 +36,7 @@ impl Benchmark {
     pub async fn unary_call(&mut self, request: SimpleRequest) -> Result<Response<SimpleResponse>, Status> {
         self.ready().await?;
         let path = PathAndQuery::from_static(UNARY_CALL);
-        self.inner.unary(tonic::Request::new(request), path, Codec::default()).await
+        self.inner.unary(tonic::Request::new(request), path, ClientCodec::default()).await
     }
 
     /// StreamingFromServer.
@@ -50,7 +50,7 @@ impl Benchmark {
     ) -> Result<Response<Streaming<SimpleResponse>>, Status> {
         self.ready().await?;
         let path = PathAndQuery::from_static(STREAMING_FROM_SERVER);
-        self.inner.server_streaming(tonic::Request::new(request), path, Codec::default()).await
+        self.inner.server_streaming(tonic::Request::new(request), path, ClientCodec::default()).await
     }
 
     /// StreamingCall.
@@ -64,6 +64,6 @@ impl Benchmark {
     ) -> Result<Response<Streaming<SimpleResponse>>, Status> {
         self.ready().await?;
         let path = PathAndQuery::from_static(STREAMING_CALL);
-        self.inner.streaming(tonic::Request::new(requests), path, Codec::default()).await
+        self.inner.streaming(tonic::Request::new(requests), path, ClientCodec::default()).await
     }
 }

@@ -20,7 +20,7 @@ use crate::service::{
 
 type Answer<T> = BoxFuture<Response<T>, Status>;
 type Responses = Pin<Box<dyn Stream<Item = Result<SimpleResponse, Status>> + Send>>;
-type Codec = ProstCodec<SimpleResponse, SimpleRequest>;
+type ServerCodec = ProstCodec<SimpleResponse, SimpleRequest>;
 
 /// The service.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,7 @@ impl Service<http::Request<Body>> for Benchmark {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         Box::pin(async move {
-            let mut grpc = Grpc::new(Codec::default());
+            let mut grpc = Grpc::new(ServerCodec::default());
             Ok(match request.uri().path() {
                 UNARY_CALL => grpc.unary(Unary, request).await,
                 STREAMING_FROM_SERVER => grpc.server_streaming(FromServer, request).await,

@@ -6,10 +6,10 @@ use halfclose::HalfStates;
 use halfclose::machine::{ClientRecv, ClientSend, ServerRecv, ServerSend, Table};
 
 /// The states of a call's halves: which table, and which of its states.
-pub(super) type Halves = [(Half, usize); 2];
+pub(super) type Halves = [(HalfTable, usize); 2];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Half {
+pub(super) enum HalfTable {
     ClientSend,
     ClientRecv,
     ServerSend,
@@ -37,10 +37,10 @@ fn closure(table: &Table) -> Vec<u32> {
 pub(super) fn halves(states: &HalfStates) -> Halves {
     match *states {
         HalfStates::Client { send, recv } => {
-            [(Half::ClientSend, send as usize), (Half::ClientRecv, recv as usize)]
+            [(HalfTable::ClientSend, send as usize), (HalfTable::ClientRecv, recv as usize)]
         }
         HalfStates::Server { send, recv } => {
-            [(Half::ServerSend, send as usize), (Half::ServerRecv, recv as usize)]
+            [(HalfTable::ServerSend, send as usize), (HalfTable::ServerRecv, recv as usize)]
         }
     }
 }

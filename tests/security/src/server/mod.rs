@@ -17,7 +17,7 @@ const CALM: ErrorCode = ErrorCode::ENHANCE_YOUR_CALM;
 const PROTOCOL: ErrorCode = ErrorCode::PROTOCOL_ERROR;
 const KIB: usize = 1024;
 
-type T = Target<Server>;
+type AttackedServer = Target<Server>;
 
 /// Every attack of a client, with its outcome and the most memory that it may take.
 pub fn attacks() -> impl Iterator<Item = &'static Attack<Server>> {
@@ -27,14 +27,14 @@ pub fn attacks() -> impl Iterator<Item = &'static Attack<Server>> {
 }
 
 /// A call that the handler never answers, its request complete.
-fn ended(t: &mut T) -> u32 {
+fn ended(t: &mut AttackedServer) -> u32 {
     let id = t.id();
     t.send(&wire::headers(id, END_STREAM, &Block::request().0));
     id
 }
 
 /// Sends one call after the other, `frames` behind the head of each.
-fn calls(t: &mut T, times: usize, frames: impl Fn(u32) -> Vec<u8>) {
+fn calls(t: &mut AttackedServer, times: usize, frames: impl Fn(u32) -> Vec<u8>) {
     for _ in 0..times {
         let id = t.id();
         let mut bytes = wire::headers(id, 0, &Block::request().0);

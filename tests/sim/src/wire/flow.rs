@@ -2,7 +2,7 @@
 
 use halfclose::frame::{FrameHeader, MAX_WINDOW};
 
-use super::{End, FailedProperty, Wire, ensure};
+use super::{FailedProperty, Wire, WireEnd, ensure};
 use crate::program::Side;
 
 /// The window of RFC 9113 §6.9.2.
@@ -40,7 +40,7 @@ impl Default for Credit {
     }
 }
 
-impl End {
+impl WireEnd {
     /// RFC 9113 §6.9.2: the windows of open streams change by the difference.
     pub(super) fn change_initial_window(&mut self, value: u32) {
         let change = i64::from(value) - self.credit.peer_initial;

@@ -3,7 +3,7 @@
 use halfclose::frame::{FrameHeader, FrameType};
 
 use super::flow::Credit;
-use super::{End, FailedProperty, Wire, ensure};
+use super::{FailedProperty, Wire, WireEnd, ensure};
 use crate::program::Side;
 
 /// Counts the gRPC messages that are whole in a run of DATA.
@@ -99,7 +99,7 @@ impl Half {
     }
 }
 
-impl End {
+impl WireEnd {
     pub(super) fn live_streams(&self) -> u32 {
         self.halves.values().filter(|half| !half.is_closed()).count() as u32
     }

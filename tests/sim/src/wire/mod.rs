@@ -46,7 +46,7 @@ pub(crate) fn ensure(
 
 /// What one side has put on the wire and taken from it.
 #[derive(Default)]
-struct End {
+struct WireEnd {
     out: Splitter,
     taken: Splitter,
     decoder: Option<Decoder<'static>>,
@@ -71,7 +71,7 @@ struct End {
     bytes: u64,
 }
 
-impl End {
+impl WireEnd {
     /// Decodes a header block; the number of the call that a request names.
     fn call_of(&mut self, from: Side, block: &[u8]) -> Result<Option<usize>, FailedProperty> {
         let Some(decoder) = &mut self.decoder else { return Ok(Some(0)) };
@@ -86,7 +86,7 @@ impl End {
 
 /// The observer of one connection.
 pub struct Wire {
-    ends: [End; 2],
+    ends: [WireEnd; 2],
     /// Stream ids by call number.
     streams: BTreeMap<usize, u32>,
     /// Frames seen.
@@ -103,7 +103,7 @@ impl Default for Wire {
 
 impl Wire {
     fn with(decoder: fn() -> Option<Decoder<'static>>) -> Self {
-        let end = || End { max_frame: 16_384, decoder: decoder(), ..End::default() };
+        let end = || WireEnd { max_frame: 16_384, decoder: decoder(), ..WireEnd::default() };
         let mut ends = [end(), end()];
         ends[Side::Client.index()].out.expect_preface();
         // What the server takes is what the client sends, preface included.

@@ -39,7 +39,7 @@ pub enum Order {
 
 /// What a caller has done and been told.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Account {
+pub(super) struct CallerAccount {
     pub(super) sent: usize,
     pub(super) received: usize,
     /// Client: ordered. Server: told.
@@ -57,7 +57,7 @@ pub(super) struct Account {
     pub(super) closed: bool,
 }
 
-impl Account {
+impl CallerAccount {
     /// Whether the call's id is stale.
     pub(super) const fn is_over(&self) -> bool {
         self.ended || self.released
@@ -78,7 +78,7 @@ pub(super) struct Caller<R: Role> {
     pub(super) core: Connection<R>,
     pub(super) shape: CallType,
     pub(super) call: Option<CallId>,
-    pub(super) account: Account,
+    pub(super) account: CallerAccount,
     /// Kept up to date by whoever plays the peer.
     pub(super) peer: Peer,
     /// Client: what the call came to.
@@ -112,7 +112,7 @@ pub(super) trait Plays: Role + Sized {
 
 impl<R: Plays> Caller<R> {
     fn new(core: Connection<R>, shape: CallType) -> Self {
-        let (account, peer) = (Account::default(), Peer::default());
+        let (account, peer) = (CallerAccount::default(), Peer::default());
         Self { core, shape, call: None, account, peer, outcome: None, cause: None }
     }
 

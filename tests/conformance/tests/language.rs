@@ -1,0 +1,161 @@
+//! The project speaks one language: each type of a crate has a name of its own, each rule that the code cites stands in
+//! docs/rules.md, and each word that docs/glossary.md explains exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The libraries of the workspace; each is a crate, and so is each of their integration tests and programs.
+const CRATES: [&str; 13] = [
+    "core",
+    "adapters/driver",
+    "adapters/tokio",
+    "adapters/smol",
+    "tests/bench",
+    "tests/conformance",
+    "tests/e2e",
+    "tests/interop",
+    "tests/properties",
+    "tests/quickstart",
+    "tests/security",
+    "tests/sim",
+    "tests/wire",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every Rust file below a folder, with its path.
+fn sources(folder: &Path, skip: &[&str]) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for entry in entries.map(|entry| entry.expect("an entry").path()) {
+        let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if skip.contains(&name) {
+            continue;
+        }
+        if entry.is_dir() {
+            found.extend(sources(&entry, skip));
+        } else if name.ends_with(".rs") {
+            let text = fs::read_to_string(&entry).expect("a source file");
+            found.push((entry, text));
+        }
+    }
+    found
+}
+
+/// The name of the type that a line defines, if it defines one. Aliases count at the margin only: further in they are
+/// associated types.
+fn defined(line: &str) -> Option<&str> {
+    let at_margin = !line.starts_with(' ');
+    let mut words = line.split_whitespace();
+    let mut word = words.next()?;
+    if word == "pub" || word.starts_with("pub(") {
+        word = words.next()?;
+        // `pub(in path)` has a space in it.
+        if word.ends_with(')') {
+            word = words.next()?;
+        }
+    }
+    let defines = matches!(word, "struct" | "enum" | "trait" | "union") || (word == "type" && at_margin);
+    let name = words.next().filter(|_| defines)?;
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.len());
+    Some(&name[..end]).filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()))
+}
+
+/// Every type that a library defines, with the places of its definitions.
+fn types(library: &str) -> BTreeMap<String, Vec<String>> {
+    let mut types = BTreeMap::<String, Vec<String>>::new();
+    for (path, text) in sources(&root().join(library).join("src"), &["bin"]) {
+        for (number, line) in text.lines().enumerate() {
+            if let Some(name) = defined(line) {
+                types.entry(name.to_owned()).or_default().push(format!("{}:{}", path.display(), number + 1));
+            }
+        }
+    }
+    types
+}
+
+#[test]
+fn no_two_types_of_a_crate_share_a_name() {
+    let twice: Vec<String> = CRATES
+        .iter()
+        .flat_map(|library| types(library).into_iter().filter(|(_, places)| places.len() > 1))
+        .map(|(name, places)| format!("{name}: {}", places.join(", ")))
+        .collect();
+    assert!(twice.is_empty(), "\n{}", twice.join("\n"));
+}
+
+/// The numbers behind `P-` in a text.
+fn cited(text: &str) -> BTreeSet<u32> {
+    text.match_indices("P-")
+        .filter(|(at, _)| !text[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '-'))
+        .filter_map(|(at, _)| {
+            let digits = &text[at + 2..];
+            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+            digits[..end].parse().ok()
+        })
+        .collect()
+}
+
+#[test]
+fn every_rule_that_is_cited_has_its_place() {
+    let headings: BTreeSet<u32> =
+        read("docs/rules.md").lines().filter(|line| line.starts_with("### P-")).flat_map(cited).collect();
+    let mut missing = Vec::new();
+    for folder in ["core", "adapters", "tests", "fuzz/fuzz_targets"] {
+        for (path, text) in sources(&root().join(folder), &["target"]) {
+            let unknown: Vec<u32> = cited(&text).difference(&headings).copied().collect();
+            if !unknown.is_empty() {
+                missing.push(format!("{}: {unknown:?}", path.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "cited, and not in docs/rules.md:\n{}", missing.join("\n"));
+    let page = cited(&read("docs/conformance.md"));
+    assert_eq!(headings, page, "docs/rules.md and docs/conformance.md list different rules");
+}
+
+/// The words in `code font` of the first column of the glossary's tables.
+fn glossary_items(page: &str) -> impl Iterator<Item = &str> {
+    page.lines()
+        .filter(|line| line.starts_with("| "))
+        .filter_map(|line| line.split('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+}
+
+#[test]
+fn every_item_of_the_glossary_exists() {
+    let known: BTreeSet<String> =
+        ["core", "adapters/driver"].into_iter().flat_map(|library| types(library).into_keys()).collect();
+    let page = read("docs/glossary.md");
+    let terms = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| term")).count();
+    assert!(terms >= 40, "{terms} terms");
+    let unknown: Vec<&str> = glossary_items(&page).filter(|item| !known.contains(*item)).collect();
+    assert!(unknown.is_empty(), "in docs/glossary.md, and not in the code: {unknown:?}");
+}
+
+/// Words that the project gave up for those of the standards.
+const RETIRED: [&str; 8] =
+    ["octet", "Octet", "Breach", "Shape::", "FrameHead ", "RequestHead ", "HeadReader", "HeadWriter"];
+
+#[test]
+fn retired_words_stay_away() {
+    let mut met = Vec::new();
+    for folder in ["core", "adapters", "tests", "fuzz/fuzz_targets"] {
+        for (path, text) in sources(&root().join(folder), &["target", "language.rs"]) {
+            met.extend(
+                RETIRED
+                    .iter()
+                    .filter(|word| text.contains(**word))
+                    .map(|word| format!("{}: {word}", path.display())),
+            );
+        }
+    }
+    assert!(met.is_empty(), "\n{}", met.join("\n"));
+}
