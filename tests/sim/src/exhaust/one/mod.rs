@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use halfclose::frame::{FRAME_HEADER_LEN, Frame, FrameHeader, PREFACE};
 use halfclose::{CallType, Client, ConnectionError, Server};
 
-use super::caller::{Account, Caller, NOW, Peer, Plays};
+use super::caller::{Caller, CallerAccount, NOW, Peer, Plays};
 use super::{Count, cut};
 use crate::program::Side;
 use crate::wire::{FailedProperty, breach, ensure};
@@ -41,7 +41,7 @@ pub fn enumerate(side: Side, shape: CallType, depth: usize) -> Result<Count, (Fa
 }
 
 /// All that is known of a call that is over: the stream on the wire, and what the caller did and was told.
-type Over = (Model, Account);
+type Over = (Model, CallerAccount);
 
 /// What a sequence led to.
 struct Reached {

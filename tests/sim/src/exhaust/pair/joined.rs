@@ -7,7 +7,7 @@ use halfclose::{CallType, Cardinality, Client, Server};
 
 use super::Action;
 use crate::content;
-use crate::exhaust::caller::{Account, Caller, NOW, Peer, Plays, SIZE};
+use crate::exhaust::caller::{Caller, CallerAccount, NOW, Peer, Plays, SIZE};
 use crate::exhaust::{Order, cut};
 use crate::program::Side;
 use crate::wire::{FailedProperty, Wire, breach, ensure};
@@ -80,7 +80,7 @@ impl Pair {
 #[derive(PartialEq, Eq, Hash, Debug)]
 pub(super) struct Signature {
     halves_and_ends: String,
-    accounts: [Account; 2],
+    accounts: [CallerAccount; 2],
     on_way: [VecDeque<Vec<u8>>; 2],
 }
 
