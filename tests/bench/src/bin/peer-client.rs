@@ -47,7 +47,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn spawn_unary(options: &ClientOptions, clients: &[Benchmark], tasks: &mut Tasks) {
+fn spawn_unary(options: &ClientOptions, clients: &[BenchmarkClient], tasks: &mut Tasks) {
     let budget = Arc::new(Budget::new(options.requests));
     for client in clients {
         for _ in 0..options.streams {
@@ -66,7 +66,7 @@ fn spawn_unary(options: &ClientOptions, clients: &[Benchmark], tasks: &mut Tasks
     }
 }
 
-fn spawn_streams(options: &ClientOptions, clients: &[Benchmark], tasks: &mut Tasks) {
+fn spawn_streams(options: &ClientOptions, clients: &[BenchmarkClient], tasks: &mut Tasks) {
     for client in clients.iter().cycle().take(options.streams) {
         let (options, client) = (options.clone(), client.clone());
         tasks.spawn(async move {
@@ -107,7 +107,7 @@ async fn chat(options: &ClientOptions, mut client: BenchmarkClient) -> Result<(u
     Ok((options.per_stream(), bytes))
 }
 
-async fn pingpong(options: &ClientOptions, clients: Vec<Benchmark>) -> Result<(), Failure> {
+async fn pingpong(options: &ClientOptions, clients: Vec<BenchmarkClient>) -> Result<(), Failure> {
     let mut client = clients.into_iter().next().ok_or("no connection")?;
     let request = request(options.size, options.rsize);
     let clocked = Clocked::start();
