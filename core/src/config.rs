@@ -27,6 +27,7 @@ pub struct Seed(pub u64);
 /// config.limits.max_concurrent_streams = 1_000;
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// Every limit on what the peer may make this side hold or do.
     pub limits: Limits,
@@ -180,6 +181,7 @@ impl Scheme {
 ///
 /// The gRPC status code document says UNIMPLEMENTED; grpc-go and tonic say INTERNAL, and the document may follow them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub enum CardinalityPolicy {
     /// UNIMPLEMENTED, the letter of the document and of C-core.
     #[default]
@@ -201,6 +203,7 @@ impl CardinalityPolicy {
 
 /// The keepalive policy of one side (P-96 to P-99).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Keepalive {
     /// A PING goes out after this long without a frame from the peer, at least a millisecond. Client: never by default,
     /// and servers that follow gRPC's defaults close connections that ask more often than every 5 minutes; server:
@@ -253,6 +256,7 @@ pub struct Rate {
 /// Every bound on what a peer may make this side hold or do. docs/limits.md has the formula for the most memory that
 /// one connection can hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Limits {
     /// Server: calls open at once, announced and enforced from the first byte: 200. More are refused with
     /// REFUSED_STREAM (rapid reset, CVE-2023-44487).

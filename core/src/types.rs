@@ -1,4 +1,4 @@
-//! The values that calls are made of: ids, shapes, requests, outcomes and events.
+//! The values that calls are made of: ids, call types, requests, outcomes and events.
 
 use std::fmt;
 use std::sync::Arc;
@@ -65,6 +65,7 @@ impl CallType {
 
 /// What a client asks for: the request headers of one call.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Request {
     /// `:path`, `"/package.Service/Method"` (P-4).
     pub path: Bytes,
@@ -77,20 +78,20 @@ pub struct Request {
     /// The encoding of messages that are sent compressed; `None` sends every message as it is (P-10).
     pub encoding: Option<Encoding>,
     /// How many messages go each way.
-    pub shape: CallType,
+    pub call_type: CallType,
 }
 
 impl Request {
-    /// A call of `shape` to `path` without metadata, deadline or compression.
+    /// A call of `call_type` to `path` without metadata, deadline or compression.
     #[must_use]
-    pub fn new(path: impl Into<Bytes>, shape: CallType) -> Self {
+    pub fn new(path: impl Into<Bytes>, call_type: CallType) -> Self {
         Self {
             path: path.into(),
             authority: None,
             metadata: Metadata::new(),
             deadline: None,
             encoding: None,
-            shape,
+            call_type,
         }
     }
 }
@@ -114,6 +115,7 @@ pub struct Message {
 
 /// What [`recv`](crate::Connection::recv) found.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Recv {
     /// The next message, in order. Taking it returns its window credit to the peer.
     Message(Message),
@@ -127,6 +129,7 @@ pub enum Recv {
 
 /// How a call ended, as its client sees it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The final status; always present, made up from `cause` when the server gave none.
     pub status: Status,
@@ -140,6 +143,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Makes the outcome of a call that ended on this side: without headers or trailers.
+    #[must_use]
+    pub fn new(status: Status, cause: Cause) -> Self {
+        Self { status, trailers: Arc::default(), cause, headers: None }
+    }
+
     /// The HTTP status of the answer, where one came: 200 for an answer of gRPC.
     #[must_use]
     pub fn http_status(&self) -> Option<u16> {
@@ -176,6 +185,7 @@ pub enum Initiator {
 
 /// What ended a call.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub enum Cause {
     /// Trailers with a status, or a server's status that went out whole.
     Trailers,
@@ -222,6 +232,7 @@ pub enum Sent {
 
 /// What a connection has to say, in the order in which it happened for each call.
 #[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// Server: a call's request headers arrived. See [`Connection::request`](crate::Connection::request).
     Request(CallId),

@@ -178,8 +178,7 @@ fn calls_that_were_certainly_not_processed() {
         (Cause::Connection, false),
     ];
     for (cause, expected) in table {
-        let trailers = Arc::new(Metadata::new());
-        let outcome = Outcome { status: Status::ok(), trailers, cause: cause.clone(), headers: None };
+        let outcome = Outcome::new(Status::ok(), cause.clone());
         assert_eq!(outcome.not_processed(), expected, "{cause:?}");
     }
 }

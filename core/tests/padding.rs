@@ -123,7 +123,8 @@ fn transfer(config: Config, size: usize, piece: usize) -> (usize, usize) {
 fn padding_comes_back_whatever_the_window_of_the_message() {
     for window in [600, 5_000, 65_535, 1 << 20] {
         for (size, piece) in [(1_000, 1), (70_000, 5), (314_159, 300)] {
-            let config = Config { initial_stream_window: window, ..Config::client() };
+            let mut config = Config::client();
+            config.initial_stream_window = window;
             transfer(config, size, piece);
         }
     }

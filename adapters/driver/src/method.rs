@@ -51,6 +51,7 @@ impl<Req, Res, C> fmt::Debug for Method<Req, Res, C> {
 ///
 /// Servers make one with [`Response::new`] and may add metadata; clients are given one.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Response<T> {
     /// The message.
     pub message: T,

@@ -91,7 +91,7 @@ impl RoleHooks for ServerSide {
                     let method = self.recent.find(&self.router, headers.path());
                     self.requests.push(NewCall { call, headers, method, first: FirstMessage::default() });
                     if let (Some(method), Some(incoming)) = (method, self.requests.last_mut()) {
-                        incoming.first.take(state, call, method.shape);
+                        incoming.first.take(state, call, method.call_type);
                     }
                 }
             }

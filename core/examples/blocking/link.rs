@@ -66,7 +66,7 @@ impl<R: Role> Link<R> {
                 Ok(Needed::Again) => {}
                 Ok(Needed::Drain) => self.flush()?,
                 // What was wrong is told by the last event.
-                Ok(Needed::More | Needed::Closed) | Err(_) => return Ok(()),
+                Ok(_) | Err(_) => return Ok(()),
             }
         }
     }

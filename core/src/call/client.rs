@@ -148,7 +148,7 @@ impl Reply {
     }
 }
 
-/// Opening calls. The request's own shape is set to that of the method.
+/// Opening calls. The request's own call type is set to that of the method.
 ///
 /// # Errors
 ///
@@ -237,7 +237,7 @@ impl Connection<Client> {
         now: Time,
         mut request: Request,
     ) -> Result<ClientHandle<Requests, Responses>, Refused<Request>> {
-        request.shape =
+        request.call_type =
             CallType { requests: Requests::CARDINALITY, responses: <Responses as Counted>::CARDINALITY };
         match self.engine.admit(now, &request) {
             Ok(()) => Ok(ClientHandle::new(self.engine.open(request))),

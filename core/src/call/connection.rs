@@ -367,8 +367,8 @@ impl Connection<Server> {
     ///
     /// [`Misuse::UnknownCall`].
     #[inline]
-    pub fn accept(&mut self, call: CallId, shape: CallType) -> Result<(), Misuse> {
-        self.engine.accept(call, shape)
+    pub fn accept(&mut self, call: CallId, call_type: CallType) -> Result<(), Misuse> {
+        self.engine.accept(call, call_type)
     }
 
     /// Picks the encoding of messages that are sent compressed. Before the response headers only.

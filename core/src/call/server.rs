@@ -172,9 +172,9 @@ impl Connection<Server> {
         &mut self,
         call: CallId,
     ) -> Result<ServerHandle<Requests, Responses>, Misuse> {
-        let shape =
+        let call_type =
             CallType { requests: <Requests as Counted>::CARDINALITY, responses: Responses::CARDINALITY };
-        self.accept(call, shape)?;
+        self.accept(call, call_type)?;
         Ok(ServerHandle { id: call, held: <Requests as Counted>::Held::default(), types: PhantomData })
     }
 }

@@ -31,8 +31,8 @@ impl Stream {
     /// What this side may send: one message, or many.
     fn sends(&self) -> Cardinality {
         match self.side {
-            Side::Client(_) => self.shape.requests,
-            Side::Server(_) => self.shape.responses,
+            Side::Client(_) => self.call_type.requests,
+            Side::Server(_) => self.call_type.responses,
         }
     }
 
@@ -145,8 +145,9 @@ impl Engine {
 
     /// Starts a request that has been admitted.
     pub(crate) fn open(&mut self, request: Request) -> CallId {
-        let (shape, deadline, encoding) = (request.shape, request.deadline, codec_name(request.encoding));
-        let slot = self.slots.insert(shape, self.new_windows());
+        let (call_type, deadline, encoding) =
+            (request.call_type, request.deadline, codec_name(request.encoding));
+        let slot = self.slots.insert(call_type, self.new_windows());
         if let Some(stream) = self.slots.get_mut(slot) {
             stream.encoding = encoding;
             stream.deadline = deadline;
@@ -283,9 +284,9 @@ impl Engine {
         }
     }
 
-    pub(crate) fn accept(&mut self, call: CallId, shape: CallType) -> Result<(), Misuse> {
+    pub(crate) fn accept(&mut self, call: CallId, call_type: CallType) -> Result<(), Misuse> {
         let (_, stream) = self.find(call)?;
-        stream.shape = shape;
+        stream.call_type = call_type;
         Ok(())
     }
 
@@ -363,7 +364,7 @@ impl Engine {
 
     pub(crate) fn finish(&mut self, call: CallId, status: Status, trailers: Metadata) -> Result<(), Misuse> {
         let (slot, stream) = self.find(call)?;
-        let missing_response = stream.shape.responses == Cardinality::One && !stream.sent_one;
+        let missing_response = stream.call_type.responses == Cardinality::One && !stream.sent_one;
         let Side::Server(call) = &mut stream.side else { return Err(Misuse::UnknownCall) };
         match call.send.step(ServerSendInput::Status) {
             Step::To(next) => call.send = next,

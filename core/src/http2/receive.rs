@@ -21,6 +21,7 @@ const OWN_THRESHOLD: usize = 4 * 1024;
 
 /// What a connection wants from its caller after [`receive`](crate::Connection::receive).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Needed {
     /// More bytes: everything that was whole has been taken.
     More,

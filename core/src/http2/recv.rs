@@ -18,8 +18,8 @@ impl Stream {
     #[inline]
     fn count_message(&mut self) -> Result<(), &'static str> {
         let received = match &self.side {
-            Side::Client(_) => self.shape.responses,
-            Side::Server(_) => self.shape.requests,
+            Side::Client(_) => self.call_type.responses,
+            Side::Server(_) => self.call_type.requests,
         };
         if received == Cardinality::Many {
             return Ok(());
@@ -45,7 +45,7 @@ impl Stream {
         match &mut self.side {
             Side::Client(call) if matches!(call.stage, ClientStage::Done(_)) => AfterLastMessage::Over,
             Side::Server(call) if call.recv == ServerRecv::Ended && call.status.is_none() => {
-                if self.shape.requests == Cardinality::One
+                if self.call_type.requests == Cardinality::One
                     && let Step::Cardinality(text) = call.requests.step(OneRequestInput::End)
                 {
                     return AfterLastMessage::TooFew(text);
@@ -129,7 +129,7 @@ impl Engine {
         };
         let ok = outcome.status.code == Code::Ok;
         let input = if ok { OneResponseInput::EndOk } else { OneResponseInput::EndError };
-        if stream.shape.responses == Cardinality::One
+        if stream.call_type.responses == Cardinality::One
             && let Step::Cardinality(text) = call.responses.step(input)
         {
             outcome.status = Status::new(policy.code(), text);

@@ -40,13 +40,13 @@ impl Slots {
 
     /// A slot for a new call, which has its first states, no stream id yet, and these windows.
     #[inline]
-    pub(crate) fn insert(&mut self, shape: CallType, windows: Windows) -> u32 {
+    pub(crate) fn insert(&mut self, call_type: CallType, windows: Windows) -> u32 {
         self.live = self.live.saturating_add(1);
         let slot = self.free.pop().unwrap_or_else(|| self.add());
         if let Some(entry) = self.slots.get_mut(slot as usize) {
             entry.taken = true;
             let stream = &mut entry.stream;
-            stream.shape = shape;
+            stream.call_type = call_type;
             stream.send_window = windows.send;
             stream.recv_window = windows.recv;
             stream.recv_target = windows.recv_target;

@@ -130,7 +130,7 @@ pub(crate) struct Stream {
     pub(crate) side: Side,
     /// The stream id; 0 while a client's call is queued, and again once the id is retired.
     pub(crate) id: u32,
-    pub(crate) shape: CallType,
+    pub(crate) call_type: CallType,
     pub(crate) pending: Pending,
     /// The last `recv` found nothing: tell the caller when there is something.
     pub(crate) want_read: bool,
@@ -173,7 +173,7 @@ impl Stream {
                 RoleKind::Server => Side::Server(ServerCall::blank()),
             },
             id: 0,
-            shape: CallType::BIDI,
+            call_type: CallType::BIDI,
             pending: Pending::default(),
             want_read: false,
             want_write: false,
@@ -201,7 +201,7 @@ impl Stream {
         let Self {
             side,
             id,
-            shape,
+            call_type,
             pending,
             want_read,
             want_write,
@@ -228,7 +228,7 @@ impl Stream {
         queue.clear();
         // Its pinned were counted out before.
         let _ = inbound.clear();
-        (*id, *shape, *pending) = (0, CallType::BIDI, Pending::default());
+        (*id, *call_type, *pending) = (0, CallType::BIDI, Pending::default());
         (*want_read, *want_write, *sent_one) = (false, false, false);
         (*wire_done, *caller_done) = (false, false);
         (*encoding, *peer_encoding) = (None, None);

@@ -17,6 +17,7 @@ pub(super) const DEADLINE_GRACE: Duration = Duration::from_millis(2);
 
 /// What a timer is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum TimerKind {
     /// The peer's preface and first SETTINGS.
     Preface,

@@ -28,8 +28,8 @@ pub fn written<R: Role>(from: &mut Connection<R>, now: Time) -> BytesMut {
 pub fn feed<R: Role>(to: &mut Connection<R>, now: Time, wire: &mut BytesMut) {
     while !wire.is_empty() {
         match to.receive(now, wire).expect("no violation") {
-            Needed::More | Needed::Drain => break,
             Needed::Again | Needed::Closed => {}
+            _ => break,
         }
     }
 }
@@ -206,12 +206,12 @@ impl Pair {
     }
 
     /// Starts a call.
-    pub fn start(&mut self, shape: CallType) -> CallId {
-        self.client.start(self.now, Request::new("/demo.Echo/Call", shape)).unwrap()
+    pub fn start(&mut self, call_type: CallType) -> CallId {
+        self.client.start(self.now, Request::new("/demo.Echo/Call", call_type)).unwrap()
     }
 
     /// The next request at the server.
-    pub fn accept(&mut self, shape: CallType) -> CallId {
+    pub fn accept(&mut self, call_type: CallType) -> CallId {
         self.exchange();
         let event = loop {
             match self.server.poll_event() {
@@ -220,7 +220,7 @@ impl Pair {
             }
         };
         let Some(Event::Request(call)) = event else { panic!("no request, but {event:?}") };
-        self.server.accept(call, shape).unwrap();
+        self.server.accept(call, call_type).unwrap();
         call
     }
 

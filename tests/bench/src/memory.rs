@@ -122,7 +122,7 @@ impl Pair {
                 Recv::Message(message) => assert!(message.payload.len() == PAYLOAD.len()),
                 Recv::Pending => return,
                 Recv::HalfClosed => break,
-                Recv::End(outcome) => panic!("a server's call has no outcome: {outcome:?}"),
+                other => panic!("a server's call has no {other:?}"),
             }
         }
         for _ in 0..count(self.shape.responses) {
@@ -152,7 +152,7 @@ impl Pair {
                     self.finished += 1;
                     return;
                 }
-                Recv::HalfClosed => panic!("a client's call ends with an outcome"),
+                other => panic!("a client's call has no {other:?}"),
             }
         }
     }

@@ -11,11 +11,11 @@ pub fn outcome_of(bytes: &[u8]) -> (Vec<Vec<u8>>, Outcome) {
     outcome_with(Config::client(), CallType::UNARY, bytes)
 }
 
-/// The same, for a call of any shape and with any settings.
+/// The same, for a call of any call type and with any settings.
 #[must_use]
-pub fn outcome_with(config: Config, shape: CallType, bytes: &[u8]) -> (Vec<Vec<u8>>, Outcome) {
+pub fn outcome_with(config: Config, call_type: CallType, bytes: &[u8]) -> (Vec<Vec<u8>>, Outcome) {
     let mut peer = Peer::<Client>::client(config);
-    let call = peer.start(shape);
+    let call = peer.start(call_type);
     peer.connection.send_message(call, "request".into(), false).expect("a request");
     peer.connection.half_close(call).expect("the first half-close");
     peer.sent();

@@ -192,7 +192,7 @@ impl<R: App> Line for Memory<R> {
 impl Memory<Client> {
     fn start_with(&mut self, request: Request, ends: bool) -> Result<CallId, Misuse> {
         let connection = &mut self.peer.connection;
-        let unary = request.shape == CallType::UNARY;
+        let unary = request.call_type == CallType::UNARY;
         let call = connection.start(self.peer.now, request)?;
         if unary {
             connection.send_message(call, "request".into(), false)?;
@@ -208,8 +208,8 @@ impl Memory<Client> {
 impl Caller for Memory<Client> {
     type Call = Result<CallId, Misuse>;
 
-    fn start(&mut self, shape: CallType, ends: bool) -> Self::Call {
-        self.start_with(Request::new(ECHO, shape), ends)
+    fn start(&mut self, call_type: CallType, ends: bool) -> Self::Call {
+        self.start_with(Request::new(ECHO, call_type), ends)
     }
 
     fn start_timed(&mut self) -> Self::Call {

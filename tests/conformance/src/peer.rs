@@ -98,7 +98,7 @@ impl Peer<Client> {
     }
 
     /// Starts a call; nothing is sent yet.
-    pub fn start(&mut self, shape: CallType) -> CallId {
-        self.connection.start(self.now, Request::new("/demo.Echo/Call", shape)).expect("a good request")
+    pub fn start(&mut self, call_type: CallType) -> CallId {
+        self.connection.start(self.now, Request::new("/demo.Echo/Call", call_type)).expect("a good request")
     }
 }

@@ -137,8 +137,8 @@ impl<R: Runtime> Caller for TcpCaller<R> {
         self.unary(CallOptions::new().timeout(DEADLINE))
     }
 
-    fn start(&mut self, shape: CallType, ends: bool) -> Call {
-        if shape == CallType::UNARY {
+    fn start(&mut self, call_type: CallType, ends: bool) -> Call {
+        if call_type == CallType::UNARY {
             return self.unary(CallOptions::new());
         }
         let mut call = self.channel.bidi_streaming(&ECHO_METHOD, CallOptions::new());

@@ -56,7 +56,7 @@ pub trait Caller: Line {
 
     /// Starts a call to [`ECHO`]: unary calls are sent whole, of the others nothing but their headers and, where `ends`
     /// says so, the half-close. Nothing is read before its end is asked for.
-    fn start(&mut self, shape: CallType, ends: bool) -> Self::Call;
+    fn start(&mut self, call_type: CallType, ends: bool) -> Self::Call;
 
     /// Starts a unary call that may take [`DEADLINE`].
     fn start_timed(&mut self) -> Self::Call;

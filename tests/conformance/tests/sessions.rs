@@ -11,7 +11,7 @@ use halfclose_conformance::{HOLD, Peer};
 #[derive(Clone, Copy)]
 struct Session {
     name: &'static str,
-    shape: CallType,
+    call_type: CallType,
     encoding: Option<Encoding>,
     /// What happens behind the first flights.
     turn: Turn,
@@ -32,8 +32,8 @@ enum Turn {
     Close,
 }
 
-const fn session(name: &'static str, shape: CallType, encoding: Option<Encoding>, turn: Turn) -> Session {
-    Session { name, shape, encoding, turn }
+const fn session(name: &'static str, call_type: CallType, encoding: Option<Encoding>, turn: Turn) -> Session {
+    Session { name, call_type, encoding, turn }
 }
 
 const GZIP: Option<Encoding> = Some(Encoding::Gzip);
@@ -151,12 +151,12 @@ impl Caller for Client {
     fn turn(side: &mut Side<Self>) {
         if side.turns == 0 {
             for _ in 0..CALLS {
-                let mut request = Request::new(HOLD, side.session.shape);
+                let mut request = Request::new(HOLD, side.session.call_type);
                 (request.metadata, request.encoding) = (metadata("request"), side.session.encoding);
                 side.calls.push(side.peer.connection.start(side.peer.now, request).expect("a good request"));
             }
         }
-        let many = matches!(side.session.shape.requests, halfclose::Cardinality::Many);
+        let many = matches!(side.session.call_type.requests, halfclose::Cardinality::Many);
         let messages = if many { MESSAGES } else { 1 };
         for call in 0..CALLS {
             if side.turns < messages {
@@ -183,18 +183,18 @@ impl Caller for Server {
 
     /// Bidirectional calls are echoed; the others are answered when their request is complete.
     fn turn(side: &mut Side<Self>) {
-        let (shape, encoding) = (side.session.shape, side.session.encoding);
+        let (call_type, encoding) = (side.session.call_type, side.session.encoding);
         for call in 0..side.calls.len() {
             let id = side.calls[call];
             if side.counts[call] == 0 {
-                let _ = side.peer.connection.accept(id, shape);
+                let _ = side.peer.connection.accept(id, call_type);
                 let _ = side.peer.connection.set_encoding(id, encoding);
                 let _ = side.peer.connection.send_headers(id, metadata("response"));
             }
             while let Some(taken) = side.recv(call) {
                 side.counts[call] += 1;
                 match taken {
-                    Recv::Message(_) if shape == CallType::BIDI => side.send(call, side.counts[call]),
+                    Recv::Message(_) if call_type == CallType::BIDI => side.send(call, side.counts[call]),
                     Recv::Message(_) => {}
                     _ => {
                         complete(side, call);
@@ -211,7 +211,7 @@ impl Caller for Server {
 
 /// The request of a call is complete.
 fn complete(side: &mut Side<Server>, call: usize) {
-    let messages = match side.session.shape {
+    let messages = match side.session.call_type {
         CallType::BIDI => 0,
         CallType::SERVER_STREAMING => MESSAGES,
         _ => 1,

@@ -37,5 +37,8 @@ pub fn router(sleep: Sleep) -> Router {
 /// A server's defaults, among them the receive limit of 4 MiB and the stream limit that the service announces.
 #[must_use]
 pub fn config() -> Config {
-    Config { codecs: Codecs::builtin(), drain_timeout: Some(DRAIN), ..Config::server() }
+    let mut config = Config::server();
+    config.codecs = Codecs::builtin();
+    config.drain_timeout = Some(DRAIN);
+    config
 }

@@ -17,7 +17,13 @@ use halfclose_tokio::{CallOptions, Channel, Code, Config, Metadata};
 
 /// Runs a client on a fresh server, on each runtime.
 fn with_server(body: impl AsyncFn(&Channel)) {
-    with_client(&Config { codecs: Codecs::builtin(), ..Config::client() }, body);
+    with_client(&client_with(Codecs::builtin()), body);
+}
+
+fn client_with(codecs: Codecs) -> Config {
+    let mut config = Config::client();
+    config.codecs = codecs;
+    config
 }
 
 fn with_client(config: &Config, body: impl AsyncFn(&Channel)) {
@@ -176,7 +182,7 @@ fn a_stream_ends_with_the_status_that_a_request_asks_for_after_the_responses_bef
 
 #[test]
 fn a_compressed_response_is_refused_to_a_client_that_accepts_none() {
-    with_client(&Config { codecs: Codecs::none(), ..Config::client() }, async |channel| {
+    with_client(&client_with(Codecs::none()), async |channel| {
         let yes = Some(BoolValue { value: true });
         let request = SimpleRequest { response_compressed: yes.clone(), ..SimpleRequest::default() };
         let error = channel.unary(&UNARY_CALL, &request, options()).await.unwrap_err();

@@ -178,7 +178,7 @@ impl<R: Side> Target<R> {
                     self.settle();
                     return !self.conn.is_closed();
                 }
-                Ok(Needed::Closed) | Err(_) => {
+                Ok(_) | Err(_) => {
                     // What waits is read after all, to see the GOAWAY.
                     self.reads = true;
                     self.settle();

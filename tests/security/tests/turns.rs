@@ -22,7 +22,7 @@ fn turns(target: &mut Target<Server>, input: &[u8]) -> Vec<Vec<u8>> {
         match read {
             // What waits for the transport has been taken by `settle`.
             Ok(Needed::Again | Needed::Drain) => {}
-            Ok(Needed::More | Needed::Closed) | Err(_) => return taken,
+            Ok(_) | Err(_) => return taken,
         }
     }
 }

@@ -235,11 +235,14 @@ impl Case<'_> {
     }
 
     fn client_counts(&self) -> bool {
-        self.program.calls[self.k].shape.responses == Cardinality::One
+        self.program.calls[self.k].call_type.responses == Cardinality::One
     }
 
     fn server_answers_one(&self) -> bool {
-        self.program.calls[self.k].answer.accept.is_some_and(|shape| shape.responses == Cardinality::One)
+        self.program.calls[self.k]
+            .answer
+            .accept
+            .is_some_and(|call_type| call_type.responses == Cardinality::One)
     }
 
     fn server_may_count_wrong(&self) -> bool {

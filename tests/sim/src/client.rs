@@ -57,7 +57,7 @@ impl ClientCaller {
         now: Time,
     ) -> Result<(), FailedProperty> {
         let call = &program.calls[k];
-        let mut request = Request::new(path(call.path), call.shape);
+        let mut request = Request::new(path(call.path), call.call_type);
         request.metadata = content::request_metadata(k, call.metadata);
         request.deadline = call.deadline.map(|deadline| now + deadline);
         request.encoding = compresses(program, k).then_some(Encoding::Gzip);

@@ -63,12 +63,12 @@ impl Duet {
         self.now = self.now.max(until);
     }
 
-    /// Starts a call of `shape`.
+    /// Starts a call of `call type`.
     ///
     /// # Panics
     /// When the core refuses.
-    pub fn start(&mut self, shape: CallType) -> CallId {
-        self.client.start(self.now, Request::new("/sim.Service/Method", shape)).expect("calls are taken")
+    pub fn start(&mut self, call_type: CallType) -> CallId {
+        self.client.start(self.now, Request::new("/sim.Service/Method", call_type)).expect("calls are taken")
     }
 
     /// The client's events.

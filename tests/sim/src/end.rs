@@ -152,13 +152,13 @@ impl<R: Role> End<R> {
                 Ok(needed) => {
                     wire.consumed(self.side, &taken)?;
                     match needed {
-                        Needed::More | Needed::Closed => return Ok(()),
                         Needed::Again if !taken.is_empty() => {}
                         Needed::Again => return breach("a turn makes progress", format!("{:?}", self.side)),
                         Needed::Drain => {
                             self.drain = true;
                             return Ok(());
                         }
+                        _ => return Ok(()),
                     }
                 }
                 Err(error) => {

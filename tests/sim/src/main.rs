@@ -26,28 +26,28 @@ fn argument(name: &str) -> Option<u64> {
 fn exhaustive(depth: usize) -> ExitCode {
     let messages = argument("--messages").and_then(|it| usize::try_from(it).ok()).unwrap_or(1);
     for side in Side::BOTH {
-        for shape in SHAPES {
+        for call_type in SHAPES {
             let started = Instant::now();
-            match one::enumerate(side, shape, depth.min(DEEPEST[side.index()])) {
+            match one::enumerate(side, call_type, depth.min(DEEPEST[side.index()])) {
                 Ok(count) => println!(
-                    "one {side:?}, {shape:?}: {} sequences played, {} of them extended, depth {}, {:.1} s",
+                    "one {side:?}, {call_type:?}: {} sequences played, {} of them extended, depth {}, {:.1} s",
                     count.sequences,
                     count.states,
                     count.depth,
                     started.elapsed().as_secs_f64()
                 ),
                 Err((breach, sequence)) => {
-                    println!("FAILED {side:?} {shape:?}: {breach:?}\n{sequence:?}");
+                    println!("FAILED {side:?} {call_type:?}: {breach:?}\n{sequence:?}");
                     return ExitCode::FAILURE;
                 }
             }
         }
     }
-    for shape in SHAPES {
+    for call_type in SHAPES {
         let started = Instant::now();
-        match pair::enumerate(shape, messages, depth) {
+        match pair::enumerate(call_type, messages, depth) {
             Ok(count) => println!(
-                "client x server x network, {shape:?}, {messages} messages: {} sequences, {} states, depth {}, \
+                "client x server x network, {call_type:?}, {messages} messages: {} sequences, {} states, depth {}, \
                  complete: {}, {:.1} s",
                 count.sequences,
                 count.states,
@@ -56,7 +56,7 @@ fn exhaustive(depth: usize) -> ExitCode {
                 started.elapsed().as_secs_f64()
             ),
             Err((breach, sequence)) => {
-                println!("FAILED {shape:?}: {breach:?}\n{sequence:?}");
+                println!("FAILED {call_type:?}: {breach:?}\n{sequence:?}");
                 return ExitCode::FAILURE;
             }
         }

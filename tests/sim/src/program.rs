@@ -148,7 +148,7 @@ pub struct Pace {
 /// What the server's caller does with a call.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The shape given to `accept`; `None` does not call it.
+    /// The call type given to `accept`; `None` does not call it.
     pub accept: Option<CallType>,
     /// Whether messages may be compressed.
     pub encoding: bool,
@@ -174,7 +174,7 @@ pub struct Call {
     /// When it starts.
     pub start: Duration,
     /// What the client says that it is.
-    pub shape: CallType,
+    pub call_type: CallType,
     /// One of a few paths.
     pub path: u8,
     /// How much metadata.
@@ -381,19 +381,19 @@ impl ProgramReader<'_> {
     }
 
     fn call(&mut self) -> Call {
-        let shape = self.one_of(&[
+        let call_type = self.one_of(&[
             CallType::UNARY,
             CallType::CLIENT_STREAMING,
             CallType::SERVER_STREAMING,
             CallType::BIDI,
         ]);
         // Now and then the two sides disagree on what the method carries (P-70 to P-73).
-        let said = if self.chance(4) { CallType::BIDI } else { shape };
-        let sent = if self.chance(4) { CallType::BIDI } else { shape };
+        let said = if self.chance(4) { CallType::BIDI } else { call_type };
+        let sent = if self.chance(4) { CallType::BIDI } else { call_type };
         let one = halfclose::Cardinality::One;
         Call {
             start: self.micros(300_000),
-            shape: said,
+            call_type: said,
             path: self.one_of(&[0, 0, 1, 2, 3]),
             metadata: self.one_of(&[0, 0, 1, 2, 9]),
             deadline: self.maybe(10, 2_000_000),

@@ -132,8 +132,8 @@ impl ServerCaller {
         let answer = &call.answer;
         let compresses = answer.encoding && end.core.set_encoding(id, Some(Encoding::Gzip)).is_ok();
         let legal = "a legal order is taken";
-        if let Some(shape) = answer.accept
-            && let Err(misuse) = end.core.accept(id, shape)
+        if let Some(call_type) = answer.accept
+            && let Err(misuse) = end.core.accept(id, call_type)
         {
             return breach(legal, format!("accept of call {k}: {misuse:?}"));
         }

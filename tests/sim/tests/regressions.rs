@@ -19,11 +19,11 @@ fn calm(latency: Duration) -> Program {
     program
 }
 
-fn call(program: &Program, shape: CallType, requests: &[u32], responses: &[u32]) -> Call {
+fn call(program: &Program, call_type: CallType, requests: &[u32], responses: &[u32]) -> Call {
     let mut call = program.calls[0].clone();
-    call.shape = shape;
+    call.call_type = call_type;
     call.requests = requests.iter().copied().map(send).collect();
-    call.answer.accept = Some(shape);
+    call.answer.accept = Some(call_type);
     call.answer.responses = responses.iter().copied().map(send).collect();
     call.answer.wait = true;
     call

@@ -80,7 +80,7 @@ impl CallError {
 
 /// The end of a call of whose answer nothing is known.
 fn ended(status: Status, cause: Cause) -> Outcome {
-    Outcome { status, trailers: Arc::default(), cause, headers: None }
+    Outcome::new(status, cause)
 }
 
 impl fmt::Debug for CallError {
@@ -189,11 +189,12 @@ impl ReceiveHalf {
     fn settle(&mut self, received: Poll<Result<Recv, Misuse>>) -> Poll<Option<Message>> {
         match ready!(received) {
             Ok(Recv::Message(message)) => Poll::Ready(Some(message)),
-            Ok(Recv::Pending | Recv::HalfClosed) => Poll::Pending,
             Ok(Recv::End(outcome)) => {
                 self.outcome = Some(outcome);
                 Poll::Ready(None)
             }
+            // A client hears of no half-close, and `poll_recv` never gives `Pending`.
+            Ok(_) => Poll::Pending,
             Err(misuse) => {
                 self.outcome = Some(ended(misuse_status(misuse), Cause::Connection));
                 Poll::Ready(None)

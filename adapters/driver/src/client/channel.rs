@@ -51,17 +51,14 @@ impl Channel {
     }
 
     /// The request of a call that starts now.
-    fn request(&self, path: &'static str, shape: CallType, options: CallOptions) -> (Time, Request) {
+    fn request(&self, path: &'static str, call_type: CallType, options: CallOptions) -> (Time, Request) {
         // A call without a deadline need not know the time: the connection's clock stands where the driver set it.
         let now = options.timeout.map_or(Time::ZERO, |_| self.handle.shared.now());
-        let request = Request {
-            path: Bytes::from_static(path.as_bytes()),
-            authority: options.authority,
-            metadata: options.metadata,
-            deadline: options.timeout.map(|timeout| now + timeout),
-            encoding: options.encoding,
-            shape,
-        };
+        let mut request = Request::new(path, call_type);
+        request.authority = options.authority;
+        request.metadata = options.metadata;
+        request.deadline = options.timeout.map(|timeout| now + timeout);
+        request.encoding = options.encoding;
         (now, request)
     }
 
@@ -69,11 +66,11 @@ impl Channel {
     fn open(
         &self,
         path: &'static str,
-        shape: CallType,
+        call_type: CallType,
         options: CallOptions,
     ) -> Result<(SendHalf, ReceiveHalf), CallError> {
         let shared = &self.handle.shared;
-        let (now, request) = self.request(path, shape, options);
+        let (now, request) = self.request(path, call_type, options);
         let started = shared.command(|state| state.connection.start(now, request));
         let call = started.map_err(CallError::misuse)?;
         Ok((SendHalf::new(shared, call), ReceiveHalf::new(shared, call)))
@@ -84,13 +81,13 @@ impl Channel {
     async fn start_with(
         &self,
         path: &'static str,
-        shape: CallType,
+        call_type: CallType,
         payload: Result<Bytes, Status>,
         options: CallOptions,
     ) -> Result<ReceiveHalf, CallError> {
         let mut payload = payload.map_err(CallError::unsent)?;
         let shared = &self.handle.shared;
-        let (now, request) = self.request(path, shape, options);
+        let (now, request) = self.request(path, call_type, options);
         let started = shared.command(|state| {
             let connection = &mut state.connection;
             let call = connection.start(now, request)?;

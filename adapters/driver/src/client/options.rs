@@ -17,6 +17,7 @@ use halfclose::grpc::encoding::Encoding;
 /// # Ok::<(), halfclose_driver::halfclose::grpc::metadata::MetadataError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct CallOptions {
     /// Initial metadata.
     pub metadata: Metadata,

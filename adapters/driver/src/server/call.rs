@@ -25,10 +25,10 @@ pub(super) struct FirstMessage {
 impl FirstMessage {
     /// Accepts a call that has just been told, and takes what there is.
     #[inline]
-    pub(super) fn take(&mut self, state: &mut State<Server>, call: CallId, shape: CallType) {
+    pub(super) fn take(&mut self, state: &mut State<Server>, call: CallId, call_type: CallType) {
         // The id is valid: the event has just been told.
-        let _ = state.connection.accept(call, shape);
-        if shape.requests == Cardinality::One
+        let _ = state.connection.accept(call, call_type);
+        if call_type.requests == Cardinality::One
             && !state.is_sated()
             && let Ok(Recv::Message(Message { payload, compressed })) = state.connection.recv(call)
         {
@@ -115,7 +115,7 @@ pub(super) fn poll_only(
                 Ok(Recv::HalfClosed) => {
                     return Poll::Ready(message.take().ok_or_else(missing));
                 }
-                Ok(Recv::Pending | Recv::End(_)) | Err(_) => return Poll::Ready(Err(ended())),
+                Ok(_) | Err(_) => return Poll::Ready(Err(ended())),
             }
         }
     })
@@ -150,7 +150,7 @@ pub(super) fn poll_receive(
         Poll::Ready(match ready!(received) {
             Ok(Recv::Message(message)) => Ok(Some(message)),
             Ok(Recv::HalfClosed) => Ok(None),
-            Ok(Recv::Pending | Recv::End(_)) | Err(_) => Err(ended()),
+            Ok(_) | Err(_) => Err(ended()),
         })
     })
 }

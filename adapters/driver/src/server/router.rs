@@ -25,7 +25,7 @@ type Start = dyn Fn(&Arc<Shared<Server>>, NewCall) -> Option<Handler> + Send + S
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MethodIndex {
     index: usize,
-    pub(super) shape: CallType,
+    pub(super) call_type: CallType,
     /// Whether a handler's first wait for a request sends the response headers.
     early_headers: bool,
 }
@@ -102,12 +102,12 @@ impl Router {
         Self::default()
     }
 
-    fn add<S>(mut self, path: &'static str, shape: CallType, start: S) -> Self
+    fn add<S>(mut self, path: &'static str, call_type: CallType, start: S) -> Self
     where
         S: Fn(&Arc<Shared<Server>>, NewCall) -> Option<Handler> + Send + Sync + 'static,
     {
         // Whether headers go early is looked up when the method is called: it may be set later than this.
-        self.places.insert(path, MethodIndex { index: self.methods.len(), shape, early_headers: false });
+        self.places.insert(path, MethodIndex { index: self.methods.len(), call_type, early_headers: false });
         self.methods.push(Box::new(start));
         self
     }

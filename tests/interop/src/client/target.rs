@@ -56,7 +56,9 @@ impl Target {
     async fn connect(&self) -> Result<Connection, Failure> {
         let address = format!("{}:{}", self.host, self.port);
         let authority = self.authority.clone().unwrap_or_else(|| address.clone());
-        let config = Config { authority: authority.into(), codecs: Codecs::builtin(), ..Config::client() };
+        let mut config = Config::client();
+        config.authority = authority.into();
+        config.codecs = Codecs::builtin();
         let connecting = (self.runtime.connect)(self.host.clone(), self.port, config);
         match self.runtime.within(DEADLINE, connecting).await {
             Some(Ok(connection)) => Ok(connection),

@@ -29,7 +29,9 @@ pub(super) async fn unary_call(request: Request<SimpleRequest>) -> Result<Respon
         server_id: if wanted.fill_server_id { server_id() } else { String::new() },
         ..SimpleResponse::default()
     };
-    Ok(Response { compressed: compress, ..Response::new(response) })
+    let mut response = Response::new(response);
+    response.compressed = compress;
+    Ok(response)
 }
 
 pub(super) async fn cacheable_unary_call(

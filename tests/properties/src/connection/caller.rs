@@ -60,7 +60,7 @@ pub(super) fn payload(seed: u8, many: bool) -> Bytes {
     (0..count).map(|i| (i % 251) as u8 ^ seed).collect::<Vec<_>>().into()
 }
 
-pub(super) fn shape(byte: u8) -> CallType {
+pub(super) fn call_type(byte: u8) -> CallType {
     SHAPES[usize::from(byte) % 4]
 }
 
@@ -81,7 +81,7 @@ pub(super) fn status(byte: u8) -> Status {
 }
 
 pub(super) fn request(byte: u8, now: halfclose::Time) -> Request {
-    let mut request = Request::new("/demo.Echo/Call", shape(byte));
+    let mut request = Request::new("/demo.Echo/Call", call_type(byte));
     request.metadata = metadata(byte >> 2);
     request.deadline = (byte & 0x10 != 0).then(|| now + Duration::from_secs(u64::from(byte % 4)));
     request.encoding = (byte & 0x20 != 0).then(|| Encoding::ALL[usize::from(byte % 4)]);
@@ -90,7 +90,7 @@ pub(super) fn request(byte: u8, now: halfclose::Time) -> Request {
 
 /// A server's handler, the same for every call: what it does is in the byte.
 ///
-/// Bits 0 and 1 the shape, 2 to 4 what it does at once, 5 whether it reads, 6 whether it writes large messages.
+/// Bits 0 and 1 the call type, 2 to 4 what it does at once, 5 whether it reads, 6 whether it writes large messages.
 pub(super) fn serve(server: &mut Endpoint<Server>, habit: u8) {
     while let Some(event) = server.event() {
         match event {
@@ -106,7 +106,7 @@ pub(super) fn serve(server: &mut Endpoint<Server>, habit: u8) {
 }
 
 fn answer(server: &mut Endpoint<Server>, id: CallId, habit: u8) {
-    server.accept(id, shape(habit));
+    server.accept(id, call_type(habit));
     match (habit >> 2) & 7 {
         0 => {}
         1 => {
@@ -143,14 +143,14 @@ fn echo(server: &mut Endpoint<Server>, id: CallId, habit: u8) {
                 server.send(id, message.payload, message.compressed);
             }
             Recv::HalfClosed => return server.finish(id, status(habit), metadata(habit)),
-            Recv::Pending | Recv::End(_) => return,
+            _ => return,
         }
     }
 }
 
 /// A client's caller: starts some calls, then reads what it is told of.
 ///
-/// Bits 0 and 1 the shape, 2 and 3 how many calls more than one, 4 a deadline, 5 whether it reads, 6 large messages,
+/// Bits 0 and 1 the call type, 2 and 3 how many calls more than one, 4 a deadline, 5 whether it reads, 6 large messages,
 /// 7 whether it half-closes.
 pub(super) fn ask(client: &mut Endpoint<Client>, habit: u8) {
     for number in 0..=(habit >> 2) & 3 {

@@ -50,8 +50,8 @@ impl Caller for Server {
 impl Caller for Client {
     fn begin(core: &mut Connection<Self>) -> Vec<CallId> {
         let mut calls = Vec::new();
-        for shape in [CallType::BIDI, CallType::UNARY] {
-            let call = core.start(NOW, Request::new("/demo.Echo/Call", shape)).expect("a legal request");
+        for call_type in [CallType::BIDI, CallType::UNARY] {
+            let call = core.start(NOW, Request::new("/demo.Echo/Call", call_type)).expect("a legal request");
             // The second one finds the connection's buffer full where the limits are small.
             let _ = core.send_message(call, vec![7; 5000].into(), false);
             core.half_close(call).expect("the first half-close");
@@ -72,9 +72,9 @@ fn transcript<R: Caller>(config: Config, wire: &[u8], input: usize, output: usiz
         unread.extend_from_slice(piece);
         loop {
             match core.receive(NOW, &mut unread) {
-                Ok(Needed::More | Needed::Closed) => break,
                 Ok(Needed::Again) => {}
                 Ok(Needed::Drain) => flush(&mut core, output, &mut transcript.written),
+                Ok(_) => break,
                 Err(error) => {
                     transcript.error = Some(error);
                     break;

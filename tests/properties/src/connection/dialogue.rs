@@ -6,7 +6,7 @@ use halfclose::frame::ErrorCode;
 use halfclose::grpc::encoding::Encoding;
 use halfclose::{Client, Config, Event, Role, Server};
 
-use super::caller::{config, metadata, payload, request, shape, status};
+use super::caller::{call_type, config, metadata, payload, request, status};
 use super::endpoint::Endpoint;
 use super::script::Peer;
 use super::wire::finish;
@@ -139,7 +139,7 @@ fn server_order(server: &mut Endpoint<Server>, what: u8, step: &[u8]) {
         0x42..0x48 => server.finish(id, status(argument), metadata(what)),
         0x48..0x4a => server.set_headers(id, metadata(argument)),
         0x4a..0x4c => server.send_headers(id, metadata(argument)),
-        0x4c..0x4e => server.accept(id, shape(argument)),
+        0x4c..0x4e => server.accept(id, call_type(argument)),
         _ => server.set_encoding(id, Encoding::ALL[usize::from(argument) % 4]),
     }
 }

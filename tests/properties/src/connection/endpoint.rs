@@ -75,6 +75,7 @@ impl<R: Role> Endpoint<R> {
                 Ok(Needed::Again) => assert!(self.input.len() < before, "a turn without progress"),
                 // Whoever reads the replies may write on; what makes the core wait goes away by reading.
                 Ok(Needed::Drain) => assert!(self.flush(usize::MAX) > 0, "drain, and nothing to drain"),
+                Ok(needed) => panic!("unknown to this model: {needed:?}"),
                 Err(error) => {
                     assert!(self.core.is_closed() && self.input.is_empty());
                     return self.failed(Some(error));
@@ -155,6 +156,7 @@ impl<R: Role> Endpoint<R> {
                 self.closed = Some(reason.clone());
             }
             Event::PeerSettings | Event::GoAway { .. } => {}
+            event => panic!("unknown to this model: {event:?}"),
         }
         Some(event)
     }
@@ -207,6 +209,7 @@ impl<R: Role> Endpoint<R> {
             }
             Recv::HalfClosed => assert!(!self.is_client, "a client's call has an outcome"),
             Recv::Message(_) => {}
+            taken => panic!("unknown to this model: {taken:?}"),
         }
         self.check_states();
         taken

@@ -122,8 +122,8 @@ fn play<R: Role>(
 }
 
 /// Starts a call as the session had one, sends a message, and reads and half-closes as the habit says.
-fn ask(client: &mut Endpoint<Client>, shape: CallType, habit: u8) {
-    let Some(id) = client.start(Request::new("/demo.Echo/Call", shape)) else { return };
+fn ask(client: &mut Endpoint<Client>, call_type: CallType, habit: u8) {
+    let Some(id) = client.start(Request::new("/demo.Echo/Call", call_type)) else { return };
     client.send(id, payload(habit, false), false);
     if habit & 0x80 != 0 {
         client.half_close(id);
@@ -158,7 +158,7 @@ pub fn hostile(seed: u64) -> Vec<u8> {
         }
         Side::Client => {
             let mut end = Endpoint::<Client>::new(config, true);
-            program.calls.iter().for_each(|call| ask(&mut end, call.shape, habit));
+            program.calls.iter().for_each(|call| ask(&mut end, call.call_type, habit));
             play(end, &frames, &mut rng, |end| listen(end, habit))
         }
     }

@@ -99,8 +99,8 @@ impl Endpoint<Client> {
 
 impl Endpoint<Server> {
     /// Says what the method takes and gives.
-    pub(super) fn accept(&mut self, id: CallId, shape: CallType) {
-        assert_eq!(self.core.accept(id, shape), Ok(()));
+    pub(super) fn accept(&mut self, id: CallId, call_type: CallType) {
+        assert_eq!(self.core.accept(id, call_type), Ok(()));
         assert!(self.core.request(id).is_ok(), "an open call has a request");
     }
 

@@ -14,7 +14,7 @@ const NOW: Time = Time::ZERO;
 /// What one session is about.
 struct Scenario {
     name: &'static str,
-    shape: CallType,
+    call_type: CallType,
     messages: usize,
     size: usize,
     encoding: Option<Encoding>,
@@ -26,7 +26,7 @@ struct Scenario {
 
 const UNARY: Scenario = Scenario {
     name: "unary",
-    shape: CallType::UNARY,
+    call_type: CallType::UNARY,
     messages: 1,
     size: 20,
     encoding: None,
@@ -40,15 +40,15 @@ const SCENARIOS: [Scenario; 6] = [
     UNARY,
     Scenario {
         name: "bidi-gzip",
-        shape: CallType::BIDI,
+        call_type: CallType::BIDI,
         messages: 3,
         encoding: Some(Encoding::Gzip),
         ..UNARY
     },
     Scenario { name: "status", messages: 0, status: || Status::not_found("50 %"), ..UNARY },
-    Scenario { name: "cancelled", shape: CallType::CLIENT_STREAMING, cancel: true, ..UNARY },
+    Scenario { name: "cancelled", call_type: CallType::CLIENT_STREAMING, cancel: true, ..UNARY },
     Scenario { name: "shutdown", shutdown: true, ..UNARY },
-    Scenario { name: "large", shape: CallType::BIDI, size: 1500, metadata: 6, ..UNARY },
+    Scenario { name: "large", call_type: CallType::BIDI, size: 1500, metadata: 6, ..UNARY },
 ];
 
 /// What clients wrote.
@@ -74,7 +74,7 @@ fn play(scenario: &Scenario) -> (Vec<u8>, Vec<u8>) {
     let mut client = Connection::<Client>::new(Config::client(), CoreSeed(1), NOW);
     let mut server = Connection::<Server>::new(Config::server(), CoreSeed(2), NOW);
     let mut wires = (Vec::new(), Vec::new());
-    let mut request = Request::new("/demo.Echo/Call", scenario.shape);
+    let mut request = Request::new("/demo.Echo/Call", scenario.call_type);
     request.encoding = scenario.encoding;
     request.deadline = Some(NOW + std::time::Duration::from_secs(5));
     for number in 0..scenario.metadata {
@@ -112,7 +112,7 @@ fn payload(scenario: &Scenario, number: usize) -> Bytes {
 }
 
 fn answer(server: &mut Connection<Server>, call: CallId, scenario: &Scenario) {
-    server.accept(call, scenario.shape).expect("open");
+    server.accept(call, scenario.call_type).expect("open");
     while let Ok(Recv::Message(message)) = server.recv(call) {
         let _ = server.set_encoding(call, scenario.encoding);
         let _ = server.send_message(call, message.payload, scenario.encoding.is_some());

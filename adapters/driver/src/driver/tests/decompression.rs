@@ -84,8 +84,8 @@ fn server(wire: &Wire, swell: &Swell) -> (ServerDriver<Wire, Still>, Peer<Client
 }
 
 /// Starts a call with these compressed messages.
-fn start(client: &mut Peer<Client>, path: &'static str, shape: CallType, messages: &[&'static [u8]]) {
-    let mut request = Request::new(path, shape);
+fn start(client: &mut Peer<Client>, path: &'static str, call_type: CallType, messages: &[&'static [u8]]) {
+    let mut request = Request::new(path, call_type);
     request.encoding = Some(Encoding::Gzip);
     let call = client.connection.start(Time::ZERO, request).expect("a call");
     for message in messages {
@@ -112,7 +112,7 @@ fn check_one_at_a_time(driver: &mut ServerDriver<Wire, Still>, swell: &Swell) {
 
 #[test]
 fn handlers_take_one_long_message_a_turn_whatever_their_number() {
-    for (path, shape, message) in [
+    for (path, call_type, message) in [
         (CHAT.path(), CallType::BIDI, &b"long"[..]),
         (CHAT.path(), CallType::BIDI, Swell::CORRUPT),
         (SAY.path(), CallType::UNARY, b"long"),
@@ -121,7 +121,7 @@ fn handlers_take_one_long_message_a_turn_whatever_their_number() {
         let (wire, swell) = (Wire::default(), Swell::default());
         let (mut driver, mut client) = server(&wire, &swell);
         for _ in 0..MESSAGES {
-            start(&mut client, path, shape, &[message]);
+            start(&mut client, path, call_type, &[message]);
         }
         client.exchange(&wire);
         check_one_at_a_time(&mut driver, &swell);

@@ -50,8 +50,8 @@ impl Joined {
         Self { wire, driver, client: Peer::<Client>::new(Config::client()) }
     }
 
-    fn start(&mut self, path: &'static str, shape: CallType) -> CallId {
-        self.client.connection.start(Time::ZERO, Request::new(path, shape)).expect("a call")
+    fn start(&mut self, path: &'static str, call_type: CallType) -> CallId {
+        self.client.connection.start(Time::ZERO, Request::new(path, call_type)).expect("a call")
     }
 
     fn send(&mut self, call: CallId, message: &'static str) {
@@ -117,8 +117,8 @@ fn router() -> Router {
 /// Which methods have sent their headers before any request has come.
 fn early(router: Router) -> [bool; 4] {
     let mut joined = Joined::new(router);
-    METHODS.map(|(path, shape, _)| {
-        let call = joined.start(path, shape);
+    METHODS.map(|(path, call_type, _)| {
+        let call = joined.start(path, call_type);
         joined.exchange();
         let early = joined.has_headers(call);
         joined.send(call, "hello");

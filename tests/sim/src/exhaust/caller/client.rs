@@ -9,17 +9,17 @@ use crate::wire::{FailedProperty, breach, ensure};
 impl Plays for Client {
     const SIDE: Side = Side::Client;
 
-    fn start(shape: CallType) -> Result<Caller<Self>, FailedProperty> {
-        let mut caller = Caller::new(Connection::new(Config::client(), Seed(1), NOW), shape);
-        match caller.core.start(NOW, Request::new("/sim.Service/Method", shape)) {
+    fn start(call_type: CallType) -> Result<Caller<Self>, FailedProperty> {
+        let mut caller = Caller::new(Connection::new(Config::client(), Seed(1), NOW), call_type);
+        match caller.core.start(NOW, Request::new("/sim.Service/Method", call_type)) {
             Ok(call) => caller.call = Some(call),
             Err(misuse) => return breach("a legal order is taken", format!("start: {misuse:?}")),
         }
         Ok(caller)
     }
 
-    fn carries(shape: CallType) -> Cardinality {
-        shape.requests
+    fn carries(call_type: CallType) -> Cardinality {
+        call_type.requests
     }
 
     fn order(caller: &mut Caller<Self>, call: CallId, order: Order) -> Result<bool, FailedProperty> {
@@ -56,7 +56,7 @@ impl Plays for Client {
         // A truncated answer never passes for a whole one.
         let received = caller.account.received;
         let all = received == caller.peer.messages;
-        let one = caller.shape.responses == Cardinality::Many || received == 1;
+        let one = caller.call_type.responses == Cardinality::Many || received == 1;
         ensure(!outcome.status.is_ok() || (all && one), "OK means complete", || format!("{outcome:?}"))?;
         caller.outcome = Some(outcome);
         Ok(true)

@@ -76,7 +76,7 @@ pub(super) struct Peer {
 /// A core, its caller and their one call.
 pub(super) struct Caller<R: Role> {
     pub(super) core: Connection<R>,
-    pub(super) shape: CallType,
+    pub(super) call_type: CallType,
     pub(super) call: Option<CallId>,
     pub(super) account: CallerAccount,
     /// Kept up to date by whoever plays the peer.
@@ -92,10 +92,10 @@ pub(super) trait Plays: Role + Sized {
     const SIDE: Side;
 
     /// A core and its caller; a client's has started its call.
-    fn start(shape: CallType) -> Result<Caller<Self>, FailedProperty>;
+    fn start(call_type: CallType) -> Result<Caller<Self>, FailedProperty>;
 
     /// How many messages this side of a call carries.
-    fn carries(shape: CallType) -> Cardinality;
+    fn carries(call_type: CallType) -> Cardinality;
 
     /// An order that is the role's own: whether it was taken and changed anything.
     fn order(caller: &mut Caller<Self>, call: CallId, order: Order) -> Result<bool, FailedProperty>;
@@ -111,9 +111,9 @@ pub(super) trait Plays: Role + Sized {
 }
 
 impl<R: Plays> Caller<R> {
-    fn new(core: Connection<R>, shape: CallType) -> Self {
+    fn new(core: Connection<R>, call_type: CallType) -> Self {
         let (account, peer) = (CallerAccount::default(), Peer::default());
-        Self { core, shape, call: None, account, peer, outcome: None, cause: None }
+        Self { core, call_type, call: None, account, peer, outcome: None, cause: None }
     }
 
     /// The states of the call's halves, while it is known.
@@ -136,7 +136,7 @@ impl<R: Plays> Caller<R> {
         let payload: Bytes = content::payload(0, R::SIDE, self.account.sent, SIZE);
         let sent = self.core.send_message(call, payload, false);
         self.account.sent += usize::from(sent.is_ok());
-        let most = if R::carries(self.shape) == Cardinality::One { 1 } else { usize::MAX };
+        let most = if R::carries(self.call_type) == Cardinality::One { 1 } else { usize::MAX };
         ensure(self.account.sent <= most, "a second message is refused", String::new)?;
         self.answered(sent.map(drop), before)
     }

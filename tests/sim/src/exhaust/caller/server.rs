@@ -11,12 +11,12 @@ use crate::wire::{FailedProperty, breach, ensure};
 impl Plays for Server {
     const SIDE: Side = Side::Server;
 
-    fn start(shape: CallType) -> Result<Caller<Self>, FailedProperty> {
-        Ok(Caller::new(Connection::new(Config::server(), Seed(2), NOW), shape))
+    fn start(call_type: CallType) -> Result<Caller<Self>, FailedProperty> {
+        Ok(Caller::new(Connection::new(Config::server(), Seed(2), NOW), call_type))
     }
 
-    fn carries(shape: CallType) -> Cardinality {
-        shape.responses
+    fn carries(call_type: CallType) -> Cardinality {
+        call_type.responses
     }
 
     fn order(caller: &mut Caller<Self>, call: CallId, order: Order) -> Result<bool, FailedProperty> {
@@ -45,7 +45,7 @@ impl Plays for Server {
         match event {
             Event::Request(id) => {
                 ensure(caller.call.replace(*id).is_none(), "a call is told once", String::new)?;
-                let accepted = caller.core.accept(*id, caller.shape);
+                let accepted = caller.core.accept(*id, caller.call_type);
                 ensure(accepted.is_ok(), "a legal order is taken", || format!("{accepted:?}"))?;
                 Ok(true)
             }

@@ -23,13 +23,17 @@ use model::{Model, Verdict};
 ///
 /// # Errors
 /// The first property that does not hold, and the sequence that shows it.
-pub fn enumerate(side: Side, shape: CallType, depth: usize) -> Result<Count, (FailedProperty, Vec<Input>)> {
+pub fn enumerate(
+    side: Side,
+    call_type: CallType,
+    depth: usize,
+) -> Result<Count, (FailedProperty, Vec<Input>)> {
     let play = match side {
         Side::Client => play::<Client>,
         Side::Server => play::<Server>,
     };
     let mut search = Search {
-        shape,
+        call_type,
         inputs: Input::all(side),
         play,
         sequence: Vec::new(),
@@ -52,7 +56,7 @@ struct Reached {
 
 /// The enumeration, depth first.
 struct Search {
-    shape: CallType,
+    call_type: CallType,
     inputs: Vec<Input>,
     play: fn(CallType, &[Input]) -> Result<Reached, FailedProperty>,
     sequence: Vec<Input>,
@@ -70,7 +74,7 @@ impl Search {
         for at in 0..self.inputs.len() {
             self.sequence.push(self.inputs[at]);
             self.count.sequences += 1;
-            let reached = (self.play)(self.shape, &self.sequence)?;
+            let reached = (self.play)(self.call_type, &self.sequence)?;
             if reached.goes_on && self.is_new(reached.over) {
                 self.count.states += 1;
                 self.extend()?;
@@ -90,8 +94,8 @@ impl Search {
 }
 
 /// Plays a sequence, and the end of the transport after it.
-fn play<R: Plays>(shape: CallType, sequence: &[Input]) -> Result<Reached, FailedProperty> {
-    let mut caller = R::start(shape)?;
+fn play<R: Plays>(call_type: CallType, sequence: &[Input]) -> Result<Reached, FailedProperty> {
+    let mut caller = R::start(call_type)?;
     let mut model = Model::new(R::SIDE);
     let mut changed = true;
     // Our own preface, SETTINGS and request.

@@ -44,7 +44,7 @@ impl Pair {
         let client = &self.client.account;
         if !client.ended && !client.half_closed && !client.cancelled {
             // An honest caller of a method with one request sends it.
-            if self.shape.requests == Cardinality::One && client.sent == 0 {
+            if self.call_type.requests == Cardinality::One && client.sent == 0 {
                 moved |= self.act(Action::Client(Order::Send))?;
             }
             moved |= self.act(Action::Client(Order::Close))?;
@@ -61,12 +61,12 @@ impl Pair {
         let (client, server) = (&self.client.account, &self.server.account);
         let detail = || format!("{:?} {:?} {client:?} {server:?}", self.client.outcome, self.server.cause);
         // P-70 to P-73: the count of requests was wrong, and the library answers.
-        let miscounted = self.shape.requests == Cardinality::One && client.sent != 1;
+        let miscounted = self.call_type.requests == Cardinality::One && client.sent != 1;
         if let Some(Outcome { status, cause, .. }) = &self.client.outcome {
             let fits = match cause {
                 Cause::Trailers | Cause::TrailersOnly => {
                     let complete = client.received == server.sent;
-                    let missing = self.shape.responses == Cardinality::One && server.sent == 0;
+                    let missing = self.call_type.responses == Cardinality::One && server.sent == 0;
                     (server.finished && complete && status.is_ok() != missing)
                         || (miscounted && !status.is_ok())
                 }

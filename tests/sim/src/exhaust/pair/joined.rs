@@ -14,7 +14,7 @@ use crate::wire::{FailedProperty, Wire, breach, ensure};
 
 /// The product for one call.
 pub(super) struct Pair {
-    pub(super) shape: CallType,
+    pub(super) call_type: CallType,
     messages: usize,
     pub(super) client: Caller<Client>,
     pub(super) server: Caller<Server>,
@@ -24,12 +24,12 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    pub(super) fn new(shape: CallType, messages: usize) -> Result<Self, FailedProperty> {
+    pub(super) fn new(call_type: CallType, messages: usize) -> Result<Self, FailedProperty> {
         let mut pair = Self {
-            shape,
+            call_type,
             messages,
-            client: Client::start(shape)?,
-            server: Server::start(shape)?,
+            client: Client::start(call_type)?,
+            server: Server::start(call_type)?,
             up: VecDeque::new(),
             down: VecDeque::new(),
             wire: Wire::of_one_call(),
@@ -125,7 +125,7 @@ fn give<R: Plays>(
     messages: usize,
     wire: &mut Wire,
 ) -> Result<bool, FailedProperty> {
-    let many = R::carries(caller.shape) == Cardinality::Many;
+    let many = R::carries(caller.call_type) == Cardinality::Many;
     // Where there may be one only, the core itself refuses the second.
     if order == Order::Send && many && caller.account.sent >= messages {
         return Ok(false);

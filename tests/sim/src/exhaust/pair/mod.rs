@@ -42,12 +42,12 @@ const ACTIONS: [Action; 11] = [
     Action::Down,
 ];
 
-/// Enumerates all orders for a call of `shape` with at most `messages` each way.
+/// Enumerates all orders for a call of `call type` with at most `messages` each way.
 ///
 /// # Errors
 /// The first property that does not hold, and the sequence that shows it.
 pub fn enumerate(
-    shape: CallType,
+    call_type: CallType,
     messages: usize,
     depth: usize,
 ) -> Result<Count, (FailedProperty, Vec<Action>)> {
@@ -62,7 +62,7 @@ pub fn enumerate(
                 let mut longer: Vec<Action> = sequence.clone();
                 longer.push(action);
                 count.sequences += 1;
-                match play(shape, messages, &longer) {
+                match play(call_type, messages, &longer) {
                     Ok(Some(signature)) => {
                         if seen.insert(signature) {
                             count.states += 1;
@@ -81,8 +81,12 @@ pub fn enumerate(
     Ok(count)
 }
 
-fn play(shape: CallType, messages: usize, sequence: &[Action]) -> Result<Option<Signature>, FailedProperty> {
-    let mut pair = Pair::new(shape, messages)?;
+fn play(
+    call_type: CallType,
+    messages: usize,
+    sequence: &[Action],
+) -> Result<Option<Signature>, FailedProperty> {
+    let mut pair = Pair::new(call_type, messages)?;
     for action in sequence {
         if !pair.act(*action)? {
             return Ok(None);
