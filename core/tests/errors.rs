@@ -1,7 +1,5 @@
 //! What errors say: whom they cost, the code on the wire, the rule, and the text.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use halfclose::error::Timeout;
 use halfclose::frame::{ErrorCode, Scope};
@@ -9,8 +7,8 @@ use halfclose::grpc::field::FieldError;
 use halfclose::grpc::headers::MalformedReason;
 use halfclose::machine::{ClientRecv, ClientSend, ServerRecv, ServerSend};
 use halfclose::{
-    Cause, Client, Config, Connection, ConnectionError, Flood, HalfStates, Initiator, Metadata, Outcome,
-    Seed, Server, Status, Time, TimerKind, Violation,
+    Cause, Client, Config, Connection, ConnectionError, Flood, HalfStates, Initiator, Outcome, Seed, Server,
+    Status, Time, TimerKind, Violation,
 };
 
 fn row(violation: &Violation) -> (Scope, ErrorCode, &'static str, String) {
