@@ -89,6 +89,15 @@ fn bad_value(value: &[u8]) -> FieldError {
     control.map_or(FieldError::Whitespace, FieldError::ValueByte)
 }
 
+/// Returns a value without the white space at its ends, which is no part of it (RFC 9110 §5.5).
+#[must_use]
+pub fn trim(value: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last.saturating_add(1));
+    value.get(start..end).unwrap_or_default()
+}
+
 /// Whether a field belongs to one HTTP/1.1 connection and must not appear in HTTP/2 at all (RFC 9113 §8.2.2, P-14).
 ///
 /// `te` is not among these: it may appear with the value `trailers`.
@@ -136,6 +145,22 @@ mod tests {
         assert_eq!(check_value(b"a\n\r"), Err(FieldError::ValueByte(b'\n')));
         assert_eq!(check_value(b""), Ok(()));
         assert_eq!(check_value(b"a b"), Ok(()));
+    }
+
+    #[test]
+    fn white_space_at_the_ends_is_no_part_of_a_value() {
+        for (value, trimmed) in [
+            (&b""[..], &b""[..]),
+            (b" ", b""),
+            (b" \t ", b""),
+            (b"a", b"a"),
+            (b" a", b"a"),
+            (b"a\t", b"a"),
+            (b"\t a b \t", b"a b"),
+            (b"\na\n", b"\na\n"),
+        ] {
+            assert_eq!(trim(value), trimmed);
+        }
     }
 
     #[test]

@@ -4,25 +4,46 @@ use std::borrow::Cow;
 
 const HEX: [u8; 16] = *b"0123456789ABCDEF";
 
-/// Whether a byte travels as it is: 0x20 to 0x7E without `%`.
+/// Returns whether a byte travels as it is within a message: 0x20 to 0x7E without `%`.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, 0x20..=0x24 | 0x26..=0x7e)
 }
 
-/// Appends the encoded form of `message` to `out`.
-pub fn encode_into(message: &str, out: &mut Vec<u8>) {
-    for &byte in message.as_bytes() {
-        push_encoded(byte, out);
+/// Returns the message without a space at its start and one at its end, and which of the two there were.
+///
+/// RFC 9113 §8.2.1: a field value neither begins nor ends with a space, so those two travel as `%20`.
+fn without_end_spaces(message: &str) -> (bool, &str, bool) {
+    let (first, rest) = match message.strip_prefix(' ') {
+        Some(rest) => (true, rest),
+        None => (false, message),
+    };
+    match rest.strip_suffix(' ') {
+        Some(rest) => (first, rest, true),
+        None => (first, rest, false),
     }
 }
 
-fn push_encoded(byte: u8, out: &mut Vec<u8>) {
-    if is_plain(byte) {
-        out.push(byte);
-    } else {
-        let digit = |nibble: u8| HEX.get(usize::from(nibble & 0x0f)).copied().unwrap_or_default();
-        out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte)]);
+/// Appends the encoded form of `message` to `out`.
+pub fn encode_into(message: &str, out: &mut Vec<u8>) {
+    let (first, middle, last) = without_end_spaces(message);
+    if first {
+        push_escape(b' ', out);
     }
+    for &byte in middle.as_bytes() {
+        if is_plain(byte) {
+            out.push(byte);
+        } else {
+            push_escape(byte, out);
+        }
+    }
+    if last {
+        push_escape(b' ', out);
+    }
+}
+
+fn push_escape(byte: u8, out: &mut Vec<u8>) {
+    let digit = |nibble: u8| HEX.get(usize::from(nibble & 0x0f)).copied().unwrap_or_default();
+    out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte)]);
 }
 
 /// The encoded form of `message`, borrowed when nothing needs to be escaped.
@@ -32,11 +53,12 @@ fn push_encoded(byte: u8, out: &mut Vec<u8>) {
 ///
 /// assert_eq!(percent::encode("plain text").as_ref(), b"plain text");
 /// assert_eq!(percent::encode("50 %\n").as_ref(), b"50 %25%0A");
+/// assert_eq!(percent::encode(" a b ").as_ref(), b"%20a b%20");
 /// assert_eq!(percent::decode(b"50 %25%0a"), "50 %\n");
 /// ```
 #[must_use]
 pub fn encode(message: &str) -> Cow<'_, [u8]> {
-    if message.bytes().all(is_plain) {
+    if message.bytes().all(is_plain) && !message.starts_with(' ') && !message.ends_with(' ') {
         return Cow::Borrowed(message.as_bytes());
     }
     let mut out = Vec::with_capacity(encoded_len(message));
@@ -47,15 +69,17 @@ pub fn encode(message: &str) -> Cow<'_, [u8]> {
 /// The length of the encoded form, in bytes.
 #[must_use]
 pub fn encoded_len(message: &str) -> usize {
-    message.bytes().fold(0, |len: usize, byte| len.saturating_add(if is_plain(byte) { 1 } else { 3 }))
+    let (first, middle, last) = without_end_spaces(message);
+    let spaces = 3 * (usize::from(first) + usize::from(last));
+    middle.bytes().fold(spaces, |len: usize, byte| len.saturating_add(if is_plain(byte) { 1 } else { 3 }))
 }
 
-/// The longest start of `message` whose encoded form has at most `room` bytes. No character is cut in two.
+/// Returns the longest start of `message` whose encoded form has at most `room` bytes. No character is cut in two.
 #[must_use]
 pub fn prefix_that_fits(message: &str, room: usize) -> &str {
     let mut left = room;
     let end = message.char_indices().find_map(|(index, character)| {
-        let need = encoded_len(character.encode_utf8(&mut [0; 4]));
+        let need = if character == ' ' { 1 } else { encoded_len(character.encode_utf8(&mut [0; 4])) };
         match left.checked_sub(need) {
             Some(rest) => {
                 left = rest;
@@ -64,7 +88,14 @@ pub fn prefix_that_fits(message: &str, room: usize) -> &str {
             None => Some(index),
         }
     });
-    end.and_then(|end| message.get(..end)).unwrap_or(message)
+    let mut fits = end.and_then(|end| message.get(..end)).unwrap_or(message);
+    // A space takes more at an end than within: at most four bytes more in all.
+    while encoded_len(fits) > room {
+        let mut shorter = fits.chars();
+        shorter.next_back();
+        fits = shorter.as_str();
+    }
+    fits
 }
 
 /// Decodes a `grpc-message`. Never fails and never discards (P-44): an escape that is none is copied through, and
@@ -110,9 +141,15 @@ mod tests {
 
     #[test]
     fn encoding_vectors() {
-        let table: [(&str, &str); 6] = [
+        let table: [(&str, &str); 11] = [
             ("", ""),
-            (" !\"#$&~", " !\"#$&~"),
+            ("! \"#$&~", "! \"#$&~"),
+            // RFC 9113 §8.2.1.
+            (" ", "%20"),
+            ("  ", "%20%20"),
+            ("   ", "%20 %20"),
+            (" a", "%20a"),
+            ("a  ", "a %20"),
             ("%", "%25"),
             ("\u{7f}\u{1f}", "%7F%1F"),
             ("\r\n\0", "%0D%0A%00"),
@@ -158,11 +195,37 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_fits_does_not_end_with_a_space_that_does_not_fit() {
+        let table = [
+            (" a  b", 2, ""),
+            (" a  b", 3, " "),
+            (" a  b", 4, " a"),
+            (" a  b", 6, " a"),
+            (" a  b", 7, " a  b"),
+            ("a   b", 5, "a   b"),
+            ("a   b", 4, "a "),
+            ("   ", 6, "  "),
+            ("   ", 7, "   "),
+        ];
+        for (message, room, fits) in table {
+            assert_eq!(prefix_that_fits(message, room), fits, "{message:?} in {room}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn round_trip(text in any::<String>()) {
+        fn the_longest_start_fits(text in "[ a%é]{0,12}", room in 0..24_usize) {
+            let starts = text.char_indices().map(|(at, _)| at).chain([text.len()]);
+            let longest = starts.filter(|&at| encoded_len(&text[..at]) <= room).max();
+            prop_assert_eq!(Some(prefix_that_fits(&text, room).len()), longest);
+        }
+
+        #[test]
+        fn round_trip(text in prop_oneof![any::<String>(), "[ a]{0,5}"]) {
             let wire = encode(&text);
             prop_assert!(wire.iter().all(|b| (0x20..=0x7e).contains(b)));
+            prop_assert!(!wire.starts_with(b" ") && !wire.ends_with(b" "));
             prop_assert_eq!(wire.len(), encoded_len(&text));
             prop_assert_eq!(decode(&wire), text.as_str());
         }

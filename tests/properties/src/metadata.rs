@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use halfclose::grpc::encoding::EncodingSet;
+use halfclose::grpc::field;
 use halfclose::grpc::headers::{
     RequestError, RequestFields, RequestHeadersBuilder, ResponseBlock, ResponseFields,
     ResponseHeadersBuilder, TrailersBuilder, write_request, write_response_headers, write_trailers,
@@ -51,6 +52,7 @@ fn rewritten(metadata: &Metadata) -> Metadata {
     let mut size = 0;
     metadata.for_each_wire(&mut Vec::new(), |name, value, _| {
         size += name.len() + value.len() + metadata::FIELD_OVERHEAD;
+        assert_eq!(field::check_value(value), Ok(()), "what leaves is a field value (RFC 9113 §8.2.1)");
         again.push_received(name, value).expect("a valid field stays valid");
     });
     assert_eq!(size, metadata.list_size());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::MalformedReason;
-use crate::grpc::field;
+use crate::grpc::field::{self, FieldError};
 use crate::grpc::metadata::ReceivedError;
 use crate::grpc::metadata::{FIELD_OVERHEAD, Metadata, is_bin, push_field};
 use crate::grpc::status::Status;
@@ -61,14 +61,21 @@ impl Gather {
         self.too_long = false;
     }
 
-    /// Counts a field and checks its value. Whether the field is within the limit: one that is not is still checked,
-    /// and not kept.
+    /// Counts a field and checks its value. Returns the value and whether the field is within the limit: one that is not
+    /// is still checked, and not kept.
     #[inline]
-    pub(super) fn admit(&mut self, name: &[u8], value: &[u8]) -> Result<bool, MalformedReason> {
-        field::check_value(value)?;
+    pub(super) fn admit<'v>(
+        &mut self,
+        name: &[u8],
+        value: &'v [u8],
+    ) -> Result<(&'v [u8], bool), MalformedReason> {
         let size = name.len().saturating_add(value.len()).saturating_add(FIELD_OVERHEAD);
         self.size = self.size.saturating_add(size);
-        Ok(self.size <= self.limit)
+        let value = match field::check_value(value) {
+            Ok(()) => value,
+            Err(error) => tolerate(name, value, error)?,
+        };
+        Ok((value, self.size <= self.limit))
     }
 
     /// Notes a pseudo-header field: those stand in front of all others (RFC 9113 §8.3).
@@ -146,18 +153,20 @@ impl Gather {
         self.size <= self.limit
     }
 
-    pub(super) fn mark_bad_binary(&mut self) {
-        self.bad_binary = true;
+    /// Returns the status of a header section that is too large (P-45) or holds a malformed `-bin` value (P-30).
+    pub(super) fn failure(&self) -> Option<Status> {
+        self.too_large().map(Status::resource_exhausted).or_else(|| self.bad_binary())
     }
 
-    /// The status of a call whose block is too large (P-45) or holds a malformed `-bin` value (P-30).
-    pub(super) fn failure(&self) -> Option<Status> {
-        if self.size > self.limit || self.too_long {
-            let (size, limit) = (self.size, self.limit);
-            return Some(Status::resource_exhausted(format!(
-                "received metadata of {size} bytes, over the limit of {limit}"
-            )));
-        }
+    /// Returns what is to be said of a block over the limit.
+    pub(super) fn too_large(&self) -> Option<String> {
+        let (size, limit) = (self.size, self.limit);
+        (size > limit || self.too_long)
+            .then(|| format!("received metadata of {size} bytes, over the limit of {limit}"))
+    }
+
+    /// Returns the status of a block with a `-bin` value that is not base64 (P-30).
+    pub(super) fn bad_binary(&self) -> Option<Status> {
         self.bad_binary.then(|| Status::internal("received a malformed binary metadata value"))
     }
 
@@ -168,6 +177,29 @@ impl Gather {
 
     pub(super) fn metadata(&self) -> Metadata {
         Metadata::from_records(Bytes::copy_from_slice(&self.records), self.count)
+    }
+}
+
+/// Returns what is meant by a value that is not valid, where that is certain and harmless: a field that only informs must
+/// not cost a call its status.
+///
+/// C-core, grpc-go and connect-go send messages and metadata as they are given to them, white space at the ends
+/// included. RFC 9113 §8.2.1 calls that malformed, gRPC lets it be stripped (P-42). What frames a message or says where
+/// it goes stays malformed.
+#[cold]
+#[inline(never)]
+fn tolerate<'v>(name: &[u8], value: &'v [u8], error: FieldError) -> Result<&'v [u8], MalformedReason> {
+    let decides = name.starts_with(b":") || matches!(name, b"content-length" | b"host" | b"te");
+    match error {
+        FieldError::Whitespace if !decides => Ok(field::trim(value)),
+        // RFC 9110 §5.5: CR, LF and NUL are dangerous anywhere; other control characters may be kept where they are safe,
+        // as in a text whose percent-encoding may hold any character.
+        FieldError::ValueByte(_)
+            if name == b"grpc-message" && !value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) =>
+        {
+            Ok(field::trim(value))
+        }
+        _ => Err(error.into()),
     }
 }
 

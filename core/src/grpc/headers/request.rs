@@ -135,7 +135,7 @@ impl RequestHeadersBuilder {
     }
 
     fn checked_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), MalformedReason> {
-        let keep = self.gather.admit(name, value)?;
+        let (value, keep) = self.gather.admit(name, value)?;
         if name.starts_with(b":") {
             self.gather.pseudo()?;
             return self.pseudo(name, value, keep);

@@ -134,13 +134,13 @@ impl ResponseHeadersBuilder {
     }
 
     fn checked_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), MalformedReason> {
-        let keep = self.gather.admit(name, value)?;
+        let (value, keep) = self.gather.admit(name, value)?;
         if name.starts_with(b":") {
             self.gather.pseudo()?;
             return self.pseudo(name, value);
         }
         self.gather.regular();
-        if self.status.take(name, value, keep, &mut self.gather) {
+        if self.status.take(name, value, keep) {
             return Ok(());
         }
         let seen = &mut self.seen;
@@ -224,7 +224,8 @@ impl ResponseHeadersBuilder {
     fn headers(&self, seen: ResponseFieldsSeen, http_status: u16) -> ResponseBlock {
         let foreign = not_grpc(http_status, &seen.content_type);
         let is_grpc = foreign.is_none();
-        let failure = self.gather.failure().or(foreign);
+        // What is not gRPC's has a status of its own, whatever its other fields are like.
+        let failure = foreign.or_else(|| self.gather.failure());
         let (text, metadata) = self.gather.store();
         ResponseBlock::Headers(ResponseHeaders {
             text,

@@ -189,13 +189,26 @@ fn details_and_metadata_of_trailers() {
     assert_eq!(met.metadata.get_all("x").collect::<Vec<_>>(), [b"1", b"2"]);
     assert_eq!(met.metadata.len(), 2);
     assert_eq!(met.into_status().details().as_ref(), b"foo");
-    // P-30.
-    for name in ["grpc-status-details-bin", "x-bin"] {
-        let met = trailers(&[("grpc-status", "9"), (name, "*")]).unwrap();
-        assert_eq!(met.into_status().code, Code::Internal, "{name}");
-        assert_eq!(headers(&[OK, GRPC, (name, "*")]).failure.unwrap().code, Code::Internal, "{name}");
-        assert_eq!(only(&[OK, GRPC, ("grpc-status", "0"), (name, "*")]).code, Code::Internal, "{name}");
+    // P-30: metadata that cannot be read is not passed over in silence, and costs no error its code.
+    for (name, ok) in [("grpc-status-details-bin", Code::Ok), ("x-bin", Code::Internal)] {
+        for (code, status) in [("0", ok), ("9", Code::FailedPrecondition)] {
+            let met = trailers(&[("grpc-status", code), (name, "*")]).unwrap();
+            assert_eq!(met.into_status().code, status, "{name}");
+            assert_eq!(only(&[OK, GRPC, ("grpc-status", code), (name, "*")]).code, status, "{name}");
+        }
+        let failure = headers(&[OK, GRPC, (name, "*")]).failure;
+        assert_eq!(failure.is_some_and(|status| status.code == Code::Internal), ok != Code::Ok, "{name}");
+        let foreign = headers(&[(":status", "503"), (name, "*")]).failure.unwrap();
+        assert_eq!(foreign.code, Code::Unavailable, "{name}");
     }
+}
+
+#[test]
+fn what_is_too_large_says_what_the_status_was() {
+    let long = "m".repeat(2_000);
+    let met = trailers(&[("grpc-status", "5"), ("grpc-message", &long)]).unwrap().into_status();
+    assert_eq!(met.code, Code::ResourceExhausted);
+    assert!(met.message().ends_with("over the limit of 1000; the server's status was NOT_FOUND"), "{met}");
 }
 
 #[test]

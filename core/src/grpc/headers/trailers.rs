@@ -40,7 +40,7 @@ pub(super) struct StatusFields {
 
 impl StatusFields {
     /// Takes one of the fields of a status; `false` when it is another field.
-    pub(super) fn take(&mut self, name: &[u8], value: &[u8], keep: bool, gather: &mut Gather) -> bool {
+    pub(super) fn take(&mut self, name: &[u8], value: &[u8], keep: bool) -> bool {
         match name {
             b"grpc-status" => self.status(value),
             b"grpc-message" => {
@@ -50,7 +50,7 @@ impl StatusFields {
             }
             b"grpc-status-details-bin" => {
                 if keep {
-                    self.details(value, gather);
+                    self.details(value);
                 }
             }
             _ => return false,
@@ -58,12 +58,11 @@ impl StatusFields {
         true
     }
 
-    fn details(&mut self, value: &[u8], gather: &mut Gather) {
+    /// Details that cannot be read are none: they inform, and must not cost the call its code and message.
+    fn details(&mut self, value: &[u8]) {
         let mut details = Vec::new();
-        match base64::decode(value, &mut details) {
-            Ok(()) => self.details = Bytes::from(details),
-            Err(_) => gather.mark_bad_binary(),
-        }
+        let read = base64::decode(value, &mut details).is_ok();
+        self.details = if read { Bytes::from(details) } else { Bytes::new() };
     }
 
     /// P-27: what is no number is `UNKNOWN`, and so is a number without a code.
@@ -79,16 +78,25 @@ impl StatusFields {
         };
     }
 
-    /// The status of the fields, or the one that stands for a block that cannot be used.
+    /// Returns the status of the fields, or the one that stands for a block that cannot be used.
     pub(super) fn into_status(self, gather: &Gather) -> Option<Status> {
-        if let Some(failure) = gather.failure() {
-            return Some(failure);
+        if let Some(text) = gather.too_large() {
+            // P-45: the message may be what is too large, so all that is told of the server's status is its code.
+            let code = self.code.map(|code| format!("; the server's status was {code}"));
+            return Some(Status::resource_exhausted(text + &code.unwrap_or_default()));
+        }
+        let code = self.code?;
+        if code == Code::Ok
+            && let Some(status) = gather.bad_binary()
+        {
+            // P-30: metadata is the application's, which must not take for whole what it got. An error is one already,
+            // and its code says more.
+            return Some(status);
         }
         let message = match self.note {
             Some(note) if self.message.is_empty() => note,
             _ => self.message,
         };
-        let code = self.code?;
         if code == Code::Ok && message.is_empty() && self.details.is_empty() {
             return Some(Status::ok());
         }
@@ -130,11 +138,11 @@ impl TrailersBuilder {
     }
 
     fn checked_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), MalformedReason> {
-        let keep = self.gather.admit(name, value)?;
+        let (value, keep) = self.gather.admit(name, value)?;
         if name.starts_with(b":") {
             return Err(MalformedReason::PseudoInTrailers);
         }
-        if self.status.take(name, value, keep, &mut self.gather) {
+        if self.status.take(name, value, keep) {
             return Ok(());
         }
         match name {
@@ -147,8 +155,8 @@ impl TrailersBuilder {
 
     /// Ends the block. The builder is ready for the next.
     ///
-    /// A block over the limit is `RESOURCE_EXHAUSTED`, and a malformed `-bin` value `INTERNAL` (P-30), whatever
-    /// `grpc-status` says.
+    /// A block over the limit is `RESOURCE_EXHAUSTED`, whatever `grpc-status` says. Where it says OK, metadata with a
+    /// malformed `-bin` value is `INTERNAL` (P-30); that value is left out of the metadata.
     ///
     /// # Errors
     /// [`MalformedReason`]: a stream error of type PROTOCOL_ERROR.

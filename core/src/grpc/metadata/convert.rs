@@ -10,6 +10,7 @@ impl TryFrom<&HeaderMap> for Metadata {
     type Error = MetadataError;
 
     /// Takes all entries; values of names that end with `-bin` are read as base64. Values marked as sensitive stay so.
+    /// Spaces and tabs at the ends of a value are no part of it (RFC 9110 §5.5).
     ///
     /// A map groups the values of a name: the order among different names is that of the map.
     fn try_from(map: &HeaderMap) -> Result<Self, MetadataError> {
@@ -20,7 +21,7 @@ impl TryFrom<&HeaderMap> for Metadata {
                 add_bin(&mut metadata, name, value)?;
                 continue;
             }
-            let text = value.to_str().map_err(|_| first_bad(value))?;
+            let text = value.to_str().map_err(|_| first_bad(value))?.trim_matches([' ', '\t']);
             if value.is_sensitive() {
                 metadata.append_sensitive(name, text)?;
             } else {

@@ -64,8 +64,10 @@ pub enum MetadataError {
     /// The value holds a byte outside 0x20 to 0x7E (P-42).
     #[error("a metadata value holds byte {0:#04x}; 0x20 to 0x7e are allowed")]
     ValueByte(u8),
-    /// The value begins or ends with a space, which a peer may strip or refuse (P-42, RFC 9113 §8.2.1).
-    #[error("a metadata value begins or ends with a space")]
+    /// The value begins or ends with a space, which may not be sent (RFC 9113 §8.2.1) and which a peer may strip (P-42).
+    #[error(
+        "a metadata value begins or ends with a space, which HTTP/2 does not carry: trim it, or send it under a -bin name"
+    )]
     Whitespace,
     /// The value is longer than [`MAX_VALUE_LEN`].
     #[error("a metadata value has {0} bytes; at most {MAX_VALUE_LEN} are allowed")]
@@ -298,13 +300,14 @@ impl Metadata {
 
     /// Adds a received field.
     ///
-    /// Any valid HTTP field is accepted (P-42). The value of a `-bin` name is split at commas first and decoded then
+    /// Any valid HTTP field is accepted, and white space at the ends of its value is no part of it (P-42). The value of a `-bin` name is split at commas first and decoded then
     /// (P-43); each part is an entry.
     ///
     /// # Errors
     /// [`ReceivedError`]; nothing is added then.
     pub fn push_received(&mut self, name: &[u8], value: &[u8]) -> Result<(), ReceivedError> {
         field::check_name(name)?;
+        let value = field::trim(value);
         field::check_value(value)?;
         let (bytes, count) = self.records_mut().writer();
         push_field(bytes, count, name, value)

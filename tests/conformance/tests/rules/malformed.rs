@@ -83,10 +83,12 @@ cases! {
         rfc9113_8_2_1_a_value_with_cr "a value with CR" Settings with("x-split", "a\rb") => Stream(PROTOCOL);
         rfc9113_8_2_1_a_value_with_lf "a value with LF" Settings with("x-split", "a\nb") => Stream(PROTOCOL);
         rfc9113_8_2_1_a_value_with_nul "a value with NUL" Settings with("x-split", "a\0b") => Stream(PROTOCOL);
-        rfc9113_8_2_1_a_value_that_begins_with_a_space "a value that begins with a space" Settings
-            with("x-space", " a") => Stream(PROTOCOL);
-        rfc9113_8_2_1_a_value_that_ends_with_a_tab "a value that ends with a tab" Settings
-            with("x-space", "a\t") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_path_that_ends_with_a_space "a :path that ends with a space" Settings
+            with(":path", "/demo.Echo/Call ") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_host_that_begins_with_a_space "a host that begins with a space" Settings
+            with("host", " localhost") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_content_length_that_ends_with_a_tab "a content-length that ends with a tab" Settings
+            with("content-length", "5\t") => Stream(PROTOCOL);
         rfc9113_8_2_2_connection "connection" Settings with("connection", "close") => Stream(PROTOCOL);
         rfc9113_8_2_2_keep_alive "keep-alive" Settings with("keep-alive", "1") => Stream(PROTOCOL);
         rfc9113_8_2_2_proxy_connection "proxy-connection" Settings
@@ -135,8 +137,10 @@ cases! {
             trailers(&[("grpc-status", "0"), ("X-Case", "1")]) => Stream(PROTOCOL);
         rfc9113_8_2_1_an_empty_name "an empty name" Incoming headers_with("", "1") => Stream(PROTOCOL);
         rfc9113_8_2_1_a_name_with_a_space "a name with a space" Incoming headers_with("x case", "1") => Stream(PROTOCOL);
-        rfc9113_8_2_1_a_value_that_begins_with_a_space "a value that begins with a space" Incoming
-            headers_with("x-space", " a") => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_status_that_ends_with_a_space "a :status that ends with a space" Incoming
+            head(&[(":status", "200 ")]) => Stream(PROTOCOL);
+        rfc9113_8_2_1_a_content_length_that_begins_with_a_space "a content-length that begins with a space" Incoming
+            headers_with("content-length", " 5") => Stream(PROTOCOL);
         rfc9113_8_2_1_a_value_with_lf "a value with LF" Incoming headers_with("x-split", "a\nb") => Stream(PROTOCOL);
         rfc9113_8_2_1_a_value_with_cr_in_trailers "a value with CR in trailers" Incoming
             trailers(&[("grpc-status", "0"), ("grpc-message", "a\rb")]) => Stream(PROTOCOL);

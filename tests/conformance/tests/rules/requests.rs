@@ -131,6 +131,9 @@ cases! {
             => Answer("200", "0");
         p42_a_value_that_is_not_ascii "a value with bytes over 127" Settings
             with("x-high", "caf\u{e9}") => Answer("200", "0");
+        p42_values_with_spaces_at_their_ends "values that begin or end with white space" Settings
+            ask(&[("x-one", " a"), ("x-two", "a\t"), ("x-three", "  "), ("grpc-timeout", "9S "), ("grpc-encoding", " identity")],
+                &message(b"m")) => Answer("200", "0");
         p43_base64_without_padding "-bin without padding" Settings with("x-bin", "q6ur") => Answer("200", "0");
         p43_base64_with_padding_and_commas "-bin values joined by a comma, padded and not" Settings
             with("x-bin", "q6urqw==,qw") => Answer("200", "0");

@@ -103,6 +103,20 @@ cases! {
         p30_no_base64_in_headers "-bin in headers that is no base64" Incoming
             [headers_with("x-bin", "a!b"), one(), trailers()].concat() => Status(Code::Internal);
         p32_two_heads "response headers twice" Incoming [head(), head()].concat() => Stream(ErrorCode::PROTOCOL_ERROR);
+        p30_no_base64_beside_an_error "-bin in trailers that is no base64, beside an error" Incoming
+            [head(), one(), last(&[("grpc-status", "5"), ("x-bin", "a!b"), ("grpc-status-details-bin", "*")])].concat()
+            => Status(Code::NotFound);
+        p42_spaces_in_response_headers "response headers whose values begin or end with white space" Incoming
+            [headers(1, 0, &block(&[RESPONSE[0], ("content-type", "application/grpc "), ("x", "\ta")])), one(), trailers()].concat()
+            => Status(Code::Ok);
+        p44_spaces_in_trailers "a status, message and metadata that begin or end with white space" Incoming
+            [head(), one(), last(&[("grpc-status", "5 "), ("grpc-message", " no such thing "), ("x", "a\t")])].concat()
+            => Status(Code::NotFound);
+        p44_spaces_in_trailers_only "the same in Trailers-Only" Incoming
+            last(&[RESPONSE[0], RESPONSE[1], ("grpc-status", "\t5"), ("grpc-message", " "), ("x", " a")]) => Status(Code::NotFound);
+        p44_control_characters "control characters in grpc-message" Incoming
+            [head(), one(), last(&[("grpc-status", "5"), ("grpc-message", "\u{1b}[31mred\u{7f}")])].concat()
+            => Status(Code::NotFound);
         p45_trailers_over_the_limit "a header list over the limit" Incoming
             [head(), one(), last(&[&TRAILERS[..], &[("x", ""); 500]].concat())].concat()
             => Status(Code::ResourceExhausted);
