@@ -208,8 +208,12 @@ const ATTACKS: &[Attack<Client>] = &[
     status!("grpc-status out of range", "P-27", Code::Unknown, |id| {
         [response(id), headers(id, END_STREAM, &Block::status("99").0)].concat()
     }),
-    status!("two grpc-status: the last counts, as in C-core", "section 8", Code::PermissionDenied, |id| {
+    status!("two grpc-status, OK first", "section 8", Code::PermissionDenied, |id| {
         let trailers = Block::status("0").field(b"grpc-status", b"7");
+        [response(id), data(id, 0, &message(b"pong")), headers(id, END_STREAM, &trailers.0)].concat()
+    }),
+    status!("two grpc-status, OK last", "section 8", Code::Internal, |id| {
+        let trailers = Block::status("13").field(b"grpc-status", b"0");
         [response(id), data(id, 0, &message(b"pong")), headers(id, END_STREAM, &trailers.0)].concat()
     }),
     status!("no trailers", "P-26", Code::Internal, |id| {

@@ -53,9 +53,10 @@ fn malformed() -> Vec<(&'static str, Block)> {
         ("LF in a value", more("x", b"a\nb")),
         ("CR LF and a field in a value", more("x", b"a\r\nhost: evil")),
         ("NUL in a value", more("x", b"a\0b")),
-        ("a space before a value", more("x", b" v")),
-        ("a space behind a value", more("x", b"v ")),
-        ("a tab before a value", more("x", b"\tv")),
+        ("a space behind :path", replaced(":path", b"/demo.Echo/Call ")),
+        ("a space before a content-length", more("content-length", b" 5")),
+        ("a tab behind a host", more("host", b"localhost\t")),
+        ("a space behind te", replaced("te", b"trailers ")),
         ("connection", more("connection", b"close")),
         ("keep-alive", more("keep-alive", b"timeout=5")),
         ("proxy-connection", more("proxy-connection", b"close")),
@@ -104,6 +105,19 @@ fn what_is_malformed_costs_its_stream_alone() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn white_space_at_the_ends_of_metadata_is_no_part_of_it() {
+    // P-42: C-core and grpc-go send metadata as it was given to them.
+    for value in [&b" v"[..], b"v ", b"\tv", b" v\t "] {
+        let mut target = silent();
+        let id = target.id();
+        target.send(&headers(id, 0, &request(&[], &[("x", value)]).0));
+        assert_eq!((target.met(), target.most_running), (Met::Alive, 1));
+        let head = target.conn.request(target.running[0]).expect("a call");
+        assert_eq!(head.metadata.get_str("x"), Some("v"));
+    }
 }
 
 #[test]

@@ -102,6 +102,18 @@ impl Gather {
         Span { start: u32::try_from(start).unwrap_or(u32::MAX), len: u32::try_from(len).unwrap_or(u32::MAX) }
     }
 
+    /// Keeps the value of a field that stands once; `earlier` is that of one before it. Two that differ are the list of
+    /// both (RFC 9110 §5.3), which is no value that such a field may have; more of them are not kept.
+    pub(super) fn keep_once(&mut self, earlier: Option<Span>, value: &[u8]) -> Span {
+        let Some(earlier) = earlier else { return self.keep(value) };
+        let text = earlier.of(&self.text);
+        if text.as_bytes() == value || text.contains(',') {
+            return earlier;
+        }
+        let both = [text.as_bytes(), b", ", value].concat();
+        self.keep(&both)
+    }
+
     /// Adds a member to the list of names that a field gives in one line or in several (RFC 9110 §5.3). It is kept
     /// apart from the text until the block is complete: a copy for each line would cost the square of their number.
     pub(super) fn join_list(&mut self, value: &[u8]) {

@@ -37,6 +37,7 @@ enum Refusal {
     ContentType,
     Authority,
     Timeout(TimeoutError),
+    TwoTimeouts,
 }
 
 impl Refusal {
@@ -54,6 +55,7 @@ impl Refusal {
             Self::Authority => (400, Status::internal("several :authority or host fields")),
             // P-7.
             Self::Timeout(error) => (400, Status::internal(error.to_string())),
+            Self::TwoTimeouts => (400, Status::internal("two grpc-timeout fields that differ")),
         };
         RequestError::Refused { http_status, status, content_length }
     }
@@ -78,14 +80,17 @@ struct RequestFieldsSeen {
     host: Option<Span>,
     /// `:authority` or `host` stood twice.
     many_authorities: bool,
-    /// A `content-type` stood there and all were gRPC's.
+    /// A `content-type` of gRPC stood there.
     grpc_type: bool,
+    /// Another type stood there, or two of gRPC that differ.
     other_type: bool,
     subtype: Option<Span>,
     encoding: Option<Span>,
     accept_set: EncodingSet,
     timeout: Option<Duration>,
     timeout_error: Option<TimeoutError>,
+    /// `grpc-timeout` stood twice, with spans that differ.
+    two_timeouts: bool,
     content_length: Option<u64>,
     te_trailers: bool,
 }
@@ -190,10 +195,15 @@ impl RequestHeadersBuilder {
                 seen.many_authorities |= seen.host.replace(self.gather.keep(kept)).is_some();
             }
             b"grpc-timeout" => match timeout::parse(value) {
-                Ok(timeout) => seen.timeout = Some(timeout),
+                Ok(timeout) => {
+                    let earlier = seen.timeout.replace(timeout);
+                    seen.two_timeouts |= earlier.is_some_and(|earlier| earlier != timeout);
+                }
                 Err(error) => seen.timeout_error = Some(error),
             },
-            b"grpc-encoding" if keep => seen.encoding = Some(self.gather.keep(value)),
+            b"grpc-encoding" if keep => {
+                seen.encoding = Some(self.gather.keep_once(seen.encoding, value));
+            }
             b"grpc-accept-encoding" if keep => {
                 seen.accept_set = seen.accept_set.union(EncodingSet::parse(value));
                 self.gather.join_list(value);
@@ -210,14 +220,18 @@ impl RequestHeadersBuilder {
     }
 
     fn content_type(&mut self, value: &[u8], keep: bool) {
-        match content_type::parse(value) {
-            Some(subtype) => {
-                self.seen.grpc_type = true;
-                self.seen.subtype =
-                    subtype.codec().filter(|_| keep).map(|codec| self.gather.keep(codec.as_bytes()));
-            }
-            None => self.seen.other_type = true,
+        let Some(subtype) = content_type::parse(value) else {
+            self.seen.other_type = true;
+            return;
+        };
+        let codec = subtype.codec().filter(|_| keep);
+        if self.seen.grpc_type {
+            let earlier = self.seen.subtype.map(|span| span.of(self.gather.text()));
+            self.seen.other_type |= earlier != codec;
+            return;
         }
+        self.seen.grpc_type = true;
+        self.seen.subtype = codec.map(|codec| self.gather.keep(codec.as_bytes()));
     }
 
     /// Ends the block. `end_stream` says whether the block ends the stream. The builder is ready for the next block.
@@ -276,6 +290,9 @@ impl RequestHeadersBuilder {
         }
         if seen.many_authorities {
             return Some(Refusal::Authority);
+        }
+        if seen.two_timeouts {
+            return Some(Refusal::TwoTimeouts);
         }
         seen.timeout_error.map(Refusal::Timeout)
     }

@@ -150,7 +150,7 @@ impl ResponseHeadersBuilder {
             b"content-length" => seen.content_length = content_length(seen.content_length, value)?,
             b"grpc-encoding" => {
                 if keep {
-                    seen.encoding = Some(self.gather.keep(value));
+                    seen.encoding = Some(self.gather.keep_once(seen.encoding, value));
                 }
             }
             b"grpc-accept-encoding" => seen.accept = seen.accept.union(EncodingSet::parse(value)),
@@ -171,14 +171,22 @@ impl ResponseHeadersBuilder {
     }
 
     fn content_type(&mut self, value: &[u8], keep: bool) {
-        self.seen.content_type = match content_type::parse(value) {
-            Some(subtype) => {
-                let codec = subtype.codec().filter(|_| keep);
-                self.seen.subtype = codec.map(|codec| self.gather.keep(codec.as_bytes()));
-                ContentType::Grpc
+        let codec = content_type::parse(value).map(|subtype| subtype.codec().filter(|_| keep));
+        let seen = &mut self.seen;
+        match (&seen.content_type, codec) {
+            (ContentType::Missing, Some(codec)) => {
+                seen.subtype = codec.map(|codec| self.gather.keep(codec.as_bytes()));
+                seen.content_type = ContentType::Grpc;
             }
-            None => ContentType::Other(excerpt(value)),
-        };
+            // The same again.
+            (ContentType::Grpc, Some(codec))
+                if seen.subtype.map(|span| span.of(self.gather.text())) == codec => {}
+            (ContentType::Other(_), _) => {}
+            // Another type, or one that contradicts the one before it.
+            (ContentType::Missing | ContentType::Grpc, _) => {
+                seen.content_type = ContentType::Other(excerpt(value));
+            }
+        }
     }
 
     /// Ends the block. `end_stream` says whether the block ends the stream. The builder is ready for the next block.

@@ -27,7 +27,8 @@ impl Trailers {
 
 /// The fields that make a status.
 ///
-/// Where one stands several times the last counts, as in C-core and grpc-go.
+/// Where one stands several times the last counts, as in C-core and grpc-go; but a `grpc-status` that says OK never takes
+/// back an error, since a status that contradicts itself is no success.
 #[derive(Debug, Default)]
 pub(super) struct StatusFields {
     /// What `grpc-status` said: a code, or what stands in its place.
@@ -68,6 +69,9 @@ impl StatusFields {
     /// P-27: what is no number is `UNKNOWN`, and so is a number without a code.
     fn status(&mut self, value: &[u8]) {
         let code = Code::from_wire(value);
+        if code == Some(Code::Ok) && self.code.is_some() {
+            return;
+        }
         self.code = Some(code.unwrap_or(Code::Unknown));
         self.note = match code {
             None => Some(format!("the peer sent grpc-status \"{}\", which is not a number", excerpt(value))),

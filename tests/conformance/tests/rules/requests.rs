@@ -29,6 +29,13 @@ fn with(name: &str, value: &str) -> Vec<u8> {
     ask(&[(name, value)], &message(b"m"))
 }
 
+/// A request with a field that stands twice.
+fn twice(name: &str, one: &str, other: &str) -> Vec<u8> {
+    let first = block(&request_with(&[(":path", ECHO), (name, one)]));
+    let second = literal(name.as_bytes(), other.as_bytes());
+    [headers(1, 0, &[first, second].concat()), data(1, END_STREAM, &message(b"m"))].concat()
+}
+
 /// A request without a field.
 fn without(name: &str) -> Vec<u8> {
     let fields: Vec<_> =
@@ -96,6 +103,12 @@ cases! {
         p7_an_unknown_unit "grpc-timeout with an unknown unit" Settings with("grpc-timeout", "1h") => Answer("400", "13");
         p7_a_sign "grpc-timeout with a sign" Settings with("grpc-timeout", "-1S") => Answer("400", "13");
         p7_an_empty_timeout "an empty grpc-timeout" Settings with("grpc-timeout", "") => Answer("400", "13");
+        p7_two_timeouts "grpc-timeout 1S and 2S" Settings
+            twice("grpc-timeout", "1S", "2S") => Answer("400", "13");
+        p7_one_timeout_twice "grpc-timeout 9S and 9000m" Settings
+            twice("grpc-timeout", "9S", "9000m") => Answer("200", "0");
+        p8_two_types "content-type application/grpc and application/grpc+json" Settings
+            twice("content-type", "application/grpc", "application/grpc+json") => Answer("415", "2");
         p8_another_type "content-type text/plain" Settings with("content-type", "text/plain") => Answer("415", "2");
         p8_a_longer_type "content-type application/grpcx" Settings
             with("content-type", "application/grpcx") => Answer("415", "2");
@@ -106,6 +119,8 @@ cases! {
             with("content-type", "application/grpc;charset=utf-8") => Answer("200", "0");
         p9_a_message_type "grpc-message-type" Settings with("grpc-message-type", "demo.Word") => Answer("200", "0");
         p10_an_unknown_encoding "grpc-encoding snappy" Settings with("grpc-encoding", "snappy") => Answer("200", "12");
+        p10_two_encodings "grpc-encoding gzip and identity" Settings
+            twice("grpc-encoding", "gzip", "identity") => Answer("200", "12");
         p10_identity "grpc-encoding identity" Settings with("grpc-encoding", "identity") => Answer("200", "0");
         p11_accepted_encodings "grpc-accept-encoding with names that are unknown here" Settings
             with("grpc-accept-encoding", "br, identity,gzip,,snappy") => Answer("200", "0");

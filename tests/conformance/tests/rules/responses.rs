@@ -68,6 +68,10 @@ cases! {
                 .concat() => Status(Code::FailedPrecondition);
         p21_two_statuses "grpc-status twice, OK first" Incoming
             [head(), one(), last(&[("grpc-status", "0"), ("grpc-status", "13")])].concat() => Status(Code::Internal);
+        p21_two_statuses_ok_last "grpc-status twice, OK last" Incoming
+            [head(), one(), last(&[("grpc-status", "13"), ("grpc-status", "0")])].concat() => Status(Code::Internal);
+        p21_one_status_twice "grpc-status twice, the same" Incoming
+            [head(), one(), last(&[("grpc-status", "0"), ("grpc-status", "0")])].concat() => Status(Code::Ok);
         p22_trailers_only "Trailers-Only" Incoming last(&TRAILERS_ONLY) => Status(Code::NotFound);
         p23_a_status_in_response_headers "grpc-status in headers that do not end the stream" Incoming
             [headers_with("grpc-status", "5"), last(&[("grpc-status", "9")])].concat() => Status(Code::FailedPrecondition);
@@ -92,6 +96,9 @@ cases! {
         p27_a_negative_status "grpc-status -1" Incoming grpc("-1") => Status(Code::Unknown);
         p28_another_type "content-type text/html" Incoming
             [headers(1, 0, &block(&[(":status", "200"), ("content-type", "text/html")])), data(1, END_STREAM, b"<h1>")]
+                .concat() => Status(Code::Unknown);
+        p28_two_types "content-type text/html and application/grpc" Incoming
+            [headers(1, 0, &block(&[(":status", "200"), ("content-type", "text/html"), RESPONSE[1]])), one(), trailers()]
                 .concat() => Status(Code::Unknown);
         p28_no_type "no content-type" Incoming
             [headers(1, 0, &block(&[(":status", "200")])), one(), trailers()].concat() => Status(Code::Unknown);
@@ -126,6 +133,9 @@ cases! {
             body(&flagged(1, b"m")) => Status(Code::Internal);
         p52_an_unknown_encoding "a message compressed by snappy" Incoming
             encoded("snappy", &flagged(1, b"m")) => Status(Code::Internal);
+        p52_two_encodings "grpc-encoding gzip and identity" Incoming
+            [headers(1, 0, &block(&[RESPONSE[0], RESPONSE[1], ("grpc-encoding", "gzip"), ("grpc-encoding", "identity")])), one(), trailers()]
+                .concat() => Status(Code::Internal);
         p53_no_gzip "a message that is not gzip" Incoming encoded("gzip", &flagged(1, b"no gzip")) => Status(Code::Internal);
         p54_a_message_over_the_limit "a message of 4 MiB and a byte, of which none came" Incoming
             body(&prefixed(0, (4 << 20) + 1, b"")) => Status(Code::ResourceExhausted);
