@@ -1,19 +1,34 @@
-//! A sans-IO core for gRPC over HTTP/2: a pure function of bytes, time and orders.
+//! A sans-IO core for gRPC over HTTP/2: a pure function of bytes, time and commands.
 //!
 //! [`Connection`] is the whole of it: bytes and time go in, bytes and events come out, and the four call types are
 //! driven by typed handles ([`ClientHandle`], [`ServerHandle`]) or by [`CallId`]. It opens no socket, reads no clock,
-//! starts no thread and panics on no input. `docs/embedding.md` shows how to drive it; runtimes are bound by the crates
+//! starts no thread and panics on no input. [`manual::embedding`] shows how to drive it; runtimes are bound by the crates
 //! `halfclose-tokio` and `halfclose-smol`.
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | [`call`] | the connection, its calls, and the handles that make illegal orders compile errors |
+//! | [`call`] | the connection, its calls, and the handles that make illegal commands compile errors |
 //! | [`config`] | every setting and every limit, with its default and the attack that it stops |
 //! | [`error`] | [`Misuse`] is the caller's fault, [`Violation`] the peer's |
-//! | [`machine`] | the state tables: what each frame and each order means in each state |
+//! | [`machine`] | the state tables: what each frame and each command means in each state |
 //! | [`grpc`] | gRPC's values: status, metadata, timeout, heads, messages, codecs |
 //! | [`frame`], [`hpack`] | HTTP/2's frames and header compression, usable on their own |
 //! | [`time`] | [`Time`], which the caller passes |
+//! | [`manual`] | the embedding guide, the limits, the rules by number, the state tables, a glossary |
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | what it adds | what it brings |
+//! |---|---|---|
+//! | `gzip`, `deflate` | these message encodings | `flate2` |
+//! | `zstd` | this message encoding | `zstd`, which builds C code |
+//!
+//! # Platforms and Rust versions
+//!
+//! The core runs wherever Rust's standard library does: it asks nothing of the platform but memory. It needs Rust 1.88 or
+//! later; a new minimum is a minor version.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::unwrap_used,
@@ -33,6 +48,7 @@ pub mod grpc;
 pub mod hpack;
 pub(crate) mod http2;
 pub mod machine;
+pub mod manual;
 mod names;
 pub mod time;
 pub mod types;
@@ -57,8 +73,3 @@ pub use time::Time;
 pub use types::{
     CallId, CallType, Cardinality, Cause, Event, HalfStates, Initiator, Message, Outcome, Recv, Request, Sent,
 };
-
-/// The code of docs/embedding.md.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/embedding.md")]
-mod embedding {}

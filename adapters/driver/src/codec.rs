@@ -5,7 +5,7 @@ use halfclose::Status;
 
 /// Turns messages of type `T` into bytes and back.
 ///
-/// A codec has no state: it is a type that a [`Method`](crate::Method) names. [`Prost`] is the one for protocol buffers,
+/// A codec has no state: it is a type that a [`Method`](crate::Method) names. `Prost` is the one for protocol buffers,
 /// [`Raw`] the one for applications that bring bytes of their own.
 ///
 /// ```

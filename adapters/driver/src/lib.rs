@@ -13,6 +13,17 @@
 //! | [`server`] | [`Router`], and the server's side of the four call types |
 //! | `driver`, `shared` | the loop that owns the transport; the connection that it shares with its calls |
 //! | [`shutdown`] | graceful shutdown of many connections at once |
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `prost` (default) | `Prost`, the codec for messages of the prost crate |
+//! | `gzip`, `deflate`, `zstd` | these message encodings |
+//!
+//! # Platforms and Rust versions
+//!
+//! The driver runs wherever the standard library does. Rust 1.88 or later; a new minimum is a minor version.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::unwrap_used,

@@ -24,6 +24,17 @@
 //! })
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `prost` (default) | `Prost`, the codec for messages of the prost crate |
+//! | `gzip`, `deflate`, `zstd` | these message encodings |
+//!
+//! # Platforms and Rust versions
+//!
+//! Unix only: the reader of a socket uses `std::os::fd` and `rustix`. Rust 1.88 or later; a new minimum is a minor version.
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
