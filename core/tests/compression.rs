@@ -2,8 +2,11 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
-use common::{Backwards, Pair, Scripted};
+use common::{Backwards, Flip, Pair, Scripted};
+use halfclose::grpc::compress::{Codecs, MessageCodec};
 use halfclose::grpc::encoding::Encoding;
 use halfclose::{
     CallId, CallType, Cause, Client, Code, Config, Event, Message, Metadata, Misuse, Needed, Recv, Request,
@@ -12,8 +15,12 @@ use halfclose::{
 use halfclose_wire::{END_STREAM, REQUEST, TRAILERS, block, data, flagged, headers};
 
 fn pair() -> Pair {
+    pair_with(Backwards::alone(), Backwards::alone())
+}
+
+fn pair_with(ours: Codecs, theirs: Codecs) -> Pair {
     let (mut client, mut server) = (Config::client(), Config::server());
-    (client.codecs, server.codecs) = (Backwards::alone(), Backwards::alone());
+    (client.codecs, server.codecs) = (ours, theirs);
     Pair::with(client, server)
 }
 
@@ -62,6 +69,69 @@ fn messages_are_compressed_one_by_one_as_their_sender_asks() {
         pair.server.send_message(answering, "down".into(), compress).unwrap();
         assert_eq!(at_client(&mut pair, call), message("down", compress));
     }
+}
+
+/// A call under an encoding, both ways, between endpoints with these codecs.
+fn both_ways(client: Codecs, server: Codecs, encoding: Encoding) {
+    let mut pair = pair_with(client, server);
+    let mut request = Request::new("/demo.Echo/Call", CallType::BIDI);
+    request.encoding = Some(encoding);
+    let call = pair.client.start(pair.now, request).unwrap();
+    let answering = pair.accept(CallType::BIDI);
+    let headers = pair.server.take_request(answering).unwrap();
+    assert!(headers.accepts(encoding) && headers.accepts(Encoding::Identity));
+    assert!(!headers.accepts(Encoding::Custom("x-fli")) && !headers.accepts(Encoding::Custom("x-flip2")));
+    pair.server.set_encoding(answering, Some(encoding)).unwrap();
+    for compress in [true, false, true] {
+        pair.client.send_message(call, "up".into(), compress).unwrap();
+        assert_eq!(at_server(&mut pair, answering), message("up", compress));
+        pair.server.send_message(answering, "down".into(), compress).unwrap();
+        assert_eq!(at_client(&mut pair, call), message("down", compress));
+    }
+    let response = pair.client.response(call).expect("response headers");
+    assert_eq!(response.encoding_name(), Some(encoding.as_str().as_bytes()));
+}
+
+#[test]
+fn a_codec_under_a_name_of_its_own_works_both_ways() {
+    both_ways(Flip::alone(), Flip::alone(), Flip::ENCODING);
+    // Wherever it stands among others.
+    let with_known = |first: Codecs, other: Arc<dyn MessageCodec>| first.with(other).unwrap();
+    let codecs =
+        [with_known(Flip::alone(), Arc::new(Backwards)), with_known(Backwards::alone(), Arc::new(Flip))];
+    for client in &codecs {
+        for server in &codecs {
+            both_ways(client.clone(), server.clone(), Flip::ENCODING);
+            both_ways(client.clone(), server.clone(), Encoding::Gzip);
+            // The name counts, however it is written down.
+            both_ways(client.clone(), server.clone(), Encoding::Custom("gzip"));
+        }
+    }
+}
+
+#[test]
+fn an_encoding_under_a_name_of_its_own_is_refused_where_one_side_lacks_it() {
+    let mut request = Request::new("/demo.Echo/Call", CallType::BIDI);
+    request.encoding = Some(Flip::ENCODING);
+    // Here.
+    let mut pair = pair_with(Backwards::alone(), Flip::alone());
+    assert!(matches!(pair.client.start(pair.now, request.clone()), Err(Misuse::UnsupportedEncoding)));
+    let call = pair.start(CallType::BIDI);
+    let answering = pair.accept(CallType::BIDI);
+    let refused = pair.server.set_encoding(answering, Some(Flip::ENCODING));
+    assert_eq!(refused, Err(Misuse::UnsupportedEncoding), "the client did not offer it");
+    pair.client.release(call);
+    // There.
+    let mut pair = pair_with(Flip::alone(), Backwards::alone());
+    let call = pair.client.start(pair.now, request).unwrap();
+    pair.exchange();
+    assert_eq!(pair.outcome(call).status.code, Code::Unimplemented);
+    let _ = pair.start(CallType::BIDI);
+    let answering = pair.accept(CallType::BIDI);
+    let refused = pair.server.set_encoding(answering, Some(Flip::ENCODING));
+    assert_eq!(refused, Err(Misuse::UnsupportedEncoding), "there is no codec for it");
+    // Identity under another hand is still identity.
+    assert_eq!(pair.server.set_encoding(answering, Some(Encoding::Custom("identity"))), Ok(()));
 }
 
 #[test]

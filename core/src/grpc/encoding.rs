@@ -1,17 +1,19 @@
 //! Names of message encodings (P-10, P-11, gRPC `compression.md`).
 
-/// A message encoding that this library knows by name.
+/// A message encoding: one that this library knows by name, or one under a name of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(u8)]
 pub enum Encoding {
     /// `identity`: not compressed.
-    Identity = 0,
+    Identity,
     /// `gzip` (RFC 1952); feature `gzip`.
-    Gzip = 1,
+    Gzip,
     /// `deflate`: the zlib format (RFC 1950), as in C-core; feature `deflate`.
-    Deflate = 2,
+    Deflate,
     /// `zstd` (RFC 8878); feature `zstd`.
-    Zstd = 3,
+    Zstd,
+    /// The encoding of a codec that was added under this name, by
+    /// [`Codecs::with`](crate::grpc::compress::Codecs::with).
+    Custom(&'static str),
 }
 
 impl Encoding {
@@ -26,6 +28,7 @@ impl Encoding {
             Self::Gzip => "gzip",
             Self::Deflate => "deflate",
             Self::Zstd => "zstd",
+            Self::Custom(name) => name,
         }
     }
 
@@ -41,7 +44,7 @@ impl Encoding {
         }
     }
 
-    /// Whether the codec is compiled in; `identity` needs none.
+    /// Whether the codec is compiled in; `identity` needs none, and a custom one is added by the application.
     #[must_use]
     pub const fn is_compiled(self) -> bool {
         match self {
@@ -49,11 +52,23 @@ impl Encoding {
             Self::Gzip => cfg!(feature = "gzip"),
             Self::Deflate => cfg!(feature = "deflate"),
             Self::Zstd => cfg!(feature = "zstd"),
+            Self::Custom(_) => false,
+        }
+    }
+
+    /// The place of an encoding in an [`EncodingSet`]; none for a custom one.
+    const fn bit(self) -> u8 {
+        match self {
+            Self::Identity => 1,
+            Self::Gzip => 2,
+            Self::Deflate => 4,
+            Self::Zstd => 8,
+            Self::Custom(_) => 0,
         }
     }
 }
 
-/// A set of encodings.
+/// A set of encodings that are known by name: custom ones are never in it.
 ///
 /// ```
 /// use halfclose::grpc::encoding::{Encoding, EncodingSet};
@@ -78,12 +93,12 @@ impl EncodingSet {
     /// Whether `encoding` is in the set.
     #[must_use]
     pub const fn contains(self, encoding: Encoding) -> bool {
-        self.0 & (1 << encoding as u8) != 0
+        self.0 & encoding.bit() != 0
     }
 
-    /// Adds `encoding`.
+    /// Adds `encoding`, unless it is a custom one.
     pub const fn insert(&mut self, encoding: Encoding) {
-        self.0 |= 1 << encoding as u8;
+        self.0 |= encoding.bit();
     }
 
     /// What is in either set.
@@ -140,6 +155,12 @@ mod tests {
         for encoding in Encoding::ALL {
             assert_eq!(Encoding::from_name(encoding.as_str().as_bytes()), Some(encoding));
         }
+        // A custom one keeps its name, and no set has it.
+        let custom = Encoding::Custom("gzip");
+        let mut set = EncodingSet::EMPTY;
+        set.insert(custom);
+        assert_eq!((custom.as_str(), set, custom.is_compiled()), ("gzip", EncodingSet::EMPTY, false));
+        assert!(!EncodingSet::parse(b"gzip").contains(custom));
         for name in [&b""[..], b"GZIP", b"gzip ", b"br", b"snappy"] {
             assert_eq!(Encoding::from_name(name), None);
         }

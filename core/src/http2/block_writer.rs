@@ -6,6 +6,7 @@ use super::block_writer_cache::WriterCache;
 use super::peer_settings::PeerSettings;
 use crate::config::{Config, Limits};
 use crate::frame::{FRAME_HEADER_LEN, Flags, FrameHeader, FrameType, StreamId};
+use crate::grpc::compress::CodecIndex;
 use crate::grpc::encoding::Encoding;
 use crate::grpc::headers::{
     Hint, RequestFields, ResponseFields, write_metadata, write_request, write_response_headers,
@@ -191,13 +192,13 @@ impl BlockWriter {
         out: &mut Vec<u8>,
         id: StreamId,
         (config, peer): (&Config, &PeerSettings),
-        (encoding, metadata): (Option<Encoding>, &Metadata),
+        (codec, metadata): (Option<CodecIndex>, &Metadata),
     ) {
         match self.templates.response.get(self.encoder.generation()) {
-            Some(fields) if encoding.is_none() && metadata.is_empty() => {
+            Some(fields) if codec.is_none() && metadata.is_empty() => {
                 write_template(out, id, false, fields);
             }
-            _ => self.write_response(out, id, (config, peer), (encoding, metadata)),
+            _ => self.write_response(out, id, (config, peer), (codec, metadata)),
         }
     }
 
@@ -207,18 +208,18 @@ impl BlockWriter {
         out: &mut Vec<u8>,
         id: StreamId,
         (config, peer): (&Config, &PeerSettings),
-        (encoding, metadata): (Option<Encoding>, &Metadata),
+        (codec, metadata): (Option<CodecIndex>, &Metadata),
     ) {
         let Self { encoder, templates, scratch } = self;
         let generation = encoder.generation();
-        let plain = encoding.is_none();
+        let plain = codec.is_none();
         let frame = OpenFrame::begin(out);
         if let Some(fields) = templates.response.get(generation).filter(|_| plain) {
             out.extend_from_slice(fields);
         } else {
             encoder.begin(out);
             let from = out.len();
-            let fields = response_fields(config, encoding);
+            let fields = response_fields(config, codec);
             write_response_headers(&fields, &NO_METADATA, scratch, |name, value, hint| {
                 encoder.field(name, value, indexing(hint), out);
             });
@@ -236,10 +237,10 @@ impl BlockWriter {
     pub(super) fn response_size(
         &mut self,
         config: &Config,
-        encoding: Option<Encoding>,
+        codec: Option<CodecIndex>,
         metadata: &Metadata,
     ) -> usize {
-        let fields = response_fields(config, encoding);
+        let fields = response_fields(config, codec);
         let mut size = metadata.list_size();
         write_response_headers(&fields, &NO_METADATA, &mut self.scratch, |name, value, _| {
             size = size.saturating_add(name.len() + value.len() + FIELD_OVERHEAD);
@@ -321,10 +322,10 @@ fn accept_encoding(config: &Config) -> Option<&str> {
     (names != "identity").then_some(names)
 }
 
-fn response_fields(config: &Config, encoding: Option<Encoding>) -> ResponseFields<'_> {
+fn response_fields(config: &Config, codec: Option<CodecIndex>) -> ResponseFields<'_> {
     ResponseFields {
         content_subtype: None,
-        encoding: encoding.map(Encoding::as_str),
+        encoding: codec.and_then(|codec| config.codecs.at(codec)).map(|codec| codec.name()),
         accept_encoding: accept_encoding(config),
     }
 }
@@ -339,7 +340,7 @@ fn write_own_fields(config: &Config, request: &Request, f: impl FnMut(&[u8], &[u
         content_subtype: None,
         user_agent: text(&config.user_agent),
         timeout: None,
-        encoding: request.encoding.filter(|encoding| *encoding != Encoding::Identity).map(Encoding::as_str),
+        encoding: request.encoding.map(Encoding::as_str).filter(|name| *name != "identity"),
         accept_encoding: accept_encoding(config),
         metadata: &NO_METADATA,
     };

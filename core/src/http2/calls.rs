@@ -9,7 +9,7 @@ use super::send_space::room;
 use super::stream::{ClientStage, ServerHeaders, Side, Stream};
 use crate::error::Misuse;
 use crate::frame::ErrorCode;
-use crate::grpc::compress::Codecs;
+use crate::grpc::compress::{CodecIndex, Codecs};
 use crate::grpc::encoding::Encoding;
 use crate::grpc::headers::{RequestHeaders, ResponseHeaders, check_authority};
 use crate::grpc::metadata::Metadata;
@@ -91,14 +91,17 @@ fn is_visible(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
-/// The codec of an encoding; identity has none.
-pub(super) fn codec_name(encoding: Option<Encoding>) -> Option<Encoding> {
-    encoding.filter(|encoding| *encoding != Encoding::Identity)
+/// Returns the codec of an encoding that a caller asks for; identity needs none.
+fn codec_of(codecs: &Codecs, encoding: Option<Encoding>) -> Result<Option<CodecIndex>, Misuse> {
+    match encoding.map(Encoding::as_str) {
+        None | Some("identity") => Ok(None),
+        Some(name) => codecs.index_of(name.as_bytes()).map(Some).ok_or(Misuse::UnsupportedEncoding),
+    }
 }
 
 #[inline(never)]
-fn compressed(codecs: &Codecs, encoding: Encoding, payload: &[u8]) -> Result<Bytes, Misuse> {
-    let codec = codecs.get(encoding.as_str().as_bytes()).ok_or(Misuse::UnsupportedEncoding)?;
+fn compressed(codecs: &Codecs, codec: CodecIndex, payload: &[u8]) -> Result<Bytes, Misuse> {
+    let codec = codecs.at(codec).ok_or(Misuse::UnsupportedEncoding)?;
     let mut out = Vec::new();
     codec.compress(payload, &mut out).map_err(|_| Misuse::CompressionFailed)?;
     Ok(out.into())
@@ -136,20 +139,17 @@ impl Engine {
         if !request.authority.as_ref().map_or(self.authority_is_valid, |own| check_authority(own).is_ok()) {
             return Err(Misuse::InvalidAuthority);
         }
-        let encoding = codec_name(request.encoding);
-        if encoding.is_some_and(|encoding| self.config.codecs.get(encoding.as_str().as_bytes()).is_none()) {
-            return Err(Misuse::UnsupportedEncoding);
-        }
-        Ok(())
+        codec_of(&self.config.codecs, request.encoding).map(drop)
     }
 
     /// Starts a request that has been admitted.
     pub(crate) fn open(&mut self, request: Request) -> CallId {
-        let (call_type, deadline, encoding) =
-            (request.call_type, request.deadline, codec_name(request.encoding));
+        let (call_type, deadline) = (request.call_type, request.deadline);
+        // An encoding without a codec was not admitted.
+        let codec = codec_of(&self.config.codecs, request.encoding).unwrap_or_default();
         let slot = self.slots.insert(call_type, self.new_windows());
         if let Some(stream) = self.slots.get_mut(slot) {
-            stream.encoding = encoding;
+            stream.codec = codec;
             stream.deadline = deadline;
             if let Side::Client(call) = &mut stream.side {
                 call.stage = ClientStage::Queued(request);
@@ -229,8 +229,8 @@ impl Engine {
             self.wait_for_space(slot);
             return Err(full);
         }
-        let (compressed, payload) = match stream.encoding {
-            Some(encoding) if compress => (true, compressed(&self.config.codecs, encoding, payload)?),
+        let (compressed, payload) = match stream.codec {
+            Some(codec) if compress => (true, compressed(&self.config.codecs, codec, payload)?),
             _ => (false, std::mem::take(payload)),
         };
         *shared = shared.saturating_add(stream.queue.push_message(compressed, payload));
@@ -291,14 +291,12 @@ impl Engine {
     }
 
     pub(crate) fn set_encoding(&mut self, call: CallId, encoding: Option<Encoding>) -> Result<(), Misuse> {
-        let encoding = codec_name(encoding);
-        let known =
-            encoding.is_none_or(|encoding| self.config.codecs.get(encoding.as_str().as_bytes()).is_some());
+        let codec = codec_of(&self.config.codecs, encoding)?;
         let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
         let Side::Server(call) = &stream.side else { return Err(Misuse::UnknownCall) };
         let size = match &call.headers {
             ServerHeaders::Unset => 0,
-            ServerHeaders::Set(metadata) => self.writer.response_size(&self.config, encoding, metadata),
+            ServerHeaders::Set(metadata) => self.writer.response_size(&self.config, codec, metadata),
             _ => return Err(Misuse::HeadersTwice),
         };
         // P-45: the name of the encoding may be one field too many beside what is set.
@@ -307,12 +305,14 @@ impl Engine {
             return Err(Misuse::HeaderListTooLarge { size, limit });
         }
         // P-60: only what the client advertised, or used itself.
-        let offered = encoding
-            .is_none_or(|encoding| call.accept.contains(encoding) || stream.peer_encoding == Some(encoding));
-        if !known || !offered {
+        let offered = |encoding| {
+            call.accept.contains(encoding)
+                || call.accept_names.as_ref().is_some_and(|headers| headers.accepts(encoding))
+        };
+        if codec.is_some() && stream.peer_codec != codec && !encoding.is_some_and(offered) {
             return Err(Misuse::UnsupportedEncoding);
         }
-        stream.encoding = encoding;
+        stream.codec = codec;
         Ok(())
     }
 
@@ -345,13 +345,13 @@ impl Engine {
     /// Takes `metadata` and gives it behind what is set already, if response headers may still be ordered.
     fn admit_headers(&mut self, call: CallId, metadata: &mut Metadata) -> Result<Metadata, Misuse> {
         let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
-        let encoding = stream.encoding;
+        let codec = stream.codec;
         let Side::Server(call) = &mut stream.side else { return Err(Misuse::UnknownCall) };
         if let Step::Misuse(misuse) = call.send.step(ServerSendInput::Headers) {
             return Err(misuse);
         }
         let set = if let ServerHeaders::Set(set) = &call.headers { set.list_size() } else { 0 };
-        let size = self.writer.response_size(&self.config, encoding, metadata).saturating_add(set);
+        let size = self.writer.response_size(&self.config, codec, metadata).saturating_add(set);
         let limit = self.peer.max_header_list as usize;
         // P-45: a client that says how much it takes need not be sent more.
         if size > limit {

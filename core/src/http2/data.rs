@@ -141,7 +141,7 @@ impl Engine {
             return Ok(());
         }
         let completed = stream.inbound.complete() > complete;
-        if completed && stream.peer_encoding.is_some() {
+        if completed && stream.peer_codec.is_some() {
             // A thousandth of what comes out may be what comes in: decompressing it is the work of a turn by itself.
             self.work = usize::MAX;
         }

@@ -1,13 +1,11 @@
 //! What the caller takes: the messages of a call in order, then its end.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use super::engine::Engine;
 use super::stream::{ClientStage, Side, Stream};
 use crate::error::Misuse;
-use crate::grpc::compress::{DecompressError, MessageCodec};
+use crate::grpc::compress::DecompressError;
 use crate::grpc::message::RawMessage;
 use crate::grpc::status::{Code, Status};
 use crate::machine::{OneRequest, OneRequestInput, OneResponseInput, ServerRecv, ServerSendInput, Step};
@@ -177,13 +175,14 @@ impl Engine {
     }
 
     fn decompress(&mut self, slot: u32, payload: &[u8]) -> Result<Bytes, Status> {
-        let encoding = self.slots.get(slot).and_then(|stream| stream.peer_encoding);
+        let codec = self.slots.get(slot).and_then(|stream| stream.peer_codec);
         // P-51: the flag without an encoding that says what it means.
-        let Some(encoding) = encoding else {
+        let Some(codec) = codec else {
             return Err(Status::internal("a compressed message came without grpc-encoding"));
         };
-        let codec: Option<&Arc<dyn MessageCodec>> = self.config.codecs.get(encoding.as_str().as_bytes());
-        let Some(codec) = codec else { return Err(Status::internal("no codec for the message's encoding")) };
+        let Some(codec) = self.config.codecs.at(codec) else {
+            return Err(Status::internal("no codec for the message's encoding"));
+        };
         let limit = self.config.limits.max_receive_message as usize;
         let decompressed = codec.decompress(payload, limit);
         let work = decompressed.as_ref().map_or(limit, Bytes::len);

@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use super::role::RoleKind;
 use crate::error::Violation;
-use crate::grpc::encoding::Encoding;
+use crate::grpc::compress::CodecIndex;
 
 impl Engine {
     #[inline]
@@ -20,18 +20,13 @@ impl Engine {
         }
     }
 
-    /// The encoding of that name, where it names one; an error where there is no codec for it.
+    /// Returns the codec of an encoding, where it needs one; an error where there is none for it.
     #[inline]
-    pub(super) fn encoding_of(&self, name: Option<&[u8]>) -> Result<Option<Encoding>, NoCodec> {
+    pub(super) fn codec_named(&self, name: Option<&[u8]>) -> Result<Option<CodecIndex>, NoCodec> {
         match name {
             None | Some(b"identity") => Ok(None),
-            Some(name) => self.known_encoding(name).map(Some).ok_or(NoCodec),
+            Some(name) => self.config.codecs.index_of(name).map(Some).ok_or(NoCodec),
         }
-    }
-
-    fn known_encoding(&self, name: &[u8]) -> Option<Encoding> {
-        self.config.codecs.get(name)?;
-        Encoding::from_name(name)
     }
 }
 

@@ -107,6 +107,9 @@ impl Engine {
                     call.recv = next;
                 }
                 call.accept = request.as_ref().map_or(EncodingSet::EMPTY, |headers| headers.accept);
+                if self.config.codecs.has_custom() {
+                    call.accept_names = request.as_ref().map(Arc::clone);
+                }
                 call.request = request;
             }
         }
@@ -123,14 +126,14 @@ impl Engine {
             self.refuse_request(id, end_stream, 400, status);
             return;
         }
-        let Ok(encoding) = self.encoding_of(headers.encoding_name()) else {
+        let Ok(codec) = self.codec_named(headers.encoding_name()) else {
             return self.refuse_encoding(id, end_stream, &headers);
         };
         let deadline = headers.timeout.map(|timeout| self.now + timeout);
         let content_length = headers.content_length;
         let slot = self.insert_server(id, end_stream, Some(headers));
         if let Some(stream) = self.slots.get_mut(slot) {
-            stream.peer_encoding = encoding;
+            stream.peer_codec = codec;
             stream.content_length = content_length.map(|expected| ContentLength { expected, met: 0 });
             stream.deadline = deadline;
             stream.pending.insert(Pending::REQUEST);

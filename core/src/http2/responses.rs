@@ -109,12 +109,12 @@ impl Engine {
 
     #[inline]
     fn on_headers(&mut self, slot: u32, headers: Arc<ResponseHeaders>) -> Result<(), Violation> {
-        let encoding = self.encoding_of(headers.encoding_name());
+        let codec = self.codec_named(headers.encoding_name());
         let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
         let Side::Client(call) = &mut stream.side else { return Ok(()) };
         call.step_recv(ClientRecvInput::Headers)?;
-        let encoding = match encoding {
-            Ok(encoding) if headers.failure.is_none() => encoding,
+        let codec = match codec {
+            Ok(codec) if headers.failure.is_none() => codec,
             _ => {
                 // What came of the answer goes with the call's end.
                 call.response = Some(Arc::clone(&headers));
@@ -122,7 +122,7 @@ impl Engine {
                 return Ok(());
             }
         };
-        stream.peer_encoding = encoding;
+        stream.peer_codec = codec;
         stream.content_length = headers.content_length.map(|expected| ContentLength { expected, met: 0 });
         call.response = Some(headers);
         stream.pending.insert(Pending::RESPONSE);

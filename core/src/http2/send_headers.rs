@@ -83,7 +83,7 @@ impl Engine {
             | ServerHeaders::Set(_) => {}
             ServerHeaders::Ready(metadata) => {
                 let settings = (&self.config, &self.peer);
-                self.writer.response(self.outbox.buf(), id, settings, (stream.encoding, metadata));
+                self.writer.response(self.outbox.buf(), id, settings, (stream.codec, metadata));
                 self.clock.data_sent();
                 call.headers = ServerHeaders::Sent;
             }

@@ -140,7 +140,7 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grpc::encoding::Encoding;
+    use crate::grpc::compress::CodecIndex;
     use crate::grpc::metadata::Metadata;
     use crate::grpc::status::Status;
     use crate::http2::stream::{ContentLength, Pending, ServerHeaders, Side};
@@ -194,7 +194,7 @@ mod tests {
         stream.id = 1;
         (stream.want_read, stream.want_write, stream.sent_one) = (true, true, true);
         (stream.wire_done, stream.caller_done) = (true, true);
-        (stream.encoding, stream.peer_encoding) = (Some(Encoding::Gzip), Some(Encoding::Gzip));
+        (stream.codec, stream.peer_codec) = (Some(CodecIndex::FIRST), Some(CodecIndex::FIRST));
         (stream.send_window, stream.recv_window, stream.recv_target) = (-1, -2, 3);
         (stream.recv_owed, stream.recv_pressed, stream.loan) = (4, true, 5);
         stream.pending.insert(Pending::READABLE);
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!((stream.id, stream.queue.bytes(), stream.inbound.complete()), (0, 0, 0));
         assert!(!stream.want_read && !stream.want_write && !stream.sent_one);
         assert!(!stream.wire_done && !stream.caller_done && stream.pending.is_empty());
-        assert_eq!((stream.encoding, stream.peer_encoding), (None, None));
+        assert_eq!((stream.codec, stream.peer_codec), (None, None));
         assert_eq!((stream.send_window, stream.recv_window, stream.recv_target), (10, 20, 30));
         assert_eq!((stream.recv_owed, stream.recv_pressed, stream.loan), (0, false, 0));
         let Side::Server(server) = &stream.side else { panic!("a server's") };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::role::RoleKind;
 use super::send_queue::SendQueue;
-use crate::grpc::encoding::{Encoding, EncodingSet};
+use crate::grpc::compress::CodecIndex;
+use crate::grpc::encoding::EncodingSet;
 use crate::grpc::headers::{RequestHeaders, ResponseHeaders};
 use crate::grpc::message::MessageBuffer;
 use crate::grpc::metadata::Metadata;
@@ -86,8 +87,10 @@ pub(crate) struct ServerCall {
     pub(crate) requests: OneRequest,
     /// Until the caller takes it.
     pub(crate) request: Option<Arc<RequestHeaders>>,
-    /// The encodings that the client takes.
+    /// The encodings that the client takes, as far as they are known by name.
     pub(crate) accept: EncodingSet,
+    /// The request that names all encodings that the client takes, where this side has codecs for others.
+    pub(crate) accept_names: Option<Arc<RequestHeaders>>,
     pub(crate) headers: ServerHeaders,
     /// The status that waits behind queued messages, with its trailing metadata.
     pub(crate) status: Option<(Status, Metadata)>,
@@ -142,8 +145,10 @@ pub(crate) struct Stream {
     pub(crate) wire_done: bool,
     /// The caller has been told of the end, or never heard of the call.
     pub(crate) caller_done: bool,
-    pub(crate) encoding: Option<Encoding>,
-    pub(crate) peer_encoding: Option<Encoding>,
+    /// The codec of the messages that are sent compressed.
+    pub(crate) codec: Option<CodecIndex>,
+    /// The codec of the messages that come compressed.
+    pub(crate) peer_codec: Option<CodecIndex>,
 
     pub(crate) queue: SendQueue,
     pub(crate) send_window: i64,
@@ -180,8 +185,8 @@ impl Stream {
             sent_one: false,
             wire_done: false,
             caller_done: false,
-            encoding: None,
-            peer_encoding: None,
+            codec: None,
+            peer_codec: None,
             queue: SendQueue::default(),
             send_window: 0,
             inbound: MessageBuffer::new(),
@@ -208,8 +213,8 @@ impl Stream {
             sent_one,
             wire_done,
             caller_done,
-            encoding,
-            peer_encoding,
+            codec,
+            peer_codec,
             queue,
             send_window,
             inbound,
@@ -231,7 +236,7 @@ impl Stream {
         (*id, *call_type, *pending) = (0, CallType::BIDI, Pending::default());
         (*want_read, *want_write, *sent_one) = (false, false, false);
         (*wire_done, *caller_done) = (false, false);
-        (*encoding, *peer_encoding) = (None, None);
+        (*codec, *peer_codec) = (None, None);
         (*send_window, *recv_window, *recv_target) = (0, 0, 0);
         (*recv_owed, *recv_pressed, *loan) = (0, false, 0);
         (*content_length, *deadline) = (None, None);
@@ -267,6 +272,7 @@ impl ServerCall {
             requests: OneRequest::Missing,
             request: None,
             accept: EncodingSet::EMPTY,
+            accept_names: None,
             headers: ServerHeaders::Unset,
             status: None,
             cause: None,
@@ -274,10 +280,11 @@ impl ServerCall {
     }
 
     fn wipe(&mut self) {
-        let Self { send, recv, requests, request, accept, headers, status, cause } = self;
+        let Self { send, recv, requests, request, accept, accept_names, headers, status, cause } = self;
         (*send, *recv, *requests) = (ServerSend::AwaitHeaders, ServerRecv::Idle, OneRequest::Missing);
         *request = None;
         *accept = EncodingSet::EMPTY;
+        *accept_names = None;
         *headers = ServerHeaders::Unset;
         if status.is_some() {
             *status = None;

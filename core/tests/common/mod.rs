@@ -3,6 +3,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use halfclose::grpc::compress::{Codecs, CompressError, DecompressError, MessageCodec};
+use halfclose::grpc::encoding::Encoding;
 use halfclose::{
     CallId, CallType, Client, Config, Connection, ConnectionError, Event, Needed, Outcome, Recv, Request,
     Role, Seed, Server, Time,
@@ -65,6 +66,36 @@ impl MessageCodec for Backwards {
             return Err(DecompressError::TooLarge { limit: max });
         }
         Ok(backwards.iter().rev().copied().collect())
+    }
+}
+
+/// A codec under a name of its own: every byte turned over.
+#[derive(Debug)]
+pub struct Flip;
+
+impl Flip {
+    pub const ENCODING: Encoding = Encoding::Custom("x-flip");
+
+    pub fn alone() -> Codecs {
+        Codecs::none().with(Arc::new(Self)).expect("a good name")
+    }
+}
+
+impl MessageCodec for Flip {
+    fn name(&self) -> &str {
+        "x-flip"
+    }
+
+    fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+        out.extend(payload.iter().map(|byte| !byte));
+        Ok(())
+    }
+
+    fn decompress(&self, payload: &[u8], max: usize) -> Result<Bytes, DecompressError> {
+        if payload.len() > max {
+            return Err(DecompressError::TooLarge { limit: max });
+        }
+        Ok(payload.iter().map(|byte| !byte).collect())
     }
 }
 

@@ -63,8 +63,17 @@ impl<S: Runtime> Serving<S> {
 
     /// Runs a test's client part on runtime `C`, on a connection of its own, and stops the server after it.
     pub fn run<C: Runtime, F: Future<Output = ()>>(self, test: impl FnOnce(Channel) -> F) {
+        self.run_with::<C, F>(Config::client(), test);
+    }
+
+    /// As [`run`](Self::run), with a configuration for the client.
+    pub fn run_with<C: Runtime, F: Future<Output = ()>>(
+        self,
+        config: Config,
+        test: impl FnOnce(Channel) -> F,
+    ) {
         C::block_on(within::<C, _>(PATIENCE, async {
-            let channel = self.connect::<C>().await;
+            let channel = self.connect_with::<C>(config).await;
             test(channel).await;
             self.stop::<C>().await;
         }));

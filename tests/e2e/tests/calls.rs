@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use halfclose_driver::halfclose::grpc::compress::{CompressError, DecompressError, MessageCodec};
 use halfclose_driver::halfclose::grpc::encoding::Encoding;
 use halfclose_driver::halfclose::{Cause, Code, Config, Metadata, Status};
 use halfclose_driver::{
@@ -508,11 +509,36 @@ fn a_message_that_cannot_be_decoded_ends_its_call<S: Runtime, C: Runtime>() {
     });
 }
 
+/// Turns every byte over, under a name of its own.
+#[derive(Debug)]
+struct Flip;
+
+impl MessageCodec for Flip {
+    fn name(&self) -> &str {
+        "x-flip"
+    }
+
+    fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+        out.extend(payload.iter().map(|byte| !byte));
+        Ok(())
+    }
+
+    fn decompress(&self, payload: &[u8], _: usize) -> Result<Bytes, DecompressError> {
+        Ok(payload.iter().map(|byte| !byte).collect())
+    }
+}
+
 fn compression_by_every_encoding<S: Runtime, C: Runtime>() {
-    const ENCODINGS: [Encoding; 3] = [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd];
+    const ENCODINGS: [Encoding; 4] =
+        [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Custom("x-flip")];
+    let [server, client] = [Config::server(), Config::client()].map(|mut config| {
+        config.codecs = config.codecs.with(Arc::new(Flip)).expect("a good name");
+        config
+    });
     let router = Router::new().bidi_streaming(&CHAT, |mut call| async move {
         let encoding =
             ENCODINGS.into_iter().find(|encoding| call.metadata().get_str("use") == Some(encoding.as_str()));
+        assert!(encoding.is_some_and(|encoding| call.context().accepts_encoding(encoding)));
         call.context().set_encoding(encoding).map_err(|misuse| Status::internal(misuse.to_string()))?;
         while let Some(message) = call.recv().await? {
             // What came compressed goes back compressed.
@@ -521,7 +547,7 @@ fn compression_by_every_encoding<S: Runtime, C: Runtime>() {
         }
         Ok(())
     });
-    Serving::<S>::start(router).run::<C, _>(|channel| async move {
+    Serving::<S>::with(router, server).run_with::<C, _>(client, |channel| async move {
         for encoding in ENCODINGS {
             let options = CallOptions::new().encoding(encoding).metadata(metadata("use", encoding.as_str()));
             let mut call = channel.bidi_streaming(&CHAT, options).expect("a call");

@@ -42,10 +42,16 @@ impl Context {
         Some(deadline - self.shared.now())
     }
 
-    /// The encodings that the client accepts, as far as they are known here.
+    /// The encodings that the client accepts, as far as they are known by name.
     #[must_use]
     pub fn accepts(&self) -> EncodingSet {
         self.headers.accept
+    }
+
+    /// Returns whether the client accepts an encoding, also a custom one.
+    #[must_use]
+    pub fn accepts_encoding(&self, encoding: Encoding) -> bool {
+        self.headers.accepts(encoding)
     }
 
     /// Whether the call is over: nobody waits for its answer any more. Its handler is dropped then; a task that it

@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::encoding::Encoding;
+
 #[cfg(feature = "deflate")]
 pub use builtin::Deflate;
 #[cfg(feature = "gzip")]
@@ -64,6 +66,15 @@ pub trait MessageCodec: fmt::Debug + Send + Sync {
 #[error("{0:?} is not a name for a message encoding")]
 pub struct CodecNameError(String);
 
+/// Where an endpoint has a codec.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct CodecIndex(u16);
+
+#[cfg(test)]
+impl CodecIndex {
+    pub(crate) const FIRST: Self = Self(0);
+}
+
 /// The codecs of one endpoint. Cheap to clone.
 ///
 /// ```
@@ -80,6 +91,7 @@ pub struct Codecs {
 #[derive(Clone, Debug)]
 struct CodecTable {
     codecs: Vec<Arc<dyn MessageCodec>>,
+    has_custom: bool,
     accept: String,
 }
 
@@ -103,7 +115,8 @@ impl Codecs {
         ])
     }
 
-    /// Adds a codec; one of the same name is replaced.
+    /// Adds a codec; one of the same name is replaced. An [`Encoding`] of its name picks it for the messages of a call:
+    /// [`Encoding::Custom`] for a name of its own.
     ///
     /// # Errors
     /// [`CodecNameError`] when the name is `identity`, or is not a token.
@@ -122,13 +135,30 @@ impl Codecs {
     fn of(codecs: Vec<Arc<dyn MessageCodec>>) -> Self {
         let names = std::iter::once("identity").chain(codecs.iter().map(|codec| codec.name()));
         let accept = names.collect::<Vec<_>>().join(",");
-        Self { table: Arc::new(CodecTable { codecs, accept }) }
+        let has_custom = codecs.iter().any(|codec| Encoding::from_name(codec.name().as_bytes()).is_none());
+        Self { table: Arc::new(CodecTable { codecs, has_custom, accept }) }
     }
 
     /// The codec of a `grpc-encoding` name; `None` for one that is not here, and for `identity`, which needs none.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&Arc<dyn MessageCodec>> {
         self.table.codecs.iter().find(|codec| codec.name().as_bytes() == name)
+    }
+
+    /// The place of the codec of a `grpc-encoding` name.
+    pub(crate) fn index_of(&self, name: &[u8]) -> Option<CodecIndex> {
+        let index = self.table.codecs.iter().position(|codec| codec.name().as_bytes() == name)?;
+        u16::try_from(index).ok().map(CodecIndex)
+    }
+
+    /// The codec at a place that [`index_of`](Self::index_of) gave.
+    pub(crate) fn at(&self, index: CodecIndex) -> Option<&Arc<dyn MessageCodec>> {
+        self.table.codecs.get(usize::from(index.0))
+    }
+
+    /// Whether there are codecs under names that this library does not know.
+    pub(crate) fn has_custom(&self) -> bool {
+        self.table.has_custom
     }
 
     /// The value of `grpc-accept-encoding` for these codecs.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::MalformedReason;
 use super::gather::{Gather, Span, check_te, content_length};
-use crate::grpc::encoding::{Encoding, EncodingSet};
+use crate::grpc::encoding::{Encoding, EncodingSet, names};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
 use crate::grpc::timeout::{self, TimeoutError};
@@ -422,6 +422,15 @@ impl RequestHeaders {
     #[must_use]
     pub fn encoding(&self) -> Option<Encoding> {
         self.encoding_name().and_then(Encoding::from_name)
+    }
+
+    /// Returns whether `grpc-accept-encoding` names an encoding, also a custom one; identity is always accepted.
+    #[must_use]
+    pub fn accepts(&self, encoding: Encoding) -> bool {
+        let name = encoding.as_str().as_bytes();
+        encoding == Encoding::Identity
+            || self.accept.contains(encoding)
+            || self.accept_names().is_some_and(|list| names(list).any(|accepted| accepted == name))
     }
 
     /// The value of `grpc-accept-encoding`, several fields joined (P-11): for encodings under names of their own.
