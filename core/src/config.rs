@@ -9,6 +9,7 @@ use crate::grpc::compress::Codecs;
 use crate::grpc::field;
 use crate::grpc::status::Code;
 use crate::grpc::user_agent;
+use crate::http2::memory::Ledger;
 
 /// The seed of a connection's only source of variation, the jitter of its maximum age (P-100). The core holds no
 /// entropy of its own: the same seed, inputs and times give the same bytes.
@@ -117,10 +118,9 @@ impl Config {
             max_header_list: 8 * 1024,
             max_header_block: 16 * 1024,
             max_receive_message: 128 * 1024,
-            window_pool: 128 * 1024,
+            memory: 230 * 1024,
             kept_buffers: 0,
             send_buffer: 16 * 1024,
-            connection_send_buffer: 64 * 1024,
             ..self.limits
         };
         self
@@ -129,6 +129,8 @@ impl Config {
 
 /// PINGs more often than this would be all that the connection does.
 const LEAST_KEEPALIVE: Duration = Duration::from_millis(1);
+/// The same for looks after memory.
+const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 
 impl Config {
     /// The same settings with every value in its range.
@@ -145,13 +147,13 @@ impl Config {
         }
         let limits = &mut self.limits;
         limits.max_frame_size = limits.max_frame_size.clamp(DEFAULT_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE);
-        for least_one in [
-            &mut limits.queued_replies,
-            &mut limits.connection_send_buffer,
-            &mut limits.frames_per_turn,
-            &mut limits.bytes_per_turn,
-        ] {
+        for least_one in [&mut limits.queued_replies, &mut limits.frames_per_turn, &mut limits.bytes_per_turn]
+        {
             *least_one = (*least_one).max(1);
+        }
+        limits.memory = limits.memory.max(Ledger::least(limits.max_receive_message));
+        for timeout in [&mut limits.memory_timeout, &mut limits.stall_timeout] {
+            *timeout = (*timeout).max(LEAST_TIMEOUT);
         }
         self
     }
@@ -299,18 +301,23 @@ pub struct Limits {
     pub max_receive_message: u32,
     /// Bytes of one sent message: no limit by default (P-55).
     pub max_send_message: u32,
-    /// Bytes that all streams together may receive over their initial windows, for messages larger than a window
-    /// and for readers that keep up: 16 MiB. Never less than one largest message.
-    pub window_pool: u32,
+    /// Bytes of messages that the connection may hold: those that came and were not taken, and parts of messages;
+    /// what is queued for sending counts too, and leaves half of it for receiving: 128 MiB, room for thirty messages of
+    /// the largest size at a time. Never less than one of them. Whoever shares memory among connections takes back what
+    /// they do not need and grants it again ([`Connection::memory`](crate::Connection::memory)).
+    pub memory: u64,
+    /// How long a message that is larger than its stream's window may wait for memory before its call ends with
+    /// RESOURCE_EXHAUSTED: 20 seconds; at least a millisecond.
+    pub memory_timeout: Duration,
+    /// A call that holds memory and makes no progress for this long, since its peer sends or takes nothing, is ended
+    /// with RESOURCE_EXHAUSTED when memory is short: 2 seconds; at least a millisecond.
+    pub stall_timeout: Duration,
     /// Read buffers that received messages may keep alive before the caller takes them: 16. A message of 2 KiB or more
     /// that came in a frame of 4 KiB or more is a view of the buffer that it was read into; beyond this many it is copied.
     pub kept_buffers: u32,
     /// Bytes queued for sending on one call, 48 for each message included, beyond which its sender waits: 64 KiB
-    /// (CVE-2019-9517). One message of any size may go over it.
+    /// (CVE-2019-9517). One message of any size may go over it, and a call that has none queued may always queue one.
     pub send_buffer: u32,
-    /// Bytes queued for sending on all calls that have a stream, beyond which their senders wait, and the same on all
-    /// calls that wait for a stream: 1 MiB; at least 1.
-    pub connection_send_buffer: u32,
     /// Client: calls that wait for a stream (P-19): 65,536.
     pub queued_calls: u32,
     /// Frames handled by one [`receive`](crate::Connection::receive): 64, so that a flood on one connection does not
@@ -351,10 +358,11 @@ impl Limits {
             glitches: Rate { burst: 10_000, per_second: 1_000 },
             max_receive_message: 4 << 20,
             max_send_message: u32::MAX,
-            window_pool: 16 << 20,
+            memory: 128 << 20,
+            memory_timeout: Duration::from_secs(20),
+            stall_timeout: Duration::from_secs(2),
             kept_buffers: 16,
             send_buffer: 64 * 1024,
-            connection_send_buffer: 1 << 20,
             queued_calls: 65_536,
             frames_per_turn: 64,
             bytes_per_turn: 64 * 1024,
@@ -399,18 +407,12 @@ mod tests {
             let mut config = Config::server();
             config.limits.max_frame_size = given;
             config.limits.queued_replies = given;
-            config.limits.connection_send_buffer = given;
             config.limits.frames_per_turn = given;
             config.limits.bytes_per_turn = given;
             let limits = config.in_range(false).limits;
             assert_eq!(limits.max_frame_size, frame);
-            let met = [
-                limits.queued_replies,
-                limits.connection_send_buffer,
-                limits.frames_per_turn,
-                limits.bytes_per_turn,
-            ];
-            assert_eq!(met, [taken; 4]);
+            let met = [limits.queued_replies, limits.frames_per_turn, limits.bytes_per_turn];
+            assert_eq!(met, [taken; 3]);
         }
         let mut config = Config::server();
         config.limits.max_frame_size = u32::MAX;

@@ -33,11 +33,12 @@ pub enum Misuse {
     #[error("the method carries one message in this direction, and it was already sent")]
     SecondMessage,
     /// The send buffer is full: wait for [`Event::Writable`](crate::Event::Writable).
-    #[error("the send buffer holds {queued} bytes, at or over its limit of {limit}")]
+    #[error("{queued} bytes are held for sending, at or over the limit of {limit}")]
     NotWritable {
-        /// Bytes queued on the call.
+        /// Bytes queued on the call, or what the connection holds where that is why: then a call queues one message at a
+        /// time.
         queued: usize,
-        /// The limit, [`Limits::send_buffer`](crate::config::Limits::send_buffer) or the connection's.
+        /// [`Limits::send_buffer`](crate::config::Limits::send_buffer), or half of the memory that was granted.
         limit: usize,
     },
     /// A message larger than this side may send (P-55).

@@ -66,6 +66,7 @@ pub use config::{CardinalityPolicy, Config, Keepalive, Limits, Rate, Scheme, See
 pub use error::{CloseReason, ConnectionError, Flood, Misuse, Violation};
 pub use grpc::metadata::Metadata;
 pub use grpc::status::{Code, Status};
+pub use http2::memory::Memory;
 pub use http2::outbox::{OwnedTransmit, Transmit};
 pub use http2::receive::Needed;
 pub use http2::timers::TimerKind;

@@ -57,8 +57,8 @@ fn values_out_of_range_are_taken_for_the_nearest_that_work() {
             config.limits.frames_per_turn = extreme;
             config.limits.bytes_per_turn = extreme;
             config.limits.send_buffer = extreme;
-            config.limits.connection_send_buffer = extreme;
-            config.limits.window_pool = extreme;
+            config.limits.memory = extreme.into();
+            (config.limits.memory_timeout, config.limits.stall_timeout) = <_>::default();
         }
         let [client, server] = configs;
         let mut pair = Pair::with(client, server);
@@ -73,7 +73,6 @@ fn values_out_of_range_are_taken_for_the_nearest_that_work() {
 fn a_sender_finds_room_again_however_small_the_buffers_are() {
     let mut config = Config::client();
     config.limits.send_buffer = 0;
-    config.limits.connection_send_buffer = 0;
     let mut pair = Pair::with(config, Config::server());
     let call = pair.start(CallType::CLIENT_STREAMING);
     for _ in 0..5 {

@@ -248,7 +248,7 @@ fn frames_are_as_long_as_the_peer_takes_and_no_longer_than_is_fair() {
 #[test]
 fn a_small_send_buffer_does_not_make_frames_small() {
     let mut config = Config::client();
-    config.limits.connection_send_buffer = 1;
+    config.limits.send_buffer = 1;
     let mut peer = Scripted::<Client>::client(config, &[]);
     let call = peer.start();
     peer.core.send_message(call, vec![0; 39_995].into(), false).unwrap();
@@ -333,14 +333,14 @@ fn the_window_of_a_reader_that_does_not_keep_up_stays() {
 }
 
 #[test]
-fn windows_grow_no_further_than_the_pool_beyond_one_largest_message() {
+fn windows_grow_into_half_of_the_memory() {
     let mut config = Config::server();
     (config.initial_stream_window, config.max_stream_window) = (10_000, 1 << 20);
-    config.limits.max_receive_message = 100_000;
-    config.limits.window_pool = 130_000;
+    config.limits.max_receive_message = 30_000;
+    config.limits.memory = 130_000;
     let mut peer = Scripted::<Server>::server(config, &[]);
     let call = peer.open(1);
-    // 10,000 and twice as much are 20,000; that twice needs 20,000 more, of 30,000 - 10,000 that are left.
+    // Twice 20,000 are 30,000 more than at the beginning; twice that would be 70,000 more, and 65,000 are half.
     assert_eq!(most_window_of_a_prompt_reader(&mut peer, call), 40_000);
 }
 

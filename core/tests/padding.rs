@@ -145,14 +145,18 @@ fn credit_for_padding_is_gathered() {
 }
 
 #[test]
-fn padding_does_not_use_up_what_a_message_was_lent_while_another_waits_for_a_loan() {
+fn padding_does_not_use_up_what_a_message_was_promised_while_another_waits_for_memory() {
     let size = 100_000;
     let mut config = Config::client();
     config.limits.max_receive_message = size as u32;
-    config.limits.window_pool = 0;
+    // The one that waits holds a window.
+    config.limits.memory = 103_000;
     config.initial_stream_window = 1_000;
     let mut sender = Sender::new(config);
     let calls = [(sender.respond(1), 1), (sender.respond(3), 3)];
+    for (call, _) in calls {
+        assert!(matches!(sender.client.recv(call), Ok(Recv::Pending)), "its reader waits");
+    }
 
     let whole = message(size);
     let mut pieces = calls.map(|_| whole.chunks(50).peekable());

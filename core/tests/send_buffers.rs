@@ -4,17 +4,18 @@ mod common;
 
 use common::Scripted;
 use halfclose::{CallId, Client, Config, Event, Misuse, Sent};
-use halfclose_wire::{settings, update};
+use halfclose_wire::update;
 
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 /// What a message takes in a buffer beside its payload: its prefix, and its place.
 const MORE: usize = 5 + 48;
 
-/// A client that may send nothing yet, with room for so many bytes on a call and on the connection.
-fn client(call: u32, connection: u32) -> Scripted<Client> {
+/// A client that may send nothing yet, with room for so many bytes on a call, and this memory.
+fn client(call: u32, memory: u64) -> Scripted<Client> {
     let mut config = Config::client();
-    (config.limits.send_buffer, config.limits.connection_send_buffer) = (call, connection);
+    (config.limits.send_buffer, config.limits.memory) = (call, memory);
+    config.limits.max_receive_message = 0;
     Scripted::client(config, &[(INITIAL_WINDOW_SIZE, 0)])
 }
 
@@ -61,117 +62,74 @@ fn a_caller_that_was_not_refused_is_not_told_of_room() {
 }
 
 #[test]
-fn the_calls_of_a_connection_share_its_limit() {
-    let mut peer = client(1 << 20, 1_000);
-    let [one, two, three] = [0; 3].map(|_| peer.start());
+fn a_call_whose_queue_is_empty_may_queue_a_message_whatever_others_hold() {
+    // Calls that have a stream, and calls that wait for one.
+    for streams in [u32::MAX, 1] {
+        let mut config = Config::client();
+        (config.limits.memory, config.limits.max_receive_message) = (10_000, 0);
+        let entries = [(INITIAL_WINDOW_SIZE, 0), (MAX_CONCURRENT_STREAMS, streams)];
+        let mut peer = Scripted::<Client>::client(config, &entries);
+        let calls = [0; 20].map(|_| peer.start());
+        peer.sent();
+        for call in calls {
+            assert!(peer.core.is_writable(call));
+            assert!(send(&mut peer, call, 1 << 20).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_call_queues_one_message_at_a_time_while_memory_is_short() {
+    let mut peer = client(1 << 20, 2_105);
+    let [one, two] = [0; 2].map(|_| peer.start());
     peer.sent();
     assert_eq!(send(&mut peer, one, 600), Ok(Sent::Ready));
-    assert_eq!(send(&mut peer, two, 399), Ok(Sent::Ready));
-    assert!(peer.core.is_writable(three));
-    assert_eq!(send(&mut peer, three, 53), Ok(Sent::Full));
-    for call in [one, two, three] {
+    assert_eq!(send(&mut peer, one, 399), Ok(Sent::Ready));
+    assert_eq!(send(&mut peer, two, 53), Ok(Sent::Full));
+    for call in [one, two] {
         assert!(!peer.core.is_writable(call));
-        let full = Misuse::NotWritable { queued: 1_052, limit: 1_000 };
-        assert_eq!(send(&mut peer, call, 100), Err(full));
+        let short = Misuse::NotWritable { queued: 1_052, limit: 1_052 };
+        assert_eq!(send(&mut peer, call, 100), Err(short));
     }
-    // Who sends itself is told as soon as there is room, the others at half of it, in the order in which they came.
-    for (increment, told) in
-        [(52, vec![]), (1, vec![one]), (498, vec![]), (1, vec![three, two]), (48, vec![])]
-    {
-        peer.feed(&update(1, increment)).unwrap();
-        peer.sent();
-        let told: Vec<Event> = told.into_iter().map(Event::Writable).collect();
-        assert_eq!(peer.events(), told, "after {increment}");
-    }
-    assert!(peer.core.is_writable(two));
+    // The end of its own queue is room for a call in any case, and the end of the shortage is.
     peer.feed(&update(3, 1_000)).unwrap();
     peer.sent();
-    assert_eq!(peer.events(), []);
-}
-
-/// Three calls of a client whose server takes one stream, and no DATA yet; the connection's buffer holds 1,000 bytes.
-fn one_stream_for_three() -> (Scripted<Client>, [CallId; 3]) {
-    let mut config = Config::client();
-    (config.limits.send_buffer, config.limits.connection_send_buffer) = (1 << 20, 1_000);
-    let entries = [(INITIAL_WINDOW_SIZE, 0), (MAX_CONCURRENT_STREAMS, 1)];
-    let mut peer = Scripted::<Client>::client(config, &entries);
-    let calls = [0; 3].map(|_| peer.start());
+    assert_eq!(peer.events(), [Event::Writable(two)]);
+    assert!(peer.core.is_writable(one) && peer.core.is_writable(two));
+    peer.feed(&update(1, 1)).unwrap();
     peer.sent();
-    (peer, calls)
+    assert_eq!(peer.events(), [Event::Writable(one)]);
 }
 
 #[test]
-fn calls_that_wait_for_a_stream_share_a_limit_of_their_own() {
-    let (mut peer, [open, first, second]) = one_stream_for_three();
-    assert_eq!(send(&mut peer, first, 700), Ok(Sent::Ready));
-    assert_eq!(send(&mut peer, second, 300), Ok(Sent::Full));
-    assert_eq!(send(&mut peer, first, 100), Err(Misuse::NotWritable { queued: 1_000, limit: 1_000 }));
-    // What waits does not keep the call that has the stream from sending.
-    assert_eq!(send(&mut peer, open, 999), Ok(Sent::Ready));
-    assert_eq!(send(&mut peer, open, 100), Ok(Sent::Full));
-    // A call that gets a stream takes what it has queued with it: there is room among those that wait, and none among
-    // those that send.
-    peer.feed(&settings(&[(MAX_CONCURRENT_STREAMS, 2)])).unwrap();
+fn a_call_that_is_refused_a_second_message_is_told_when_its_first_has_left() {
+    let mut peer = client(1 << 20, 1_000);
+    let [one, two] = [0; 2].map(|_| peer.start());
     peer.sent();
-    assert_eq!(peer.events(), [Event::PeerSettings, Event::Writable(second)]);
-    assert!(peer.core.is_writable(second) && !peer.core.is_writable(first));
-    let full = Misuse::NotWritable { queued: 1_799, limit: 1_000 };
-    assert_eq!(send(&mut peer, first, 100), Err(full));
-    // The end of a call gives its room back; whoever waited to send on it is told of the end (P-88).
-    peer.core.cancel(open).unwrap();
-    assert!(peer.core.is_writable(first));
-    assert_eq!(peer.events(), [Event::Writable(open)]);
-    peer.core.cancel(first).unwrap();
-    peer.sent();
-    assert!(peer.core.is_writable(second));
-    assert_eq!(peer.events(), [Event::Writable(first)]);
-}
-
-#[test]
-fn a_call_that_is_cancelled_while_it_waits_gives_its_room_back() {
-    let mut config = Config::client();
-    (config.limits.send_buffer, config.limits.connection_send_buffer) = (1 << 20, 1_000);
-    let mut peer = Scripted::<Client>::client(config, &[(MAX_CONCURRENT_STREAMS, 0)]);
-    let [first, second] = [0; 2].map(|_| peer.start());
-    assert_eq!(send(&mut peer, first, 1_000), Ok(Sent::Full));
-    assert!(matches!(send(&mut peer, second, 100), Err(Misuse::NotWritable { .. })));
-    peer.core.cancel(first).unwrap();
-    assert!(peer.core.is_writable(second));
-    assert!(peer.events().contains(&Event::Writable(second)));
-}
-
-#[test]
-fn room_among_calls_that_wait_is_told_at_half_of_their_limit() {
-    for (moves, stays, told) in [(499, 501, false), (500, 500, true)] {
-        let mut config = Config::client();
-        (config.limits.send_buffer, config.limits.connection_send_buffer) = (1 << 20, 1_000);
-        let entries = [(INITIAL_WINDOW_SIZE, 0), (MAX_CONCURRENT_STREAMS, 1)];
-        let mut peer = Scripted::<Client>::client(config, &entries);
-        let [_, first, second] = [0; 3].map(|_| peer.start());
-        assert_eq!(send(&mut peer, first, moves), Ok(Sent::Ready));
-        assert_eq!(send(&mut peer, second, stays), Ok(Sent::Full));
-        peer.feed(&settings(&[(MAX_CONCURRENT_STREAMS, 2)])).unwrap();
+    for call in [one, two] {
+        assert!(send(&mut peer, call, 1_001).is_ok());
+        assert!(matches!(send(&mut peer, call, 100), Err(Misuse::NotWritable { .. })));
+    }
+    // The other one holds more than there is.
+    for (increment, told) in [(952, vec![]), (1, vec![Event::Writable(one)])] {
+        peer.feed(&update(1, increment)).unwrap();
         peer.sent();
-        let expected = if told { vec![Event::Writable(second)] } else { Vec::new() };
-        assert_eq!(peer.events()[1..], expected, "{stays} wait");
+        assert_eq!(peer.events(), told, "after {increment}");
     }
 }
 
 #[test]
-fn a_call_that_gets_a_stream_waits_for_room_among_those_that_have_one() {
-    let (mut peer, [open, first, second]) = one_stream_for_three();
-    for (call, weight, sent) in
-        [(open, 499, Sent::Ready), (second, 500, Sent::Ready), (first, 500, Sent::Full)]
-    {
-        assert_eq!(send(&mut peer, call, weight), Ok(sent));
+fn a_call_that_is_cancelled_gives_what_it_holds_back() {
+    let mut peer = client(1 << 20, 1_000);
+    let [one, two] = [0; 2].map(|_| peer.start());
+    peer.sent();
+    for (call, weight) in [(one, 1_000), (two, 499)] {
+        assert!(send(&mut peer, call, weight).is_ok());
     }
-    // Among those that wait there is room now, but that is not where it is needed.
-    peer.feed(&settings(&[(MAX_CONCURRENT_STREAMS, 2)])).unwrap();
-    peer.sent();
-    assert_eq!(peer.events(), [Event::PeerSettings]);
-    peer.feed(&update(1, 499)).unwrap();
-    peer.sent();
-    assert_eq!(peer.events(), [Event::Writable(first)]);
+    assert!(!peer.core.is_writable(two));
+    peer.core.cancel(one).unwrap();
+    assert!(peer.core.is_writable(two));
+    assert_eq!(peer.core.memory().held, 499);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::grpc::headers::{RequestHeaders, ResponseHeaders};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
 use crate::http2::engine::Engine;
+use crate::http2::memory::Memory;
 use crate::http2::outbox::{OwnedTransmit, Transmit};
 use crate::http2::receive::Needed;
 use crate::http2::role::RoleKind;
@@ -281,6 +282,33 @@ impl<R: Role> Connection<R> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.engine.is_closed()
+    }
+
+    /// What the connection's messages hold of the memory that it was granted. A caller that shares memory among
+    /// connections asks after each turn, and gives what is wanted or takes what is spare; one that does not need not ask:
+    /// a connection begins with [`Limits::memory`](crate::Limits::memory) granted.
+    #[must_use]
+    pub fn memory(&self) -> Memory {
+        self.engine.memory()
+    }
+
+    /// Lets the connection hold so many bytes more. Messages that waited for memory go on: look at
+    /// [`poll_transmit`](Self::poll_transmit) afterwards.
+    pub fn grant(&mut self, bytes: u64) {
+        self.engine.grant(bytes);
+    }
+
+    /// Takes back so many bytes of what was granted, as far as they are spare, and tells how many these were. What is
+    /// left is enough for what is held and for one more turn, and never less than 256 KiB, or `Limits::memory` if that
+    /// is less.
+    pub fn take_back(&mut self, bytes: u64) -> u64 {
+        self.engine.take_back(bytes)
+    }
+
+    /// Memory is needed elsewhere: ends calls that stalled for [`Limits::stall_timeout`](crate::Limits::stall_timeout)
+    /// while they hold some, those that stalled first before the others, until so many bytes are spare. How many are.
+    pub fn reclaim(&mut self, now: Time, bytes: u64) -> u64 {
+        self.engine.reclaim(now, bytes)
     }
 
     /// Whether no call holds a slot.

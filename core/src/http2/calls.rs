@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::engine::{Engine, READY, WAITING};
-use super::send_space::room;
 use super::stream::{ClientStage, ServerHeaders, Side, Stream};
 use crate::error::Misuse;
 use crate::frame::ErrorCode;
@@ -206,7 +205,9 @@ impl Engine {
     }
 
     pub(crate) fn is_writable(&self, call: CallId) -> bool {
-        self.look(call).is_ok_and(|stream| stream.check_message().is_ok() && self.send_space(stream).is_ok())
+        self.look(call).is_ok_and(|stream| {
+            stream.check_message().is_ok() && stream.check_room(&self.config.limits, &self.ledger).is_ok()
+        })
     }
 
     /// Takes `payload`, unless it is refused.
@@ -224,24 +225,26 @@ impl Engine {
         if payload.len() > limit {
             return Err(Misuse::MessageTooLarge { size: payload.len(), limit });
         }
-        let shared = if stream.id == 0 { &mut self.waiting_bytes } else { &mut self.queued_bytes };
-        if let Err(full) = room(limits, stream.queue.weight(), *shared) {
-            self.wait_for_space(slot);
+        if let Err(full) = stream.check_room(limits, &self.ledger) {
+            stream.want_write = true;
             return Err(full);
         }
         let (compressed, payload) = match stream.codec {
             Some(codec) if compress => (true, compressed(&self.config.codecs, codec, payload)?),
             _ => (false, std::mem::take(payload)),
         };
-        *shared = shared.saturating_add(stream.queue.push_message(compressed, payload));
+        stream.begin_to_hold();
+        self.ledger.queued(stream.queue.push_message(compressed, payload), stream.held_up);
         stream.step_message();
-        let full = stream.queue.weight() >= limits.send_buffer as usize
-            || *shared >= limits.connection_send_buffer as usize;
+        let full = stream.check_room(limits, &self.ledger).is_err();
+        stream.want_write |= full;
         self.schedule(slot);
         if !full {
             return Ok(Sent::Ready);
         }
-        self.wait_for_space(slot);
+        if self.ledger.is_over() {
+            self.look_after_memory();
+        }
         Ok(Sent::Full)
     }
 
@@ -386,8 +389,7 @@ impl Engine {
                 self.drop_unread(slot);
             }
             _ => {
-                let pinned = stream.inbound.clear();
-                self.pinned = self.pinned.saturating_sub(pinned);
+                self.drop_inbound(slot);
             }
         }
         self.schedule(slot);

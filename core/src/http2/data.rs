@@ -87,6 +87,11 @@ impl Engine {
             return Err(Violation::WindowExceeded { connection: false, length: header.length, window });
         }
         stream.recv_window = window - i64::from(header.length);
+        if stream.promised > 0 {
+            let kept = header.length.min(stream.promised);
+            stream.promised -= kept;
+            self.ledger.release(kept);
+        }
         let used = match stream.step_data(end) {
             Ok(used) => used,
             Err(breach) => return Err(Violation::Order(breach)),
@@ -130,13 +135,22 @@ impl Engine {
         if is_not_grpc(stream) {
             return self.on_foreign_body(slot, payload, end);
         }
-        let (complete, pinned) = (stream.inbound.complete(), stream.inbound.pinned());
+        let length = payload.as_slice().len();
+        if !self.ledger.admits(length) && !self.make_room(slot, length) {
+            return Ok(());
+        }
+        let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
+        let (complete, pinned, held) =
+            (stream.inbound.complete(), stream.inbound.pinned(), stream.inbound.buffered());
         let may_be_view = matches!(payload, Payload::Owned(_));
         let pushed = stream.inbound.push(payload, limit, &mut self.arena);
         if may_be_view {
-            self.pinned = self.pinned.saturating_add(stream.inbound.pinned().saturating_sub(pinned));
+            self.ledger.views_came(stream.inbound.pinned().saturating_sub(pinned));
         }
+        let now_held = stream.inbound.buffered();
+        self.ledger.received(now_held.saturating_sub(held));
         if let Err(error) = pushed {
+            self.ledger.taken(held.saturating_sub(now_held));
             self.on_message_error(slot, &error);
             return Ok(());
         }
@@ -150,6 +164,9 @@ impl Engine {
             return Ok(());
         }
         let (told, partial) = (!stream.want_read, stream.inbound.is_mid_message());
+        if partial {
+            stream.moved(length, self.now);
+        }
         self.note_pressure(slot);
         if completed {
             // A sender that puts prefixes into frames of their own sends one small frame a message.
@@ -161,7 +178,7 @@ impl Engine {
             self.tell_readable(slot);
         }
         if partial {
-            self.consider_loan(slot);
+            self.admit_message(slot);
         }
         Ok(())
     }
@@ -186,6 +203,7 @@ impl Engine {
 
     /// END_STREAM came on DATA: a server's request is complete, a client's response lacks its trailers.
     fn on_end_of_data(&mut self, slot: u32) {
+        self.release_promises(slot);
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let truncated = stream.inbound.is_mid_message();
         match &stream.side {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::engine::{Engine, READY, WAITING};
 use super::ids::HowClosed;
+use super::memory::Ledger;
 use super::role::RoleKind;
 use super::stream::{ClientStage, Pending, ServerHeaders, Side, Stream};
 use crate::error::{CloseReason, ConnectionError, Violation};
@@ -27,16 +28,15 @@ const LATE_FRAMES: u32 = 4;
 
 impl Stream {
     /// Sets the outcome of a client's call, once: the first end of a call wins (P-89). Whether the caller waits to be told.
-    /// `pinned` is the connection's count of them.
     #[inline]
-    fn conclude_client(&mut self, mut outcome: Outcome, now: Time, pinned: &mut u32) -> bool {
+    fn conclude_client(&mut self, mut outcome: Outcome, now: Time, ledger: &mut Ledger) -> bool {
         let Side::Client(call) = &mut self.side else { return false };
         if matches!(call.stage, ClientStage::Done(_) | ClientStage::Taken) {
             return false;
         }
         // P-84: messages that came before a cancel or a deadline need not be delivered.
         if matches!(outcome.cause, Cause::Cancelled | Cause::Deadline) {
-            *pinned = pinned.saturating_sub(self.inbound.clear());
+            ledger.dropped(&mut self.inbound);
         }
         // P-84: the server's own timer was faster than ours; what it calls cancelled ran out of time.
         if outcome.status.code == Code::Cancelled
@@ -88,15 +88,13 @@ impl Engine {
         }
         stream.wire_done = true;
         let id = std::mem::take(&mut stream.id);
-        let shared = if id == 0 { &mut self.waiting_bytes } else { &mut self.queued_bytes };
-        *shared = shared.saturating_sub(stream.queue.clear());
+        self.ledger.sent(stream.queue.clear(), std::mem::take(&mut stream.held_up));
         if stream.deadline.is_some() {
             self.deadlines.remove(slot);
         }
         self.queues.remove(slot);
-        self.congested.remove(slot);
-        self.congested_waiting.remove(slot);
-        self.borrowers.remove(slot);
+        self.short.remove(slot);
+        self.release_promises(slot);
         if id == 0 {
             self.leave_queue();
         } else {
@@ -107,7 +105,7 @@ impl Engine {
             self.abuse.glitches.give(LATE_FRAMES);
         }
         self.start_waiting();
-        self.relieve_congestion();
+        self.memory_freed();
         let draining = self.lifecycle != Lifecycle::Running;
         self.clock.call_ended(self.now, self.open_streams == 0, draining, &self.config);
         self.check_drained();
@@ -139,11 +137,9 @@ impl Engine {
     pub(super) fn free_if_done(&mut self, slot: u32) {
         let Some(stream) = self.slots.get(slot) else { return };
         if stream.wire_done && stream.caller_done {
-            let borrowed = self.borrowed(stream);
-            self.pinned = self.pinned.saturating_sub(stream.inbound.pinned());
+            self.drop_inbound(slot);
             self.eventful.remove(slot);
             self.slots.remove(slot);
-            self.repay(borrowed);
         }
     }
 
@@ -183,7 +179,7 @@ impl Engine {
             }
             _ => false,
         };
-        if stream.conclude_client(outcome, self.now, &mut self.pinned) {
+        if stream.conclude_client(outcome, self.now, &mut self.ledger) {
             self.eventful.push_back(slot);
         }
         if open {
@@ -209,7 +205,7 @@ impl Engine {
         self.reset_and_retire(slot, reset, how);
         let outcome = self.without_trailers(status, cause);
         if let Some(stream) = self.slots.get_mut(slot)
-            && stream.conclude_client(outcome, self.now, &mut self.pinned)
+            && stream.conclude_client(outcome, self.now, &mut self.ledger)
         {
             self.eventful.push_back(slot);
         }
@@ -233,7 +229,7 @@ impl Engine {
         if let Step::To(next) = call.recv.step(input) {
             call.recv = next;
         }
-        self.pinned = self.pinned.saturating_sub(stream.inbound.clear());
+        self.ledger.dropped(&mut stream.inbound);
         let how = if remote { HowClosed::ResetByPeer } else { HowClosed::ResetByUs };
         self.reset_and_retire(slot, reset, how);
         self.conclude_server(slot, cause);
@@ -263,13 +259,32 @@ impl Engine {
         if let Step::To(next) = call.recv.step(ServerRecvInput::Cancel) {
             call.recv = next;
         }
-        self.pinned = self.pinned.saturating_sub(stream.inbound.clear());
+        self.ledger.dropped(&mut stream.inbound);
+        self.short.remove(slot);
         // Messages that are still queued are not worth their place: the status is the answer.
-        self.queued_bytes = self.queued_bytes.saturating_sub(stream.queue.clear());
+        self.ledger.sent(stream.queue.clear(), std::mem::take(&mut stream.held_up));
         // Nor does the status wait for the connection's window, as they did.
         self.queues.remove(slot);
         self.conclude_server(slot, cause);
         self.schedule(slot);
+        self.release_promises(slot);
+        self.memory_freed();
+    }
+
+    /// The call ends with `status`, also where another one waits behind messages that do not get away: these are dropped.
+    pub(super) fn overrule(&mut self, slot: u32, status: Status) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        match &mut stream.side {
+            Side::Server(call) if call.status.is_some() => call.status = Some((status, Metadata::new())),
+            _ => return self.reject(slot, status),
+        }
+        self.ledger.sent(stream.queue.clear(), std::mem::take(&mut stream.held_up));
+        self.ledger.dropped(&mut stream.inbound);
+        self.queues.remove(slot);
+        self.short.remove(slot);
+        self.conclude_server(slot, Cause::Reset { code: ErrorCode::CANCEL, by: Initiator::Library });
+        self.schedule(slot);
+        self.memory_freed();
     }
 
     /// The peer broke a rule of gRPC on this call: it ends with `status`, on either side.

@@ -13,6 +13,7 @@ use super::block_reader::{BlockReader, OpenBlock};
 use super::block_writer::BlockWriter;
 use super::deadlines::DeadlineHeap;
 use super::ids::{ClosedIds, IdTable};
+use super::memory::Ledger;
 use super::outbox::Outbox;
 use super::output_limits::Output;
 use super::peer_settings::PeerSettings;
@@ -25,12 +26,10 @@ use super::timers::Clock;
 use crate::config::{Config, Seed};
 use crate::error::{CloseReason, ConnectionError};
 use crate::frame::{
-    DEFAULT_MAX_FRAME_SIZE, DEFAULT_WINDOW, MOST_PADDING, PREFACE, Setting, SettingId, WindowUpdate,
-    write_settings,
+    DEFAULT_MAX_FRAME_SIZE, DEFAULT_WINDOW, PREFACE, Setting, SettingId, WindowUpdate, write_settings,
 };
 use crate::grpc::arena::Arena;
 use crate::grpc::headers::check_authority;
-use crate::grpc::message::PREFIX_LEN;
 use crate::grpc::metadata::Metadata;
 use crate::machine::{Lifecycle, LifecycleInput, Step, Wire};
 use crate::time::Time;
@@ -81,12 +80,8 @@ pub(crate) struct Engine {
     pub(super) next_local_id: u32,
     /// The lines of calls that have something to send: [`READY`], [`WAITING`], [`STARVED`].
     pub(super) queues: SlotQueues<3>,
-    /// Calls that wait for room in the connection's send buffer.
-    pub(super) congested: SlotQueue,
-    /// The same, of calls that wait for a stream.
-    pub(super) congested_waiting: SlotQueue,
-    /// Calls whose large message waits for a loan of window.
-    pub(super) borrowers: SlotQueue,
+    /// Calls whose message in progress waits for memory.
+    pub(super) short: SlotQueue,
     /// Calls with events to tell.
     pub(super) eventful: SlotQueue,
 
@@ -94,16 +89,9 @@ pub(crate) struct Engine {
     pub(super) send_window: i64,
     pub(super) recv_window: i64,
     pub(super) recv_owed: u32,
-    pub(super) pool_free: u32,
+    pub(super) ledger: Ledger,
     /// What the messages that were taken have come to by decompression, in bytes.
     pub(super) decompressed: u64,
-    /// Receive buffers that messages nobody has taken may keep alive.
-    pub(super) pinned: u32,
-    /// Bytes queued on calls that have a stream.
-    pub(super) queued_bytes: usize,
-    /// Bytes queued on calls that wait for one. Counted apart: they move only when a call with a stream ends, so they
-    /// must never keep one from sending.
-    pub(super) waiting_bytes: usize,
 
     // The connection itself.
     pub(super) peer: PeerSettings,
@@ -144,7 +132,6 @@ impl Engine {
             writer: BlockWriter::new(&limits),
             replies: Replies::default(),
             unread_since: None,
-            pinned: 0,
             slots: Slots::new(role),
             ids: IdTable::default(),
             closed_ids: ClosedIds::default(),
@@ -153,19 +140,13 @@ impl Engine {
             last_remote_id: 0,
             next_local_id: 1,
             queues: SlotQueues::new(),
-            congested: SlotQueue::new(),
-            congested_waiting: SlotQueue::new(),
-            borrowers: SlotQueue::new(),
+            short: SlotQueue::new(),
             eventful: SlotQueue::new(),
             send_window: i64::from(DEFAULT_WINDOW),
             recv_window: i64::from(DEFAULT_WINDOW),
             recv_owed: 0,
-            pool_free: limits
-                .window_pool
-                .max(limits.max_receive_message.saturating_add(PREFIX_LEN as u32 + MOST_PADDING)),
+            ledger: Ledger::new(&limits),
             decompressed: 0,
-            queued_bytes: 0,
-            waiting_bytes: 0,
             peer: PeerSettings::default(),
             unacked_settings: 0,
             lifecycle: Lifecycle::Running,
@@ -250,11 +231,8 @@ impl Engine {
         self.ids.shrink();
         self.deadlines.shrink();
         self.queues.shrink();
-        for list in
-            [&mut self.congested, &mut self.congested_waiting, &mut self.borrowers, &mut self.eventful]
-        {
-            list.shrink();
-        }
+        self.short.shrink();
+        self.eventful.shrink();
     }
 
     /// Queues an event of a call.

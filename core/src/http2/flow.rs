@@ -1,11 +1,10 @@
 //! Credit: what the peer may still send, and what this side may.
 //!
 //! Connection credit returns on receipt, so that one unread stream does not starve the others (P-102). Stream credit
-//! returns when the caller takes a message; padding and everything dropped is credited at once. What all streams
-//! together may hold is bounded by their initial windows plus one pool, from which streams borrow: for a message
-//! larger than the window (P-103), and for the window of a reader that keeps up. Every loan is large enough for the
-//! rest of its message, so a granted stream can always finish, and the others wait in line. What a stream may keep
-//! after its message never comes from what the largest message of another needs: no deadlock.
+//! returns when the caller takes a message; padding and everything dropped is credited at once. A message larger than
+//! its stream's window is given all of it at once (P-103), as C-core does: a stream whose reader wants a message may
+//! always send that message. No stream waits for another one's message, reader or writer; what bounds them all is
+//! memory (`memory`, and `shortage` where that is short).
 
 use super::engine::{Engine, READY, STARVED};
 use super::slots::Windows;
@@ -15,29 +14,38 @@ use crate::frame::{DEFAULT_WINDOW, FrameHeader, MAX_WINDOW, MOST_PADDING, Stream
 use crate::grpc::message::PREFIX_LEN;
 use crate::machine::{ClientRecv, ClosedStreamInput, ServerRecv};
 
-/// What a loan is larger than its message, for senders that pad: their padding then comes back in one update for many
-/// frames.
-const LOAN_MARGIN: u32 = 16 * 1024;
+/// What a window is opened for beyond its message, for senders that pad: their padding then comes back in one update for
+/// many frames.
+const PADDING_MARGIN: u32 = 16 * 1024;
 
 /// A window that holds a message's prefix and a frame's padding. One that is smaller grows to this for its first
-/// message, and not on loan: nobody could tell yet how much of a loan the message will pay back.
+/// message, for good: nobody can tell yet how large the message is.
 const LEAST_WINDOW: u32 = PREFIX_LEN as u32 + MOST_PADDING;
 
 impl Stream {
     /// The window that lets the message in progress go on to its end, in frames that may be padded. `None` between
     /// messages.
     fn window_needed(&self) -> Option<i64> {
-        self.inbound.missing().map(|missing| i64::from(missing) + i64::from(MOST_PADDING))
+        let needed = i64::from(self.inbound.missing()?) + i64::from(MOST_PADDING);
+        let most = i64::from(MAX_WINDOW);
+        // RFC 9113 §6.9.1: no window holds a message of 2^31 bytes. It is opened again when half of it is used.
+        Some(if needed > most && self.recv_window > most / 2 { 0 } else { needed.min(most) })
     }
 
-    /// Owes the peer `count` bytes more that the caller has taken, where that calls for nothing else: no loan is to be
-    /// paid back or considered, the window is not to grow, and less than half of it is owed. Whether it did.
+    /// The bytes that the window lacks for the message in progress, with what the peer is owed.
+    pub(super) fn window_lacking(&self) -> u32 {
+        let window = self.recv_window.saturating_add(i64::from(self.recv_owed));
+        u32::try_from(self.window_needed().unwrap_or(0).saturating_sub(window)).unwrap_or(0)
+    }
+
+    /// Owes the peer `count` bytes more that the caller has taken, where that calls for nothing else: no credit is held
+    /// back, no message is in progress, the window is not to grow, and less than half of it is owed. Whether it did.
     #[inline]
     pub(super) fn owe(&mut self, count: u32) -> bool {
         let owed = self.recv_owed.saturating_add(count);
         let quiet = owed < self.recv_target / 2
             && !self.recv_pressed
-            && self.loan == 0
+            && self.recv_excess == 0
             && !self.inbound.is_mid_message();
         if quiet {
             self.recv_owed = owed;
@@ -86,27 +94,26 @@ impl Engine {
     #[inline(never)]
     pub(super) fn credit_taken(&mut self, slot: u32, count: u32) {
         self.credit_stream(slot, count);
-        self.consider_loan(slot);
+        self.admit_message(slot);
     }
 
     /// `count` bytes of the stream were taken or dropped: credits them once half a window has gathered.
     #[inline]
     pub(super) fn credit_stream(&mut self, slot: u32, count: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
-        // A loan is paid back before new credit is given.
-        let repaid = count.min(stream.loan);
-        stream.loan -= repaid;
-        if repaid > 0 {
-            self.pool_free = self.pool_free.saturating_add(repaid);
+        // A window that is larger than its target comes back to it before new credit is given.
+        let held_back = count.min(stream.recv_excess);
+        stream.recv_excess -= held_back;
+        if stream.promised > stream.recv_excess {
+            self.ledger.release(stream.promised - stream.recv_excess);
+            stream.promised = stream.recv_excess;
+            self.memory_freed();
         }
-        self.owe_stream(slot, count - repaid);
-        if repaid > 0 {
-            self.serve_borrowers();
-        }
+        self.owe_stream(slot, count - held_back);
     }
 
-    /// As [`credit_stream`](Self::credit_stream), and pays no loan back: for padding, which must not eat up what was
-    /// lent for the rest of a message.
+    /// As [`credit_stream`](Self::credit_stream), and holds nothing back: for padding, which must not eat up what the rest
+    /// of a message needs.
     #[inline]
     pub(super) fn owe_stream(&mut self, slot: u32, count: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
@@ -122,8 +129,16 @@ impl Engine {
     pub(super) fn drop_unread(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let unread = u32::try_from(stream.inbound.buffered()).unwrap_or(u32::MAX);
-        self.pinned = self.pinned.saturating_sub(stream.inbound.clear());
+        self.drop_inbound(slot);
         self.credit_stream(slot, unread);
+    }
+
+    /// Drops the messages of a stream that nobody has taken, and the one in progress.
+    #[inline]
+    pub(super) fn drop_inbound(&mut self, slot: u32) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        self.ledger.dropped(&mut stream.inbound);
+        self.memory_freed();
     }
 
     /// DATA has come. A sender that has more than half of a window under way may be held up by it: once the reader has
@@ -138,7 +153,6 @@ impl Engine {
 
     #[inline(never)]
     fn update_stream_window(&mut self, slot: u32) {
-        let reserve = self.config.limits.max_receive_message;
         let max_target = self.config.max_stream_window;
         let Some(stream) = self.slots.get_mut(slot) else { return };
         if !stream.receiving() {
@@ -148,12 +162,12 @@ impl Engine {
         let growth = stream.recv_target.min(max_target.saturating_sub(stream.recv_target));
         if growth > 0
             && stream.wants_more_window()
-            && self.pool_free.saturating_sub(reserve) >= growth
+            && self.ledger.fits_well(growth)
             && increment.checked_add(growth).is_some_and(|sum| sum <= MAX_WINDOW)
         {
             stream.recv_target += growth;
             stream.recv_pressed = false;
-            self.pool_free -= growth;
+            self.ledger.grow(growth);
             increment += growth;
         }
         self.write_stream_credit(slot, increment);
@@ -182,7 +196,7 @@ impl Engine {
     }
 
     /// The peer has acknowledged our SETTINGS: what its streams had above our window is gone, and windows may be below
-    /// zero now (RFC 9113 §6.9.2). A message that was allowed before may need a loan for its rest.
+    /// zero now (RFC 9113 §6.9.2). A message that was allowed before may need more of it for its rest.
     pub(super) fn settle_windows(&mut self) {
         let above = i64::from(DEFAULT_WINDOW.saturating_sub(self.config.initial_stream_window));
         if above == 0 {
@@ -193,75 +207,69 @@ impl Engine {
             if let Some(stream) = self.slots.get_mut(slot) {
                 stream.recv_window -= above;
             }
-            self.consider_loan(slot);
+            self.admit_message(slot);
         }
     }
 
     /// P-103: a message larger than the window would stall its sender for ever. Once the caller has nothing else to
-    /// take, the rest of it is allowed at once: with what the stream is owed, or on loan from the pool; or the stream
-    /// waits in line for that.
+    /// take, the rest of it is allowed at once; or it waits for memory.
     #[inline]
-    pub(super) fn consider_loan(&mut self, slot: u32) {
+    pub(super) fn admit_message(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let Some(needed) = stream.window_needed() else { return };
-        if needed <= stream.recv_window || stream.inbound.complete() > 0 || !stream.receiving() {
+        if needed <= stream.recv_window || stream.inbound.complete() > 0 {
             return;
         }
-        if needed <= stream.recv_window.saturating_add(i64::from(stream.recv_owed)) {
-            let owed = std::mem::take(&mut stream.recv_owed);
-            return self.write_stream_credit(slot, owed);
+        if !self.short.contains(slot) && !self.open_window(slot) {
+            self.wait_for_memory(slot);
         }
-        self.borrowers.push_back(slot);
-        self.serve_borrowers();
     }
 
+    /// Opens the window for the rest of the message in progress, where there is memory for it. Whether it is open, or
+    /// nothing waits for that: a reader that does not ask for the message is none that waits.
     #[inline(never)]
-    pub(super) fn serve_borrowers(&mut self) {
-        while let Some(slot) = self.borrowers.front() {
-            if !self.lend(slot) {
-                return;
-            }
-            self.borrowers.remove(slot);
-        }
-    }
-
-    /// Whether the stream needs no loan, or has one now.
-    fn lend(&mut self, slot: u32) -> bool {
-        let Some(stream) = self.slots.get_mut(slot) else { return true };
+    pub(super) fn open_window(&mut self, slot: u32) -> bool {
+        let Some(stream) = self.slots.get_mut(slot).filter(|stream| stream.receiving()) else { return true };
         let rise = LEAST_WINDOW.saturating_sub(stream.recv_target);
         stream.recv_target += rise;
-        let owed = std::mem::take(&mut stream.recv_owed).saturating_add(rise);
-        let window = stream.recv_window.saturating_add(i64::from(owed));
-        let needed = stream.window_needed().unwrap_or(0);
-        let least = u32::try_from(needed.saturating_sub(window)).unwrap_or(0);
-        if least > self.pool_free {
-            stream.recv_owed = owed;
-            return false;
+        stream.recv_owed = stream.recv_owed.saturating_add(rise);
+        let lacking = stream.window_lacking();
+        if lacking > 0 {
+            if !stream.want_read && !self.ledger.fits_well(lacking) {
+                return true;
+            }
+            if !self.ledger.fits(lacking) {
+                return false;
+            }
         }
-        // The margin stays with the stream when its message is whole, so it is not taken from what the largest message
-        // of another one needs: that stream may be the one that this one's peer waits for.
-        let spare = (self.pool_free - least).saturating_sub(self.config.limits.max_receive_message);
-        let margin = if least > 0 { LOAN_MARGIN.min(spare) } else { 0 };
-        let loan = least + margin;
-        stream.loan = stream.loan.saturating_add(loan);
-        self.pool_free -= loan;
-        self.write_stream_credit(slot, owed.saturating_add(loan));
+        let owed = std::mem::take(&mut stream.recv_owed);
+        let window = stream.recv_window.saturating_add(i64::from(owed)).saturating_add(i64::from(lacking));
+        let spare = u32::try_from(i64::from(MAX_WINDOW).saturating_sub(window)).unwrap_or(0);
+        let more = lacking.saturating_add(PADDING_MARGIN.min(spare));
+        let excess = match lacking {
+            0 => 0,
+            _ if self.ledger.fits(more) => more,
+            _ => lacking,
+        };
+        stream.recv_excess = stream.recv_excess.saturating_add(excess);
+        // What is there for padding holds no memory.
+        let promised = lacking.saturating_sub(MOST_PADDING);
+        stream.promised = stream.promised.saturating_add(promised);
+        self.ledger.promise(promised);
+        self.write_stream_credit(slot, owed.saturating_add(excess));
         true
     }
 
-    /// What a stream holds of the pool: the growth of its window, and its loan.
+    /// Nothing more comes on a stream: what was promised to it, by the growth of its window too, is free.
     #[inline]
-    pub(super) fn borrowed(&self, stream: &Stream) -> u32 {
+    pub(super) fn release_promises(&mut self, slot: u32) {
         let own = self.config.initial_stream_window.max(LEAST_WINDOW);
-        stream.recv_target.saturating_sub(own).saturating_add(stream.loan)
-    }
-
-    /// Gives back what a stream borrowed, at its end.
-    #[inline]
-    pub(super) fn repay(&mut self, borrowed: u32) {
-        if borrowed > 0 {
-            self.pool_free = self.pool_free.saturating_add(borrowed);
-            self.serve_borrowers();
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let grown = stream.recv_target.saturating_sub(own);
+        if grown > 0 || stream.promised > 0 {
+            stream.recv_target -= grown;
+            self.ledger.shrink(grown);
+            self.ledger.release(std::mem::take(&mut stream.promised));
         }
     }
 
@@ -295,7 +303,7 @@ impl Engine {
         }
         call.send_window = window;
         if window > 0 && call.queue.bytes() > 0 {
-            self.schedule(slot);
+            self.let_flow(slot);
         }
         Ok(())
     }
@@ -327,10 +335,21 @@ impl Engine {
             }
             stream.send_window = window;
             if window > 0 && stream.queue.bytes() > 0 {
-                self.schedule(slot);
+                self.let_flow(slot);
             }
         }
         Ok(())
+    }
+
+    /// The window of a stream is open, and there is something to send.
+    #[inline]
+    fn let_flow(&mut self, slot: u32) {
+        if let Some(stream) = self.slots.get_mut(slot)
+            && std::mem::take(&mut stream.held_up)
+        {
+            self.ledger.let_flow(stream.queue.weight());
+        }
+        self.schedule(slot);
     }
 
     /// Puts a call in line for the scheduler, unless it stands in a line: for that, for a stream or for the connection's
@@ -352,19 +371,21 @@ mod tests {
     use crate::time::Time;
     use crate::types::{CallId, Event, Recv};
 
-    const POOL: u32 = 60_000;
+    const MEMORY: u64 = 60_000;
 
-    /// A server with one open call, whose windows do not grow.
+    /// A server with one open call whose reader waits, and whose windows do not grow.
     fn server() -> (Engine, CallId) {
         let mut config = Config::server();
         (config.initial_stream_window, config.max_stream_window) = (10_000, 10_000);
-        (config.limits.max_receive_message, config.limits.window_pool) = (30_000, POOL);
+        (config.limits.max_receive_message, config.limits.memory) = (30_000, MEMORY);
         let mut engine = Engine::new(RoleKind::Server, config, Seed(1), Time::ZERO);
         feed(&mut engine, &[PREFACE, &settings(&[]), &settings_ack()].concat());
         feed(&mut engine, &headers(1, 0, &block(&REQUEST)));
         let call = std::iter::from_fn(|| engine.poll_event())
             .find_map(|event| if let Event::Request(call) = event { Some(call) } else { None });
-        (engine, call.unwrap())
+        let call = call.unwrap();
+        assert!(matches!(engine.recv(call), Ok(Recv::Pending)));
+        (engine, call)
     }
 
     fn feed(engine: &mut Engine, bytes: &[u8]) {
@@ -377,37 +398,42 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_loan_is_paid_back_by_the_messages_after_it() {
+    fn a_window_that_was_opened_for_a_message_comes_back_to_its_target() {
         let (mut engine, call) = server();
         for piece in message(&[7; 25_000]).chunks(10_000) {
             feed_data(&mut engine, piece);
         }
-        let lent = engine.slots.get(call.slot).unwrap().loan;
-        // The rest of the message, the padding there might have been, and a margin of what the pool has to spare.
-        assert_eq!(lent, 15_005 + MOST_PADDING + (POOL - 15_005 - MOST_PADDING - 30_000));
-        assert_eq!(engine.pool_free, POOL - lent);
-        let mut paid = 0;
+        let excess = engine.slots.get(call.slot).unwrap().recv_excess;
+        // The rest of the message, the padding there might have been, and a margin.
+        assert_eq!(excess, 15_005 + MOST_PADDING + PADDING_MARGIN);
+        assert_eq!((engine.memory().held, engine.memory().promised), (25_005, 0));
+        let mut taken = 0;
         for size in [25_000, 1_000, 1_000, 1_000, 3_000, 1_000] {
             if size != 25_000 {
                 feed_data(&mut engine, &message(&vec![7; size]));
             }
             assert!(matches!(engine.recv(call), Ok(Recv::Message(_))));
-            paid += size as u32 + 5;
+            taken += size as u32 + 5;
             let stream = engine.slots.get(call.slot).unwrap();
-            assert_eq!(stream.loan, lent.saturating_sub(paid));
+            assert_eq!(stream.recv_excess, excess.saturating_sub(taken));
             let allowed = stream.recv_window + i64::from(stream.recv_owed);
-            assert_eq!(allowed, 10_000 + i64::from(stream.loan), "what is lent, and no more");
-            assert_eq!(engine.pool_free, (POOL - lent + paid).min(POOL));
+            assert_eq!(
+                allowed,
+                10_000 + i64::from(stream.recv_excess),
+                "the target and the excess, and no more"
+            );
+            assert!(stream.promised <= stream.recv_excess);
+            assert_eq!((engine.memory().held, engine.memory().promised), (0, u64::from(stream.promised)));
         }
     }
 
     #[test]
-    fn the_end_of_a_call_pays_back_what_it_had_borrowed() {
+    fn the_end_of_a_call_releases_what_was_promised_to_it() {
         let (mut engine, call) = server();
         feed_data(&mut engine, &message(&[7; 25_000])[..10_000]);
-        assert!(engine.pool_free < POOL);
+        assert!(engine.memory().promised > 0);
         engine.cancel(call).unwrap();
         while engine.poll_event().is_some() {}
-        assert_eq!(engine.pool_free, POOL);
+        assert_eq!((engine.memory().held, engine.memory().promised), (0, 0));
     }
 }

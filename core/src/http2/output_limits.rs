@@ -16,7 +16,7 @@ pub(super) struct Output {
 impl Output {
     /// Connections with small send buffers have small outputs.
     pub(super) fn of(limits: &Limits) -> Self {
-        let most = (limits.connection_send_buffer as usize).clamp(64 * 1024, 256 * 1024);
+        let most = (limits.send_buffer as usize).saturating_mul(4).clamp(64 * 1024, 256 * 1024);
         Self { most, batch: most / 2, frame: most / 4 }
     }
 }

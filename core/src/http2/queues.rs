@@ -138,7 +138,17 @@ impl SlotQueue {
         self.front_of(0)
     }
 
-    #[cfg(test)]
+    pub(crate) fn back(&self) -> Option<u32> {
+        self.ends.first().map(|ends| ends.tail).filter(|tail| *tail != NONE)
+    }
+
+    /// The slots in it, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        let next =
+            |slot: &u32| self.links.get(*slot as usize).map(|link| link.next).filter(|next| *next != NONE);
+        std::iter::successors(self.front(), next)
+    }
+
     pub(crate) fn contains(&self, slot: u32) -> bool {
         self.links.get(slot as usize).is_some_and(|link| link.list == 0)
     }
@@ -199,6 +209,8 @@ mod tests {
                 }
                 prop_assert_eq!((list.len() as usize, list.is_empty()), (model.len(), model.is_empty()));
                 prop_assert_eq!(list.front(), model.front().copied());
+                prop_assert_eq!(list.back(), model.back().copied());
+                prop_assert_eq!(list.iter().collect::<Vec<_>>(), Vec::from(model.clone()));
                 for slot in 0..13 {
                     prop_assert_eq!(list.contains(slot), model.contains(&slot));
                 }

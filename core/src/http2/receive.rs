@@ -95,7 +95,7 @@ impl Engine {
             frames_left -= 1;
             bytes_left = bytes_left.saturating_sub(FRAME_HEADER_LEN + length);
             // However little of it is a message, a view keeps the whole buffer that it was read into.
-            let may_keep = length >= OWN_THRESHOLD && self.pinned < self.config.limits.kept_buffers;
+            let may_keep = length >= OWN_THRESHOLD && self.ledger.pinned() < self.config.limits.kept_buffers;
             let payload = if may_keep && header.kind == FrameType::Data {
                 input.advance(position + FRAME_HEADER_LEN);
                 position = 0;

@@ -80,7 +80,12 @@ impl Engine {
             return Ok(self.recv_message(call.slot));
         }
         match stream.rest() {
-            AfterLastMessage::Nothing => Ok(Recv::Pending),
+            AfterLastMessage::Nothing => {
+                if stream.inbound.is_mid_message() {
+                    self.admit_message(call.slot);
+                }
+                Ok(Recv::Pending)
+            }
             AfterLastMessage::HalfClosed => Ok(Recv::HalfClosed),
             AfterLastMessage::Over => Ok(self.take_outcome(call.slot)),
             AfterLastMessage::TooFew(text) => Ok(self.refuse_too_few(call.slot, text)),
@@ -93,12 +98,14 @@ impl Engine {
         let pinned = stream.inbound.pinned();
         let Some(raw) = stream.inbound.pop() else { return Recv::Pending };
         if pinned > 0 {
-            self.pinned = self.pinned.saturating_sub(pinned.saturating_sub(stream.inbound.pinned()));
+            self.ledger.views_gone(pinned.saturating_sub(stream.inbound.pinned()));
         }
+        self.ledger.taken(raw.wire_len as usize);
         let counted = stream.count_message();
         if !stream.owe(raw.wire_len) {
             self.credit_taken(slot, raw.wire_len);
         }
+        self.memory_freed();
         if counted.is_ok() && !raw.compressed {
             return Recv::Message(Message { payload: raw.payload, compressed: false });
         }
@@ -150,7 +157,7 @@ impl Engine {
     #[cold]
     fn fail_call(&mut self, slot: u32, status: Status) -> Recv {
         let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
-        self.pinned = self.pinned.saturating_sub(stream.inbound.clear());
+        self.ledger.dropped(&mut stream.inbound);
         if let Side::Client(call) = &mut stream.side
             && let ClientStage::Done(outcome) = &mut call.stage
         {

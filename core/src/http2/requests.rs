@@ -163,7 +163,7 @@ impl Engine {
         if http_status != 200 {
             call.headers = ServerHeaders::Refused(http_status);
             let added = stream.queue.push_raw(Bytes::copy_from_slice(status.message().as_bytes()));
-            self.queued_bytes = self.queued_bytes.saturating_add(added);
+            self.ledger.queued(added, false);
         }
         if let Step::To(next) = call.send.step(ServerSendInput::Status) {
             call.send = next;

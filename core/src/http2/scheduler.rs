@@ -74,10 +74,15 @@ impl Engine {
             return Turn::Done;
         }
         if stream.send_window <= 0 {
+            stream.has_to_wait(self.now);
+            if !std::mem::replace(&mut stream.held_up, true) {
+                self.ledger.hold_up(stream.queue.weight());
+            }
             // A WINDOW_UPDATE or a change of SETTINGS puts it back in line.
             return Turn::Waits;
         }
         if self.send_window <= 0 {
+            stream.has_to_wait(self.now);
             self.queues.join(STARVED, slot);
             return Turn::Waits;
         }
@@ -98,15 +103,17 @@ impl Engine {
         let freed = stream.queue.take(count, &mut self.outbox);
         stream.send_window -= count as i64;
         self.send_window -= count as i64;
-        self.queued_bytes = self.queued_bytes.saturating_sub(freed);
+        self.ledger.sent(freed, false);
+        if count < queued {
+            stream.moved(count, self.now);
+        }
         self.clock.data_sent();
         if last && let Side::Client(call) = &mut stream.side {
             call.end_sent();
         }
         if stream.want_write {
-            self.relieve(slot);
+            self.tell_writable(slot);
         }
-        self.relieve_congestion();
         if count < queued {
             self.queues.join(READY, slot);
             return Turn::Waits;

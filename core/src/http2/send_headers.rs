@@ -45,10 +45,8 @@ impl Engine {
         self.next_local_id = id.saturating_add(2);
         stream.id = id;
         stream.send_window = i64::from(self.peer.initial_window);
-        let queued = stream.queue.weight();
         self.ids.insert(id, slot);
         self.open_streams = self.open_streams.saturating_add(1);
-        self.move_to_stream(slot, queued);
         self.leave_queue();
         self.clock.data_sent();
         true

@@ -196,7 +196,7 @@ mod tests {
         (stream.wire_done, stream.caller_done) = (true, true);
         (stream.codec, stream.peer_codec) = (Some(CodecIndex::FIRST), Some(CodecIndex::FIRST));
         (stream.send_window, stream.recv_window, stream.recv_target) = (-1, -2, 3);
-        (stream.recv_owed, stream.recv_pressed, stream.loan) = (4, true, 5);
+        (stream.recv_owed, stream.recv_pressed, stream.recv_excess) = (4, true, 5);
         stream.pending.insert(Pending::READABLE);
         stream.content_length = Some(ContentLength { expected: 6, met: 7 });
         stream.deadline = Some(Time::ZERO);
@@ -213,7 +213,7 @@ mod tests {
         assert!(!stream.wire_done && !stream.caller_done && stream.pending.is_empty());
         assert_eq!((stream.codec, stream.peer_codec), (None, None));
         assert_eq!((stream.send_window, stream.recv_window, stream.recv_target), (10, 20, 30));
-        assert_eq!((stream.recv_owed, stream.recv_pressed, stream.loan), (0, false, 0));
+        assert_eq!((stream.recv_owed, stream.recv_pressed, stream.recv_excess), (0, false, 0));
         let Side::Server(server) = &stream.side else { panic!("a server's") };
         assert_eq!((server.send, server.recv), (ServerSend::AwaitHeaders, ServerRecv::Idle));
         assert!(server.requests == OneRequest::Missing && matches!(server.headers, ServerHeaders::Unset));

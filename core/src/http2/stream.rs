@@ -162,8 +162,18 @@ pub(crate) struct Stream {
     pub(crate) recv_target: u32,
     /// More than half of the window was under way at once, and the window may grow.
     pub(crate) recv_pressed: bool,
-    /// Bytes lent from the connection's pool for the message in progress.
-    pub(crate) loan: u32,
+    /// What the window is larger by than its target, for a message that does not fit into it. Credit for what is taken
+    /// is held back for it.
+    pub(crate) recv_excess: u32,
+    /// How much of the excess is still to come, and counts as promised.
+    pub(crate) promised: u32,
+    /// When the stream last made progress while it held memory, and bytes that have moved since.
+    pub(crate) progress: Time,
+    pub(crate) moved: u32,
+    /// What is queued waits for the stream's window.
+    pub(crate) held_up: bool,
+    /// Since when its message has waited for memory, where it does.
+    pub(crate) waits_since: Time,
     /// Bytes that content-length still promises (RFC 9113 §8.1.1).
     pub(crate) content_length: Option<ContentLength>,
     pub(crate) deadline: Option<Time>,
@@ -194,7 +204,12 @@ impl Stream {
             recv_owed: 0,
             recv_target: 0,
             recv_pressed: false,
-            loan: 0,
+            recv_excess: 0,
+            promised: 0,
+            progress: Time::ZERO,
+            moved: 0,
+            held_up: false,
+            waits_since: Time::ZERO,
             content_length: None,
             deadline: None,
         }
@@ -222,7 +237,12 @@ impl Stream {
             recv_owed,
             recv_target,
             recv_pressed,
-            loan,
+            recv_excess,
+            promised,
+            progress,
+            moved,
+            held_up,
+            waits_since,
             content_length,
             deadline,
         } = self;
@@ -231,14 +251,15 @@ impl Stream {
             Side::Server(call) => call.wipe(),
         }
         queue.clear();
-        // Its pinned were counted out before.
+        // What it held was counted out before.
         let _ = inbound.clear();
         (*id, *call_type, *pending) = (0, CallType::BIDI, Pending::default());
         (*want_read, *want_write, *sent_one) = (false, false, false);
         (*wire_done, *caller_done) = (false, false);
         (*codec, *peer_codec) = (None, None);
         (*send_window, *recv_window, *recv_target) = (0, 0, 0);
-        (*recv_owed, *recv_pressed, *loan) = (0, false, 0);
+        (*recv_owed, *recv_pressed, *recv_excess, *promised) = (0, false, 0, 0);
+        (*progress, *moved, *held_up, *waits_since) = (Time::ZERO, 0, false, Time::ZERO);
         (*content_length, *deadline) = (None, None);
     }
 }

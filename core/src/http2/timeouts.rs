@@ -52,6 +52,7 @@ impl Engine {
             TimerKind::SettingsAck => self.time_out(Timeout::SettingsAck),
             TimerKind::HeaderBlock => self.time_out(Timeout::HeaderBlock),
             TimerKind::Unread => self.check_reader(),
+            TimerKind::Memory => self.look_after_memory(),
             TimerKind::Keepalive => self.send_keepalive(),
             TimerKind::KeepaliveTimeout => self.time_out(Timeout::Keepalive),
             TimerKind::DrainPing => self.confirm_shutdown(),

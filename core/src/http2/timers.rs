@@ -27,6 +27,8 @@ pub enum TimerKind {
     HeaderBlock,
     /// Something of what waits to be written, while nothing more is read for it.
     Unread,
+    /// Memory, for the messages that wait for it.
+    Memory,
     /// The next keepalive PING.
     Keepalive,
     /// The answer to a keepalive PING.
@@ -50,11 +52,12 @@ impl fmt::Display for TimerKind {
 }
 
 /// The kinds that have one timer each.
-const KINDS: [TimerKind; 10] = [
+const KINDS: [TimerKind; 11] = [
     TimerKind::Preface,
     TimerKind::SettingsAck,
     TimerKind::HeaderBlock,
     TimerKind::Unread,
+    TimerKind::Memory,
     TimerKind::Keepalive,
     TimerKind::KeepaliveTimeout,
     TimerKind::DrainPing,
@@ -175,6 +178,13 @@ impl Clock {
 
     pub(super) fn backed_up(&mut self, now: Time, limits: &Limits) {
         self.set(TimerKind::Unread, now + limits.unread_timeout);
+    }
+
+    /// Memory is short: it is looked after at `at`, or earlier where a timer for that runs.
+    pub(super) fn memory_short(&mut self, at: Time) {
+        if !self.is_set(TimerKind::Memory) {
+            self.set(TimerKind::Memory, at);
+        }
     }
 
     pub(super) fn drain_ping_sent(&mut self, now: Time) {

@@ -12,6 +12,8 @@ use halfclose_wire::{Frame, PREFACE, REQUEST, block, frames, headers, kind, sett
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod proxy;
+
 /// Everything that `from` has to write.
 pub fn written<R: Role>(from: &mut Connection<R>, now: Time) -> BytesMut {
     let mut wire = BytesMut::new();

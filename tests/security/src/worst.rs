@@ -13,8 +13,10 @@ use crate::{Met, Side, Target};
 const BASE: usize = 16 * 1024;
 /// The most that one call's slot takes: its state, and its places in the tables and lists.
 const SLOT: usize = 1_280;
-/// The block from which small messages are cut: an unread call keeps one of the connection's and one of its own.
-const BLOCK: usize = 4 * 1024;
+/// The blocks from which small messages are cut: an unread call keeps one of the connection's, and a small one of its own.
+const BLOCKS: usize = 4 * 1024 + 512;
+/// The message of the caller's that each call may have queued.
+const OWN: usize = 4 * 1024;
 /// What the driver reads to.
 const READ: usize = 72 * 1024;
 
@@ -24,6 +26,10 @@ fn streams(config: &Config) -> usize {
 
 fn list(config: &Config) -> usize {
     config.limits.max_header_list as usize
+}
+
+fn memory(config: &Config) -> usize {
+    usize::try_from(config.limits.memory).expect("an address")
 }
 
 fn largest(config: &Config) -> usize {
@@ -54,17 +60,11 @@ const READING: Part = Part {
         2 * limits.max_header_block as usize + 8 * list(config) + 3 * limits.decoder_table as usize
     },
 };
-const SMALL: Part = Part {
-    name: "small messages that nobody takes",
-    // An eighth for the ends of blocks that are left empty.
-    most: |config| streams(config) * (config.initial_stream_window as usize * 9 / 8 + 2 * BLOCK),
-};
-const LARGE: Part = Part {
-    name: "large messages",
-    // A message that grows may stand there twice for a moment.
-    most: |config| {
-        config.limits.window_pool.max(config.limits.max_receive_message) as usize + largest(config)
-    },
+const SMALL: Part = Part { name: "blocks of small messages", most: |config| streams(config) * BLOCKS };
+const RECEIVED: Part = Part {
+    name: "messages that came and parts of messages",
+    // Memory for a message that comes in parts is reserved half of it ahead, and one may stand there twice for a moment.
+    most: |config| memory(config) * 3 / 2 + largest(config),
 };
 const KEPT: Part = Part {
     name: "read buffers that messages keep",
@@ -72,8 +72,11 @@ const KEPT: Part = Part {
 };
 const SENDING: Part = Part {
     name: "send buffers",
-    // Twice more for empty messages, and the one message that may go over.
-    most: |config| 3 * config.limits.connection_send_buffer as usize + 8 * 1024,
+    // Twice for empty messages, and the one message that every call may queue.
+    most: |config| {
+        let queued = (memory(config) / 2).min(streams(config) * config.limits.send_buffer as usize);
+        2 * queued + streams(config) * OWN
+    },
 };
 const OUTPUT: Part = Part {
     name: "output that the transport has not taken",
@@ -85,9 +88,16 @@ const INFLATING: Part = Part {
     most: |config| largest(config) * 3 / 2 + 128 * 1024,
 };
 
+/// What the windows that calls begin with let in, as far as there is memory for it: a part of what was received. An eighth
+/// for the ends of blocks that are left empty.
+const UNREAD: Part = Part {
+    name: "unread windows",
+    most: |config| (streams(config) * config.initial_stream_window as usize).min(memory(config)) * 9 / 8,
+};
+
 /// The formula: the sum of these.
 pub const PARTS: [&Part; 10] =
-    [&ITSELF, &CALLS, &HEADS, &READING, &SMALL, &LARGE, &KEPT, &SENDING, &OUTPUT, &INFLATING];
+    [&ITSELF, &CALLS, &HEADS, &READING, &SMALL, &RECEIVED, &KEPT, &SENDING, &OUTPUT, &INFLATING];
 
 /// The most that one connection can hold.
 #[must_use]
@@ -96,7 +106,7 @@ pub fn most(config: &Config) -> usize {
 }
 
 fn output(limits: &Limits) -> usize {
-    (limits.connection_send_buffer as usize).clamp(64 * 1024, 256 * 1024)
+    (4 * limits.send_buffer as usize).clamp(64 * 1024, 256 * 1024)
 }
 
 /// A connection that holds the most of some parts.
@@ -141,16 +151,32 @@ fn fill_window(t: &mut Target<Server>, id: u32, config: &Config) {
     }
 }
 
-/// Opens a call and sends all of a message that is as large as it may be but for its last bytes, each frame in a read
-/// buffer of its own.
+/// Opens a call whose reader waits and sends two thirds of a message that is as large as it may be, each frame in a read
+/// buffer of its own; then it stalls, until nothing is promised to it any more.
 fn send_large(t: &mut Target<Server>, config: &Config) {
-    let id = open(t);
+    let id = open_heavy(t, config);
+    assert!(matches!(t.conn.recv(t.running[t.running.len() - 1]), Ok(Recv::Pending)));
     let length = largest(config);
     assert!(t.send(&data(id, 0, &prefixed(0, u32::try_from(length).expect("32 bits"), b""))));
-    for _ in 0..length / 16_000 {
+    for _ in 0..length * 2 / 3 / 16_000 {
         let mut input = BytesMut::from(data(id, 0, &[7; 16_000]).as_slice());
         assert_eq!(t.conn.receive(t.now, &mut input), Ok(Needed::More));
         t.settle();
+    }
+    t.wait(config.limits.stall_timeout);
+}
+
+/// Fills the memory with large messages, and with small ones where it has no room for one more.
+fn fill_memory(t: &mut Target<Server>, config: &Config) {
+    let window = config.initial_stream_window as usize;
+    let left =
+        |t: &Target<Server>| memory(config) - usize::try_from(t.conn.memory().held).expect("an address");
+    while left(t) > largest(config) * 9 / 8 && t.running.len() < streams(config) {
+        send_large(t, config);
+    }
+    while left(t) > window && t.running.len() < streams(config) {
+        let id = open_heavy(t, config);
+        fill_window(t, id, config);
     }
 }
 
@@ -167,13 +193,13 @@ fn huffman(coded: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Queues messages on every call until it takes no more, to a peer whose windows are open and who reads nothing.
+/// Queues messages on every call until it takes no more, to a peer who reads nothing.
 fn send_all(t: &mut Target<Server>, size: usize) {
     for call in t.running.clone() {
         while t.conn.is_writable(call) {
             t.conn.send_message(call, Bytes::from(vec![0; size]), false).expect("room");
+            t.conn.poll_transmit(t.now);
         }
-        t.conn.poll_transmit(t.now);
     }
 }
 
@@ -218,7 +244,7 @@ pub const WORST: &[Worst] = &[
     },
     Worst {
         name: "small messages",
-        parts: &[&ITSELF, &CALLS, &SMALL],
+        parts: &[&ITSELF, &CALLS, &SMALL, &UNREAD],
         near: 30,
         build: |config| {
             let mut target = silent(config);
@@ -231,18 +257,17 @@ pub const WORST: &[Worst] = &[
     },
     Worst {
         name: "large messages",
-        parts: &[&ITSELF, &CALLS, &LARGE],
-        near: 50,
+        parts: &[&ITSELF, &CALLS, &HEADS, &SMALL, &RECEIVED],
+        near: 30,
         build: |config| {
             let mut target = silent(config);
-            (0..config.limits.window_pool as usize / largest(config))
-                .for_each(|_| send_large(&mut target, config));
+            fill_memory(&mut target, config);
             target
         },
     },
     Worst {
         name: "messages of 4 KiB, each in a read buffer of its own",
-        parts: &[&ITSELF, &CALLS, &SMALL, &KEPT],
+        parts: &[&ITSELF, &CALLS, &SMALL, &UNREAD, &KEPT],
         near: 40,
         build: |config| {
             let mut target = silent(config);
@@ -286,14 +311,14 @@ pub const WORST: &[Worst] = &[
     },
     Worst {
         name: "send buffers",
-        parts: &[&ITSELF, &CALLS, &SENDING, &OUTPUT],
+        parts: &[&ITSELF, &CALLS, &SENDING],
         near: 25,
         build: |config| {
             let mut target = silent(config);
-            open_windows(&mut target);
+            target.send(&settings(&[(4, 1)]));
             target.reads = false;
             (0..streams(config)).for_each(|_| assert!(open(&mut target) > 0));
-            send_all(&mut target, 8 * 1024);
+            send_all(&mut target, OWN);
             target
         },
     },
@@ -339,13 +364,12 @@ pub const WORST: &[Worst] = &[
         build: |config| {
             let mut target = silent(config);
             open_windows(&mut target);
-            send_large(&mut target, config);
-            for _ in 1..streams(config) {
-                let id = open_heavy(&mut target, config);
-                fill_window(&mut target, id, config);
+            fill_memory(&mut target, config);
+            while target.running.len() < streams(config) {
+                open_heavy(&mut target, config);
             }
             target.reads = false;
-            send_all(&mut target, 8 * 1024);
+            send_all(&mut target, OWN);
             // And a block that is never finished.
             let id = target.id();
             let block = Block::request().field(b"x-filler", &vec![b'x'; list(config) - 484]).0;

@@ -1,7 +1,9 @@
 //! Every limit on memory just below, at and just above its value.
 
+use std::time::Duration;
+
 use halfclose::frame::ErrorCode;
-use halfclose::{CallType, Client, Metadata, Misuse, Needed, Recv, Request, Server, Status};
+use halfclose::{CallType, Client, Limits, Metadata, Misuse, Needed, Recv, Request, Server, Status};
 use halfclose_security::wire::{
     Block, END_STREAM, data, frames, headers, kind, message, prefixed, settings, update,
 };
@@ -35,34 +37,96 @@ fn read_buffers_that_messages_keep() {
     }
 }
 
+/// A server that may hold so many bytes, with calls whose readers wait for messages of 5,000 bytes, of which the prefix has
+/// come.
+fn promised(memory: u64, calls: usize) -> (Target<Server>, Vec<u32>) {
+    let length = 5_000;
+    let mut target = Target::with(|config| {
+        (config.initial_stream_window, config.max_stream_window) = (261, 261);
+        config.limits.max_receive_message = length;
+        config.limits.memory = memory;
+    });
+    target.answers = false;
+    let ids: Vec<u32> = (0..calls).map(|_| target.open()).collect();
+    for (n, id) in ids.iter().enumerate() {
+        assert!(matches!(target.conn.recv(target.running[n]), Ok(Recv::Pending)));
+        target.send(&data(*id, 0, &prefixed(0, length, b"")));
+    }
+    (target, ids)
+}
+
+/// How many of these calls were given the window that their message needs.
+fn granted(target: &Target<Server>, ids: &[u32]) -> usize {
+    let given = |id: &&u32| target.credit.get(id).is_some_and(|credit| *credit >= 5_000 - 256);
+    ids.iter().filter(given).count()
+}
+
 #[test]
-fn bytes_of_the_window_pool() {
-    // A loan is for the rest of a message and the padding that a window is short of. Who gets none waits until a message
-    // has been taken.
-    let length = 5_000_u32;
-    for (pool, granted) in [(2 * 5_000 - 1, 1), (2 * 5_000, 2), (2 * 5_000 + 1, 2)] {
-        let mut target = Target::with(|config| {
-            (config.initial_stream_window, config.max_stream_window) = (261, 261);
-            config.limits.max_receive_message = length;
-            config.limits.window_pool = pool;
-        });
-        target.answers = false;
-        let ids: Vec<u32> = (0..3).map(|_| target.open()).collect();
-        for id in &ids {
-            target.send(&data(*id, 0, &prefixed(0, length, b"")));
-        }
-        let granted_now = |target: &Target<Server>| {
-            let lent =
-                |id: &&u32| target.credit.get(id).is_some_and(|credit| *credit >= u64::from(length) - 256);
-            ids.iter().filter(lent).count()
-        };
-        assert_eq!(granted_now(&target), granted, "{pool}");
-        assert!(target.send(&data(ids[0], 0, &vec![1; length as usize])));
+fn bytes_of_messages() {
+    // Two prefixes are here, and each message lacks 4,744 bytes of window, and 256 more for padding. With those of the
+    // second one they are seven eighths: an eighth stays free where another message is on its way.
+    assert_eq!((11_147 - 11_147 / 8, 11_146 - 11_146 / 8), (10 + 2 * 4_744 + 256, 10 + 2 * 4_744 + 255));
+    for (memory, given) in [(11_146, 1), (11_147, 2)] {
+        let (mut target, ids) = promised(memory, 3);
+        assert_eq!(granted(&target, &ids), given, "{memory}");
+        assert!(target.send(&data(ids[0], 0, &vec![1; 5_000])));
         let call = target.running[0];
         assert!(matches!(target.conn.recv(call), Ok(Recv::Message(_))));
         target.settle();
-        assert_eq!(granted_now(&target), granted + 1, "{pool}");
+        assert_eq!(granted(&target, &ids), given + 1, "{memory}: what was taken makes room");
     }
+    // What comes is within it to the last byte.
+    for (memory, alive) in [(10_010, true), (10_009, false)] {
+        let mut target = Target::with(|config| {
+            config.limits.max_receive_message = 5_000;
+            config.limits.memory = memory;
+        });
+        target.answers = false;
+        let ids = [target.open(), target.open()];
+        for id in ids {
+            target.send(&data(id, 0, &message(&[7; 5_000])));
+        }
+        let status = target.end_of(ids[1]).and_then(|fields| fields.get("grpc-status"));
+        assert_eq!(status, (!alive).then_some("8"), "{memory}");
+        assert_eq!(target.end_of(ids[0]), None, "the other one lives");
+    }
+}
+
+#[test]
+fn time_that_a_message_waits_for_memory() {
+    let limit = Limits::server().memory_timeout;
+    let (mut target, ids) = promised(0, 2);
+    assert_eq!(granted(&target, &ids), 1);
+    // The first one goes on, and so is not the one that ends.
+    for _ in 0..limit.as_secs() {
+        assert_eq!(target.end_of(ids[1]), None);
+        target.send(&data(ids[0], 0, &[1; 100]));
+        target.wait(Duration::from_secs(1));
+    }
+    let end = target.end_of(ids[1]).expect("an end");
+    assert_eq!(end.get("grpc-status"), Some("8"));
+    assert!(end.get("grpc-message").is_some_and(|text| text.contains("memory")), "{end:?}");
+    assert_eq!(target.end_of(ids[0]), None, "the other one lives");
+}
+
+#[test]
+fn time_that_a_call_may_stall_while_memory_is_short() {
+    let limit = Limits::server().stall_timeout;
+    let (mut target, ids) = promised(0, 1);
+    target.send(&data(ids[0], 0, &[1; 1_000]));
+    target.wait(limit * 10);
+    assert_eq!(target.end_of(ids[0]), None, "nobody else needs what it holds");
+    target.send(&data(ids[0], 0, &[1; 1_000]));
+    let second = target.open();
+    assert!(matches!(target.conn.recv(target.running[1]), Ok(Recv::Pending)));
+    target.send(&data(second, 0, &prefixed(0, 5_000, b"")));
+    target.wait(limit - Duration::from_millis(1));
+    assert_eq!((target.end_of(ids[0]), granted(&target, &[second])), (None, 0));
+    target.wait(limit / 4);
+    let end = target.end_of(ids[0]).expect("an end");
+    assert_eq!(end.get("grpc-status"), Some("8"));
+    assert!(end.get("grpc-message").is_some_and(|text| text.contains("memory")), "{end:?}");
+    assert_eq!(granted(&target, &[second]), 1, "what it held is another one's now");
 }
 
 #[test]
@@ -183,11 +247,9 @@ fn bytes_of_one_message_after_decompression() {
 
 #[test]
 fn send_buffers() {
-    let mut target = Target::with(|config| {
-        (config.limits.send_buffer, config.limits.connection_send_buffer) = (1_000, 2_500);
-    });
+    let mut target = Target::with(|config| config.limits.send_buffer = 1_000);
     (target.answers, target.reads) = (false, false);
-    for _ in 0..4 {
+    for _ in 0..19 {
         target.open();
     }
     let calls = target.running.clone();
@@ -199,11 +261,16 @@ fn send_buffers() {
     assert!(matches!(send(&mut target, 0, 0), Ok(halfclose::Sent::Full)));
     let refused = Misuse::NotWritable { queued: 999 + 53, limit: 1_000 };
     assert_eq!(send(&mut target, 0, 0).unwrap_err(), refused);
-    assert!(matches!(send(&mut target, 1, 1_000), Ok(halfclose::Sent::Full)));
-    // 2,105 bytes on the connection: one more message, then everybody waits.
-    assert!(matches!(send(&mut target, 2, 394 - 53), Ok(halfclose::Sent::Ready)));
-    assert!(matches!(send(&mut target, 3, 0), Ok(halfclose::Sent::Full)));
-    assert!(matches!(send(&mut target, 2, 0), Err(Misuse::NotWritable { limit: 2_500, .. })));
+    // Sixteen of these are what the transport is given to do; beyond it calls queue one message at a time.
+    for call in 1..16 {
+        assert!(matches!(send(&mut target, call, 935), Ok(halfclose::Sent::Ready)));
+    }
+    let queued = 1_052 + 15 * 988;
+    assert!(matches!(send(&mut target, 16, 16_000 - queued - 53 - 1), Ok(halfclose::Sent::Ready)));
+    assert!(matches!(send(&mut target, 17, 0), Ok(halfclose::Sent::Full)));
+    let refused = Misuse::NotWritable { queued: 16_052, limit: 16_000 };
+    assert_eq!(send(&mut target, 16, 0).unwrap_err(), refused);
+    assert!(matches!(send(&mut target, 18, 1 << 20), Ok(halfclose::Sent::Full)));
 }
 
 #[test]
@@ -227,7 +294,7 @@ fn a_strict_server_serves_messages_up_to_its_limit() {
         target.send(&settings(&[(4, 1 << 20)]));
         target.send(&update(0, 1 << 20));
         let id = target.open();
-        // The prefix alone fits into the window of 4 KiB; what it promises is granted.
+        // The prefix alone fits into the window of 4 KiB; what it promises is granted to a reader that waits.
         target.send(&data(id, 0, &prefixed(0, length, b"")));
         let payload = vec![7; length as usize];
         if status == "0" {

@@ -6,7 +6,7 @@ use halfclose::{Cardinality, Cause, Code, Initiator, Status, Time};
 
 use crate::client::compresses;
 use crate::ledger::{Account, Ledger, SentMessage};
-use crate::program::{Program, Side};
+use crate::program::{AMPLE, Program, Side};
 use crate::wire::{FailedProperty, Wire, breach, ensure};
 
 /// Liveness: queued bytes and open windows mean output. Incoming when a core says that it has none.
@@ -139,7 +139,8 @@ impl Case<'_> {
             ),
             // A server compresses only with what its client offered, so size is the only other reason.
             Cause::Reset { code: ErrorCode::CANCEL, by: Initiator::Library } => require(
-                status.code == Code::ResourceExhausted && self.too_large(Side::Client),
+                status.code == Code::ResourceExhausted
+                    && (self.too_large(Side::Client) || self.lacks_memory(Side::Client, status)),
                 "the library had no reason",
             ),
             Cause::GoAway { processed, .. } => {
@@ -182,7 +183,8 @@ impl Case<'_> {
             }
         }
         require(
-            (code == Code::ResourceExhausted && self.too_large(Side::Server))
+            (code == Code::ResourceExhausted
+                && (self.too_large(Side::Server) || self.lacks_memory(Side::Server, status)))
                 || (code == Code::Unimplemented && self.server_may_count_wrong())
                 || (code == Code::Unimplemented && self.unknown_request_encoding() && !ledger.seen),
             "the server did not say that",
@@ -207,7 +209,7 @@ impl Case<'_> {
                 require(ledger.server.cancelled, "nobody cancelled")
             }
             Cause::Reset { by: Initiator::Library, .. } => require(
-                self.too_large(Side::Server) || self.server_may_count_wrong(),
+                self.too_large(Side::Server) || self.server_may_count_wrong() || self.is_scarce(Side::Server),
                 "the library had no reason",
             ),
             Cause::Deadline => require(ledger.deadline.is_some(), "there was no deadline"),
@@ -232,6 +234,16 @@ impl Case<'_> {
             Side::Client => over(&self.ledger.server),
             Side::Server => over(&self.ledger.client),
         }
+    }
+
+    /// Whether `side` has less memory than it may take to serve everybody.
+    fn is_scarce(&self, side: Side) -> bool {
+        self.program.tuning[side.index()].memory < AMPLE
+    }
+
+    /// Whether the status is what a side without memory says.
+    fn lacks_memory(&self, side: Side, status: &Status) -> bool {
+        self.is_scarce(side) && status.message().starts_with("over the limit `memory`")
     }
 
     fn client_counts(&self) -> bool {

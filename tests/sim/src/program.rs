@@ -43,6 +43,9 @@ impl Side {
     }
 }
 
+/// Memory that no program comes to the end of.
+pub(crate) const AMPLE: u64 = 1 << 30;
+
 /// The settings of one end.
 #[derive(Clone, Debug)]
 pub struct Tuning {
@@ -54,14 +57,12 @@ pub struct Tuning {
     pub connection_window: u32,
     /// `Limits::send_buffer`.
     pub send_buffer: u32,
-    /// `Limits::connection_send_buffer`.
-    pub connection_send_buffer: u32,
     /// `Limits::max_concurrent_streams`.
     pub max_streams: u32,
     /// `Limits::max_receive_message`.
     pub max_receive: u32,
-    /// `Limits::window_pool`.
-    pub window_pool: u32,
+    /// `Limits::memory`.
+    pub memory: u64,
     /// `Limits::max_frame_size`.
     pub max_frame: u32,
     /// `Limits::decoder_table` and `Limits::encoder_table`.
@@ -321,10 +322,9 @@ impl ProgramReader<'_> {
             max_window: self.one_of(&[1 << 20, 65_535, 0, 1 << 24]),
             connection_window: self.one_of(&[1 << 20, 65_535, 100_000, 16 << 20]),
             send_buffer: self.one_of(&[64 * 1024, 64 * 1024, 1, 0, 1_000, 1 << 20]),
-            connection_send_buffer: self.one_of(&[1 << 20, 1 << 20, 1, 5_000, 100_000]),
             max_streams: self.one_of(&[200, 200, 1, 2, 5]),
             max_receive: self.one_of(&[4 << 20, 4 << 20, 4 << 20, 150_000, 3_000]),
-            window_pool: self.one_of(&[16 << 20, 0, 200_000]),
+            memory: self.one_of(&[AMPLE, AMPLE, AMPLE, AMPLE, 16 << 20, 300_000, 0]),
             max_frame: self.one_of(&[16_384, 16_384, 65_536, (1 << 24) - 1]),
             table: self.one_of(&[4_096, 4_096, 0, 100, 16_384]),
             frames_per_turn: self.one_of(&[64, 64, 1, 3]),

@@ -16,9 +16,9 @@ use crate::content;
 use crate::end::End;
 use crate::ledger::{Events, Ledger};
 use crate::link::{Arrival, Link};
-use crate::program::{Fault, Program, Side, Tuning};
+use crate::program::{Fault, Program, Side};
 use crate::server::ServerCaller;
-use crate::wire::{FailedProperty, PREFIX_AND_PADDING, Wire, breach, ensure};
+use crate::wire::{FailedProperty, Wire, breach, ensure};
 
 /// Turns after which a run counts as one that never comes to rest.
 const MOST_TURNS: u64 = 4_000_000;
@@ -77,10 +77,9 @@ pub fn config(side: Side, program: &Program) -> Config {
     config.max_stream_window = tuning.max_window;
     config.connection_window = tuning.connection_window;
     config.limits.send_buffer = tuning.send_buffer;
-    config.limits.connection_send_buffer = tuning.connection_send_buffer;
     config.limits.max_concurrent_streams = tuning.max_streams;
     config.limits.max_receive_message = tuning.max_receive;
-    config.limits.window_pool = tuning.window_pool;
+    config.limits.memory = tuning.memory;
     config.limits.max_frame_size = tuning.max_frame;
     config.limits.decoder_table = tuning.table;
     config.limits.encoder_table = tuning.table;
@@ -96,11 +95,6 @@ pub fn config(side: Side, program: &Program) -> Config {
     }
     config.codecs = if tuning.codec { content::codecs() } else { halfclose::grpc::compress::Codecs::none() };
     config
-}
-
-/// Bytes that a side's pool may lend: a message of the largest size with its prefix at least, in a padded frame.
-fn pool(tuning: &Tuning) -> u64 {
-    u64::from(tuning.window_pool).max(u64::from(tuning.max_receive) + PREFIX_AND_PADDING as u64)
 }
 
 struct World<'a> {
@@ -319,14 +313,18 @@ impl<'a> World<'a> {
     /// What must hold after every step.
     fn check_step(&mut self) -> Result<(), FailedProperty> {
         for side in Side::BOTH {
-            let (closed, drained) = match side {
-                Side::Client => (self.client.core.is_closed(), self.client.is_drained()),
-                Side::Server => (self.server.core.is_closed(), self.server.is_drained()),
+            let (closed, drained, memory) = match side {
+                Side::Client => {
+                    (self.client.core.is_closed(), self.client.is_drained(), self.client.core.memory())
+                }
+                Side::Server => {
+                    (self.server.core.is_closed(), self.server.is_drained(), self.server.core.memory())
+                }
             };
             if closed || !drained {
                 continue;
             }
-            self.wire.check_debts(side, pool(&self.program.tuning[side.index()]))?;
+            self.wire.check_debts(side, memory.granted)?;
             check::output_flows(side, &self.wire, self.open(side), &self.ledgers)?;
         }
         if !self.client.core.is_closed() && self.client.is_drained() && !self.events.going_away {

@@ -92,7 +92,7 @@ fn an_id_is_stale_once_the_end_was_told() {
 fn calls_that_wait_for_a_stream_do_not_fill_the_buffer_of_those_that_have_one() {
     let mut program = calm(Duration::from_millis(1));
     program.tuning[SERVER].max_streams = 1;
-    program.tuning[CLIENT].connection_send_buffer = 1;
+    program.tuning[CLIENT].memory = 0;
     let mut slow = call(&program, CallType::UNARY, &[94], &[1]);
     slow.requests[0].delay = Duration::from_millis(50);
     slow.start = Duration::from_millis(10);
@@ -102,7 +102,7 @@ fn calls_that_wait_for_a_stream_do_not_fill_the_buffer_of_those_that_have_one() 
     passes(&program);
 }
 
-/// What a stream holds of the pool beyond its message may stay with it for ever: it must not be what another stream's
+/// What the window of a stream has beyond its message may stay with it for ever: it must not be what another stream's
 /// message waits for.
 #[test]
 fn a_stream_that_is_silent_keeps_nothing_that_another_waits_for() {
@@ -110,9 +110,8 @@ fn a_stream_that_is_silent_keeps_nothing_that_another_waits_for() {
         let mut program = calm(Duration::from_millis(1));
         program.tuning[CLIENT].initial_window = window;
         program.tuning[CLIENT].max_window = 0;
-        program.tuning[CLIENT].window_pool = 0;
+        program.tuning[CLIENT].memory = 0;
         program.tuning[CLIENT].max_receive = 3_000;
-        program.tuning[SERVER].connection_send_buffer = 1;
         let mut pausing = call(&program, CallType::SERVER_STREAMING, &[1], &[7, 1_500, 7]);
         for response in &mut pausing.answer.responses[1..] {
             response.delay = Duration::from_millis(50);

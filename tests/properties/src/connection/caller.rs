@@ -24,12 +24,11 @@ pub(super) fn config(base: Config, profile: u8) -> Config {
         limits.settings_entries = 3;
         limits.queued_replies = 2;
         limits.max_receive_message = 300;
-        limits.send_buffer = 100;
-        limits.connection_send_buffer = 250;
+        limits.send_buffer = 15;
         limits.queued_calls = 2;
         limits.frames_per_turn = 3;
         limits.bytes_per_turn = 100;
-        limits.window_pool = 400;
+        limits.memory = 700;
         config.initial_stream_window = 200;
         config.max_stream_window = 800;
         config.drain_timeout = Some(Duration::from_secs(3));

@@ -10,6 +10,9 @@ use halfclose::hpack::{BlockLimits, Decoder};
 
 use super::credit::Granted;
 
+/// What a window that is opened for a message has beyond it, for padding.
+const PADDING_MARGIN: u64 = 16 * 1024;
+
 const WIDE: BlockLimits = BlockLimits { max_string: usize::MAX, max_list_size: usize::MAX };
 
 /// How far a core's own half of a stream has come.
@@ -45,7 +48,6 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn new(client: bool, config: &Config) -> Self {
         let limits = &config.limits;
-        let pool = limits.window_pool.max(limits.max_receive_message.saturating_add(5 + MOST_PADDING));
         Self {
             client,
             preface_met: if client { 0 } else { PREFACE.len() },
@@ -57,11 +59,16 @@ impl Output {
             settings_acks: 0,
             ping_acks: 0,
             credit: BTreeMap::new(),
-            // The window that is announced, at once; and what a stream may borrow, besides what it owes when SETTINGS have
-            // made its window smaller and what makes room for a prefix and padding.
+            // The window that is announced, at once; and what a stream's window may grow by, or be opened for: a message
+            // with its padding and a margin for that. Besides, what it owes when SETTINGS have made its window smaller, and
+            // what makes room for a prefix and padding.
             ahead: [
                 config.connection_window.saturating_sub(DEFAULT_WINDOW).into(),
-                u64::from(pool) + u64::from(DEFAULT_WINDOW) + u64::from(5 + MOST_PADDING),
+                u64::from(limits.max_receive_message)
+                    + u64::from(config.max_stream_window)
+                    + PADDING_MARGIN
+                    + u64::from(DEFAULT_WINDOW)
+                    + 2 * u64::from(5 + MOST_PADDING),
             ],
             last_goaway: u32::MAX,
             failed: false,

@@ -15,7 +15,6 @@ use halfclose::frame::{Flags, Frame, FrameHeader, FrameType, SettingId};
 use httlib_hpack::Decoder;
 
 pub use flow::Credit;
-pub(crate) use flow::PREFIX_AND_PADDING;
 pub use half::{Half, Messages};
 use splitter::Splitter;
 

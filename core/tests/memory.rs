@@ -1,16 +1,20 @@
-//! Window on loan from the pool: for messages larger than their stream's window (P-103).
+//! Messages larger than their stream's window (P-103), and the memory that bounds them: who gets it, who waits for it and
+//! for how long, and who has to give it up.
 
 mod common;
 
+use std::time::Duration;
+
+use common::proxy::Proxy;
 use common::{Pair, Scripted, credit, message};
-use halfclose::{CallType, Config, Recv, Server};
+use halfclose::{CallType, Code, Config, Recv, Server};
 use halfclose_wire::data;
 
-/// A client whose windows are small and whose pool is no larger than it has to be.
+/// A client whose windows are small and whose memory is no larger than it has to be.
 fn tight() -> Pair {
     let mut config = Config::client();
     config.initial_stream_window = 10;
-    config.limits.window_pool = 0;
+    config.limits.memory = 0;
     config.limits.max_receive_message = 30_000;
     Pair::with(config, Config::server())
 }
@@ -21,6 +25,7 @@ fn a_stream_that_has_its_message_does_not_keep_what_another_ones_message_needs()
     let calls = [0; 2].map(|_| pair.start(CallType::BIDI));
     let at_server = [0; 2].map(|_| pair.accept(CallType::BIDI));
     for (n, size) in [100, 25_000].into_iter().enumerate() {
+        assert!(matches!(pair.client.recv(calls[n]), Ok(Recv::Pending)));
         pair.server.send_message(at_server[n], vec![7; size].into(), false).unwrap();
         pair.exchange();
         assert_eq!(message(pair.client.recv(calls[n]).unwrap()).len(), size);
@@ -31,7 +36,7 @@ fn a_stream_that_has_its_message_does_not_keep_what_another_ones_message_needs()
 }
 
 #[test]
-fn the_message_in_progress_gets_its_loan_when_the_one_before_it_is_taken() {
+fn the_message_in_progress_gets_its_window_when_the_one_before_it_is_taken() {
     // Whether the window may grow besides or not.
     for most in [1_000, 1 << 20] {
         let mut config = Config::client();
@@ -50,7 +55,7 @@ fn the_message_in_progress_gets_its_loan_when_the_one_before_it_is_taken() {
 }
 
 #[test]
-fn a_window_grows_to_a_prefix_and_a_padding_and_nothing_is_lent_for_that() {
+fn a_window_grows_to_a_prefix_and_a_padding_for_good() {
     for bytes in 1..5 {
         let mut config = Config::server();
         config.initial_stream_window = 10;
@@ -61,22 +66,21 @@ fn a_window_grows_to_a_prefix_and_a_padding_and_nothing_is_lent_for_that() {
     }
 }
 
+/// What one call after the other ended with.
+fn codes(proxy: &Proxy) -> Vec<Code> {
+    proxy.ended.values().copied().collect()
+}
+
 #[test]
-fn what_is_left_of_the_pool_is_lent_to_its_last_byte() {
-    // What lacks of the second message, and the padding it may have, is what the first one's loan has left, or one more.
-    for (second, lent) in [(24_870, true), (24_871, false)] {
-        let mut config = Config::server();
-        (config.initial_stream_window, config.max_stream_window) = (10_000, 10_000);
-        config.limits.max_receive_message = 30_000;
-        config.limits.window_pool = 30_261;
-        let mut peer = Scripted::<Server>::server(config, &[]);
-        for (stream, size) in [(1, 24_869), (3, second)] {
-            peer.open(stream);
-            peer.feed(&data(stream, 0, &halfclose_wire::message(&vec![7; size])[..10_000]))
-                .expect("within the window");
-        }
-        let sent = peer.sent();
-        assert!(credit(&sent, 1) > 0);
-        assert_eq!(credit(&sent, 3) > 0, lent, "{second}");
+fn uploads_behind_a_proxy_that_shares_one_window_all_end() {
+    for (count, size) in
+        [(5, 4_000_000), (20, 1_000_000), (90, 272_000), (30, 4_000_000), (30, 4 << 20), (200, 500_000)]
+    {
+        let mut proxy = Proxy::new(Config::server());
+        (0..count).for_each(|_| _ = proxy.upload(size, 0));
+        let took = proxy.run(Duration::from_secs(60));
+        assert_eq!(codes(&proxy), vec![Code::Ok; count], "{count} of {size}");
+        assert_eq!(took, Duration::ZERO, "nobody waited: {count} of {size}");
+        assert_eq!((proxy.peer.core.memory().held, proxy.peer.core.memory().promised), (0, 0));
     }
 }

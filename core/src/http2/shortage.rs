@@ -1,0 +1,225 @@
+//! What happens when memory is short: who waits for it, for how long, and who has to give it up.
+//!
+//! A message that is larger than its window waits where its rest would go over what was granted. It waits for
+//! [`Limits::memory_timeout`] at most, and nothing else waits for it: what is promised to streams whose peers send
+//! nothing is not counted for longer than [`Limits::stall_timeout`], and calls that hold memory without any progress for
+//! so long are ended while others wait for it, those that stalled first before the others.
+
+use std::time::Duration;
+
+use super::engine::Engine;
+use super::memory::Memory;
+use super::stream::Stream;
+use crate::config::Limits;
+use crate::grpc::status::Status;
+use crate::time::Time;
+
+/// While memory is short, it is looked after so many times in a stall.
+const LOOKS: u32 = 4;
+
+/// A stream has made progress when this part of what it holds has moved. A peer cannot hold on to memory by a few
+/// bytes now and then.
+const PROGRESS: usize = 256;
+
+/// What has moved on a stream that was given something to send and has not come to it yet: no time counts before that,
+/// since the caller may queue a message long after the connection was last told the time.
+const FRESH: u32 = u32::MAX;
+
+impl Stream {
+    /// The first message is queued.
+    #[inline]
+    pub(super) fn begin_to_hold(&mut self) {
+        if self.queue.bytes() == 0 {
+            self.moved = FRESH;
+        }
+    }
+
+    /// What is queued has to wait for a window.
+    pub(super) fn has_to_wait(&mut self, now: Time) {
+        if self.moved == FRESH {
+            self.progress = now;
+            self.moved = 0;
+        }
+    }
+
+    /// Bytes moved on this stream, and others are held on it.
+    #[inline]
+    pub(super) fn moved(&mut self, bytes: usize, now: Time) {
+        let moved = (self.moved as usize).saturating_add(bytes);
+        if moved > self.held() / PROGRESS {
+            self.progress = now;
+            self.moved = 0;
+        } else {
+            self.moved = u32::try_from(moved).unwrap_or(FRESH);
+        }
+    }
+
+    /// Bytes that the stream holds.
+    #[inline]
+    fn held(&self) -> usize {
+        self.inbound.buffered().saturating_add(self.queue.weight())
+    }
+
+    /// Whether the stream holds memory and makes no progress, because its peer sends or takes nothing.
+    fn has_stalled(&self, now: Time, limit: Duration) -> bool {
+        if self.id == 0 || self.moved == FRESH || now - self.progress < limit {
+            return false;
+        }
+        let receiving = self.inbound.is_mid_message() && self.inbound.complete() == 0 && self.want_read;
+        receiving || self.queue.bytes() > 0
+    }
+}
+
+impl Engine {
+    pub(crate) fn memory(&self) -> Memory {
+        self.ledger.memory(self.waiting_bytes())
+    }
+
+    pub(crate) fn grant(&mut self, bytes: u64) {
+        self.ledger.grant(bytes);
+        self.serve_short();
+    }
+
+    pub(crate) fn take_back(&mut self, bytes: u64) -> u64 {
+        if self.short.is_empty() { self.ledger.take_back(bytes) } else { 0 }
+    }
+
+    pub(crate) fn reclaim(&mut self, now: Time, bytes: u64) -> u64 {
+        self.advance_clock(now);
+        self.forget_promises();
+        self.end_stalled(|engine| engine.memory().spare >= bytes);
+        self.memory().spare
+    }
+
+    /// What the messages that wait for memory need.
+    fn waiting_bytes(&self) -> u64 {
+        self.short.iter().map(|slot| u64::from(self.slots.get(slot).map_or(0, Stream::window_lacking))).sum()
+    }
+
+    /// The message in progress on a stream waits for memory.
+    #[cold]
+    pub(super) fn wait_for_memory(&mut self, slot: u32) {
+        self.short.push_back(slot);
+        let now = self.now;
+        if let Some(stream) = self.slots.get_mut(slot) {
+            stream.waits_since = now;
+        }
+        self.look_after_memory();
+    }
+
+    /// Memory was given back: messages that wait for it may go on.
+    #[inline]
+    pub(super) fn memory_freed(&mut self) {
+        if !self.short.is_empty() {
+            self.serve_short();
+        }
+    }
+
+    /// In the order in which they came; a message that is too large for what there is does not keep smaller ones waiting.
+    #[inline(never)]
+    fn serve_short(&mut self) {
+        for _ in 0..self.short.len() {
+            let Some(slot) = self.short.pop_front() else { return };
+            if !self.open_window(slot) {
+                self.short.push_back(slot);
+            }
+        }
+    }
+
+    /// Memory is short: makes room where it can, and looks again a while later.
+    #[cold]
+    pub(super) fn look_after_memory(&mut self) {
+        self.forget_promises();
+        self.serve_short();
+        self.end_stalled(|engine| !engine.is_short());
+        self.end_waiting();
+        if self.is_short() {
+            self.clock.memory_short(self.now + self.config.limits.stall_timeout / LOOKS);
+        }
+    }
+
+    /// What was promised to streams that do not make use of it is no reason to keep others waiting. They may still use it.
+    fn forget_promises(&mut self) {
+        let (now, limit) = (self.now, self.config.limits.stall_timeout);
+        let open: Vec<u32> = self.slots.occupied().collect();
+        for slot in open {
+            if let Some(stream) = self.slots.get_mut(slot)
+                && stream.promised > 0
+                && now - stream.progress >= limit
+            {
+                self.ledger.release(std::mem::take(&mut stream.promised));
+            }
+        }
+    }
+
+    /// Ends calls that hold memory and have stalled, those first that stalled first, until there is `enough`.
+    fn end_stalled(&mut self, enough: impl Fn(&Self) -> bool) {
+        if enough(self) {
+            return;
+        }
+        let Limits { memory, stall_timeout: limit, .. } = self.config.limits;
+        let mut stalled: Vec<(Time, u32)> = Vec::new();
+        for slot in self.slots.occupied() {
+            if let Some(stream) = self.slots.get(slot)
+                && stream.has_stalled(self.now, limit)
+                && !self.short.contains(slot)
+            {
+                stalled.push((stream.progress, slot));
+            }
+        }
+        stalled.sort_unstable();
+        for (_, slot) in stalled {
+            if enough(self) {
+                return;
+            }
+            self.end_for_memory(
+                slot,
+                format!("{memory} bytes are in use, and this call stalled for {limit:?}"),
+            );
+        }
+    }
+
+    /// Whether messages wait for memory, or more is held than was granted.
+    fn is_short(&self) -> bool {
+        !self.short.is_empty() || self.ledger.is_over()
+    }
+
+    /// Ends the calls that have waited for too long.
+    fn end_waiting(&mut self) {
+        let Limits { memory, memory_timeout: limit, .. } = self.config.limits;
+        let now = self.now;
+        let waited =
+            |slot: &u32| self.slots.get(*slot).is_some_and(|stream| now - stream.waits_since >= limit);
+        let late: Vec<u32> = self.short.iter().filter(waited).collect();
+        for slot in late {
+            self.end_for_memory(
+                slot,
+                format!("{memory} bytes are in use, and too few came free in {limit:?}"),
+            );
+        }
+    }
+
+    /// More bytes of a message came than there is memory for: calls that stalled give theirs up, then those that wait for
+    /// memory, the last one first, and then the call that they came for. Whether they may be kept.
+    #[cold]
+    pub(super) fn make_room(&mut self, slot: u32, bytes: usize) -> bool {
+        self.end_stalled(|engine| engine.ledger.admits(bytes));
+        while !self.ledger.admits(bytes)
+            && let Some(last) = self.short.back()
+            && last != slot
+        {
+            self.end_for_memory(last, format!("{} bytes are in use", self.config.limits.memory));
+        }
+        if self.ledger.admits(bytes) {
+            return true;
+        }
+        self.end_for_memory(slot, format!("{} bytes are in use", self.config.limits.memory));
+        false
+    }
+
+    /// Ends a call for want of memory, and gives back what it holds.
+    fn end_for_memory(&mut self, slot: u32, why: String) {
+        self.short.remove(slot);
+        self.overrule(slot, Status::resource_exhausted(format!("over the limit `memory`: {why}")));
+    }
+}
