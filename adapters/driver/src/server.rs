@@ -76,8 +76,6 @@ pub struct ServerSide {
     requests: Vec<NewCall>,
     /// What handlers have answered in this round.
     answers: Vec<Answer>,
-    /// Answers that wait for room in a send buffer.
-    held: Vec<Answer>,
 }
 
 impl RoleHooks for ServerSide {
@@ -95,13 +93,7 @@ impl RoleHooks for ServerSide {
                     }
                 }
             }
-            Event::Writable(call) if !self.held.is_empty() => {
-                self.held.retain_mut(|answer| answer.call != call || !answer.give(state));
-            }
             Event::Ended(call, _) => {
-                if !self.held.is_empty() {
-                    self.held.retain(|answer| answer.call != call);
-                }
                 if !self.requests.is_empty() {
                     // A call may end before its handler has begun.
                     self.requests.retain(|incoming| incoming.call != call);
@@ -123,15 +115,14 @@ impl RoleHooks for ServerSide {
 
     #[inline]
     fn settle(&mut self, state: &mut State<Server>) {
-        self.answers.retain_mut(|answer| !answer.give(state));
-        if !self.answers.is_empty() {
-            self.held.append(&mut self.answers);
+        for answer in self.answers.drain(..) {
+            answer.give(state);
         }
     }
 
     fn shrink(&mut self) {
         self.handlers.shrink();
-        (self.requests, self.answers, self.held) = <_>::default();
+        (self.requests, self.answers) = <_>::default();
     }
 
     fn has_work(&self) -> bool {
@@ -160,7 +151,6 @@ impl Router {
             handlers: Handlers::default(),
             requests: Vec::new(),
             answers: Vec::new(),
-            held: Vec::new(),
         };
         let mut driver = Driver::new(io, clock, connection, side);
         driver.watch(shutdown);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use halfclose::frame::ErrorCode;
-use halfclose::{CallType, Client, Config, Connection, Misuse, Request, Seed, Status, Time};
+use halfclose::{CallType, Client, Config, Connection, Request, Seed, Status, Time};
 
 use super::call::{CallError, ReceiveHalf, SendHalf};
 use super::options::CallOptions;
@@ -76,9 +76,9 @@ impl Channel {
         Ok((SendHalf::new(shared, call), ReceiveHalf::new(shared, call)))
     }
 
-    /// Starts a call with its one message and the half-close: one visit to the connection, unless its send buffer is
-    /// full.
-    async fn start_with(
+    /// Starts a call with its one message and the half-close, in one visit to the connection: it always has room for the
+    /// first message of a call.
+    fn start_with(
         &self,
         path: &'static str,
         call_type: CallType,
@@ -95,17 +95,9 @@ impl Channel {
             Ok((call, sent.and_then(|_| connection.half_close(call))))
         });
         let (call, sent) = started.map_err(CallError::misuse)?;
+        // A call that could not be sent is released with its receiving half.
         let receiving = ReceiveHalf::new(shared, call);
-        match sent {
-            Ok(()) => {}
-            Err(Misuse::NotWritable { .. }) => {
-                let mut sending = SendHalf::new(shared, call);
-                // A call that ended meanwhile says so on its receiving half.
-                let _ = poll_fn(|cx| sending.poll_send(cx, &mut payload)).await;
-                let _ = sending.close_send();
-            }
-            Err(misuse) => return Err(CallError::misuse(misuse)),
-        }
+        sent.map_err(CallError::misuse)?;
         Ok(receiving)
     }
 
@@ -124,12 +116,11 @@ impl Channel {
         C: Codec<Req> + Codec<Res>,
     {
         let payload = codec::encode::<Req, C>(request);
-        let mut receiving = self.start_with(method.path(), CallType::UNARY, payload, options).await?;
+        let mut receiving = self.start_with(method.path(), CallType::UNARY, payload, options)?;
         receiving.only_response::<Res, C>().await
     }
 
-    /// One request, any number of responses. Returns before the server has said anything; it waits only while the
-    /// connection's send buffer is full.
+    /// One request, any number of responses. Returns before the server has said anything.
     ///
     /// # Errors
     ///
@@ -144,7 +135,7 @@ impl Channel {
         C: Codec<Req> + Codec<Res>,
     {
         let payload = codec::encode::<Req, C>(request);
-        let receiving = self.start_with(method.path(), CallType::SERVER_STREAMING, payload, options).await?;
+        let receiving = self.start_with(method.path(), CallType::SERVER_STREAMING, payload, options)?;
         Ok(ServerStreaming::new(receiving))
     }
 

@@ -72,13 +72,12 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Gives it to the connection; whether there was room for it. If not, `Event::Writable` follows.
+    /// Gives it to the connection, which always has room for the first message of a call.
     #[inline]
-    pub(super) fn give(&mut self, state: &mut State<Server>) -> bool {
+    pub(super) fn give(mut self, state: &mut State<Server>) {
         let call = self.call;
         let status = match self.send(state) {
             Ok(()) => Status::ok(),
-            Err(Misuse::NotWritable { .. }) => return false,
             Err(misuse) => misuse_status(misuse),
         };
         let mut trailers = state.take_trailers(call);
@@ -87,7 +86,6 @@ impl Answer {
         }
         // A call that is over takes no status, and nobody waits for one.
         let _ = state.connection.finish(call, status, trailers);
-        true
     }
 
     #[inline]
