@@ -127,6 +127,9 @@ impl Config {
     }
 }
 
+/// An honest peer may have a few questions under way at once: SETTINGS twice, and PINGs for keepalive, for a graceful
+/// shutdown and for measuring the path. Two ends that stopped reading at those could wait for each other for ever.
+const LEAST_REPLIES: u32 = 8;
 /// PINGs more often than this would be all that the connection does.
 const LEAST_KEEPALIVE: Duration = Duration::from_millis(1);
 /// The same for looks after memory.
@@ -147,8 +150,8 @@ impl Config {
         }
         let limits = &mut self.limits;
         limits.max_frame_size = limits.max_frame_size.clamp(DEFAULT_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE);
-        for least_one in [&mut limits.queued_replies, &mut limits.frames_per_turn, &mut limits.bytes_per_turn]
-        {
+        limits.queued_replies = limits.queued_replies.max(LEAST_REPLIES);
+        for least_one in [&mut limits.frames_per_turn, &mut limits.bytes_per_turn] {
             *least_one = (*least_one).max(1);
         }
         limits.memory = limits.memory.max(Ledger::least(limits.max_receive_message));
@@ -278,7 +281,8 @@ pub struct Limits {
     pub encoder_table: u32,
     /// Entries of one SETTINGS frame: 32 (CVE-2020-11080).
     pub settings_entries: u32,
-    /// Replies (ACKs, RST_STREAM) that may wait for the transport; then nothing more is read: 64; at least 1.
+    /// Replies that may wait for the transport (to PING, SETTINGS, refused streams and broken rules; not the resets and
+    /// the credit of this side's own); then nothing more is read: 64; at least 8, which no honest peer calls for at once.
     pub queued_replies: u32,
     /// Frames that call for a reply: PING and SETTINGS (CVE-2019-9512, CVE-2019-9515): 1,000 and 1,000 a second.
     pub control_frames: Rate,
@@ -403,7 +407,13 @@ mod tests {
 
     #[test]
     fn limits_that_would_stop_everything_are_at_least_one() {
-        for (given, taken, frame) in [(0, 1, 16_384), (1, 1, 16_384), (20_000, 20_000, 20_000)] {
+        for (given, taken, replies, frame) in [
+            (0, 1, 8, 16_384),
+            (1, 1, 8, 16_384),
+            (7, 7, 8, 16_384),
+            (9, 9, 9, 16_384),
+            (20_000, 20_000, 20_000, 20_000),
+        ] {
             let mut config = Config::server();
             config.limits.max_frame_size = given;
             config.limits.queued_replies = given;
@@ -411,8 +421,8 @@ mod tests {
             config.limits.bytes_per_turn = given;
             let limits = config.in_range(false).limits;
             assert_eq!(limits.max_frame_size, frame);
-            let met = [limits.queued_replies, limits.frames_per_turn, limits.bytes_per_turn];
-            assert_eq!(met, [taken; 3]);
+            let met = [limits.frames_per_turn, limits.bytes_per_turn];
+            assert_eq!((met, limits.queued_replies), ([taken; 2], replies));
         }
         let mut config = Config::server();
         config.limits.max_frame_size = u32::MAX;

@@ -68,6 +68,7 @@ pub use grpc::metadata::Metadata;
 pub use grpc::status::{Code, Status};
 pub use http2::memory::Memory;
 pub use http2::outbox::{OwnedTransmit, Transmit};
+pub use http2::poll::{Next, Wait};
 pub use http2::receive::Needed;
 pub use http2::timers::TimerKind;
 pub use time::Time;

@@ -136,13 +136,13 @@ fn nothing_more_is_read_while_too_much_waits_to_be_written() {
         limits.frames_per_turn = u32::MAX;
     });
     let one = ping(b"pingpong");
-    let mut wire = BytesMut::from(one.repeat(20_000).as_slice());
+    let mut wire = BytesMut::from(one.repeat(10_000).as_slice());
     assert_eq!(peer.core.receive(peer.now, &mut wire), Ok(Needed::Drain));
     assert_eq!(peer.core.receive(peer.now, &mut wire), Ok(Needed::Drain));
     let waiting = written(&mut peer.core, peer.now).len();
-    assert_eq!(waiting, (256_usize * 1024).div_ceil(one.len()) * one.len());
+    assert_eq!(waiting, (128_usize * 1024).div_ceil(one.len()) * one.len());
     assert_eq!(peer.core.receive(peer.now, &mut wire), Ok(Needed::More));
-    assert_eq!(waiting + written(&mut peer.core, peer.now).len(), 20_000 * one.len());
+    assert_eq!(waiting + written(&mut peer.core, peer.now).len(), 10_000 * one.len());
 }
 
 /// The third DATA frame of `size` bytes on stream 1 is one too many, if such frames are counted.
@@ -175,4 +175,30 @@ fn data_that_nobody_reads_is_counted_where_it_says_nothing() {
         peer.sent();
         check_whether_counted(&mut peer, size, counted);
     }
+}
+
+#[test]
+fn resets_of_calls_that_run_out_of_time_wait_for_a_reader_too() {
+    // They are no replies, since honest clients let calls run out of time in crowds; but a client that goes on and
+    // reads none of them is not read for ever.
+    let mut peer = server(|_| {});
+    let fields = block(&[&REQUEST[..], &[("grpc-timeout", "1m")]].concat());
+    let mut stopped = None;
+    for round in 0..100 {
+        let calls = (0..200).flat_map(|n| headers(400 * round + 2 * n + 1, 0, &fields)).collect::<Vec<_>>();
+        let mut wire = BytesMut::from(calls.as_slice());
+        while peer.core.receive(peer.now, &mut wire) == Ok(Needed::Again) {}
+        peer.events();
+        if !wire.is_empty() {
+            stopped = Some(round);
+            break;
+        }
+        peer.wait(std::time::Duration::from_millis(5));
+        assert_eq!(peer.events().len(), 200);
+    }
+    let rounds = stopped.expect("it stops reading");
+    assert!(rounds > 10, "{rounds}");
+    let waiting = written(&mut peer.core, peer.now).len();
+    // The last round of resets goes over.
+    assert!(waiting < 128 * 1024 + 200 * (128 + 13) + 100, "{waiting}");
 }

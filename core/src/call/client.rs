@@ -378,6 +378,16 @@ impl<Responses: Count> ClientHandle<Many, Responses, Open> {
             .map_err(|reason| Refused::new(reason, message))
     }
 
+    /// Returns whether [`send`](Self::send) would take a request now, and asks for one
+    /// [`Event::Writable`](crate::Event::Writable) if it would not.
+    ///
+    /// # Errors
+    ///
+    /// As [`want_write`](Connection::want_write): [`Misuse::CallEnded`] says that the server has ended the call.
+    pub fn want_write(&self, client: &mut Connection<Client>) -> Result<bool, Misuse> {
+        client.want_write(self.id)
+    }
+
     /// Half-closes: no more requests will be sent; responses go on (P-17, P-80). On a call that the server has ended
     /// there is nothing left to close, and `recv` has the outcome.
     #[inline]

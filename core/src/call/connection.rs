@@ -16,6 +16,7 @@ use crate::grpc::status::Status;
 use crate::http2::engine::Engine;
 use crate::http2::memory::Memory;
 use crate::http2::outbox::{OwnedTransmit, Transmit};
+use crate::http2::poll::Next;
 use crate::http2::receive::Needed;
 use crate::http2::role::RoleKind;
 use crate::http2::timers::TimerKind;
@@ -121,6 +122,14 @@ impl<R: Role> Connection<R> {
     pub fn new(config: Config, seed: Seed, now: Time) -> Self {
         let role = if R::IS_CLIENT { RoleKind::Client } else { RoleKind::Server };
         Self { engine: Engine::new(role, config, seed, now), role: PhantomData }
+    }
+
+    /// Says what is to be done next: fires the timers that are due, then gives every event, then the bytes for the
+    /// transport, and only then lets the caller wait. Go on polling until it says [`Next::Wait`], and nothing is left
+    /// behind, in whatever order the connection produces it.
+    #[inline]
+    pub fn poll(&mut self, now: Time) -> Next<'_> {
+        self.engine.poll(now)
     }
 
     /// Parses what it can from the front of `input`, and removes it there. The work of one call is bounded by
@@ -235,7 +244,19 @@ impl<R: Role> Connection<R> {
         self.engine.send_message(call, payload, compress)
     }
 
-    /// Whether [`send_message`](Self::send_message) would take a message now.
+    /// Returns whether [`send_message`](Self::send_message) would take a message now, and asks for one
+    /// [`Event::Writable`] if it would not: for callers that produce a message only when there is buffer space for it.
+    ///
+    /// # Errors
+    ///
+    /// Why no message may be sent on this call any more, whatever the buffers hold: [`Misuse::AfterHalfClose`],
+    /// [`Misuse::AfterStatus`], [`Misuse::SecondMessage`], [`Misuse::CallEnded`], [`Misuse::UnknownCall`].
+    pub fn want_write(&mut self, call: CallId) -> Result<bool, Misuse> {
+        self.engine.want_write(call)
+    }
+
+    /// Returns whether [`send_message`](Self::send_message) would take a message now. It asks for no event: whoever
+    /// waits for buffer space calls [`want_write`](Self::want_write).
     #[must_use]
     pub fn is_writable(&self, call: CallId) -> bool {
         self.engine.is_writable(call)

@@ -318,6 +318,16 @@ impl<Requests: Count> ServerHandle<Requests, Many, Answering> {
         self.send_one_of_many(server, message, false)
     }
 
+    /// Returns whether [`send`](Self::send) would take a response now, and asks for one
+    /// [`Event::Writable`](crate::Event::Writable) if it would not.
+    ///
+    /// # Errors
+    ///
+    /// As [`want_write`](Connection::want_write).
+    pub fn want_write(&self, server: &mut Connection<Server>) -> Result<bool, Misuse> {
+        server.want_write(self.id)
+    }
+
     fn send_one_of_many(
         &mut self,
         server: &mut Connection<Server>,

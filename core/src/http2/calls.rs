@@ -210,6 +210,15 @@ impl Engine {
         })
     }
 
+    /// Returns whether a message may be queued now; if not for want of buffer space, the caller is told when there is.
+    pub(crate) fn want_write(&mut self, call: CallId) -> Result<bool, Misuse> {
+        let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
+        stream.check_message()?;
+        let writable = stream.check_room(&self.config.limits, &self.ledger).is_ok();
+        stream.want_write |= !writable;
+        Ok(writable)
+    }
+
     /// Takes `payload`, unless it is refused.
     pub(crate) fn send_message(
         &mut self,

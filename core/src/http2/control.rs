@@ -94,8 +94,23 @@ impl Engine {
 
     /// Writes a reply that the peer called for, and counts it until the transport has taken it.
     pub(super) fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        write(self.outbox.buf());
-        self.replies.add(self.outbox.appended());
+        let bytes = self.append(write);
+        self.replies.add_reply(bytes, self.outbox.appended());
+    }
+
+    /// Writes what follows from what the peer has sent, and is not an answer to a single frame of it: credit, and the
+    /// resets of calls that it started. A peer that keeps the rules calls for only so much of it before it reads.
+    pub(super) fn write_called_for(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let bytes = self.append(write);
+        self.replies.add_bytes(bytes, self.outbox.appended());
+    }
+
+    /// Appends to the output, and returns how many bytes.
+    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let out = self.outbox.buf();
+        let before = out.len();
+        write(out);
+        out.len().saturating_sub(before)
     }
 
     pub(super) fn on_ping(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Violation> {

@@ -143,8 +143,20 @@ impl Engine {
         }
     }
 
-    pub(super) fn write_reset(&mut self, id: u32, code: ErrorCode) {
+    /// Writes RST_STREAM in answer to a frame: it counts as a reply.
+    pub(super) fn reply_reset(&mut self, id: u32, code: ErrorCode) {
         self.reply(|out| RstStream { stream: StreamId::new(id), code }.write(out));
+    }
+
+    /// Writes RST_STREAM for an open stream. A client's own calls are as many as its caller started, and their requests
+    /// have gone out before: their resets are bounded without the peer. A server's are the client's to start, and to
+    /// let run out of time.
+    fn write_reset(&mut self, id: u32, code: ErrorCode) {
+        let reset = RstStream { stream: StreamId::new(id), code };
+        match self.role {
+            RoleKind::Client => reset.write(self.outbox.buf()),
+            RoleKind::Server => self.write_called_for(|out| reset.write(out)),
+        }
     }
 
     /// RST_STREAM on the wire, if there is a stream there, and the id retired.
@@ -157,6 +169,13 @@ impl Engine {
             }
             _ => self.retire(slot, otherwise),
         }
+    }
+
+    /// RST_STREAM for a rule that the client broke on an open stream, and the id retired.
+    fn reply_reset_and_retire(&mut self, slot: u32, code: ErrorCode) {
+        let id = self.slots.get(slot).map_or(0, |stream| stream.id);
+        self.reply_reset(id, code);
+        self.retire(slot, HowClosed::ResetByUs);
     }
 
     /// A client's call came to its end as the server said it: both halves, or the server's alone (P-31).
@@ -231,7 +250,10 @@ impl Engine {
         }
         self.ledger.dropped(&mut stream.inbound);
         let how = if remote { HowClosed::ResetByPeer } else { HowClosed::ResetByUs };
-        self.reset_and_retire(slot, reset, how);
+        match reset {
+            Some(code) if matches!(cause, Cause::Violation(_)) => self.reply_reset_and_retire(slot, code),
+            _ => self.reset_and_retire(slot, reset, how),
+        }
         self.conclude_server(slot, cause);
     }
 
@@ -313,7 +335,7 @@ impl Engine {
             if self.closed_state(id) == ClosedStream::Idle {
                 return Err(violation);
             }
-            self.write_reset(id, code);
+            self.reply_reset(id, code);
             self.closed_ids.insert(id, HowClosed::ResetByUs);
             return Ok(());
         };

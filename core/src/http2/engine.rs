@@ -17,6 +17,7 @@ use super::memory::Ledger;
 use super::outbox::Outbox;
 use super::output_limits::Output;
 use super::peer_settings::PeerSettings;
+use super::poll::PollState;
 use super::queues::{SlotQueue, SlotQueues};
 use super::replies::Replies;
 use super::role::RoleKind;
@@ -55,6 +56,7 @@ pub(crate) struct Engine {
     pub(super) preface_met: usize,
     /// Bytes of work that this turn has brought besides those of the frames.
     pub(super) work: usize,
+    pub(super) turn: PollState,
     pub(super) open_block: Option<OpenBlock>,
     pub(super) reader: BlockReader,
     pub(super) arena: Arena,
@@ -123,6 +125,7 @@ impl Engine {
             wire: Wire::AwaitSettings,
             preface_met: 0,
             work: 0,
+            turn: PollState::new(),
             open_block: None,
             reader: BlockReader::new(&limits),
             arena: Arena::new(),

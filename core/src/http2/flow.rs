@@ -87,7 +87,7 @@ impl Engine {
     fn credit_connection(&mut self) {
         let increment = std::mem::take(&mut self.recv_owed);
         self.recv_window += i64::from(increment);
-        WindowUpdate { stream: StreamId::ZERO, increment }.write(self.outbox.buf());
+        self.write_called_for(|out| WindowUpdate { stream: StreamId::ZERO, increment }.write(out));
     }
 
     /// The caller took `count` bytes, and more than a note of it is due.
@@ -180,7 +180,7 @@ impl Engine {
         }
         stream.recv_window += i64::from(increment);
         let id = StreamId::new(stream.id);
-        WindowUpdate { stream: id, increment }.write(self.outbox.buf());
+        self.write_called_for(|out| WindowUpdate { stream: id, increment }.write(out));
     }
 
     /// The windows of a new stream. RFC 9113 §6.9.3: until the peer acknowledges our SETTINGS it may send as if there

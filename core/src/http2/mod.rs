@@ -18,6 +18,7 @@ pub(crate) mod memory;
 pub(crate) mod outbox;
 mod output_limits;
 mod peer_settings;
+pub(crate) mod poll;
 mod queues;
 pub(crate) mod receive;
 mod recv;

@@ -2,21 +2,32 @@
 
 use crate::config::Limits;
 
-/// How much of what calls send is cut into frames ahead of the transport, and what the output may grow to.
+/// How much of what calls send is cut into frames ahead of the transport, and how much may wait of what the peer called
+/// for.
 pub(super) struct Output {
-    /// Bytes that wait for the transport, from which on nothing more is read. What is cut stops well below it, so the
-    /// rest is replies and credit: a peer that reads never brings it about.
-    pub(super) most: usize,
+    /// Bytes that the peer has called for and not read, from which on nothing more is read; more with each call.
+    called_for: usize,
     /// How much is cut before the caller gets it: enough for one large write, little enough to stay in cache.
     pub(super) batch: usize,
     /// The largest DATA frame that is cut, whatever more the peer allows.
     pub(super) frame: usize,
 }
 
+/// What an honest peer may call for on one call before it reads any of it: RFC 9113 §6.9 lets it spend the window that it
+/// has seen, which takes three updates at most to give back, 13 bytes each, and a reset as long; twice, since
+/// [`Replies`](super::replies::Replies) may count what is written already. It cannot go on before it reads.
+const EACH_CALL: usize = 128;
+
 impl Output {
     /// Connections with small send buffers have small outputs.
     pub(super) fn of(limits: &Limits) -> Self {
         let most = (limits.send_buffer as usize).saturating_mul(4).clamp(64 * 1024, 256 * 1024);
-        Self { most, batch: most / 2, frame: most / 4 }
+        Self { called_for: most / 2, batch: most / 2, frame: most / 4 }
+    }
+
+    /// Bytes that the peer may have called for and not read while so many calls are open. Only a peer that spends
+    /// credit before it can have seen it, or asks without reading, gets that far.
+    pub(super) fn called_for(&self, calls: usize) -> usize {
+        self.called_for.saturating_add(calls.saturating_mul(EACH_CALL))
     }
 }

@@ -43,6 +43,7 @@ impl Engine {
         }
         match self.read_frames(input) {
             Ok(needed) => {
+                self.turn.received(needed);
                 if self.is_closed() {
                     input.clear();
                     return self.failure().map_or(Ok(Needed::Closed), Err);
@@ -52,6 +53,7 @@ impl Engine {
             Err(violation) => {
                 // Nothing is parsed after a fatal error.
                 input.clear();
+                self.turn.received(Needed::Closed);
                 Err(self.fail(violation))
             }
         }
@@ -206,11 +208,16 @@ impl Engine {
         }
     }
 
-    /// Whether too much waits for the transport to read what would add to it: replies, or any bytes. A peer that
-    /// keeps to its windows cannot bring the second about, since credit that it has not seen is not spent.
-    fn is_backed_up(&mut self) -> bool {
-        let replies = self.replies.waiting(self.outbox.written());
-        replies >= self.config.limits.queued_replies.max(1) || self.outbox.len() >= self.output.most
+    /// Returns whether too much of what the peer has called for waits for it to be read, to read what would add to it.
+    ///
+    /// Two ends that both stop reading while neither can write would wait for each other for ever, so nothing counts that
+    /// an honest peer can bring about by reading slowly: not what calls send, not this side's own resets, and credit only
+    /// where it is more than a peer can call for that spends no credit before it has seen it. What is left are answers to
+    /// PING and SETTINGS, of which it sends a few at a time, and to broken rules.
+    pub(super) fn is_backed_up(&mut self) -> bool {
+        let waiting = self.replies.waiting(self.outbox.written());
+        waiting.replies >= self.config.limits.queued_replies
+            || waiting.bytes >= self.output.called_for(self.slots.places())
     }
 
     /// From now on the peer has a while to read something of what waits for it.
@@ -299,6 +306,7 @@ impl Engine {
     /// The transport will bring nothing more.
     pub(crate) fn receive_eof(&mut self, now: Time) {
         self.advance_clock(now);
+        self.turn.input_ended();
         if self.is_closed() {
             return;
         }

@@ -1,6 +1,6 @@
-//! Replies that wait for the transport.
+//! What the peer has called for and not read yet: replies, credit, and the resets of calls that it started.
 
-/// Counts replies until the transport has taken them.
+/// Counts what the peer has called for until the transport has taken it.
 ///
 /// Two groups are enough to be about exact: the older one is forgotten when its last reply has been written, whatever
 /// stands behind it, and the newer one takes its place. With calls that always have something to send the output may
@@ -11,28 +11,46 @@ pub(crate) struct Replies {
     newer: ReplyGroup,
 }
 
-/// Some replies, and where the last of them ends in the run of all bytes ever to be written.
-#[derive(Clone, Copy, Debug, Default)]
-struct ReplyGroup {
-    count: u32,
+/// What was appended while the group before it waited, and where it ends in the run of all bytes ever to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct ReplyGroup {
+    /// Replies in the narrow sense: a peer that keeps the rules calls for few at a time.
+    pub(crate) replies: u32,
+    /// Bytes, of those and of everything else.
+    pub(crate) bytes: usize,
     end: u64,
 }
 
 impl Replies {
-    /// A reply was appended to the output and ends there.
-    pub(crate) fn add(&mut self, end: u64) {
-        let group = if self.older.count == 0 { &mut self.older } else { &mut self.newer };
-        group.count = group.count.saturating_add(1);
+    /// Notes a reply of so many bytes that was appended to the output and ends there.
+    pub(crate) fn add_reply(&mut self, bytes: usize, end: u64) {
+        self.add(1, bytes, end);
+    }
+
+    /// Notes other bytes that the peer has called for.
+    pub(crate) fn add_bytes(&mut self, bytes: usize, end: u64) {
+        self.add(0, bytes, end);
+    }
+
+    fn add(&mut self, replies: u32, bytes: usize, end: u64) {
+        let group = if self.older.bytes == 0 { &mut self.older } else { &mut self.newer };
+        group.replies = group.replies.saturating_add(replies);
+        group.bytes = group.bytes.saturating_add(bytes);
         group.end = end;
     }
 
-    /// How many wait, when so many bytes have ever been written.
+    /// Returns what waits, when so many bytes have ever been written.
     #[inline]
-    pub(crate) fn waiting(&mut self, written: u64) -> u32 {
-        while self.older.count > 0 && written >= self.older.end {
+    pub(crate) fn waiting(&mut self, written: u64) -> ReplyGroup {
+        while self.older.bytes > 0 && written >= self.older.end {
             self.older = std::mem::take(&mut self.newer);
         }
-        self.older.count.saturating_add(self.newer.count)
+        let (older, newer) = (&self.older, &self.newer);
+        ReplyGroup {
+            replies: older.replies.saturating_add(newer.replies),
+            bytes: older.bytes.saturating_add(newer.bytes),
+            end: newer.end.max(older.end),
+        }
     }
 }
 
@@ -40,27 +58,34 @@ impl Replies {
 mod tests {
     use super::Replies;
 
+    /// How many replies and bytes wait.
+    fn waiting(replies: &mut Replies, written: u64) -> (u32, usize) {
+        let waiting = replies.waiting(written);
+        (waiting.replies, waiting.bytes)
+    }
+
     #[test]
     fn they_are_forgotten_when_they_have_been_written() {
         let mut replies = Replies::default();
-        assert_eq!(replies.waiting(0), 0);
-        replies.add(10);
-        assert_eq!((replies.waiting(9), replies.waiting(10)), (1, 0));
-        replies.add(20);
-        replies.add(30);
-        replies.add(40);
-        assert_eq!(replies.waiting(19), 3);
-        assert_eq!(replies.waiting(20), 2, "the first is a group of its own");
-        assert_eq!(replies.waiting(39), 2, "the others go together");
-        assert_eq!(replies.waiting(40), 0);
+        assert_eq!(waiting(&mut replies, 0), (0, 0));
+        replies.add_reply(5, 10);
+        assert_eq!((waiting(&mut replies, 9), waiting(&mut replies, 10)), ((1, 5), (0, 0)));
+        replies.add_bytes(6, 20);
+        replies.add_reply(7, 30);
+        replies.add_reply(8, 40);
+        assert_eq!(waiting(&mut replies, 19), (2, 21));
+        assert_eq!(waiting(&mut replies, 20), (2, 15), "the first is a group of its own");
+        assert_eq!(waiting(&mut replies, 39), (2, 15), "the others go together");
+        assert_eq!(waiting(&mut replies, 40), (0, 0));
     }
 
     #[test]
     fn one_always_behind_the_other_does_not_add_up() {
         let mut replies = Replies::default();
         for n in 0..10_000_u64 {
-            replies.add(n * 100 + 1_000);
-            assert!(replies.waiting(n * 100) <= 21, "{n}");
+            replies.add_reply(13, n * 100 + 1_000);
+            let (count, bytes) = waiting(&mut replies, n * 100);
+            assert!(count <= 21 && bytes <= 21 * 13, "{n}");
         }
     }
 }

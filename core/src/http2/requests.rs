@@ -58,7 +58,7 @@ impl Engine {
     fn refuse_stream(&mut self, id: u32) -> Result<(), Violation> {
         self.glitch()?;
         self.closed_ids.insert(id, HowClosed::ResetByUs);
-        self.write_reset(id, ErrorCode::REFUSED_STREAM);
+        self.reply_reset(id, ErrorCode::REFUSED_STREAM);
         Ok(())
     }
 

@@ -46,7 +46,7 @@ impl Engine {
         !self.outbox.is_empty() || self.queues.len_of(READY) > 0
     }
 
-    fn fill(&mut self, now: Time) {
+    pub(super) fn fill(&mut self, now: Time) {
         self.advance_clock(now);
         while self.outbox.len() < self.output.batch {
             let Some(slot) = self.queues.pop_from(READY) else { return };

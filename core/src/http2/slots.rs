@@ -38,6 +38,11 @@ impl Slots {
         self.live
     }
 
+    /// Returns how many places for calls there are: as many as were ever taken at once.
+    pub(crate) const fn places(&self) -> usize {
+        self.slots.len()
+    }
+
     /// A slot for a new call, which has its first states, no stream id yet, and these windows.
     #[inline]
     pub(crate) fn insert(&mut self, call_type: CallType, windows: Windows) -> u32 {

@@ -328,7 +328,7 @@ impl ProgramReader<'_> {
             max_frame: self.one_of(&[16_384, 16_384, 65_536, (1 << 24) - 1]),
             table: self.one_of(&[4_096, 4_096, 0, 100, 16_384]),
             frames_per_turn: self.one_of(&[64, 64, 1, 3]),
-            queued_replies: self.one_of(&[64, 64, 1, 2]),
+            queued_replies: self.one_of(&[64, 64, 8, 9]),
             keepalive: self.chance(20).then(|| Duration::from_secs(u64::from(self.range(300, 3_600)))),
             codec: self.chance(70),
         }

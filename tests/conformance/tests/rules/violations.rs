@@ -160,9 +160,10 @@ fn timeout(bytes: &[u8], seconds: u64, interval: Option<Duration>) -> Vec<Name> 
 /// PINGs whose answers nobody reads, and the time that passes then.
 fn unread() -> Vec<Name> {
     let mut config = Config::server();
-    config.limits.queued_replies = 1;
+    config.limits.queued_replies = 8;
+    config.keepalive.max_strikes = None;
     let mut peer = Peer::server(config);
-    peer.feed(&ping(b"question").repeat(2)).expect("nothing is wrong yet");
+    peer.feed(&ping(b"question").repeat(9)).expect("nothing is wrong yet");
     peer.now = peer.now + Duration::from_secs(20);
     peer.connection.handle_timeout(peer.now);
     the_end(&mut peer)
@@ -184,10 +185,11 @@ fn by_silence() -> Vec<Name> {
 /// A peer that asks and does not read the answers.
 fn by_not_reading() -> Vec<Name> {
     let mut config = Config::server();
-    config.limits.queued_replies = 1;
+    config.limits.queued_replies = 8;
+    config.keepalive.max_strikes = None;
     let mut peer = Peer::server(config.clone());
     peer.feed(&settings_ack()).expect("an answer to SETTINGS");
-    peer.feed(&ping(b"question").repeat(2)).expect("it waits for its reader");
+    peer.feed(&ping(b"question").repeat(9)).expect("it waits for its reader");
     peer.now = peer.now + config.limits.unread_timeout;
     peer.connection.handle_timeout(peer.now);
     the_end(&mut peer)

@@ -22,7 +22,7 @@ pub(super) fn config(base: Config, profile: u8) -> Config {
         limits.max_header_block = 400;
         limits.max_continuations = 2;
         limits.settings_entries = 3;
-        limits.queued_replies = 2;
+        limits.queued_replies = 8;
         limits.max_receive_message = 300;
         limits.send_buffer = 15;
         limits.queued_calls = 2;
