@@ -29,6 +29,7 @@ mod end;
 pub mod exhaust;
 mod ledger;
 mod link;
+pub mod pipes;
 mod program;
 mod server;
 mod task;
