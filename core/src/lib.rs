@@ -50,6 +50,7 @@ pub(crate) mod http2;
 pub mod machine;
 pub mod manual;
 mod names;
+mod payload;
 pub mod time;
 pub mod types;
 
@@ -71,6 +72,7 @@ pub use http2::outbox::{OwnedTransmit, Transmit};
 pub use http2::poll::{Next, Wait};
 pub use http2::receive::Needed;
 pub use http2::timers::TimerKind;
+pub use payload::MessagePayload;
 pub use time::Time;
 pub use types::{
     CallId, CallType, Cardinality, Cause, Event, HalfStates, Initiator, Message, Outcome, Recv, Request, Sent,

@@ -1,52 +1,145 @@
 //! Message types and bytes.
 
 use bytes::Bytes;
-use halfclose::Status;
+use halfclose::{MessagePayload, Status};
 
 /// Turns messages of type `T` into bytes and back.
 ///
-/// A codec has no state: it is a type that a [`Method`](crate::Method) names. `Prost` is the one for protocol buffers,
-/// [`Raw`] the one for applications that bring bytes of their own.
+/// A codec has no state: it is a type that a [`Method`](crate::Method) names. `Prost` is the one for protocol buffers, `Json`
+/// one for anything that serde knows, [`Raw`] the one for applications that bring bytes of their own.
 ///
 /// ```
 /// use bytes::Bytes;
-/// use halfclose_driver::Codec;
 /// use halfclose_driver::halfclose::Status;
+/// use halfclose_driver::{Codec, Sink};
 ///
 /// /// A text in UTF-8.
 /// struct Text;
 ///
 /// impl Codec<String> for Text {
-///     fn encode(message: &String) -> Result<Bytes, Status> {
-///         Ok(Bytes::copy_from_slice(message.as_bytes()))
+///     fn size_hint(message: &String) -> usize {
+///         message.len()
 ///     }
+///
+///     fn encode(message: &String, sink: &mut Sink) -> Result<(), Status> {
+///         sink.put_slice(message.as_bytes());
+///         Ok(())
+///     }
+///
 ///     fn decode(payload: Bytes) -> Result<String, Status> {
 ///         String::from_utf8(payload.into()).map_err(|error| Status::internal(error.to_string()))
 ///     }
 /// }
-/// # assert_eq!(Text::decode(Text::encode(&"hi".to_owned())?)?, "hi");
-/// # Ok::<(), Status>(())
 /// ```
 pub trait Codec<T>: 'static {
-    /// The bytes of a message, without the prefix of gRPC.
-    ///
-    /// # Errors
-    ///
-    /// A status, INTERNAL as a rule, for a message that cannot be encoded; nothing is sent then.
-    fn encode(message: &T) -> Result<Bytes, Status>;
+    /// Returns how many bytes [`encode`](Self::encode) is about to write, as far as that is cheap to know. The sink
+    /// reserves as many; the bytes of large fields that go by reference need not count.
+    fn size_hint(message: &T) -> usize {
+        let _ = message;
+        0
+    }
 
-    /// The message of these bytes.
+    /// Writes the bytes of a message, without the prefix of gRPC, to the sink.
     ///
     /// # Errors
     ///
-    /// A status, INTERNAL as a rule, for bytes that are no message: the call ends with it.
+    /// A status, usually INTERNAL, for a message that cannot be encoded; nothing is sent then.
+    fn encode(message: &T, sink: &mut Sink) -> Result<(), Status>;
+
+    /// Makes a message of its bytes. `payload` is the message as it was received: a field that keeps a slice of it
+    /// copies nothing.
+    ///
+    /// # Errors
+    ///
+    /// A status, usually INTERNAL, for bytes that are no message: the call ends with it.
     fn decode(payload: Bytes) -> Result<T, Status>;
 }
 
-/// The bytes of a message, or why there are none: never the status OK.
+/// Where a codec writes a message: bytes that it copies, and whole [`Bytes`] that go out by reference.
+///
+/// ```
+/// use bytes::{BufMut, Bytes};
+/// use halfclose_driver::Sink;
+///
+/// let mut sink = Sink::new();
+/// sink.buffer().put_u32(1);
+/// sink.put_bytes(Bytes::from(vec![7; 1 << 20])); // not copied
+/// assert_eq!(sink.len(), 4 + (1 << 20));
+/// ```
+#[derive(Debug, Default)]
+pub struct Sink {
+    /// What was written before `tail`.
+    done: MessagePayload,
+    tail: Vec<u8>,
+}
+
+/// Pieces that are shorter are copied: a piece of its own costs a place in the queue and in the vectored write.
+const LEAST_PIECE: usize = 2 * 1024;
+
+impl Sink {
+    /// Makes an empty sink.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns how many bytes were written.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.done.len() + self.tail.len()
+    }
+
+    /// Returns whether nothing was written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the buffer that copied bytes are appended to, for libraries that write to a
+    /// [`BufMut`](bytes::BufMut) or an [`io::Write`](std::io::Write). What stands in it is a part of the message.
+    pub const fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.tail
+    }
+
+    /// Appends a copy of some bytes.
+    pub fn put_slice(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+    }
+
+    /// Appends bytes by reference; fewer than 2 KiB are copied.
+    pub fn put_bytes(&mut self, bytes: Bytes) {
+        if bytes.len() < LEAST_PIECE {
+            return self.put_slice(&bytes);
+        }
+        self.close();
+        self.done.push(bytes);
+    }
+
+    fn close(&mut self) {
+        if !self.tail.is_empty() {
+            self.done.push(std::mem::take(&mut self.tail).into());
+        }
+    }
+
+    /// Returns everything that was written.
+    #[must_use]
+    #[inline]
+    pub fn into_payload(mut self) -> MessagePayload {
+        if self.done.is_empty() {
+            // A vector that is exactly full becomes `Bytes` as it is.
+            return self.tail.into();
+        }
+        self.close();
+        self.done
+    }
+}
+
+/// Encodes a message, or says why it cannot be: never with the status OK.
 #[inline(always)]
-pub(crate) fn encode<T, C: Codec<T>>(message: &T) -> Result<Bytes, Status> {
-    C::encode(message).map_err(failure)
+pub(crate) fn encode<T, C: Codec<T>>(message: &T) -> Result<MessagePayload, Status> {
+    let mut sink = Sink { done: MessagePayload::default(), tail: Vec::with_capacity(C::size_hint(message)) };
+    C::encode(message, &mut sink).map_err(failure)?;
+    Ok(sink.into_payload())
 }
 
 /// The message of these bytes, or why it is none: never the status OK.
@@ -66,8 +159,9 @@ fn failure(status: Status) -> Status {
 pub struct Raw;
 
 impl Codec<Bytes> for Raw {
-    fn encode(message: &Bytes) -> Result<Bytes, Status> {
-        Ok(message.clone())
+    fn encode(message: &Bytes, sink: &mut Sink) -> Result<(), Status> {
+        sink.put_bytes(message.clone());
+        Ok(())
     }
 
     fn decode(payload: Bytes) -> Result<Bytes, Status> {
@@ -82,17 +176,40 @@ pub struct Prost;
 
 #[cfg(feature = "prost")]
 impl<T: prost::Message + Default> Codec<T> for Prost {
-    // Always: what it returns is moved at once, which is dear by way of memory and free in registers.
-    #[inline(always)]
-    fn encode(message: &T) -> Result<Bytes, Status> {
-        // A vector that is exactly full becomes `Bytes` as it is. An allocation for each message is cheaper than slices of
-        // a shared block, whose references are counted atomically.
-        Ok(message.encode_to_vec().into())
+    #[inline]
+    fn size_hint(message: &T) -> usize {
+        message.encoded_len()
+    }
+
+    // prost copies `bytes` fields into the buffer that it is given: a `BufMut` that took them by reference would have to
+    // be written with `unsafe`.
+    #[inline]
+    fn encode(message: &T, sink: &mut Sink) -> Result<(), Status> {
+        message.encode_raw(sink.buffer());
+        Ok(())
     }
 
     #[inline]
     fn decode(payload: Bytes) -> Result<T, Status> {
         T::decode(payload)
+            .map_err(|error| Status::internal(format!("the message cannot be decoded: {error}")))
+    }
+}
+
+/// Anything that serde knows, as JSON.
+#[cfg(feature = "json")]
+#[derive(Clone, Copy, Debug)]
+pub struct Json;
+
+#[cfg(feature = "json")]
+impl<T: serde::Serialize + serde::de::DeserializeOwned> Codec<T> for Json {
+    fn encode(message: &T, sink: &mut Sink) -> Result<(), Status> {
+        serde_json::to_writer(sink.buffer(), message)
+            .map_err(|error| Status::internal(format!("the message cannot be encoded: {error}")))
+    }
+
+    fn decode(payload: Bytes) -> Result<T, Status> {
+        serde_json::from_slice(&payload)
             .map_err(|error| Status::internal(format!("the message cannot be decoded: {error}")))
     }
 }

@@ -19,6 +19,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `prost` (default) | `Prost`, the codec for messages of the prost crate |
+//! | `json` | `Json`, a codec for what serde knows |
 //! | `gzip`, `deflate`, `zstd` | these message encodings |
 //!
 //! # Platforms and Rust versions
@@ -46,9 +47,11 @@ pub use client::{
     BidiStreaming, CallError, CallOptions, Channel, ClientDriver, ClientReceiver, ClientSender,
     ClientStreaming, ServerStreaming,
 };
+#[cfg(feature = "json")]
+pub use codec::Json;
 #[cfg(feature = "prost")]
 pub use codec::Prost;
-pub use codec::{Codec, Raw};
+pub use codec::{Codec, Raw, Sink};
 pub use halfclose;
 pub use io::{Clock, Io, Timer};
 pub use method::{Method, Response, SendError};

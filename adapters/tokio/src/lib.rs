@@ -29,6 +29,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `prost` (default) | `Prost`, the codec for messages of the prost crate |
+//! | `json` | `Json`, a codec for what serde knows |
 //! | `gzip`, `deflate`, `zstd` | these message encodings |
 //!
 //! # Platforms and Rust versions

@@ -10,6 +10,7 @@ use super::typed::{Count, Counted, HalfClosed, Many, One, Open, Refused, Sending
 use crate::error::Misuse;
 use crate::grpc::headers::ResponseHeaders;
 use crate::grpc::status::Code;
+use crate::payload::MessagePayload;
 use crate::time::Time;
 use crate::types::{CallId, CallType, HalfStates, Message, Outcome, Recv, Request, Sent};
 
@@ -326,16 +327,17 @@ impl<Responses: Count> ClientHandle<One, Responses, Open> {
     fn send_once(
         self,
         client: &mut Connection<Client>,
-        mut message: Bytes,
+        message: Bytes,
         compress: bool,
     ) -> Result<ClientHandle<One, Responses, HalfClosed>, Refused<(Self, Bytes)>> {
-        match client.engine.send_message(self.id, &mut message, compress) {
+        let mut payload = MessagePayload::from(message);
+        match client.engine.send_message(self.id, &mut payload, compress) {
             Ok(_) => {
                 // The message was taken, so the half-close that follows it is legal.
                 let _ = client.half_close(self.id);
                 Ok(self.half_closed())
             }
-            Err(reason) => Err(Refused::new(reason, (self, message))),
+            Err(reason) => Err(Refused::new(reason, (self, payload.into_bytes()))),
         }
     }
 }
@@ -369,13 +371,14 @@ impl<Responses: Count> ClientHandle<Many, Responses, Open> {
     fn send_one_of_many(
         &mut self,
         client: &mut Connection<Client>,
-        mut message: Bytes,
+        message: Bytes,
         compress: bool,
     ) -> Result<Sent, Refused<Bytes>> {
+        let mut payload = MessagePayload::from(message);
         client
             .engine
-            .send_message(self.id, &mut message, compress)
-            .map_err(|reason| Refused::new(reason, message))
+            .send_message(self.id, &mut payload, compress)
+            .map_err(|reason| Refused::new(reason, payload.into_bytes()))
     }
 
     /// Returns whether [`send`](Self::send) would take a request now, and asks for one

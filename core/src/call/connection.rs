@@ -20,6 +20,7 @@ use crate::http2::poll::Next;
 use crate::http2::receive::Needed;
 use crate::http2::role::RoleKind;
 use crate::http2::timers::TimerKind;
+use crate::payload::MessagePayload;
 use crate::time::Time;
 use crate::types::{CallId, CallType, Event, HalfStates, Outcome, Recv, Request, Sent};
 
@@ -224,12 +225,12 @@ impl<R: Role> Connection<R> {
     /// [`Misuse::NotWritable`] when the call's or the connection's send buffer is full (an [`Event::Writable`]
     /// follows), [`Misuse::MessageTooLarge`], or an order that the call's state does not allow.
     #[inline]
-    pub fn send_message(&mut self, call: CallId, mut payload: Bytes, compress: bool) -> Result<Sent, Misuse> {
-        self.engine.send_message(call, &mut payload, compress)
+    pub fn send_message(&mut self, call: CallId, payload: Bytes, compress: bool) -> Result<Sent, Misuse> {
+        self.engine.send_message(call, &mut payload.into(), compress)
     }
 
-    /// As [`send_message`](Self::send_message), but `payload` is taken only if it is queued: a caller that has to wait
-    /// for room keeps it without sharing it.
+    /// As [`send_message`](Self::send_message), with a payload in any number of pieces, which is taken only if it is queued: a
+    /// caller that has to wait for room keeps it without sharing it.
     ///
     /// # Errors
     ///
@@ -238,7 +239,7 @@ impl<R: Role> Connection<R> {
     pub fn send_message_from(
         &mut self,
         call: CallId,
-        payload: &mut Bytes,
+        payload: &mut MessagePayload,
         compress: bool,
     ) -> Result<Sent, Misuse> {
         self.engine.send_message(call, payload, compress)

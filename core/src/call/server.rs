@@ -12,6 +12,7 @@ use crate::grpc::encoding::Encoding;
 use crate::grpc::headers::RequestHeaders;
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
+use crate::payload::MessagePayload;
 use crate::types::{CallId, CallType, HalfStates, Message, Recv, Sent};
 
 /// One call of a server. `Requests` and `Responses` say how many messages go each way, [`One`] or [`Many`]; `Answer`
@@ -331,13 +332,14 @@ impl<Requests: Count> ServerHandle<Requests, Many, Answering> {
     fn send_one_of_many(
         &mut self,
         server: &mut Connection<Server>,
-        mut message: Bytes,
+        message: Bytes,
         compress: bool,
     ) -> Result<Sent, Refused<Bytes>> {
+        let mut payload = MessagePayload::from(message);
         server
             .engine
-            .send_message(self.id, &mut message, compress)
-            .map_err(|reason| Refused::new(reason, message))
+            .send_message(self.id, &mut payload, compress)
+            .map_err(|reason| Refused::new(reason, payload.into_bytes()))
     }
 }
 
@@ -374,12 +376,13 @@ impl<Requests: Count> ServerHandle<Requests, One, Answering> {
     fn send_once(
         self,
         server: &mut Connection<Server>,
-        mut message: Bytes,
+        message: Bytes,
         compress: bool,
     ) -> Result<ServerHandle<Requests, One, Answered>, Refused<(Self, Bytes)>> {
-        match server.engine.send_message(self.id, &mut message, compress) {
+        let mut payload = MessagePayload::from(message);
+        match server.engine.send_message(self.id, &mut payload, compress) {
             Ok(_) => Ok(self.advance()),
-            Err(reason) => Err(Refused::new(reason, (self, message))),
+            Err(reason) => Err(Refused::new(reason, (self, payload.into_bytes()))),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::grpc::headers::{RequestHeaders, ResponseHeaders, check_authority};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::{Code, Status};
 use crate::machine::{ClientSendInput, Lifecycle, ServerRecvInput, ServerSendInput, Step};
+use crate::payload::MessagePayload;
 use crate::time::Time;
 use crate::types::{
     CallId, CallType, Cardinality, Cause, HalfStates, Initiator, Outcome, Recv, Request, Sent,
@@ -223,7 +224,7 @@ impl Engine {
     pub(crate) fn send_message(
         &mut self,
         call: CallId,
-        payload: &mut Bytes,
+        payload: &mut MessagePayload,
         compress: bool,
     ) -> Result<Sent, Misuse> {
         let slot = call.slot;
@@ -231,19 +232,27 @@ impl Engine {
         stream.check_message()?;
         let limits = &self.config.limits;
         let limit = limits.max_send_message as usize;
-        if payload.len() > limit {
-            return Err(Misuse::MessageTooLarge { size: payload.len(), limit });
+        let size = payload.len();
+        if size > limit {
+            return Err(Misuse::MessageTooLarge { size, limit });
         }
         if let Err(full) = stream.check_room(limits, &self.ledger) {
             stream.want_write = true;
             return Err(full);
         }
-        let (compressed, payload) = match stream.codec {
-            Some(codec) if compress => (true, compressed(&self.config.codecs, codec, payload)?),
-            _ => (false, std::mem::take(payload)),
+        let weight = match stream.codec {
+            Some(codec) if compress => {
+                let compressed = compressed(&self.config.codecs, codec, payload.join())?;
+                drop(payload.take());
+                stream.queue.push_message(true, compressed)
+            }
+            _ => match payload.take() {
+                (payload, None) => stream.queue.push_message(false, payload),
+                (first, Some(rest)) => stream.queue.push_pieces(size, first, *rest),
+            },
         };
         stream.begin_to_hold();
-        self.ledger.queued(stream.queue.push_message(compressed, payload), stream.held_up);
+        self.ledger.queued(weight, stream.held_up);
         stream.step_message();
         let full = stream.check_room(limits, &self.ledger).is_err();
         stream.want_write |= full;

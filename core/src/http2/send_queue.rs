@@ -10,8 +10,8 @@ use crate::grpc::message::{PREFIX_LEN, Prefix};
 /// What an item is.
 #[derive(Clone, Copy)]
 enum ItemKind {
-    /// The payload of a message; its prefix is written when it is cut.
-    Message { compressed: bool },
+    /// The payload of a message, or its first piece; its prefix is written when it is cut. `length` is the payload's.
+    Message { compressed: bool, length: u32 },
     /// Bytes as they are: the body of an HTTP error answer, or messages with their prefixes.
     Raw,
 }
@@ -38,11 +38,7 @@ impl Item {
     #[inline]
     fn prefix(&self) -> Option<[u8; PREFIX_LEN]> {
         match self.kind {
-            ItemKind::Message { compressed } => {
-                // A message longer than its 32-bit length field was refused before it came here (P-55).
-                let length = u32::try_from(self.payload.len()).unwrap_or(u32::MAX);
-                Some(Prefix { compressed, length }.to_bytes())
-            }
+            ItemKind::Message { compressed, length } => Some(Prefix { compressed, length }.to_bytes()),
             ItemKind::Raw => None,
         }
     }
@@ -132,7 +128,18 @@ impl SendQueue {
     /// Queues a message and tells what it counts for.
     #[inline]
     pub(crate) fn push_message(&mut self, compressed: bool, payload: Bytes) -> usize {
-        self.push(ItemKind::Message { compressed }, payload)
+        self.push(ItemKind::Message { compressed, length: length(payload.len()) }, payload)
+    }
+
+    /// Queues a message whose `size` bytes come in pieces, and tells what it counts for.
+    #[cold]
+    pub(crate) fn push_pieces(&mut self, size: usize, first: Bytes, rest: Vec<Bytes>) -> usize {
+        let kind = ItemKind::Message { compressed: false, length: length(size) };
+        let mut weight = self.push(kind, first);
+        for piece in rest {
+            weight += self.push(ItemKind::Raw, piece);
+        }
+        weight
     }
 
     /// Queues bytes that are no message, and tells what they count for.
@@ -219,6 +226,12 @@ impl SendQueue {
         }
         weight
     }
+}
+
+/// A message longer than its 32-bit length field was refused before it came here (P-55).
+#[inline]
+fn length(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
 }
 
 /// Writes bytes `offset..offset + n` of `item`, of which there are that many.

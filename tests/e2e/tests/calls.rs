@@ -9,7 +9,7 @@ use halfclose_driver::halfclose::grpc::compress::{CompressError, DecompressError
 use halfclose_driver::halfclose::grpc::encoding::Encoding;
 use halfclose_driver::halfclose::{Cause, Code, Config, Metadata, Status};
 use halfclose_driver::{
-    CallError, CallOptions, Channel, Codec, Context, Method, Raw, Response, Router, SendError,
+    CallError, CallOptions, Channel, Codec, Context, Method, Raw, Response, Router, SendError, Sink,
 };
 use halfclose_e2e::{Runtime, Serving, on_every_pair};
 
@@ -213,8 +213,9 @@ fn an_error_after_messages_comes_behind_them<S: Runtime, C: Runtime>() {
 struct Undecodable;
 
 impl Codec<Bytes> for Undecodable {
-    fn encode(message: &Bytes) -> Result<Bytes, Status> {
-        Ok(message.clone())
+    fn encode(message: &Bytes, sink: &mut Sink) -> Result<(), Status> {
+        sink.put_slice(message);
+        Ok(())
     }
 
     fn decode(payload: Bytes) -> Result<Bytes, Status> {
@@ -455,8 +456,10 @@ fn an_unknown_method_of_any_type_is_unimplemented<S: Runtime, C: Runtime>() {
 struct Picky;
 
 impl Codec<Bytes> for Picky {
-    fn encode(message: &Bytes) -> Result<Bytes, Status> {
-        if message == "bad" { Err(Status::internal("cannot encode")) } else { Ok(message.clone()) }
+    fn encode(message: &Bytes, sink: &mut Sink) -> Result<(), Status> {
+        sink.put_bytes(message.clone());
+        // What stands in the sink already is not sent.
+        if message == "bad" { Err(Status::internal("cannot encode")) } else { Ok(()) }
     }
 
     fn decode(payload: Bytes) -> Result<Bytes, Status> {

@@ -5,9 +5,10 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use halfclose::grpc::headers::ResponseHeaders;
-use halfclose::{CallId, Cause, Client, Code, HalfStates, Message, Metadata, Misuse, Outcome, Recv, Status};
+use halfclose::{
+    CallId, Cause, Client, Code, HalfStates, Message, MessagePayload, Metadata, Misuse, Outcome, Recv, Status,
+};
 
 use crate::codec::{self, Codec};
 use crate::method::{Response, SendError, misuse_status};
@@ -120,7 +121,7 @@ impl SendHalf {
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        payload: &mut Bytes,
+        payload: &mut MessagePayload,
     ) -> Poll<Result<(), SendError>> {
         let (call, compress) = (self.call, self.compress);
         self.shared.command(|state| match state.connection.send_message_from(call, payload, compress) {

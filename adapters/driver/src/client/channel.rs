@@ -3,9 +3,8 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use halfclose::frame::ErrorCode;
-use halfclose::{CallType, Client, Config, Connection, Request, Seed, Status, Time};
+use halfclose::{CallType, Client, Config, Connection, MessagePayload, Request, Seed, Status, Time};
 
 use super::call::{CallError, ReceiveHalf, SendHalf};
 use super::options::CallOptions;
@@ -82,7 +81,7 @@ impl Channel {
         &self,
         path: &'static str,
         call_type: CallType,
-        payload: Result<Bytes, Status>,
+        payload: Result<MessagePayload, Status>,
         options: CallOptions,
     ) -> Result<ReceiveHalf, CallError> {
         let mut payload = payload.map_err(CallError::unsent)?;

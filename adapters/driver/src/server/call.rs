@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use halfclose::{CallId, CallType, Cardinality, Message, Metadata, Misuse, Recv, Server, Status};
+use halfclose::{
+    CallId, CallType, Cardinality, Message, MessagePayload, Metadata, Misuse, Recv, Server, Status,
+};
 
 use crate::method::{SendError, misuse_status};
 use crate::shared::{Shared, State};
@@ -67,7 +69,7 @@ pub(super) struct Answer {
     pub(super) call: CallId,
     pub(super) header: Metadata,
     pub(super) trailer: Metadata,
-    pub(super) payload: Bytes,
+    pub(super) payload: MessagePayload,
     pub(super) compress: bool,
 }
 
@@ -158,7 +160,7 @@ pub(super) fn poll_send(
     shared: &Shared<Server>,
     call: CallId,
     cx: &mut Context<'_>,
-    payload: &mut Bytes,
+    payload: &mut MessagePayload,
     compress: bool,
 ) -> Poll<Result<(), SendError>> {
     shared.command(|state| match state.connection.send_message_from(call, payload, compress) {

@@ -1,0 +1,94 @@
+//! The bytes of a message that is to be sent.
+
+use bytes::{Bytes, BytesMut};
+
+/// The bytes of one message to send, in one piece or in several.
+///
+/// Pieces go out behind each other, each by reference where it is large: a message that wraps a large field is sent
+/// without copying the field. A payload made of one [`Bytes`] costs no allocation.
+///
+/// ```
+/// use bytes::Bytes;
+/// use halfclose::MessagePayload;
+///
+/// let mut payload = MessagePayload::from(Bytes::from_static(b"field 1: "));
+/// payload.push(Bytes::from_static(b"a large value"));
+/// assert_eq!(payload.len(), 22);
+/// assert_eq!(payload.into_bytes(), "field 1: a large value");
+/// ```
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct MessagePayload {
+    first: Bytes,
+    /// What stands behind `first`: boxed, since most payloads have one piece.
+    rest: Option<Box<Vec<Bytes>>>,
+}
+
+impl MessagePayload {
+    /// Adds a piece behind the others.
+    pub fn push(&mut self, piece: Bytes) {
+        if self.first.is_empty() && self.rest.is_none() {
+            self.first = piece;
+        } else if !piece.is_empty() {
+            self.rest.get_or_insert_default().push(piece);
+        }
+    }
+
+    /// Returns the length of all pieces together, in bytes.
+    #[must_use]
+    #[inline]
+    pub fn len(&self) -> usize {
+        let rest = self.rest.as_ref().map_or(0, |rest| rest.iter().map(Bytes::len).sum());
+        self.first.len() + rest
+    }
+
+    /// Returns whether there is no byte in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the pieces, in order.
+    pub fn pieces(&self) -> impl Iterator<Item = &Bytes> {
+        std::iter::once(&self.first).chain(self.rest.iter().flat_map(|rest| rest.iter()))
+    }
+
+    /// Joins the pieces: a copy where there are several, and none where there is one.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        if self.rest.is_none() {
+            return self.first;
+        }
+        let mut joined = BytesMut::with_capacity(self.len());
+        for piece in self.pieces() {
+            joined.extend_from_slice(piece);
+        }
+        joined.freeze()
+    }
+
+    /// Makes one piece of them all.
+    pub(crate) fn join(&mut self) -> &Bytes {
+        if self.rest.is_some() {
+            self.first = std::mem::take(self).into_bytes();
+        }
+        &self.first
+    }
+
+    /// Takes the pieces: the first one, and those behind it.
+    #[inline]
+    pub(crate) fn take(&mut self) -> (Bytes, Option<Box<Vec<Bytes>>>) {
+        (std::mem::take(&mut self.first), self.rest.take())
+    }
+}
+
+impl From<Bytes> for MessagePayload {
+    #[inline]
+    fn from(first: Bytes) -> Self {
+        Self { first, rest: None }
+    }
+}
+
+impl From<Vec<u8>> for MessagePayload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
