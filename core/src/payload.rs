@@ -17,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 /// assert_eq!(payload.into_bytes(), "field 1: a large value");
 /// ```
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[allow(clippy::box_collection, reason = "a second piece is rare, and a payload is moved often")]
 pub struct MessagePayload {
     first: Bytes,
     /// What stands behind `first`: boxed, since most payloads have one piece.
@@ -75,6 +76,7 @@ impl MessagePayload {
 
     /// Takes the pieces: the first one, and those behind it.
     #[inline]
+    #[allow(clippy::box_collection, reason = "as it is kept")]
     pub(crate) fn take(&mut self) -> (Bytes, Option<Box<Vec<Bytes>>>) {
         (std::mem::take(&mut self.first), self.rest.take())
     }
