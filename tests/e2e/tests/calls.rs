@@ -89,7 +89,7 @@ fn client_streaming_ends_with_one_response<S: Runtime, C: Runtime>() {
         // The half-close is said each time it is asked.
         assert_eq!(call.recv().await?, None);
         call.context().add_trailer(&metadata("tail", "b"));
-        Ok(call.send_and_close(&Bytes::from(format!("{messages}/{bytes}"))).await?)
+        Ok(call.send_and_close(Bytes::from(format!("{messages}/{bytes}"))))
     });
     Serving::<S>::start(router).run::<C, _>(|channel| async move {
         for messages in [0, 1, 10, 200] {
@@ -250,7 +250,7 @@ fn answering() -> Router {
             about(call.context())?;
             let message = call.recv().await?.unwrap_or_default();
             refuse(&message)?;
-            Ok(call.send_and_close(&message).await?)
+            Ok(call.send_and_close(message))
         })
         .server_streaming(&LIST, |request, mut call| async move {
             about(call.context())?;
@@ -617,7 +617,7 @@ fn a_client_streaming_server_may_answer_before_the_half_close<S: Runtime, C: Run
         async move {
             call.recv().await?;
             counter.fetch_add(1, Ordering::SeqCst);
-            Ok(call.send_and_close(&Bytes::from_static(b"early")).await?)
+            Ok(call.send_and_close(Bytes::from_static(b"early")))
         }
     });
     Serving::<S>::start(router).run::<C, _>(|channel| async move {

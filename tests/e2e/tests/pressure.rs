@@ -113,7 +113,7 @@ fn a_client_has_no_more_in_flight_than_windows_and_buffers_allow<R: Runtime>() {
             while let Some(message) = call.recv().await? {
                 bytes += message.len();
             }
-            Ok(call.send_and_close(&Bytes::from(bytes.to_string())).await?)
+            Ok(call.send_and_close(Bytes::from(bytes.to_string())))
         }
     });
     let server = Serving::<R>::start(router);
@@ -191,7 +191,7 @@ fn streaming<R: Runtime>() -> (Serving<R>, Receiver<()>, Receiver<()>) {
                 begin.send(()).await.expect("the test waits");
                 while call.recv().await?.is_some() {}
                 drop(gone);
-                Ok(call.send_and_close(&Bytes::new()).await?)
+                Ok(call.send_and_close(Bytes::new()))
             }
         })
         .server_streaming(&LIST, move |_, mut call| {

@@ -143,13 +143,13 @@ fn faults_of_uploads() {
                 total += request.payload.map_or(0, |payload| payload.body.len());
             }
             let total = i32::try_from(total).unwrap();
-            Ok(call.send_and_close(&StreamingInputCallResponse { aggregated_payload_size: total }).await?)
+            Ok(call.send_and_close(StreamingInputCallResponse { aggregated_payload_size: total }))
         })
     };
     check("compression is not checked", careless, &["client_compressed_streaming"]);
     let hasty = |router: Router| {
         router.client_streaming(&STREAMING_INPUT_CALL, |call| async move {
-            Ok(call.send_and_close(&StreamingInputCallResponse { aggregated_payload_size: 74_922 }).await?)
+            Ok(call.send_and_close(StreamingInputCallResponse { aggregated_payload_size: 74_922 }))
         })
     };
     // It answers cancel_after_begin before that can cancel.

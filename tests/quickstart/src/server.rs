@@ -26,7 +26,7 @@ async fn measure(request: Request<Word>) -> Result<Response<Count>, Status> {
     Ok(Response::new(Count { letters: letters(&request.message) }))
 }
 
-async fn sum(mut call: ClientStreamingServer<Word, Count, Prost>) -> Result<(), Status> {
+async fn sum(mut call: ClientStreamingServer<Word, Count, Prost>) -> Result<Response<Count>, Status> {
     let mut sum = 0;
     while let Some(word) = call.recv().await? {
         say(call.context(), &format!("gets {:?}", word.text));
@@ -36,8 +36,7 @@ async fn sum(mut call: ClientStreamingServer<Word, Count, Prost>) -> Result<(), 
     let mut trailer = Metadata::new();
     trailer.append("words-note", "counted by hand").map_err(|error| Status::internal(error.to_string()))?;
     call.context().add_trailer(&trailer);
-    call.send_and_close(&Count { letters: sum }).await?;
-    Ok(())
+    Ok(call.send_and_close(Count { letters: sum }))
 }
 
 async fn spell(request: Request<Word>, mut call: ServerStreamingServer<Word, Prost>) -> Result<(), Status> {

@@ -9,7 +9,8 @@ use halfclose::{
     CallId, CallType, Cardinality, Message, MessagePayload, Metadata, Misuse, Recv, Server, Status,
 };
 
-use crate::method::{SendError, misuse_status};
+use crate::codec::{self, Codec};
+use crate::method::{Response, SendError, misuse_status};
 use crate::shared::{Shared, State};
 
 /// What came together with a request's headers, as most small requests do: it is taken in the same visit to the
@@ -59,6 +60,21 @@ impl ServerCall {
     /// Ends the call with what its handler returned, behind what was sent.
     pub(super) fn finish(self, result: Result<(), Status>) {
         finish(&self.shared, self.call, result.err().unwrap_or_else(Status::ok));
+    }
+
+    /// Ends the call with its one response and the status OK, or with an error.
+    pub(super) fn answer<Res, C: Codec<Res>>(self, result: Result<Response<Res>, Status>) {
+        let encoded = result.and_then(|response| {
+            let payload = codec::encode::<Res, C>(&response.message)?;
+            Ok((response, payload))
+        });
+        match encoded {
+            Err(status) => finish(&self.shared, self.call, status),
+            Ok((Response { header, trailer, compressed: compress, .. }, payload)) => {
+                let answer = Answer { call: self.call, header, trailer, payload, compress };
+                self.shared.command(|state| answer.give(state));
+            }
+        }
     }
 }
 

@@ -176,7 +176,8 @@ impl Router {
         })
     }
 
-    /// Adds a method with many requests and one response; one that stands at its path is replaced.
+    /// Adds a method with many requests and one response, which the handler returns; one that stands at its path is
+    /// replaced.
     #[must_use]
     pub fn client_streaming<Req, Res, C, F, Fut>(self, method: &Method<Req, Res, C>, handler: F) -> Self
     where
@@ -184,7 +185,7 @@ impl Router {
         Res: Send + 'static,
         C: Codec<Req> + Codec<Res>,
         F: Fn(ClientStreamingServer<Req, Res, C>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), Status>> + Send + 'static,
+        Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
         self.add(method.path(), CallType::CLIENT_STREAMING, move |shared, incoming| {
@@ -193,7 +194,7 @@ impl Router {
             Some(Box::pin(async move {
                 let context = Context::new(&call.shared, call.call, headers);
                 let result = handler(ClientStreamingServer::new(&call, context)).await;
-                call.finish(result);
+                call.answer::<Res, C>(result);
             }))
         })
     }

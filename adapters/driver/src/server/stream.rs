@@ -11,7 +11,7 @@ use halfclose::{CallId, Metadata, Server, Status};
 use super::call::{ServerCall, poll_receive, poll_send};
 use super::context::Context;
 use crate::codec::{self, Codec};
-use crate::method::SendError;
+use crate::method::{Response, SendError};
 use crate::shared::Shared;
 
 /// The sending half of a call: responses, in order. The status follows when the handler returns.
@@ -111,16 +111,17 @@ impl<Res, C: Codec<Res>> ServerStreamingServer<Res, C> {
     }
 }
 
-/// A call with many requests and one response.
+/// A call with many requests and one response, which the handler returns.
 pub struct ClientStreamingServer<Req, Res, C> {
     receiver: ServerReceiver<Req, C>,
-    sender: ServerSender<Res, C>,
+    compress: bool,
     context: Context,
+    types: PhantomData<fn(Res)>,
 }
 
 impl<Req, Res, C: Codec<Req> + Codec<Res>> ClientStreamingServer<Req, Res, C> {
     pub(super) fn new(call: &ServerCall, context: Context) -> Self {
-        Self { receiver: ServerReceiver::new(call), sender: ServerSender::new(call), context }
+        Self { receiver: ServerReceiver::new(call), compress: true, context, types: PhantomData }
     }
 
     /// The next request; `None` when the client has half-closed: the request is complete.
@@ -138,18 +139,17 @@ impl<Req, Res, C: Codec<Req> + Codec<Res>> ClientStreamingServer<Req, Res, C> {
         self.receiver.was_compressed()
     }
 
-    /// Whether the response is compressed, where the call has an encoding.
+    /// Sets whether the response is compressed, where the call has an encoding.
     pub const fn set_compress(&mut self, compress: bool) {
-        self.sender.set_compress(compress);
+        self.compress = compress;
     }
 
-    /// Sends the one response. What follows is the handler's return.
-    ///
-    /// # Errors
-    ///
-    /// [`SendError::Ended`] when the call is over.
-    pub async fn send_and_close(mut self, message: &Res) -> Result<(), SendError> {
-        self.sender.send(message).await
+    /// Makes the one response, which ends the call when the handler returns it. What the client still sends is not read.
+    #[must_use = "the handler returns the response"]
+    pub fn send_and_close(self, message: Res) -> Response<Res> {
+        let mut response = Response::new(message);
+        response.compressed = self.compress;
+        response
     }
 }
 

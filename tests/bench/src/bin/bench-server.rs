@@ -49,8 +49,7 @@ fn router() -> Router {
             while let Some(request) = call.recv().await? {
                 last = request;
             }
-            call.send_and_close(&response(&last)).await?;
-            Ok(())
+            Ok(call.send_and_close(response(&last)))
         })
         .server_streaming(&Simple::new(STREAMING_FROM_SERVER), |request, mut call| async move {
             let response = response(&request.message);

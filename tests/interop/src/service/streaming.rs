@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use halfclose_driver::halfclose::Status;
 use halfclose_driver::{
-    BidiStreamingServer, ClientStreamingServer, Prost, Request, SendError, ServerStreamingServer,
+    BidiStreamingServer, ClientStreamingServer, Prost, Request, Response, SendError, ServerStreamingServer,
 };
 
 use super::wishes::{
@@ -23,7 +23,9 @@ type Upload = ClientStreamingServer<StreamingInputCallRequest, StreamingInputCal
 type Download = ServerStreamingServer<StreamingOutputCallResponse, Prost>;
 type Duplex = BidiStreamingServer<StreamingOutputCallRequest, StreamingOutputCallResponse, Prost>;
 
-pub(super) async fn streaming_input_call(mut call: Upload) -> Result<(), Status> {
+pub(super) async fn streaming_input_call(
+    mut call: Upload,
+) -> Result<Response<StreamingInputCallResponse>, Status> {
     echo_metadata(call.context())?;
     let mut total = 0_i32;
     while let Some(request) = call.recv().await? {
@@ -34,8 +36,7 @@ pub(super) async fn streaming_input_call(mut call: Upload) -> Result<(), Status>
             .and_then(|size| total.checked_add(size))
             .ok_or_else(|| Status::out_of_range("more bytes than the answer can tell"))?;
     }
-    call.send_and_close(&StreamingInputCallResponse { aggregated_payload_size: total }).await?;
-    Ok(())
+    Ok(call.send_and_close(StreamingInputCallResponse { aggregated_payload_size: total }))
 }
 
 pub(super) async fn streaming_output_call(

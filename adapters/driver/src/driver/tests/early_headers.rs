@@ -104,7 +104,7 @@ fn router() -> Router {
             while let Some(message) = call.recv().await? {
                 last = message;
             }
-            Ok(call.send_and_close(&last).await?)
+            Ok(call.send_and_close(last))
         })
         .bidi_streaming(&CHAT, |mut call| async move {
             while let Some(message) = call.recv().await? {
