@@ -235,6 +235,10 @@ pub enum Sent {
 #[non_exhaustive]
 pub enum Event {
     /// Server: a call's request headers arrived. See [`Connection::request`](crate::Connection::request).
+    ///
+    /// A request that came before the connection failed or ended is told too, and its messages can be taken, although its
+    /// [`Event::Ended`] is the next thing to hear. One that its client reset, that broke a rule, or whose deadline passed
+    /// before it was told, is not told at all.
     Request(CallId),
     /// Client: response headers arrived. See [`Connection::response`](crate::Connection::response).
     Response(CallId),
@@ -245,10 +249,11 @@ pub enum Event {
     /// Server: the call is over, once, for this cause; its id is invalid from here on. `Cause::Trailers` and
     /// `Cause::TrailersOnly` mean that the status went out; anything else means that the handler's work is unwanted.
     Ended(CallId, Cause),
-    /// The peer's SETTINGS arrived and are in force (the first ones tell that the peer speaks HTTP/2).
+    /// The peer's SETTINGS arrived and are in force (the first ones tell that the peer speaks HTTP/2). Of several that were
+    /// not told yet the last one is.
     PeerSettings,
     /// The peer sent GOAWAY. From a server: it takes no new calls; the open ones that it accepted go on (P-93). From a
-    /// client: it is about to leave.
+    /// client: it is about to leave. Of several that were not told yet the last one is.
     GoAway {
         /// GOAWAY's code.
         code: ErrorCode,

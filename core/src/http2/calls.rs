@@ -298,7 +298,6 @@ impl Engine {
         if let Some(stream) = self.slots.get_mut(slot) {
             stream.pending.clear();
         }
-        self.eventful.remove(slot);
         match self.take_outcome(slot) {
             Recv::End(outcome) => Some(outcome),
             _ => None,

@@ -50,8 +50,7 @@ impl Engine {
         }
         // Without a limit in them, the first SETTINGS lift the assumed one.
         self.start_waiting();
-        self.notices.retain(|event| *event != Event::PeerSettings);
-        self.notices.push_back(Event::PeerSettings);
+        self.tell_notice(Event::PeerSettings);
         self.reply(|out| {
             // An ACK has no entries, so there is nothing that could be refused.
             let _ = Settings::ACK.write(out);
@@ -146,7 +145,12 @@ impl Engine {
             return self.on_closed_stream(id, ClosedStreamInput::RstStream);
         };
         match self.role {
-            RoleKind::Server => self.on_reset_by_client(slot, code),
+            RoleKind::Server => {
+                let counted = self.count_reset(slot);
+                // First, so that a call which its client took back is void, even if this reset costs the connection.
+                self.end_server(slot, Cause::Reset { code, by: Initiator::Remote }, None);
+                counted
+            }
             RoleKind::Client => {
                 self.on_reset_by_server(slot, code);
                 Ok(())
@@ -154,7 +158,8 @@ impl Engine {
         }
     }
 
-    fn on_reset_by_client(&mut self, slot: u32, code: ErrorCode) -> Result<(), Violation> {
+    /// Counts a reset of the client against the limits.
+    fn count_reset(&mut self, slot: u32) -> Result<(), Violation> {
         let limits = &self.config.limits;
         guard(&mut self.abuse.resets, self.now, Flood::Resets, limits.resets)?;
         if self.is_unheard(slot) {
@@ -164,7 +169,6 @@ impl Engine {
                 return Err(Violation::Flood { flood: Flood::PendingResets, met, limit });
             }
         }
-        self.end_server(slot, Cause::Reset { code, by: Initiator::Remote }, None);
         Ok(())
     }
 
@@ -187,8 +191,7 @@ impl Engine {
         self.glitch()?;
         self.peer_goaway = Some(last);
         let debug = Bytes::copy_from_slice(goaway.debug.get(..MAX_DEBUG).unwrap_or(goaway.debug));
-        self.notices.retain(|event| !matches!(event, Event::GoAway { .. }));
-        self.notices.push_back(Event::GoAway { code: goaway.code, last_stream: last, debug: debug.clone() });
+        self.tell_notice(Event::GoAway { code: goaway.code, last_stream: last, debug: debug.clone() });
         if self.role == RoleKind::Client {
             self.refuse_above(last, goaway.code, &debug);
             self.lifecycle(LifecycleInput::PeerGoAway);

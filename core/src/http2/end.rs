@@ -29,10 +29,10 @@ const LATE_FRAMES: u32 = 4;
 impl Stream {
     /// Sets the outcome of a client's call, once: the first end of a call wins (P-89). Whether the caller waits to be told.
     #[inline]
-    fn conclude_client(&mut self, mut outcome: Outcome, now: Time, ledger: &mut Ledger) -> bool {
-        let Side::Client(call) = &mut self.side else { return false };
+    fn conclude_client(&mut self, mut outcome: Outcome, now: Time, ledger: &mut Ledger) -> Waiting {
+        let Side::Client(call) = &mut self.side else { return Waiting::default() };
         if matches!(call.stage, ClientStage::Done(_) | ClientStage::Taken) {
-            return false;
+            return Waiting::default();
         }
         // P-84: messages that came before a cancel or a deadline need not be delivered.
         if matches!(outcome.cause, Cause::Cancelled | Cause::Deadline) {
@@ -48,21 +48,15 @@ impl Stream {
         }
         call.stage = ClientStage::Done(outcome);
         // P-88: whoever waits for room would wait for ever.
-        let (reads, writes) = (std::mem::take(&mut self.want_read), std::mem::take(&mut self.want_write));
-        if reads {
-            self.pending.insert(Pending::READABLE);
-        }
-        if writes {
-            self.pending.insert(Pending::WRITABLE);
-        }
-        reads || writes
+        Waiting { reads: std::mem::take(&mut self.want_read), writes: std::mem::take(&mut self.want_write) }
     }
 
-    /// Notes that a server's call is over; whether the caller is to be told. A caller that never heard of the call is
-    /// spared the news.
+    /// Notes that a server's call is over; returns whether the caller is to be told. A caller that has not heard of a call
+    /// is spared it where the call is void: taken back by its client, refused for its message, or out of time. The end
+    /// of the connection voids no request, or how the bytes were cut would decide whether the caller hears of it.
     #[inline]
     fn conclude_server(&mut self, cause: Cause) -> bool {
-        if self.pending.contains(Pending::REQUEST) {
+        if cause != Cause::Connection && self.pending.contains(Pending::REQUEST) {
             self.pending.clear();
             self.caller_done = true;
         }
@@ -70,16 +64,35 @@ impl Stream {
         if self.caller_done || call.cause.is_some() {
             return false;
         }
+        if matches!(cause, Cause::Trailers | Cause::TrailersOnly) {
+            // The caller has ended the call: nothing of it matters to it any more.
+            self.pending.clear();
+        }
         call.cause = Some(cause);
-        // Nothing that was pending, or waited for, matters any more; the status may still be on its way.
-        self.pending = Pending::ENDED;
         self.want_read = false;
         self.want_write = false;
         true
     }
 }
 
+/// Who waits on a client's call that is over.
+#[derive(Default)]
+struct Waiting {
+    reads: bool,
+    writes: bool,
+}
+
 impl Engine {
+    #[inline]
+    fn tell_waiting(&mut self, slot: u32, Waiting { reads, writes }: Waiting) {
+        if reads {
+            self.tell(slot, Pending::READABLE);
+        }
+        if writes {
+            self.tell(slot, Pending::WRITABLE);
+        }
+    }
+
     /// Takes a call off the wire: its id is retired, its queue dropped, its place in every line given up.
     pub(super) fn retire(&mut self, slot: u32, how: HowClosed) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
@@ -138,7 +151,6 @@ impl Engine {
         let Some(stream) = self.slots.get(slot) else { return };
         if stream.wire_done && stream.caller_done {
             self.drop_inbound(slot);
-            self.eventful.remove(slot);
             self.slots.remove(slot);
         }
     }
@@ -198,9 +210,8 @@ impl Engine {
             }
             _ => false,
         };
-        if stream.conclude_client(outcome, self.now, &mut self.ledger) {
-            self.eventful.push_back(slot);
-        }
+        let waiting = stream.conclude_client(outcome, self.now, &mut self.ledger);
+        self.tell_waiting(slot, waiting);
         if open {
             self.reset_and_retire(slot, Some(ErrorCode::NO_ERROR), HowClosed::Ended);
         } else {
@@ -223,10 +234,9 @@ impl Engine {
         let how = if remote { HowClosed::ResetByPeer } else { HowClosed::ResetByUs };
         self.reset_and_retire(slot, reset, how);
         let outcome = self.without_trailers(status, cause);
-        if let Some(stream) = self.slots.get_mut(slot)
-            && stream.conclude_client(outcome, self.now, &mut self.ledger)
-        {
-            self.eventful.push_back(slot);
+        if let Some(stream) = self.slots.get_mut(slot) {
+            let waiting = stream.conclude_client(outcome, self.now, &mut self.ledger);
+            self.tell_waiting(slot, waiting);
         }
         self.free_if_done(slot);
     }
@@ -248,7 +258,11 @@ impl Engine {
         if let Step::To(next) = call.recv.step(input) {
             call.recv = next;
         }
-        self.ledger.dropped(&mut stream.inbound);
+        // What came before the end of the connection is still given. What came before a reset is not: nobody wants an
+        // answer to it.
+        if cause != Cause::Connection {
+            self.ledger.dropped(&mut stream.inbound);
+        }
         let how = if remote { HowClosed::ResetByPeer } else { HowClosed::ResetByUs };
         match reset {
             Some(code) if matches!(cause, Cause::Violation(_)) => self.reply_reset_and_retire(slot, code),
@@ -262,7 +276,7 @@ impl Engine {
         if let Some(stream) = self.slots.get_mut(slot)
             && stream.conclude_server(cause)
         {
-            self.eventful.push_back(slot);
+            self.tell(slot, Pending::ENDED);
         }
         self.free_if_done(slot);
     }
@@ -449,10 +463,10 @@ impl Engine {
         }
         // P-31: the client is told to stop sending what nobody will read.
         let unfinished = call.recv != ServerRecv::Ended;
-        if stream.conclude_server(cause) {
-            self.eventful.push_back(slot);
-        }
         let unheard = stream.caller_done;
+        if stream.conclude_server(cause) {
+            self.tell(slot, Pending::ENDED);
+        }
         if unfinished {
             self.reset_and_retire(slot, Some(ErrorCode::NO_ERROR), HowClosed::Ended);
         } else {

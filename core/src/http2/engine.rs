@@ -5,13 +5,13 @@
 //! in), `headers` and `data` (what a stream gets), `control` (SETTINGS, PING, GOAWAY and their kin), `flow`
 //! (credit), `scheduler` (bytes out), `end` (every way in which a call ends), `timeouts`.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::abuse::AbuseLimits;
 use super::block_reader::{BlockReader, OpenBlock};
 use super::block_writer::BlockWriter;
 use super::deadlines::DeadlineHeap;
+use super::events::EventQueue;
 use super::ids::{ClosedIds, IdTable};
 use super::memory::Ledger;
 use super::outbox::Outbox;
@@ -22,7 +22,6 @@ use super::queues::{SlotQueue, SlotQueues};
 use super::replies::Replies;
 use super::role::RoleKind;
 use super::slots::Slots;
-use super::stream::{Pending, Side};
 use super::timers::Clock;
 use crate::config::{Config, Seed};
 use crate::error::{CloseReason, ConnectionError};
@@ -34,7 +33,6 @@ use crate::grpc::headers::check_authority;
 use crate::grpc::metadata::Metadata;
 use crate::machine::{Lifecycle, LifecycleInput, Step, Wire};
 use crate::time::Time;
-use crate::types::{CallId, Cause, Event};
 
 /// The line of calls with something to cut into frames.
 pub(super) const READY: u8 = 0;
@@ -85,7 +83,7 @@ pub(crate) struct Engine {
     /// Calls whose message in progress waits for memory.
     pub(super) short: SlotQueue,
     /// Calls with events to tell.
-    pub(super) eventful: SlotQueue,
+    pub(super) events: EventQueue,
 
     // Flow control.
     pub(super) send_window: i64,
@@ -104,7 +102,6 @@ pub(crate) struct Engine {
     pub(super) peer_goaway: Option<u32>,
     pub(super) clock: Clock,
     pub(super) deadlines: DeadlineHeap,
-    pub(super) notices: VecDeque<Event>,
     /// Shared by every outcome without trailing metadata.
     pub(super) no_metadata: Arc<Metadata>,
     pub(super) close_reason: Option<CloseReason>,
@@ -144,7 +141,7 @@ impl Engine {
             next_local_id: 1,
             queues: SlotQueues::new(),
             short: SlotQueue::new(),
-            eventful: SlotQueue::new(),
+            events: EventQueue::default(),
             send_window: i64::from(DEFAULT_WINDOW),
             recv_window: i64::from(DEFAULT_WINDOW),
             recv_owed: 0,
@@ -157,7 +154,6 @@ impl Engine {
             peer_goaway: None,
             clock: Clock::new(role, &config, seed, now),
             deadlines: DeadlineHeap::default(),
-            notices: VecDeque::new(),
             no_metadata: Arc::default(),
             close_reason: None,
             failure: None,
@@ -235,87 +231,7 @@ impl Engine {
         self.deadlines.shrink();
         self.queues.shrink();
         self.short.shrink();
-        self.eventful.shrink();
-    }
-
-    /// Queues an event of a call.
-    #[inline]
-    pub(super) fn tell(&mut self, slot: u32, what: Pending) {
-        if let Some(stream) = self.slots.get_mut(slot) {
-            stream.pending.insert(what);
-            self.eventful.push_back(slot);
-        }
-    }
-
-    /// Tells a caller that waits for it that `recv` has something now.
-    #[inline]
-    pub(super) fn tell_readable(&mut self, slot: u32) {
-        if let Some(stream) = self.slots.get_mut(slot)
-            && stream.want_read
-        {
-            stream.want_read = false;
-            self.tell(slot, Pending::READABLE);
-        }
-    }
-
-    pub(crate) fn has_events(&self) -> bool {
-        !self.eventful.is_empty() || !self.notices.is_empty() || self.close_reason.is_some()
-    }
-
-    pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        if !self.notices.is_empty() {
-            return self.poll_notice();
-        }
-        self.abuse.pending_resets = 0;
-        while let Some(slot) = self.eventful.front() {
-            let Some((call, stream)) = self.slots.named_mut(slot) else {
-                self.eventful.pop_front();
-                continue;
-            };
-            let what = stream.pending.take_first();
-            if stream.pending.is_empty() {
-                self.eventful.pop_front();
-            }
-            match what {
-                Pending::REQUEST => return Some(Event::Request(call)),
-                Pending::RESPONSE => return Some(Event::Response(call)),
-                Pending::READABLE => return Some(Event::Readable(call)),
-                Pending::WRITABLE => return Some(Event::Writable(call)),
-                Pending::ENDED => return Some(self.ended(call)),
-                _ => {}
-            }
-        }
-        self.poll_closed()
-    }
-
-    #[cold]
-    fn poll_notice(&mut self) -> Option<Event> {
-        self.notices.pop_front()
-    }
-
-    /// The end of a server's call is told now: its slot goes when the wire is done with it too.
-    #[inline(never)]
-    fn ended(&mut self, call: CallId) -> Event {
-        let mut unusual = None;
-        if let Some(stream) = self.slots.get_mut(call.slot) {
-            stream.caller_done = true;
-            if let Side::Server(server) = &mut stream.side
-                && !matches!(server.cause, None | Some(Cause::Trailers))
-            {
-                unusual = server.cause.take();
-            }
-        }
-        self.free_if_done(call.slot);
-        // Two arms: most calls end with their trailers, and nothing has to be moved.
-        match unusual {
-            None => Event::Ended(call, Cause::Trailers),
-            Some(cause) => Event::Ended(call, cause),
-        }
-    }
-
-    // `Closed` comes after everything else, once.
-    fn poll_closed(&mut self) -> Option<Event> {
-        self.close_reason.take().map(Event::Closed)
+        self.events.shrink();
     }
 
     /// Moves the lifecycle and acts on its end.

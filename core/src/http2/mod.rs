@@ -12,6 +12,7 @@ mod data;
 pub(crate) mod deadlines;
 mod end;
 pub(crate) mod engine;
+mod events;
 mod flow;
 pub(crate) mod ids;
 pub(crate) mod memory;

@@ -136,9 +136,8 @@ impl Engine {
             stream.peer_codec = codec;
             stream.content_length = content_length.map(|expected| ContentLength { expected, met: 0 });
             stream.deadline = deadline;
-            stream.pending.insert(Pending::REQUEST);
-            self.eventful.push_back(slot);
         }
+        self.tell(slot, Pending::REQUEST);
         if let Some(deadline) = deadline {
             self.deadlines.insert(slot, deadline + DEADLINE_GRACE);
         }

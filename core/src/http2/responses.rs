@@ -125,8 +125,7 @@ impl Engine {
         stream.peer_codec = codec;
         stream.content_length = headers.content_length.map(|expected| ContentLength { expected, met: 0 });
         call.response = Some(headers);
-        stream.pending.insert(Pending::RESPONSE);
-        self.eventful.push_back(slot);
+        self.tell(slot, Pending::RESPONSE);
         Ok(())
     }
 

@@ -215,7 +215,7 @@ mod tests {
         let stream = slots.find(call).unwrap();
         assert_eq!((stream.id, stream.queue.bytes(), stream.inbound.complete()), (0, 0, 0));
         assert!(!stream.want_read && !stream.want_write && !stream.sent_one);
-        assert!(!stream.wire_done && !stream.caller_done && stream.pending.is_empty());
+        assert!(!stream.wire_done && !stream.caller_done && stream.pending == Pending::default());
         assert_eq!((stream.codec, stream.peer_codec), (None, None));
         assert_eq!((stream.send_window, stream.recv_window, stream.recv_target), (10, 20, 30));
         assert_eq!((stream.recv_owed, stream.recv_pressed, stream.recv_excess), (0, false, 0));

@@ -14,7 +14,7 @@ use crate::machine::{ClientRecv, ClientSend, OneRequest, OneResponse, ServerRecv
 use crate::time::Time;
 use crate::types::{CallType, Cause, Outcome, Request};
 
-/// The events of one call that the caller has not taken yet, in the order in which they are told.
+/// The events of one call that the caller has not heard yet.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Pending(u8);
 
@@ -35,21 +35,13 @@ impl Pending {
         self.0 & other.0 != 0
     }
 
-    #[inline]
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
     pub(crate) fn clear(&mut self) {
         self.0 = 0;
     }
 
-    /// Takes the first one.
     #[inline]
-    pub(crate) fn take_first(&mut self) -> Self {
-        let lowest = self.0 & self.0.wrapping_neg();
-        self.0 &= !lowest;
-        Self(lowest)
+    pub(crate) fn remove(&mut self, other: Self) {
+        self.0 &= !other.0;
     }
 }
 
@@ -326,22 +318,22 @@ mod tests {
     use super::Pending;
 
     #[test]
-    fn events_are_told_in_their_order_whatever_the_order_in_which_they_came() {
+    fn each_event_is_noted_for_itself() {
         let all = [Pending::REQUEST, Pending::RESPONSE, Pending::READABLE, Pending::WRITABLE, Pending::ENDED];
         let mut pending = Pending::default();
-        assert!(pending.is_empty());
-        for event in all.into_iter().rev() {
+        for (n, event) in all.into_iter().enumerate() {
             pending.insert(event);
             pending.insert(event);
+            assert!(all[..=n].iter().all(|noted| pending.contains(*noted)));
+            assert!(!all[n + 1..].iter().any(|other| pending.contains(*other)));
         }
         for (n, event) in all.into_iter().enumerate() {
-            assert!(all[n..].iter().all(|later| pending.contains(*later)));
-            assert!(!all[..n].iter().any(|told| pending.contains(*told)));
-            assert!(pending.take_first() == event);
+            pending.remove(event);
+            assert!(all[n + 1..].iter().all(|noted| pending.contains(*noted)) && !pending.contains(event));
         }
-        assert!(pending.is_empty());
+        assert!(pending == Pending::default());
         pending.insert(Pending::READABLE);
         pending.clear();
-        assert!(pending.is_empty() && pending.take_first() == Pending::default());
+        assert!(pending == Pending::default());
     }
 }

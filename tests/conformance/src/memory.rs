@@ -51,7 +51,9 @@ impl App for Server {
 
 /// What a router does with a request.
 fn arrived(connection: &mut Connection<Server>, call: CallId) {
-    let path = connection.request(call).expect("a call that has just come").path().to_owned();
+    // The call may have ended with its connection: its end is among the same events.
+    let Ok(request) = connection.request(call) else { return };
+    let path = request.path().to_owned();
     match path.as_str() {
         HOLD => connection.accept(call, CallType::BIDI).expect("an open call"),
         ECHO => {
