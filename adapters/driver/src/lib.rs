@@ -20,6 +20,7 @@
 //! |---|---|
 //! | `prost` (default) | `Prost`, the codec for messages of the prost crate |
 //! | `json` | `Json`, a codec for what serde knows |
+//! | `error-details` | `details`, the standard messages of `google.rpc` for errors |
 //! | `gzip`, `deflate`, `zstd` | these message encodings |
 //!
 //! # Platforms and Rust versions
@@ -36,6 +37,8 @@
 
 pub mod client;
 pub mod codec;
+#[cfg(feature = "error-details")]
+pub mod details;
 mod driver;
 pub mod io;
 pub mod method;

@@ -108,20 +108,7 @@ impl From<SendError> for Status {
         match error {
             SendError::Ended => Self::cancelled("the call has ended"),
             SendError::Encode(status) => status,
-            SendError::Misuse(misuse) => misuse_status(misuse),
+            SendError::Misuse(misuse) => misuse.into(),
         }
-    }
-}
-
-/// The status of an order that this side could not carry out (P-15, P-55).
-pub(crate) fn misuse_status(misuse: Misuse) -> Status {
-    let text = misuse.to_string();
-    match misuse {
-        Misuse::MessageTooLarge { .. }
-        | Misuse::HeaderListTooLarge { .. }
-        | Misuse::TooManyQueuedCalls { .. } => Status::resource_exhausted(text),
-        Misuse::GoingAway | Misuse::Closed => Status::unavailable(text),
-        Misuse::UnsupportedEncoding => Status::unimplemented(text),
-        _ => Status::internal(text),
     }
 }

@@ -30,6 +30,7 @@
 //! |---|---|
 //! | `prost` (default) | `Prost`, the codec for messages of the prost crate |
 //! | `json` | `Json`, a codec for what serde knows |
+//! | `error-details` | `details`, the standard messages of `google.rpc` for errors |
 //! | `gzip`, `deflate`, `zstd` | these message encodings |
 //!
 //! # Platforms and Rust versions

@@ -24,5 +24,6 @@ pub mod path;
 pub mod percent;
 pub mod reset;
 pub mod status;
+mod status_from;
 pub mod timeout;
 pub mod user_agent;

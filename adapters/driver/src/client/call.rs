@@ -11,7 +11,7 @@ use halfclose::{
 };
 
 use crate::codec::{self, Codec};
-use crate::method::{Response, SendError, misuse_status};
+use crate::method::{Response, SendError};
 use crate::shared::{Shared, State};
 
 /// How a call failed: its status, what exactly ended it, and whatever had come of the answer by then: headers, HTTP
@@ -32,7 +32,7 @@ impl CallError {
     }
 
     pub(crate) fn misuse(misuse: Misuse) -> Self {
-        Self::unsent(misuse_status(misuse))
+        Self::unsent(misuse.into())
     }
 
     /// The status.
@@ -197,7 +197,7 @@ impl ReceiveHalf {
             // A client hears of no half-close, and `poll_recv` never gives `Pending`.
             Ok(_) => Poll::Pending,
             Err(misuse) => {
-                self.outcome = Some(ended(misuse_status(misuse), Cause::Connection));
+                self.outcome = Some(ended(misuse.into(), Cause::Connection));
                 Poll::Ready(None)
             }
         }

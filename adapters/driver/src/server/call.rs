@@ -10,7 +10,7 @@ use halfclose::{
 };
 
 use crate::codec::{self, Codec};
-use crate::method::{Response, SendError, misuse_status};
+use crate::method::{Response, SendError};
 use crate::shared::{Shared, State};
 
 /// What came together with a request's headers, as most small requests do: it is taken in the same visit to the
@@ -96,7 +96,7 @@ impl Answer {
         let call = self.call;
         let status = match self.send(state) {
             Ok(()) => Status::ok(),
-            Err(misuse) => misuse_status(misuse),
+            Err(misuse) => misuse.into(),
         };
         let mut trailers = state.take_trailers(call);
         if !self.trailer.is_empty() {
