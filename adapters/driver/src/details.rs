@@ -7,8 +7,8 @@
 //! use std::time::Duration;
 //!
 //! let status = Details::new()
-//!     .add(ErrorInfo { reason: "STOCK_OUT".into(), domain: "shop.example".into(), ..Default::default() })
-//!     .add(RetryInfo::after(Duration::from_millis(1_500)))
+//!     .with(ErrorInfo { reason: "STOCK_OUT".into(), domain: "shop.example".into(), ..Default::default() })
+//!     .with(RetryInfo::after(Duration::from_millis(1_500)))
 //!     .into_status(Code::Unavailable, "no tea left");
 //!
 //! // At the client:
@@ -208,7 +208,7 @@ impl Details {
 
     /// Adds a message: one of this module, or one of your own that has a name.
     #[must_use]
-    pub fn add<T: Message + Name>(mut self, message: T) -> Self {
+    pub fn with<T: Message + Name>(mut self, message: T) -> Self {
         let type_url = format!("{TYPE_URL}{}", T::full_name());
         self.messages.push(Any { type_url, value: message.encode_to_vec() });
         self
@@ -257,7 +257,7 @@ mod tests {
     fn details_cross_as_the_bytes_that_every_grpc_library_writes() {
         let violation = FieldViolation { field: "a.b".into(), description: "too long".into() };
         let status = Details::new()
-            .add(BadRequest { field_violations: vec![violation.clone()] })
+            .with(BadRequest { field_violations: vec![violation.clone()] })
             .into_status(Code::InvalidArgument, "bad");
         // google.rpc.Status { code: 3, message: "bad", details: [Any { .. }] }, by hand.
         let inner = b"\x0a\x0f\x0a\x03a.b\x12\x08too long";
