@@ -6,7 +6,11 @@ use std::{env, fs};
 use serde_json::Value;
 
 /// A corpus of the folder `shared/data` beside the workspace, or of the one that `HALFCLOSE_DATA` names. Where it is
-/// absent, that is printed: its test checks nothing then.
+/// absent, that is printed, and its test checks nothing; in CI, where it always is, its absence is a failure.
+///
+/// # Panics
+///
+/// Where `CI` is `true` and the corpus is absent.
 #[must_use]
 pub fn corpus(name: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
@@ -14,6 +18,8 @@ pub fn corpus(name: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
+    let is_ci = env::var_os("CI").is_some_and(|ci| ci == "true");
+    assert!(!is_ci, "no {}: HALFCLOSE_DATA names the folder above it", folder.display());
     println!("skipped: no {} (HALFCLOSE_DATA names the folder above it)", folder.display());
     None
 }
