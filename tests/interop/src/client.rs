@@ -6,13 +6,14 @@ mod compression;
 mod failure;
 mod metadata;
 mod negative;
-mod payloads;
+pub(crate) mod payloads;
 mod soak;
-mod streaming;
+pub(crate) mod streaming;
 mod target;
-mod unary;
+pub(crate) mod unary;
 
 pub use case::Case;
 pub use failure::Failure;
+pub(crate) use failure::{check, equal, fails_with};
 pub use soak::Soak;
 pub use target::Target;

@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod load;
 pub mod messages;
 pub mod methods;
 pub mod runtime;

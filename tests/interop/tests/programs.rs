@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::Output;
 use std::time::Duration;
 
-use common::{RUNTIMES, Server, client, server};
+use common::{RUNTIMES, Server, client, load, server};
 use halfclose_interop::messages::{Empty, ResponseParameters, StreamingOutputCallRequest};
 use halfclose_interop::methods::{EMPTY_CALL, FULL_DUPLEX_CALL};
 use halfclose_tokio::{CallOptions, Code, Config};
@@ -38,6 +38,35 @@ fn every_case_holds_between_our_own_programs_on_every_pair_of_runtimes() {
         running.terminate();
         assert!(running.wait().success());
     }
+}
+
+#[test]
+fn every_load_holds_between_our_own_programs_on_every_pair_of_runtimes() {
+    const LOADS: &str = "uploads:4x1000000,downloads:4x1000000,bidi:4x100000x1,turns:4x100000x1,four_types:8x48,\
+                         trailers_only:2,spaces:2,deadlines:20x60,cancels:20x200,reload:4x1";
+    for serving in RUNTIMES {
+        let running = Server::start(serving);
+        for calling in RUNTIMES {
+            let port = running.port.to_string();
+            let loads = format!("--load={LOADS}");
+            let arguments = ["--server_host=127.0.0.1", "--server_port", &port, &loads, "--runtime", calling];
+            let done = load(&arguments);
+            let said = lines(&done.stdout).join("\n");
+            assert!(done.status.success(), "{calling} to {serving}: {said}");
+            let passed = said.lines().filter(|line| line.starts_with("PASS ")).count();
+            assert_eq!(passed, 10, "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_load_that_meets_nothing_of_what_it_is_for_is_a_failure() {
+    let running = Server::start("tokio");
+    let port = running.port.to_string();
+    let done = load(&["--server_host=127.0.0.1", "--server_port", &port, "--load=restart:4x1"]);
+    assert_eq!(done.status.code(), Some(1));
+    let said = lines(&done.stdout);
+    assert_eq!(said.last().unwrap(), "FAIL restart:4x1: nothing was cut: was there an outage?");
 }
 
 #[tokio::test]
@@ -83,6 +112,11 @@ fn a_bad_command_line_is_one_line_and_a_failure() {
     }
     for arguments in [&["--port=70000"][..], &["--runtime", "none"], &["--use_tls"], &["extra"]] {
         refused(&server(arguments), 2);
+    }
+    for arguments in
+        [&["--server_port=1"][..], &["--server_port=1", "--load=uploads:1"], &["--load=uploads:1x1"]]
+    {
+        refused(&load(arguments), 2);
     }
 }
 

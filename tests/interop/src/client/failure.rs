@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::io;
 use std::time::Duration;
 
-use halfclose_driver::halfclose::{Cause, Code, ConnectionError, Status};
+use halfclose_driver::halfclose::{Code, ConnectionError};
 use halfclose_driver::{CallError, SendError};
 
 /// Why a case did not pass.
@@ -19,12 +19,10 @@ pub enum Failure {
         error: io::Error,
     },
     /// A call ended with another status than the case describes.
-    #[error("a call ended with {}, message {:?}, cause {cause:?}; {wanted}", status.code, status.message())]
+    #[error("a call ended with {}, message {:?}, cause {:?}; {wanted}", error.code(), error.status().message(), error.cause())]
     Call {
-        /// Its status.
-        status: Status,
-        /// What ended it.
-        cause: Cause,
+        /// How it ended.
+        error: CallError,
         /// What the case describes.
         wanted: String,
     },
@@ -53,20 +51,20 @@ impl From<CallError> for Failure {
 
 impl Failure {
     fn call(error: CallError, wanted: String) -> Self {
-        Self::Call { cause: error.cause().clone(), status: error.into(), wanted }
+        Self::Call { error, wanted }
     }
 }
 
-pub(super) fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Failure> {
+pub(crate) fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Failure> {
     if holds { Ok(()) } else { Err(Failure::Check(otherwise())) }
 }
 
-pub(super) fn equal<T: PartialEq + Debug>(what: &str, got: T, want: T) -> Result<(), Failure> {
+pub(crate) fn equal<T: PartialEq + Debug>(what: &str, got: T, want: T) -> Result<(), Failure> {
     check(got == want, || format!("{what}: got {got:?}, want {want:?}"))
 }
 
 /// The call must have failed with this code; gives what is known of its end.
-pub(super) fn fails_with<T>(result: Result<T, CallError>, want: Code) -> Result<CallError, Failure> {
+pub(crate) fn fails_with<T>(result: Result<T, CallError>, want: Code) -> Result<CallError, Failure> {
     match result {
         Err(error) if error.code() == want => Ok(error),
         Err(error) => Err(Failure::call(error, format!("want {want}"))),

@@ -24,7 +24,7 @@ pub(super) fn large_request() -> SimpleRequest {
     sized_request(LARGE_REQUEST, LARGE_RESPONSE)
 }
 
-pub(super) fn sized_request(request: usize, response: usize) -> SimpleRequest {
+pub(crate) fn sized_request(request: usize, response: usize) -> SimpleRequest {
     SimpleRequest {
         response_type: PayloadType::Compressable.into(),
         response_size: size(response),
@@ -34,7 +34,7 @@ pub(super) fn sized_request(request: usize, response: usize) -> SimpleRequest {
 }
 
 /// A request for responses of these sizes, with a payload.
-pub(super) fn duplex_request(request: usize, responses: &[usize]) -> StreamingOutputCallRequest {
+pub(crate) fn duplex_request(request: usize, responses: &[usize]) -> StreamingOutputCallRequest {
     let parameters = |&bytes| ResponseParameters { size: size(bytes), ..ResponseParameters::default() };
     StreamingOutputCallRequest {
         response_type: PayloadType::Compressable.into(),
@@ -45,7 +45,7 @@ pub(super) fn duplex_request(request: usize, responses: &[usize]) -> StreamingOu
 }
 
 /// So many zeros, of the type that was asked for.
-pub(super) fn check_payload(payload: Option<&Payload>, bytes: usize) -> Result<(), Failure> {
+pub(crate) fn check_payload(payload: Option<&Payload>, bytes: usize) -> Result<(), Failure> {
     let none = Payload::default();
     let payload = payload.unwrap_or(&none);
     equal("payload type", payload.r#type, PayloadType::Compressable.into())?;

@@ -28,6 +28,21 @@ pub struct Soak {
     pub response_size: usize,
 }
 
+impl Default for Soak {
+    /// The numbers of the interop descriptions.
+    fn default() -> Self {
+        Self {
+            iterations: 10,
+            max_failures: 0,
+            max_latency: Duration::from_secs(1),
+            overall: Duration::from_secs(10),
+            min_interval: Duration::ZERO,
+            request_size: 271_828,
+            response_size: 314_159,
+        }
+    }
+}
+
 /// All calls on one connection.
 pub(super) async fn rpc_soak(target: &Target) -> Result<(), Failure> {
     target

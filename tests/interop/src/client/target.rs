@@ -40,7 +40,7 @@ pub struct Target {
 impl Target {
     /// Runs `body` on a connection of its own, and sees the connection to its end: the case is not over before the last
     /// frame is out.
-    pub(super) async fn session<T>(
+    pub(crate) async fn session<T>(
         &self,
         body: impl AsyncFnOnce(&Channel) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
@@ -53,7 +53,7 @@ impl Target {
         Ok(value)
     }
 
-    async fn connect(&self) -> Result<Connection, Failure> {
+    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
         let address = format!("{}:{}", self.host, self.port);
         let authority = self.authority.clone().unwrap_or_else(|| address.clone());
         let mut config = Config::client();

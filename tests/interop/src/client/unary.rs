@@ -5,30 +5,35 @@ use futures_util::future::try_join_all;
 use halfclose_driver::{Channel, Method, Raw};
 
 use super::failure::{Failure, equal};
-use super::payloads::{check_large, large_request};
+use super::payloads::{check_large, check_payload, large_request, sized_request};
 use super::target::options;
 use crate::methods::{EMPTY_CALL, UNARY_CALL};
 
 /// Calls of `concurrent_large_unary`.
 const CONCURRENT: usize = 1_000;
 
-pub(super) async fn empty_unary(channel: &Channel) -> Result<(), Failure> {
+pub(crate) async fn empty_unary(channel: &Channel) -> Result<(), Failure> {
     // As bytes, since a message of unknown fields would decode to an empty one too.
     let method: Method<Bytes, Bytes, Raw> = Method::new(EMPTY_CALL.path());
     let response = channel.unary(&method, &Bytes::new(), options()).await?;
     equal("bytes in the response", response.message.len(), 0)
 }
 
-pub(super) async fn large_unary(channel: &Channel) -> Result<(), Failure> {
+pub(crate) async fn small_unary(channel: &Channel) -> Result<(), Failure> {
+    let response = channel.unary(&UNARY_CALL, &sized_request(10, 10), options()).await?;
+    check_payload(response.message.payload.as_ref(), 10)
+}
+
+pub(crate) async fn large_unary(channel: &Channel) -> Result<(), Failure> {
     let response = channel.unary(&UNARY_CALL, &large_request(), options()).await?;
     check_large(&response.message)
 }
 
-pub(super) async fn concurrent_large_unary(channel: &Channel) -> Result<(), Failure> {
+pub(crate) async fn concurrent_large_unary(channel: &Channel) -> Result<(), Failure> {
     at_once(channel, CONCURRENT).await
 }
 
 /// So many large calls, all started before the first is waited for.
-pub(super) async fn at_once(channel: &Channel, calls: usize) -> Result<(), Failure> {
+pub(crate) async fn at_once(channel: &Channel, calls: usize) -> Result<(), Failure> {
     try_join_all((0..calls).map(|_| large_unary(channel))).await.map(drop)
 }

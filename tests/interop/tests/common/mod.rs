@@ -46,6 +46,10 @@ pub fn client(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_interop-client")).args(arguments).output().unwrap()
 }
 
+pub fn load(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_interop-load")).args(arguments).output().unwrap()
+}
+
 pub fn server(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_interop-server")).args(arguments).output().unwrap()
 }

@@ -1,0 +1,73 @@
+//! The load client: runs loads against a server, and exits 0 when all of them held.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use halfclose_interop::cli;
+use halfclose_interop::client::{Soak, Target};
+use halfclose_interop::load::Load;
+use halfclose_interop::runtime::{Runtime, RuntimeName};
+
+/// The load client on halfclose. Prints `PASS load (what there is to tell)` or `FAIL load: why` for each load.
+#[derive(Parser)]
+#[command(name = "interop-load")]
+struct Options {
+    /// The server's host.
+    #[arg(long = "server_host", default_value = "localhost")]
+    server_host: String,
+    /// The server's port.
+    #[arg(long = "server_port")]
+    server_port: u16,
+    /// The load to run, or several with commas between them: a name and its numbers, such as `uploads:5x4000000`.
+    #[arg(long, value_delimiter = ',', required = true, value_parser = named)]
+    load: Vec<(String, Load)>,
+    /// The runtime.
+    #[arg(long, value_enum, default_value_t = RuntimeName::Tokio)]
+    runtime: RuntimeName,
+}
+
+fn main() -> ExitCode {
+    let options: Options = match cli::parse() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    let runtime = options.runtime;
+    match runtime.run(|runtime| run(runtime, options)) {
+        Ok(code) => code,
+        Err(error) => cli::fail(&error),
+    }
+}
+
+/// A load, and the text that it was told by.
+fn named(text: &str) -> Result<(String, Load), String> {
+    Ok((text.to_owned(), text.parse()?))
+}
+
+async fn run(runtime: Runtime, options: Options) -> ExitCode {
+    let target = Target {
+        host: options.server_host,
+        port: options.server_port,
+        authority: None,
+        runtime,
+        soak: Soak::default(),
+    };
+    let mut code = ExitCode::SUCCESS;
+    for (name, load) in options.load {
+        let began = Instant::now();
+        match load.run(&target).await {
+            Ok(told) => println!("PASS {name} ({})", tell(told, began.elapsed())),
+            Err(failure) => {
+                println!("FAIL {name}: {failure}");
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}
+
+fn tell(told: String, took: Duration) -> String {
+    let took = format!("{:.2} s", took.as_secs_f64());
+    if told.is_empty() { took } else { format!("{took}, {told}") }
+}

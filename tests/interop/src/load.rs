@@ -1,0 +1,27 @@
+//! The load client: what a service in use does to whatever stands between it and its clients. Each [`Load`] is told on the
+//! command line as its name and its numbers, `uploads:5x4000000`, and runs on one connection, or on as many as an
+//! outage makes it need.
+
+mod bidi;
+mod cancels;
+mod deadlines;
+mod four_types;
+mod kind;
+mod outage;
+mod pool;
+mod reconnecting;
+mod trailers_only;
+mod transfers;
+
+pub use kind::Load;
+
+use std::time::Duration;
+
+use halfclose_driver::CallOptions;
+
+/// The deadline of every call that is to succeed: a call that hangs is a failure and not a program that hangs.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+fn options() -> CallOptions {
+    CallOptions::new().timeout(DEADLINE)
+}

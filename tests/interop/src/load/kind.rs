@@ -1,0 +1,103 @@
+//! The loads by name.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{bidi, cancels, deadlines, four_types, outage, trailers_only, transfers};
+use crate::client::{Failure, Target};
+
+/// A load, with its numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Load {
+    /// So many calls at once, each with one request of so many bytes.
+    Uploads(usize, usize),
+    /// So many calls at once, each with one response of so many bytes.
+    Downloads(usize, usize),
+    /// So many streams, each of which sends requests of so many bytes and gets as much back, for so many seconds.
+    Bidi(usize, usize, usize),
+    /// As [`Load::Bidi`], where each stream waits for the answer to a message before it sends the next one.
+    Turns(usize, usize, usize),
+    /// So many callers, who make so many calls in all, the four call types in turn.
+    FourTypes(usize, usize),
+    /// So many calls for each status code, all of which fail without a response.
+    TrailersOnly(usize),
+    /// So many calls for each of some status messages that begin or end with spaces.
+    Spaces(usize),
+    /// So many callers, who make so many calls in all, each of which runs out of time.
+    Deadlines(usize, usize),
+    /// So many callers, who make so many calls in all, of which one in five is cancelled or runs out of time.
+    Cancels(usize, usize),
+    /// So many callers for so many seconds, while whatever is between them and the server is replaced gracefully: no
+    /// call fails, beside those that were certainly not processed, and these are made again.
+    Reload(usize, usize),
+    /// As [`Load::Reload`], while it is ended and started anew: calls that are cut end with UNAVAILABLE, and tell why.
+    Restart(usize, usize),
+}
+
+impl FromStr for Load {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, numbers) = text.split_once(':').ok_or_else(|| format!("{text}: no numbers"))?;
+        let numbers = numbers.split('x').map(str::parse).collect::<Result<Vec<usize>, _>>();
+        let numbers = numbers.map_err(|error| format!("{text}: {error}"))?;
+        match (name, numbers.as_slice()) {
+            ("uploads", &[calls, bytes]) => Ok(Self::Uploads(calls, bytes)),
+            ("downloads", &[calls, bytes]) => Ok(Self::Downloads(calls, bytes)),
+            ("bidi", &[streams, bytes, seconds]) => Ok(Self::Bidi(streams, bytes, seconds)),
+            ("turns", &[streams, bytes, seconds]) => Ok(Self::Turns(streams, bytes, seconds)),
+            ("four_types", &[callers, calls]) => Ok(Self::FourTypes(callers, calls)),
+            ("trailers_only", &[calls]) => Ok(Self::TrailersOnly(calls)),
+            ("spaces", &[calls]) => Ok(Self::Spaces(calls)),
+            ("deadlines", &[callers, calls]) => Ok(Self::Deadlines(callers, calls)),
+            ("cancels", &[callers, calls]) => Ok(Self::Cancels(callers, calls)),
+            ("reload", &[callers, seconds]) => Ok(Self::Reload(callers, seconds)),
+            ("restart", &[callers, seconds]) => Ok(Self::Restart(callers, seconds)),
+            _ => Err(format!("{text}: no such load with {} numbers", numbers.len())),
+        }
+    }
+}
+
+impl Load {
+    /// Runs it; gives what there is to tell of it.
+    ///
+    /// # Errors
+    ///
+    /// What did not hold.
+    pub async fn run(self, target: &Target) -> Result<String, Failure> {
+        match self {
+            Self::Uploads(calls, bytes) => transfers::uploads(target, calls, bytes).await,
+            Self::Downloads(calls, bytes) => transfers::downloads(target, calls, bytes).await,
+            Self::Bidi(streams, bytes, seconds) => bidi::bidi(target, streams, bytes, time(seconds)).await,
+            Self::Turns(streams, bytes, seconds) => bidi::turns(target, streams, bytes, time(seconds)).await,
+            Self::FourTypes(callers, calls) => four_types::four_types(target, callers, calls).await,
+            Self::TrailersOnly(calls) => trailers_only::trailers_only(target, calls).await,
+            Self::Spaces(calls) => trailers_only::spaces(target, calls).await,
+            Self::Deadlines(callers, calls) => deadlines::deadlines(target, callers, calls).await,
+            Self::Cancels(callers, calls) => cancels::cancels(target, callers, calls).await,
+            Self::Reload(callers, seconds) => outage::reload(target, callers, time(seconds)).await,
+            Self::Restart(callers, seconds) => outage::restart(target, callers, time(seconds)).await,
+        }
+    }
+}
+
+fn time(seconds: usize) -> Duration {
+    Duration::from_secs(seconds as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Load;
+
+    #[test]
+    fn a_load_is_told_by_its_name_and_its_numbers() {
+        assert_eq!("uploads:5x4000000".parse(), Ok(Load::Uploads(5, 4_000_000)));
+        assert_eq!("bidi:16x100000x3".parse(), Ok(Load::Bidi(16, 100_000, 3)));
+        assert_eq!("trailers_only:20".parse(), Ok(Load::TrailersOnly(20)));
+        for wrong in
+            ["uploads", "uploads:", "uploads:5", "uploads:5x6x7", "uploads:5xlarge", "load:1x1", ":1x1"]
+        {
+            assert!(wrong.parse::<Load>().is_err(), "{wrong}");
+        }
+    }
+}
