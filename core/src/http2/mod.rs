@@ -1,4 +1,36 @@
-//! One HTTP/2 connection. `engine` holds the state; the rooms beside it hold its methods, one concern each.
+//! One HTTP/2 connection. [`engine::Engine`] holds the state; the modules beside it hold its methods, one concern each, or
+//! one part of the state with its own methods.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `engine` | the state of a connection, its start and its preface |
+//! | `poll`, `events` | what the caller is to do next; the events that it has not heard yet |
+//! | **bytes in** | |
+//! | `receive` | the preface, frame boundaries, the order of frames, the work of one turn |
+//! | `recv_headers`, `requests`, `responses` | whole header blocks, as a server and as a client takes them |
+//! | `data` | DATA frames and the messages in them |
+//! | `control` | SETTINGS, PING, GOAWAY, RST_STREAM |
+//! | **commands of the caller** | |
+//! | `calls` | starts a call, sends its messages, ends it |
+//! | `recv` | takes the messages of a call and its end |
+//! | **bytes out** | |
+//! | `scheduler`, `send_headers` | whose turn it is; when header blocks go out |
+//! | `send_queue`, `send_space` | the messages of one call that wait; when it may queue more |
+//! | `outbox`, `output_limits`, `replies` | bytes that wait for the transport; how many may; those that the peer called for |
+//! | **what both directions share** | |
+//! | `flow`, `bdp` | credit and windows; how far windows grow |
+//! | `memory`, `shortage` | what is held and what was granted; who waits and who gives way when it is short |
+//! | `abuse`, `bucket` | the limits on useless work; the rates that they are counted in |
+//! | `end` | every way in which a call or the connection ends |
+//! | `timeouts`, `timers`, `deadlines` | what is done when time has passed; the timers of the connection; those of calls |
+//! | **the table of calls** | |
+//! | `stream`, `slots` | one call; all of them |
+//! | `ids`, `queues` | calls by stream id, and ids that are closed; queues of calls |
+//! | **header blocks** | |
+//! | `block_reader`, `block_reader_cache` | decodes header blocks, and knows those that repeat |
+//! | `block_writer`, `block_writer_cache` | encodes header blocks, and knows those that repeat |
+//! | **small things** | |
+//! | `peer_settings`, `role` | the peer's SETTINGS; which end this is |
 
 mod abuse;
 mod block_reader;

@@ -159,3 +159,16 @@ fn retired_words_stay_away() {
     }
     assert!(met.is_empty(), "\n{}", met.join("\n"));
 }
+
+#[test]
+fn the_map_of_the_connection_names_each_of_its_modules() {
+    let map = read("core/src/http2/mod.rs");
+    let (docs, code): (Vec<&str>, Vec<&str>) = map.lines().partition(|line| line.starts_with("//!"));
+    let docs = docs.join("\n");
+    let unnamed: Vec<&str> = code
+        .iter()
+        .filter_map(|line| line.strip_suffix(';')?.rsplit_once("mod ").map(|(_, name)| name))
+        .filter(|name| !docs.contains(&format!("`{name}`")) && !docs.contains(&format!("[`{name}::")))
+        .collect();
+    assert!(unnamed.is_empty(), "not in the table of core/src/http2/mod.rs: {unnamed:?}");
+}
