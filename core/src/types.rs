@@ -224,7 +224,7 @@ pub enum Cause {
 /// Whether more may be sent on a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sent {
-    /// The message is queued and there is room for more.
+    /// The message is queued, and there is buffer space for more.
     Ready,
     /// The message is queued; wait for [`Event::Writable`] before the next one.
     Full,
@@ -244,7 +244,7 @@ pub enum Event {
     Response(CallId),
     /// After [`Recv::Pending`]: there is something to receive now, a message or the end.
     Readable(CallId),
-    /// After [`Sent::Full`]: there is room to send again, or the call has ended and sending says so.
+    /// After [`Sent::Full`]: there is buffer space again, or the call has ended and sending says so.
     Writable(CallId),
     /// Server: the call is over, once, for this cause; its id is invalid from here on. `Cause::Trailers` and
     /// `Cause::TrailersOnly` mean that the status went out; anything else means that the handler's work is unwanted.

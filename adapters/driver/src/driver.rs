@@ -38,7 +38,7 @@ pub trait RoleHooks {
     /// Does what was noted, without the lock: runs handlers.
     fn run(&mut self, shared: &Arc<Shared<Self::Role>>);
 
-    /// Gives orders that `run` has left, under the lock.
+    /// Gives the commands that `run` has left, under the lock.
     fn settle(&mut self, state: &mut State<Self::Role>);
 
     /// Gives memory back that only serves speed: there has been no call for a while.
@@ -183,7 +183,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
         works.next = works.what_is_next(cx, now, needed);
     }
 
-    /// Sleeps until the transport, the timer or an order wakes the task. `Ready` when there is work after all.
+    /// Sleeps until the transport, the timer or a command wakes the task. Returns `Ready` when there is work after all.
     fn sleep(&mut self, cx: &mut Context<'_>, now: Time) -> Poll<()> {
         let Self { shared, works } = self;
         shared.signal.sleep(cx.waker());

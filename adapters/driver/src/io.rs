@@ -11,7 +11,7 @@ use halfclose::Time;
 /// Each method tries first and registers the task only when there is nothing to do, as the poll functions of every
 /// runtime do.
 pub trait Io {
-    /// Reads into the spare room of `input`, which the driver provides, behind what is there already. `Ok(0)` is the
+    /// Reads into the spare capacity of `input`, which the driver provides, behind what is there already. `Ok(0)` is the
     /// end of the stream.
     ///
     /// # Errors

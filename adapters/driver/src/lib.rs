@@ -5,7 +5,7 @@
 //! one); `halfclose-tokio` and `halfclose-smol` are thin bindings of these two traits. It decides nothing about the
 //! protocol either: every rule is the core's.
 //!
-//! | room | what it is for |
+//! | module | what it is for |
 //! |---|---|
 //! | [`io`] | the two traits that a runtime implements |
 //! | [`codec`], [`method`] | message types and bytes; what a method is called and carries |

@@ -89,7 +89,7 @@ pub enum SendError {
     /// The message could not be encoded.
     #[error("the message was not sent: {0}")]
     Encode(Status),
-    /// The order was not legal, or over a limit of this side.
+    /// The command was illegal, or over a limit of this side.
     #[error("the message was not sent: {0}")]
     Misuse(#[from] Misuse),
 }

@@ -62,7 +62,7 @@ struct Waiting {
 }
 
 /// Wakers on their way out of the lock. What a waker does when it is woken or dropped is foreign code, and may come
-/// back here: an executor may drop the future of a call with its last waker, and that gives an order.
+/// back here: an executor may drop the future of a call with its last waker, and that gives a command.
 #[derive(Default)]
 pub(crate) struct Wakers {
     /// Those to wake.
@@ -180,7 +180,7 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Wakes `waker` when there is room to send.
+    /// Wakes `waker` when there is buffer space.
     pub(crate) fn wait_to_send(&mut self, call: CallId, waker: &Waker) {
         if let Some(waiting) = self.waiting_or_new(call) {
             let stale = set_waker(&mut waiting.sender, waker);
@@ -349,7 +349,7 @@ impl<R: Role> Shared<R> {
     }
 
     /// The connection, for a moment: never across an await, and never while foreign code runs. Whoever makes wakers
-    /// leave takes them along ([`State::take_wakers`]); those that stay leave with the next order or round.
+    /// leave takes them along ([`State::take_wakers`]); those that stay leave with the next command or round.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<R>> {
         // A panic of foreign code cannot happen under the lock, and the core has none.
@@ -367,7 +367,7 @@ impl<R: Role> Shared<R> {
         (self.now)()
     }
 
-    /// Gives orders to the connection, and tells the driver if there is something to send or to tell now.
+    /// Gives commands to the connection, and tells the driver if there is something to send or to tell now.
     #[inline]
     pub(crate) fn command<T>(&self, command: impl FnOnce(&mut State<R>) -> T) -> T {
         let mut state = self.lock();

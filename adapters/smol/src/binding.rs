@@ -85,11 +85,11 @@ impl<T: AsFd> SmolIo<T> {
         }
     }
 
-    /// Reads into the spare room of `input`.
+    /// Reads into the spare capacity of `input`.
     ///
-    /// rustix reads into the spare room of a vector without filling it first; turning the buffer into a vector and
+    /// rustix reads into the spare capacity of a vector without filling it first; turning the buffer into a vector and
     /// back copies nothing while nobody else looks into it. While a message does, the vector is a copy of the rest,
-    /// and must be given the same room: a read into none would look like the end of the stream.
+    /// and must be given the same capacity: a read into none would look like the end of the stream.
     fn read(&self, input: &mut BytesMut, room: usize) -> io::Result<usize> {
         let mut bytes = Vec::from(mem::take(input));
         bytes.reserve(room);

@@ -17,7 +17,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Outcome, Recv, Request
 /// One call of a client. `Requests` and `Responses` say how many messages go each way, [`One`] or [`Many`]; `Sending`
 /// what may still be sent, [`Open`] or [`HalfClosed`].
 ///
-/// A handle is a [`CallId`] that knows what may be ordered next, and costs no more. It borrows no connection: each
+/// A handle is a [`CallId`] that knows which commands are legal next, and costs no more. It borrows no connection: each
 /// method takes the connection that opened the call, so any number of calls are alive at once. What the types cannot
 /// rule out, because the server decides it, is a [`Misuse`] that changes nothing.
 ///

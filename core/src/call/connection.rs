@@ -223,14 +223,14 @@ impl<R: Role> Connection<R> {
     /// # Errors
     ///
     /// [`Misuse::NotWritable`] when the call's or the connection's send buffer is full (an [`Event::Writable`]
-    /// follows), [`Misuse::MessageTooLarge`], or an order that the call's state does not allow.
+    /// follows), [`Misuse::MessageTooLarge`], or a command that the call's state does not allow.
     #[inline]
     pub fn send_message(&mut self, call: CallId, payload: Bytes, compress: bool) -> Result<Sent, Misuse> {
         self.engine.send_message(call, &mut payload.into(), compress)
     }
 
     /// As [`send_message`](Self::send_message), with a payload in any number of pieces, which is taken only if it is queued: a
-    /// caller that has to wait for room keeps it without sharing it.
+    /// caller that has to wait for buffer space keeps it without sharing it.
     ///
     /// # Errors
     ///

@@ -18,7 +18,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Recv, Sent};
 /// One call of a server. `Requests` and `Responses` say how many messages go each way, [`One`] or [`Many`]; `Answer`
 /// what has been sent: [`Unanswered`], [`Answering`] or [`Answered`].
 ///
-/// A handle is a [`CallId`] that knows what may be ordered next, and costs no more. It borrows no connection: each
+/// A handle is a [`CallId`] that knows which commands are legal next, and costs no more. It borrows no connection: each
 /// method takes the connection that the call came on, so any number of calls are alive at once. What the types cannot
 /// rule out, because the client decides it, is a [`Misuse`] that changes nothing: after
 /// [`Event::Ended`](crate::Event::Ended) the handle is stale and may be dropped. Before that, dropping a handle leaves

@@ -81,13 +81,13 @@ impl AnsweringHalf for Unanswered {}
 impl AnsweringHalf for Answering {}
 impl AnsweringHalf for Answered {}
 
-/// An order that was refused, and everything that was given with it: nothing changed, and nothing is lost.
+/// A command that was refused, and everything that was given with it: nothing changed, and nothing is lost.
 #[derive(Clone, PartialEq, Debug, Error)]
 #[error("{reason}")]
 pub struct Refused<T: std::fmt::Debug> {
     /// Why.
     pub reason: Misuse,
-    /// What was given: the handle, where the order would have used it up, and the message or the metadata.
+    /// What was given: the handle, where the command would have used it up, and the message or the metadata.
     pub returned: T,
 }
 

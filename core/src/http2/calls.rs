@@ -1,4 +1,4 @@
-//! What the caller orders: the dynamic API of a call, by [`CallId`]. What it takes is in `taking`.
+//! The caller's commands: the dynamic API of a call, by [`CallId`]. What the caller receives is in `recv`.
 
 use std::sync::Arc;
 
@@ -362,7 +362,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes `metadata` and gives it behind what is set already, if response headers may still be ordered.
+    /// Takes `metadata` and gives it behind what is set already, if response headers may still be set.
     fn admit_headers(&mut self, call: CallId, metadata: &mut Metadata) -> Result<Metadata, Misuse> {
         let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
         let codec = stream.codec;

@@ -298,7 +298,7 @@ impl Engine {
         GoAway { last_stream, code, debug }.write(self.outbox.buf());
     }
 
-    /// Ends the connection at once, by the caller's order.
+    /// Ends the connection at once, by the caller's command.
     pub(crate) fn close(&mut self, now: crate::time::Time, code: ErrorCode, debug: &'static str) {
         self.advance_clock(now);
         if self.is_closed() {

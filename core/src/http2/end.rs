@@ -47,7 +47,7 @@ impl Stream {
                 Status::deadline_exceeded("the deadline passed, and the server cancelled the call");
         }
         call.stage = ClientStage::Done(outcome);
-        // P-88: whoever waits for room would wait for ever.
+        // P-88: whoever waits for buffer space would wait for ever.
         Waiting { reads: std::mem::take(&mut self.want_read), writes: std::mem::take(&mut self.want_write) }
     }
 

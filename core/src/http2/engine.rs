@@ -1,7 +1,7 @@
 //! One HTTP/2 connection: what it holds, how it starts, what it tells its caller and when it wants to be woken.
 //!
 //! The engine is not generic over the role: what differs between client and server is decided by the tables and by
-//! the [`Side`] that a stream carries. The rooms beside this one hold the rest of `Engine`'s methods: `receive` (bytes
+//! the [`Side`] that a stream carries. The modules beside this one hold the rest of `Engine`'s methods: `receive` (bytes
 //! in), `headers` and `data` (what a stream gets), `control` (SETTINGS, PING, GOAWAY and their kin), `flow`
 //! (credit), `scheduler` (bytes out), `end` (every way in which a call ends), `timeouts`.
 

@@ -1,4 +1,4 @@
-//! Bytes in: preface, frame boundaries, the order of frames, and which room each frame goes to.
+//! Bytes in: the preface, frame boundaries, the order of frames, and which module each frame goes to.
 
 use bytes::{Buf, BytesMut};
 

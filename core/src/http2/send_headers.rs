@@ -68,7 +68,7 @@ impl Engine {
         self.shutdown(self.now);
     }
 
-    /// Server: sends the response headers, if any were ordered. Always on the wire.
+    /// Server: sends the response headers, if any are to be sent. Always on the wire.
     #[inline]
     pub(super) fn emit_response_headers(&mut self, slot: u32) -> bool {
         let Some(stream) = self.slots.get_mut(slot) else { return false };

@@ -217,7 +217,7 @@ impl SendQueue {
         }
     }
 
-    /// Drops everything, the room for messages that stood in line too, and tells what it counted for.
+    /// Drops everything, the memory of queued messages too, and returns what it counted for.
     #[inline]
     pub(crate) fn clear(&mut self) -> usize {
         let weight = self.weight();

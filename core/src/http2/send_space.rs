@@ -1,4 +1,4 @@
-//! Room for what is queued: how much a call may hold for sending, and who is told that there is room again.
+//! Buffer space: how much a call may queue for sending, and who is told that there is space again.
 //!
 //! A call whose queue is empty may always queue a message, whatever others hold: what waits costs its own call only.
 
@@ -31,7 +31,7 @@ fn not_writable(queued: usize, limit: usize, ledger: &Ledger) -> Misuse {
 }
 
 impl Engine {
-    /// After bytes left the queue of a call that waits: tells it of room at half of the limit, so that a sender is not
+    /// After bytes left the queue of a call that waits: tells it of space at half of the limit, so that a sender is not
     /// woken for every frame.
     #[inline(never)]
     pub(super) fn tell_writable(&mut self, slot: u32) {

@@ -101,7 +101,7 @@ impl ServerHeaders {
 
 /// The response headers of a server's call.
 pub(crate) enum ServerHeaders {
-    /// None were ordered: a status now is Trailers-Only.
+    /// None were set: a status now is Trailers-Only.
     Unset,
     /// Their metadata is set; they go with the first message or the status.
     Set(Metadata),
@@ -129,7 +129,7 @@ pub(crate) struct Stream {
     pub(crate) pending: Pending,
     /// The last `recv` found nothing: tell the caller when there is something.
     pub(crate) want_read: bool,
-    /// The last `send_message` filled the buffer: tell the caller when there is room.
+    /// The last `send_message` filled the buffer: tell the caller when there is buffer space.
     pub(crate) want_write: bool,
     /// The one message of a `One` direction was sent.
     pub(crate) sent_one: bool,

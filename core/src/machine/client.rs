@@ -29,7 +29,7 @@ machine! {
         Cancel => Ended @ "P-83";
     }
 
-    /// As Queued, and the half-close has been ordered.
+    /// As Queued, and the caller has half-closed.
     QueuedClosing {
         Message => misuse(AfterHalfClose) @ "P-80";
         HalfClose => misuse(AfterHalfClose) @ "P-80";
@@ -49,7 +49,7 @@ machine! {
         Cancel => Ended @ "P-82";
     }
 
-    /// The half-close has been ordered; END_STREAM waits behind queued messages.
+    /// The caller has half-closed; END_STREAM waits behind queued messages.
     Closing {
         Message => misuse(AfterHalfClose) @ "P-80";
         HalfClose => misuse(AfterHalfClose) @ "P-80";

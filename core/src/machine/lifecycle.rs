@@ -5,7 +5,7 @@ use super::machine;
 machine! {
     /// Whether a connection takes new calls, and when it is over.
     Lifecycle on LifecycleInput {
-        /// The caller orders a graceful shutdown.
+        /// The caller starts a graceful shutdown.
         Shutdown,
         /// The PING that followed the first GOAWAY was acknowledged, or its time ran out.
         Confirmed,

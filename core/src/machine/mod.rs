@@ -1,4 +1,4 @@
-//! The state tables: every order that a peer or a caller may give, and what it means.
+//! The state tables: every frame of a peer and every command of a caller, and what it means.
 //!
 //! Each table is written once, with `machine!`, and is at the same time the code (`step` is the only transition
 //! function), the documentation (`docs/machines.md` is generated from [`TABLES`]) and the list that the exhaustive
@@ -38,7 +38,7 @@ pub enum Step<S> {
     Stream(&'static IllegalTransition),
     /// The peer broke a rule of the connection: GOAWAY with this code, then close.
     Connection(&'static IllegalTransition),
-    /// The caller gave an order that is illegal here. Nothing changes.
+    /// The caller's command is illegal here. Nothing changes.
     Misuse(Misuse),
     /// The call has too few or too many messages (P-70 to P-73); the cardinality policy picks the status.
     Cardinality(&'static str),

@@ -94,7 +94,7 @@ machine! {
         Cancel => Ended @ "P-86";
     }
 
-    /// Response headers have been ordered; messages may be sent until the status.
+    /// The caller has sent response headers; messages may be sent until the status.
     Body {
         Headers => misuse(HeadersTwice) @ "P-32";
         Message => Body @ "P-59";
@@ -103,7 +103,7 @@ machine! {
         Cancel => Ended @ "P-86";
     }
 
-    /// The status has been ordered; trailers wait behind queued messages.
+    /// The caller has finished the call; trailers wait behind queued messages.
     Closing {
         Headers => misuse(AfterStatus) @ "P-32";
         Message => misuse(AfterStatus) @ "P-87";

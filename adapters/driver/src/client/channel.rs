@@ -75,7 +75,7 @@ impl Channel {
         Ok((SendHalf::new(shared, call), ReceiveHalf::new(shared, call)))
     }
 
-    /// Starts a call with its one message and the half-close, in one visit to the connection: it always has room for the
+    /// Starts a call with its one message and the half-close, in one visit to the connection: it always has buffer space for the
     /// first message of a call.
     fn start_with(
         &self,

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 /// What is asked of the transport at once: 64 KiB, and the headers of the frames that they come in. A message of that
 /// length fits, and the frame that is left over, which must move to the next buffer, is seldom a whole one.
 const READ: usize = 72 * 1024;
-/// Less room than this is not worth a read.
+/// A read into less space than this is not worth a system call.
 const LEAST: usize = 16 * 1024;
 /// Buffers that a thread keeps. A large message looks into the buffers it came in until it is whole: by the time that
 /// the last of these has been filled, the first is free again, and nothing is allocated.
@@ -19,7 +19,7 @@ thread_local! {
     static SPARE: RefCell<VecDeque<BytesMut>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// Gives `input` room for a read.
+/// Makes space in `input` for a read.
 pub(super) fn take(input: &mut BytesMut) {
     if input.capacity() - input.len() >= LEAST {
         return;

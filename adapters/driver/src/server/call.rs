@@ -90,7 +90,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Gives it to the connection, which always has room for the first message of a call.
+    /// Gives it to the connection, which always has buffer space for the first message of a call.
     #[inline]
     pub(super) fn give(mut self, state: &mut State<Server>) {
         let call = self.call;

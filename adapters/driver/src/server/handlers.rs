@@ -93,7 +93,7 @@ pub(super) struct Handlers {
     woken: Option<Arc<Woken>>,
     places: Vec<HandlerSlot>,
     running: usize,
-    /// Handlers whose calls are over: to be dropped outside of the lock, since what they hold gives orders.
+    /// Handlers whose calls are over: to be dropped outside of the lock, since what they hold gives commands.
     ended: Vec<Handler>,
     scratch: Vec<usize>,
 }
