@@ -335,6 +335,13 @@ pub struct Limits {
     pub settings_timeout: Duration,
     /// How long the peer may take to finish a header block: 10 seconds.
     pub header_block_timeout: Duration,
+    /// Client: bytes of the body of a response that is not gRPC's (a proxy's or a web server's page) that are read for the
+    /// message of the call's status; then the call ends: 1,024, as grpc-go (P-28). 0 reads none and ends the call with its
+    /// first byte.
+    pub non_grpc_body: u32,
+    /// Client: how long such a body may take from its headers on; then the call ends with what came of it: 3 seconds, as
+    /// grpc-go.
+    pub non_grpc_body_timeout: Duration,
     /// How long the peer may read nothing at all while replies wait for it and it has sent more frames: 20 seconds.
     pub unread_timeout: Duration,
 }
@@ -373,6 +380,8 @@ impl Limits {
             preface_timeout: Duration::from_secs(10),
             settings_timeout: Duration::from_secs(10),
             header_block_timeout: Duration::from_secs(10),
+            non_grpc_body: 1_024,
+            non_grpc_body_timeout: Duration::from_secs(3),
             unread_timeout: Duration::from_secs(20),
         }
     }

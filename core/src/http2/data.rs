@@ -133,7 +133,8 @@ impl Engine {
         let limit = self.config.limits.max_receive_message;
         let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
         if is_not_grpc(stream) {
-            return self.on_foreign_body(slot, payload, end);
+            self.on_foreign_body(slot, payload, end);
+            return self.guard_useless_data(header);
         }
         let length = payload.as_slice().len();
         if !self.ledger.admits(length) && !self.make_room(slot, length) {

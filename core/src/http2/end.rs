@@ -102,9 +102,7 @@ impl Engine {
         stream.wire_done = true;
         let id = std::mem::take(&mut stream.id);
         self.ledger.sent(stream.queue.clear(), std::mem::take(&mut stream.held_up));
-        if stream.deadline.is_some() {
-            self.deadlines.remove(slot);
-        }
+        self.deadlines.remove(slot);
         self.queues.remove(slot);
         self.short.remove(slot);
         self.release_promises(slot);

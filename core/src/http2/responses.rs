@@ -14,9 +14,6 @@ use crate::grpc::status::Status;
 use crate::machine::{ClientRecv, ClientRecvInput, ClosedStreamInput, Step};
 use crate::types::{Cause, Outcome};
 
-/// How much of the body of an answer that is not gRPC's goes into its status message (P-28).
-const MAX_FOREIGN_TEXT: usize = 1024;
-
 impl Engine {
     #[inline(never)]
     pub(super) fn on_response_block(
@@ -145,34 +142,40 @@ impl Engine {
         self.await_foreign_body(slot, foreign);
     }
 
+    /// P-28: waits for the body of a response that is not gRPC's, for a bounded time: the call may have no deadline, and
+    /// the body no end.
     #[cold]
     fn await_foreign_body(&mut self, slot: u32, foreign: Foreign) {
+        let until = self.now + self.config.limits.non_grpc_body_timeout;
         if let Some(stream) = self.slots.get_mut(slot)
             && let Side::Client(call) = &mut stream.side
         {
             call.foreign = Some(Box::new(foreign));
+            if stream.deadline.is_none_or(|deadline| until < deadline) {
+                self.deadlines.insert(slot, until);
+            }
         }
     }
 
     /// P-28: the body of an answer that is not gRPC's says why; a bounded part of it goes into the status message.
     #[cold]
-    pub(super) fn on_foreign_body(
-        &mut self,
-        slot: u32,
-        payload: Payload<'_>,
-        end: bool,
-    ) -> Result<(), Violation> {
+    pub(super) fn on_foreign_body(&mut self, slot: u32, payload: Payload<'_>, end: bool) {
         let bytes = payload.as_slice();
         self.credit_stream(slot, u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-        let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
-        let Side::Client(call) = &mut stream.side else { return Ok(()) };
-        let Some(foreign) = &mut call.foreign else { return Ok(()) };
-        let room = MAX_FOREIGN_TEXT.saturating_sub(foreign.text.len());
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let Side::Client(call) = &mut stream.side else { return };
+        let Some(foreign) = &mut call.foreign else { return };
+        let room = (self.config.limits.non_grpc_body as usize).saturating_sub(foreign.text.len());
         foreign.text.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-        if end || bytes.len() >= room {
+        if end || (!bytes.is_empty() && bytes.len() >= room) {
             self.finish_foreign(slot, Arc::clone(&self.no_metadata));
         }
-        Ok(())
+    }
+
+    /// The time of a body that is not gRPC's is over: the call ends with what came of it.
+    #[cold]
+    pub(super) fn on_foreign_timeout(&mut self, slot: u32) {
+        self.finish_foreign(slot, Arc::clone(&self.no_metadata));
     }
 
     /// Ends a call whose answer is not gRPC's, with the status that its headers called for.

@@ -33,8 +33,10 @@ impl Engine {
     /// P-84 to P-86: the call ends here, whatever may still be under way.
     pub(super) fn on_deadline(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
+        let passed = stream.deadline.is_some_and(|deadline| deadline <= self.now);
         stream.deadline = None;
         match &stream.side {
+            Side::Client(call) if call.foreign.is_some() && !passed => self.on_foreign_timeout(slot),
             Side::Client(_) => {
                 let status = Status::deadline_exceeded("the deadline passed");
                 self.cut_client(slot, status, Cause::Deadline, Some(ErrorCode::CANCEL));

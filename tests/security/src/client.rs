@@ -256,6 +256,24 @@ const ATTACKS: &[Attack<Client>] = &[
         let head = Block::new().index(8).field(b"content-type", b"text/html");
         [headers(id, 0, &head.0), data(id, 0, &[b'x'; 16_000])].concat()
     }),
+    Attack {
+        name: "a web page that stalls",
+        class: "P-28",
+        expect: Expect::Serves,
+        memory: 64 * KIB,
+        run: |t| {
+            let id = t.start();
+            let headers = Block::new().index(8).field(b"content-type", b"text/html");
+            t.send(&frame(kind::HEADERS, 4, id, &headers.0));
+            for _ in 0..2 {
+                t.send(&data(id, 0, b"<p>"));
+                t.wait(Duration::from_secs(1));
+            }
+            assert!(t.outcomes.is_empty());
+            t.wait(Duration::from_secs(1));
+            assert_eq!(ended(t).status.code, Code::Unknown);
+        },
+    },
     status!("REFUSED_STREAM", "section 8", Code::Unavailable, |id| reset(id, ErrorCode::REFUSED_STREAM)),
     Attack {
         name: "decompression bomb",
