@@ -268,12 +268,13 @@ pub struct Limits {
     pub max_concurrent_streams: u32,
     /// Bytes of one frame's payload: 16,384, the least that RFC 9113 §4.2 allows; at most 2^24-1.
     pub max_frame_size: u32,
-    /// Bytes of one header list, 32 for each field included: 16 KiB. A request over it ends with RESOURCE_EXHAUSTED;
-    /// a list over four times as much ends the connection (HPACK bomb, CVE-2016-1544).
+    /// Bytes of one header list, 32 for each field included: 16 KiB. A call over it ends with RESOURCE_EXHAUSTED, and
+    /// nothing of the list is kept. A list over four times as much ends the connection, where it is also more than three
+    /// times as long as its encoded block (HPACK bomb, CVE-2016-1544): any other has cost the peer as much as this side.
     pub max_header_list: u32,
-    /// CONTINUATION frames of one block: 8 (CVE-2024-28182 and its kin).
+    /// CONTINUATION frames of one block: 8, and one more for each 8 KiB of the block (CVE-2024-28182 and its kin).
     pub max_continuations: u32,
-    /// Bytes of one encoded block: 64 KiB.
+    /// Bytes of one encoded block; one over it ends the connection. Server: 64 KiB; client: 1 MiB.
     pub max_header_block: u32,
     /// Bytes of the table that the peer's encoder may use here: 4,096.
     pub decoder_table: u32,
@@ -389,7 +390,11 @@ impl Limits {
     /// A client's defaults.
     #[must_use]
     pub const fn client() -> Self {
-        Self { small_data: Rate { burst: 100_000, per_second: 10_000 }, ..Self::server() }
+        Self {
+            max_header_block: 1 << 20,
+            small_data: Rate { burst: 100_000, per_second: 10_000 },
+            ..Self::server()
+        }
     }
 }
 

@@ -76,7 +76,7 @@ fn what_cannot_be_printed_is_escaped() {
     assert!(message.ends_with(": <p>\\n\u{fffd}"), "{message:?}");
 }
 
-/// The octets of the text, the time for it, and the call's own deadline, where they are not the defaults.
+/// The bytes of the text, the time for it, and the call's own deadline, where they are not the defaults.
 fn limited(bytes: u32, timeout: Duration, deadline: Option<Duration>) -> (Scripted<Client>, CallId) {
     let mut config = Config::client();
     (config.limits.non_grpc_body, config.limits.non_grpc_body_timeout) = (bytes, timeout);

@@ -8,6 +8,9 @@ use super::{DecodeError, Field, huffman, integer, static_table};
 /// Size updates that one block may begin with (RFC 7541 §4.2: the smallest and the final size).
 const MAX_SIZE_UPDATES: usize = 2;
 
+/// Memory for Huffman-coded strings that is kept from one block to the next, in bytes; strings of usual headers need less.
+const KEPT_SCRATCH: usize = 32 * 1024;
+
 /// The bounds that one header block must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockLimits {
@@ -121,6 +124,9 @@ impl Decoder {
                     self.insert(&literal);
                 }
             }
+        }
+        if self.scratch.len() > KEPT_SCRATCH {
+            self.scratch = Vec::new();
         }
         Ok(stats)
     }

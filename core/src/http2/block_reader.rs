@@ -11,9 +11,14 @@ use crate::grpc::headers::{
 };
 use crate::hpack::{BlockLimits, DEFAULT_TABLE_SIZE, DecodeError, Decoder, Field};
 
-/// A header list over its limit still has to be decoded, to keep the table in step; over this many times the limit
-/// the connection ends (CVE-2016-1544).
+/// A header list over its limit still has to be decoded, to keep the table in step; over this many times the limit the
+/// connection ends (CVE-2016-1544), unless the list is in proportion to its block.
 const HARD_LIST_FACTOR: usize = 4;
+
+/// How many times as long as its block a header list may be in any case. Fields that are not in the table come to less: a
+/// field counts 32 bytes more than it has, and the shortest codes of Huffman have five bits. Empty fields, crumbs and
+/// entries of the table come to more.
+const EXPANSION: usize = 3;
 
 /// A header block whose END_HEADERS has not come.
 pub(super) struct OpenBlock {
@@ -187,6 +192,7 @@ fn decode(
     sink: impl FnMut(Field<'_>),
 ) -> Result<(), Violation> {
     let hard = (limits.max_header_list as usize).saturating_mul(HARD_LIST_FACTOR);
+    let hard = hard.max(block.len().saturating_mul(EXPANSION));
     match decoder.decode(block, &BlockLimits { max_string: hard, max_list_size: hard }, sink) {
         Ok(stats) => {
             *work = work.saturating_add(stats.list_size);

@@ -19,6 +19,10 @@ use crate::time::Time;
 /// they came in.
 const OWN_THRESHOLD: usize = 4 * 1024;
 
+/// So many bytes of a header block earn it one CONTINUATION frame more: half of the smallest frame size that a peer has to
+/// respect (RFC 9113 §4.2).
+const BYTES_PER_CONTINUATION: usize = 8 * 1024;
+
 /// What a connection wants from its caller after [`receive`](crate::Connection::receive).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -273,15 +277,17 @@ impl Engine {
 
     fn on_continuation(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Violation> {
         let continuation = Continuation::parse(header, payload)?;
-        let limit = self.config.limits.max_continuations;
         let Some(open) = &mut self.open_block else { return Ok(()) };
         open.continuations = open.continuations.saturating_add(1);
-        if open.continuations > limit {
-            let met = u64::from(open.continuations);
-            return Err(Violation::Flood { flood: Flood::Continuations, met, limit: u64::from(limit) });
-        }
-        let size = open.block.len().saturating_add(continuation.fragment.len());
+        let (met, size) = (open.continuations, open.block.len().saturating_add(continuation.fragment.len()));
         self.check_block_size(size)?;
+        // An honest sender fills its frames: a long block has many, and what the frames bring pays for them.
+        let earned = u32::try_from(size / BYTES_PER_CONTINUATION).unwrap_or(u32::MAX);
+        let limit = self.config.limits.max_continuations.saturating_add(earned);
+        if met > limit {
+            let (met, limit) = (u64::from(met), u64::from(limit));
+            return Err(Violation::Flood { flood: Flood::Continuations, met, limit });
+        }
         let Some(open) = &mut self.open_block else { return Ok(()) };
         open.block.extend_from_slice(continuation.fragment);
         if !continuation.end_headers {

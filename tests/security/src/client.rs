@@ -6,7 +6,8 @@ use halfclose::frame::ErrorCode;
 use halfclose::{CallType, Cause, Client, Code, Initiator, Outcome, Recv, Request};
 
 use crate::wire::{
-    ACK, Block, END_STREAM, data, frame, headers, kind, message, prefixed, reset, settings, update,
+    ACK, Block, END_HEADERS, END_STREAM, data, frame, headers, kind, message, prefixed, reset, settings,
+    update,
 };
 use crate::{Attack, Expect, Target};
 
@@ -37,6 +38,19 @@ fn response(id: u32) -> Vec<u8> {
 
 fn ok(id: u32) -> Vec<u8> {
     headers(id, END_STREAM, &Block::status("0").0)
+}
+
+/// Answers a call with a message and trailers that hold so many bytes of `grpc-message`, in frames of the usual size.
+pub fn long_trailers(t: &mut Target<Client>, size: usize) {
+    let id = t.start();
+    t.send(&[response(id), data(id, 0, &message(b"pong"))].concat());
+    let block = Block::status("5").field(b"grpc-message", &vec![b'm'; size]).0;
+    let mut pieces = block.chunks(16_384);
+    t.send(&frame(kind::HEADERS, END_STREAM, id, pieces.next().unwrap_or_default()));
+    for piece in pieces {
+        t.send(&frame(kind::CONTINUATION, 0, id, piece));
+    }
+    t.send(&frame(kind::CONTINUATION, END_HEADERS, id, b""));
 }
 
 fn whole(id: u32) -> Vec<u8> {
@@ -245,6 +259,51 @@ const ATTACKS: &[Attack<Client>] = &[
         let head = Block::new().index(8).field(b"content-type", b"application/grpc");
         headers(id, END_STREAM, &head.indexing(b"x-filler", &[b'x'; 3_800]).raw(&[0xbe; 5]).0)
     }),
+    Attack {
+        name: "trailers of 70,000 bytes",
+        class: "P-45",
+        expect: Expect::Serves,
+        memory: 384 * KIB,
+        run: |t| {
+            long_trailers(t, 70_000);
+            assert_eq!(ended(t).status.code, Code::ResourceExhausted);
+        },
+    },
+    Attack {
+        name: "trailers of 1,000,000 bytes, a hundred times",
+        class: "P-45",
+        expect: Expect::Serves,
+        // The block grows by doubling, and the attacker holds one.
+        memory: 4 * 1024 * KIB,
+        run: |t| {
+            for _ in 0..100 {
+                long_trailers(t, 1_000_000);
+                let outcome = ended(t);
+                assert_eq!((outcome.status.code, outcome.trailers.len()), (Code::ResourceExhausted, 0));
+            }
+        },
+    },
+    Attack {
+        name: "trailers over the absolute limit",
+        class: "P-45",
+        expect: Expect::Closed(CALM, "header_block_too_large"),
+        memory: 4 * 1024 * KIB,
+        run: |t| {
+            long_trailers(t, 1_100_000);
+            assert_eq!(ended(t).status.code, Code::Unavailable);
+        },
+    },
+    Attack {
+        name: "CONTINUATION of 1,000 bytes each",
+        class: "CVE-2024-27316",
+        expect: Expect::Closed(CALM, "too_many_continuations"),
+        memory: 128 * KIB,
+        run: |t| {
+            let id = t.start();
+            t.send(&frame(kind::HEADERS, 0, id, &Block::response().0));
+            t.flood(&frame(kind::CONTINUATION, 0, id, &[0x88; 1_000]), 1_000);
+        },
+    },
     status!("HTTP 503", "P-28", Code::Unavailable, |id| {
         [headers(id, 0, &Block::new().field(b":status", b"503").0), data(id, END_STREAM, b"down")].concat()
     }),

@@ -208,11 +208,14 @@ fn bytes_of_one_header_list() {
     // RFC 9113 §6.5.2: name, value and 32 for each field.
     let fields = [7 + 4, 7 + 4, 5 + PATH.len(), 10 + 9, 2 + 8, 12 + 16, 1];
     let taken: usize = fields.iter().map(|bytes| bytes + 32).sum();
+    // An entry of the table that comes again and again: 4,000 bytes of list each time, one byte on the wire.
+    let (entry, again) = (4_000 - 32 - 1, |size: usize| (size - taken) / 4_000);
     for (size, status) in
         [(limit - 1, "0"), (limit, "0"), (limit + 1, "8"), (4 * limit, "8"), (4 * limit + 1, "")]
     {
-        let mut target = Target::with(|config| config.limits.max_header_block = 1 << 20);
-        let block = Block::request().field(b"x", &vec![b'x'; size - taken]).0;
+        let mut target = Target::with(|_| {});
+        let entries = Block::request().indexing(b"e", &vec![b'e'; entry]).raw(&vec![0xbe; again(size) - 1]);
+        let block = entries.field(b"x", &vec![b'x'; size - taken - again(size) * 4_000]).0;
         let id = split_block(&mut target, &block, 5);
         let met = target.end_of(id).and_then(|fields| fields.get("grpc-status"));
         assert_eq!(met.unwrap_or_default(), status, "{size}");
@@ -220,6 +223,20 @@ fn bytes_of_one_header_list() {
         if status.is_empty() {
             assert_eq!(flood_of(&target), Some(Flood::HeaderList));
         }
+    }
+}
+
+#[test]
+fn a_list_in_proportion_to_its_block() {
+    // A field counts 29 bytes more than a literal of it has: three times as many at 14.5.
+    for (size, flood) in [(15, None), (14, Some(Flood::HeaderList))] {
+        let field = Block::new().field(b"x-name", &vec![b'v'; size - 3 - 6]).0;
+        assert_eq!(field.len(), size);
+        let mut target = Target::with(|_| {});
+        let id = split_block(&mut target, &Block::request().raw(&field.repeat(60_000 / size)).0, 5);
+        assert_eq!(flood_of(&target), flood, "{size}");
+        let met = target.end_of(id).and_then(|fields| fields.get("grpc-status"));
+        assert_eq!(met, flood.is_none().then_some("8"));
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use halfclose::Config;
+use halfclose::{Client, Config};
 use halfclose_security::worst::{self, WORST, Worst};
 use halfclose_security::{Attack, Side, client, server};
 use peak_alloc::PeakAlloc;
@@ -78,6 +78,25 @@ fn worst(worst: &Worst, config: &Config) -> Result<(), String> {
     Ok(())
 }
 
+/// Nothing is kept of trailers that were far too long.
+fn kept_of_long_trailers() -> Result<(), String> {
+    let mut target = Client::target(Client::config());
+    // The peer's own buffers hold a frame of each size from here on.
+    client::long_trailers(&mut target, 20_000);
+    target.outcomes.clear();
+    let before = HEAP.current_usage();
+    for size in [70_000, 1_000_000] {
+        client::long_trailers(&mut target, size);
+        target.outcomes.clear();
+        let kept = HEAP.current_usage().saturating_sub(before);
+        println!("trailers of {size} bytes: {kept} are kept");
+        if kept > 2 * 1024 {
+            return Err(format!("{kept} bytes are kept of trailers of {size}"));
+        }
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let mut failures = Vec::new();
     for (name, config) in [("defaults", Config::server()), ("strict", Config::server().strict())] {
@@ -88,6 +107,7 @@ fn main() -> ExitCode {
     if strict > STRICT {
         failures.push(format!("strict: {strict} bytes by the formula"));
     }
+    failures.extend(kept_of_long_trailers().err());
     all(server::attacks(), &mut failures);
     all(client::attacks(), &mut failures);
     if failures.is_empty() {

@@ -187,7 +187,11 @@ impl Gather {
         (Arc::from(self.text.as_str()), self.metadata())
     }
 
+    /// Returns the metadata; of a block over the limit nothing is kept, since a part could be taken for the whole.
     pub(super) fn metadata(&self) -> Metadata {
+        if self.size > self.limit {
+            return Metadata::new();
+        }
         Metadata::from_records(Bytes::copy_from_slice(&self.records), self.count)
     }
 }
