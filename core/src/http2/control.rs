@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::abuse::guard;
-use super::engine::Engine;
+use super::engine::{Engine, READY, WAITING};
 use super::role::RoleKind;
 use super::stream::{ClientStage, Side};
 use crate::error::{ConnectionError, Flood, Violation};
@@ -193,7 +193,7 @@ impl Engine {
         let debug = Bytes::copy_from_slice(goaway.debug.get(..MAX_DEBUG).unwrap_or(goaway.debug));
         self.tell_notice(Event::GoAway { code: goaway.code, last_stream: last, debug: debug.clone() });
         if self.role == RoleKind::Client {
-            self.refuse_above(last, goaway.code, &debug);
+            self.refuse_above(last, previous, goaway.code, &debug);
             self.lifecycle(LifecycleInput::PeerGoAway);
             self.clock.drain_started(self.now, &self.config);
         }
@@ -206,21 +206,30 @@ impl Engine {
         Ok(())
     }
 
-    /// Calls that the server will not process: safe to try again elsewhere.
-    fn refuse_above(&mut self, last: u32, code: ErrorCode, debug: &Bytes) {
-        let open: Vec<u32> = self.slots.occupied().collect();
-        for slot in open {
-            let Some(stream) = self.slots.get(slot) else { continue };
-            let Side::Client(call) = &stream.side else { continue };
-            let cause = match call.stage {
-                ClientStage::Queued(_) => Cause::NeverSent,
-                ClientStage::Open if stream.id > last => Cause::GoAway { code, processed: false },
-                _ => continue,
-            };
+    /// Ends the calls that the server will not process: those above `last`, of which none is above `previous`, and those
+    /// without a stream. They are safe to try again elsewhere.
+    fn refuse_above(&mut self, last: u32, previous: u32, code: ErrorCode, debug: &Bytes) {
+        let newest = self.next_local_id.saturating_sub(2).min(previous);
+        let refused = self.ids.slots_between(last, newest).into_iter();
+        let refused = refused.map(|slot| (slot, Cause::GoAway { code, processed: false }));
+        let unsent = self.queued_slots().into_iter().map(|slot| (slot, Cause::NeverSent));
+        for (slot, cause) in refused.chain(unsent) {
             let text = String::from_utf8_lossy(debug);
             let status = Status::unavailable(format!("the server is going away ({code}) {text}"));
             self.cut_client(slot, status, cause, None);
         }
+    }
+
+    /// The client's calls that have no stream yet, in the order in which they will get one.
+    fn queued_slots(&self) -> Vec<u32> {
+        if self.queued_calls == 0 {
+            return Vec::new();
+        }
+        let is_queued = |slot: &u32| match self.slots.get(*slot).map(|stream| &stream.side) {
+            Some(Side::Client(call)) => matches!(call.stage, ClientStage::Queued(_)),
+            _ => false,
+        };
+        self.queues.iter_of(READY).chain(self.queues.iter_of(WAITING)).filter(is_queued).collect()
     }
 
     /// A frame for a stream without a slot: the table of closed streams says what it means.
@@ -305,5 +314,109 @@ impl Engine {
             return;
         }
         self.close_with(code, debug);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use halfclose_wire::{frame, kind, settings, settings_ack};
+
+    use super::*;
+    use crate::config::{Config, Seed};
+    use crate::http2::receive::Needed;
+    use crate::time::Time;
+    use crate::types::{CallId, CallType, Recv, Request};
+
+    fn feed(engine: &mut Engine, bytes: &[u8]) {
+        let mut wire = BytesMut::from(bytes);
+        while !matches!(engine.receive(Time::ZERO, &mut wire), Ok(Needed::More)) {
+            assert!(!engine.is_closed(), "a call is open");
+            drop(engine.take_transmit(Time::ZERO));
+        }
+        drop(engine.take_transmit(Time::ZERO));
+    }
+
+    fn start(engine: &mut Engine) -> CallId {
+        engine.start(Time::ZERO, Request::new("/a/b", CallType::BIDI)).expect("a good request")
+    }
+
+    /// A client with so many calls open, its oldest ones, that once had as many more.
+    fn client(past: usize, open: usize) -> (Engine, Vec<CallId>) {
+        let mut config = Config::client();
+        config.limits.glitches.burst = u32::MAX;
+        config.limits.control_frames.burst = u32::MAX;
+        let mut engine = Engine::new(RoleKind::Client, config, Seed(1), Time::ZERO);
+        feed(&mut engine, &[settings(&[]), settings_ack()].concat());
+        let mut calls: Vec<CallId> = (0..past + open).map(|_| start(&mut engine)).collect();
+        while engine.take_transmit(Time::ZERO).is_some() {}
+        for call in calls.drain(open..) {
+            engine.release(call);
+        }
+        while engine.take_transmit(Time::ZERO).is_some() {}
+        (engine.ids.steps, engine.slots.steps) = (0, 0.into());
+        (engine, calls)
+    }
+
+    fn goaway(last: u32) -> Vec<u8> {
+        frame(kind::GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat())
+    }
+
+    /// What frames of the server cost is bounded by the calls that are open, and by those that were, once for all.
+    #[test]
+    fn goaways_cost_what_is_open_however_many_calls_there_were() {
+        const PAST: usize = 20_000;
+        for open in [1, 2, 100] {
+            let (mut engine, _) = client(PAST, open);
+            let newest = engine.next_local_id - 2;
+            for nth in 0..9_000 {
+                feed(&mut engine, &goaway((newest + 2).saturating_sub(2 * nth)));
+            }
+            // The same one again has nothing to refuse.
+            let last = engine.peer_goaway.expect("a GOAWAY");
+            (0..1_000).for_each(|_| feed(&mut engine, &goaway(last)));
+            let steps = engine.ids.steps + engine.slots.steps.get();
+            assert!(steps <= 10 * PAST, "{steps} steps with {open} calls open");
+        }
+    }
+
+    #[test]
+    fn windows_that_change_cost_what_is_open_however_many_calls_there_were() {
+        const PAST: usize = 20_000;
+        for open in [0, 1, 100] {
+            let (mut engine, _) = client(PAST, open);
+            for nth in 0..1_000 {
+                feed(&mut engine, &settings(&[(4, 70_000 + nth)]));
+            }
+            let steps = engine.ids.steps + engine.slots.steps.get();
+            let bound = 10 * PAST + 1_000 * 16 * (open + 1);
+            assert!(steps <= bound, "{steps} steps with {open} calls open");
+        }
+    }
+
+    /// P-93, with every number of calls refused at once, and whatever was refused before.
+    #[test]
+    fn each_goaway_refuses_what_is_above_it_in_the_order_in_which_it_was_started() {
+        for (past, open) in [(0, 5), (3, 40), (1_000, 7)] {
+            let (mut engine, calls) = client(past, open);
+            // The newest one that is open: those behind it are over.
+            let newest = 2 * u32::try_from(open).unwrap() - 1;
+            let mut left = open;
+            for lower in [0, 1, 3, 0, 100] {
+                left = left.saturating_sub(lower).max(1);
+                let refused = open - left;
+                feed(&mut engine, &goaway(newest - 2 * u32::try_from(refused).unwrap()));
+                for (nth, call) in calls.iter().enumerate() {
+                    assert!(engine.states(*call).is_ok(), "{nth}: until its end is taken");
+                    let done = engine.slots.find(*call).is_some_and(|stream| stream.wire_done);
+                    assert_eq!(done, nth >= left, "{nth} of {open}, {refused} refused");
+                }
+            }
+            for call in &calls[left..] {
+                let Ok(Recv::End(outcome)) = engine.recv(*call) else { panic!("no end") };
+                let code = ErrorCode::NO_ERROR;
+                assert_eq!(outcome.cause, Cause::GoAway { code, processed: false });
+            }
+        }
     }
 }

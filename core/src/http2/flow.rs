@@ -326,7 +326,7 @@ impl Engine {
         let change = i64::from(value) - i64::from(self.peer.initial_window);
         self.peer.initial_window = value;
         // Calls that wait for a stream take the value that is in force when they get one.
-        let open: Vec<u32> = self.ids.slots().collect();
+        let open = self.ids.slots();
         for slot in open {
             let Some(stream) = self.slots.get_mut(slot) else { continue };
             let window = stream.send_window + change;

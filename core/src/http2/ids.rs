@@ -24,6 +24,9 @@ pub(crate) struct IdTable {
     /// A power of two of them, or none.
     cells: Vec<(u32, u32)>,
     len: usize,
+    /// Cells that walks have looked at.
+    #[cfg(test)]
+    pub(super) steps: usize,
 }
 
 impl IdTable {
@@ -99,9 +102,50 @@ impl IdTable {
         slot
     }
 
-    /// The slots of all streams. Walks the whole table.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
-        self.cells.iter().filter(|cell| cell.0 != 0).map(|cell| cell.1)
+    /// The slots of all streams. The table is first made as small as they allow, so that what a peer may ask for again
+    /// and again is bounded by the streams that are open, and not by those that once were.
+    pub(crate) fn slots(&mut self) -> Vec<u32> {
+        self.fit();
+        self.walked(self.cells.len());
+        self.cells.iter().filter(|cell| cell.0 != 0).map(|cell| cell.1).collect()
+    }
+
+    /// The slots of the streams of one side above `low`, up to `high`, in the order of their identifiers. The steps that
+    /// this takes are at most as many as there are identifiers between, and as [`slots`](Self::slots) takes.
+    pub(crate) fn slots_between(&mut self, low: u32, high: u32) -> Vec<u32> {
+        if self.is_empty() || low >= high {
+            return Vec::new();
+        }
+        self.fit();
+        let between = (high - low).div_ceil(2) as usize;
+        if between <= self.cells.len() {
+            self.walked(between);
+            let ids = (0..=between).filter_map(|nth| high.checked_sub(2 * nth as u32)).filter(|id| *id > low);
+            let mut slots: Vec<u32> = ids.filter_map(|id| self.get(id)).collect();
+            slots.reverse();
+            return slots;
+        }
+        self.walked(self.cells.len());
+        let is_between = |cell: &&(u32, u32)| cell.0 > low && cell.0 <= high && cell.0 % 2 == high % 2;
+        let mut found: Vec<_> = self.cells.iter().filter(is_between).copied().collect();
+        found.sort_unstable();
+        found.into_iter().map(|cell| cell.1).collect()
+    }
+
+    /// Rebuilds a table that is much larger than what it holds.
+    fn fit(&mut self) {
+        let enough = self.len.saturating_mul(2).next_power_of_two().max(LEAST_CELLS);
+        if self.cells.len() > enough.saturating_mul(4) {
+            self.rebuild(enough);
+        }
+    }
+
+    /// Counts steps, for tests.
+    fn walked(&mut self, _steps: usize) {
+        #[cfg(test)]
+        {
+            self.steps += _steps;
+        }
     }
 
     /// Frees the memory where there is no stream.
@@ -161,7 +205,11 @@ impl IdTable {
 
     #[cold]
     fn grow(&mut self) {
-        let cells = self.cells.len().saturating_mul(2).max(LEAST_CELLS);
+        self.rebuild(self.cells.len().saturating_mul(2).max(LEAST_CELLS));
+    }
+
+    fn rebuild(&mut self, cells: usize) {
+        self.walked(self.cells.len());
         for (id, slot) in mem::replace(&mut self.cells, vec![VACANT; cells]) {
             if id != 0 {
                 self.add((id, slot));
@@ -262,6 +310,8 @@ mod tests {
         Insert(u32, u32),
         Remove(u32),
         Get(u32),
+        Walk,
+        Between(u32, u32),
         Shrink,
     }
 
@@ -281,6 +331,8 @@ mod tests {
             6 => (any_id(), any::<u32>()).prop_map(|(id, slot)| IdOp::Insert(id, slot)),
             5 => any_id().prop_map(IdOp::Remove),
             2 => any_id().prop_map(IdOp::Get),
+            1 => Just(IdOp::Walk),
+            2 => (any_id(), any_id()).prop_map(|(low, high)| IdOp::Between(low, high)),
             1 => Just(IdOp::Shrink),
         ]
     }
@@ -291,11 +343,6 @@ mod tests {
         assert!(table.len * 2 <= table.cells.len());
         let held: BTreeMap<_, _> = table.cells.iter().copied().filter(|cell| cell.0 != 0).collect();
         assert_eq!(held, *model);
-        let mut slots: Vec<u32> = table.slots().collect();
-        slots.sort_unstable();
-        let mut expected: Vec<u32> = model.values().copied().collect();
-        expected.sort_unstable();
-        assert_eq!(slots, expected);
         for (id, slot) in model {
             assert_eq!(table.get(*id), Some(*slot));
         }
@@ -311,6 +358,20 @@ mod tests {
                     IdOp::Insert(id, slot) => prop_assert_eq!(table.insert(id, slot), model.insert(id, slot)),
                     IdOp::Remove(id) => prop_assert_eq!(table.remove(id), model.remove(&id)),
                     IdOp::Get(id) => prop_assert_eq!(table.get(id), model.get(&id).copied()),
+                    IdOp::Walk => {
+                        let mut slots = table.slots();
+                        slots.sort_unstable();
+                        let mut expected: Vec<u32> = model.values().copied().collect();
+                        expected.sort_unstable();
+                        prop_assert_eq!(slots, expected);
+                        prop_assert!(table.cells.len() <= (16 * model.len()).max(4 * LEAST_CELLS));
+                    }
+                    IdOp::Between(low, high) => {
+                        let between = model.iter().filter(|(id, _)| **id > low && **id <= high);
+                        let expected: Vec<u32> =
+                            between.filter(|(id, _)| **id % 2 == high % 2).map(|(_, slot)| *slot).collect();
+                        prop_assert_eq!(table.slots_between(low, high), expected);
+                    }
                     IdOp::Shrink => {
                         table.shrink();
                         prop_assert!(!model.is_empty() || table.cells.capacity() == 0);

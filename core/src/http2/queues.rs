@@ -115,6 +115,13 @@ impl<const N: usize> SlotQueues<N> {
         true
     }
 
+    /// The slots in a list, in their order.
+    pub(crate) fn iter_of(&self, list: u8) -> impl Iterator<Item = u32> + '_ {
+        let next =
+            |slot: &u32| self.links.get(*slot as usize).map(|link| link.next).filter(|next| *next != NONE);
+        std::iter::successors(self.front_of(list), next)
+    }
+
     /// Frees the array where no slot stands in any list.
     pub(crate) fn shrink(&mut self) {
         if self.ends.iter().all(|ends| ends.len == 0) {
@@ -133,7 +140,7 @@ impl SlotQueue {
         self.len_of(0) == 0
     }
 
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn front(&self) -> Option<u32> {
         self.front_of(0)
     }
@@ -144,9 +151,7 @@ impl SlotQueue {
 
     /// The slots in it, in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        let next =
-            |slot: &u32| self.links.get(*slot as usize).map(|link| link.next).filter(|next| *next != NONE);
-        std::iter::successors(self.front(), next)
+        self.iter_of(0)
     }
 
     pub(crate) fn contains(&self, slot: u32) -> bool {

@@ -26,11 +26,21 @@ pub(crate) struct Slots {
     slots: Vec<Slot>,
     free: Vec<u32>,
     live: u32,
+    /// Places that walks have looked at.
+    #[cfg(test)]
+    pub(super) steps: std::cell::Cell<usize>,
 }
 
 impl Slots {
     pub(crate) const fn new(role: RoleKind) -> Self {
-        Self { role, slots: Vec::new(), free: Vec::new(), live: 0 }
+        Self {
+            role,
+            slots: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+            #[cfg(test)]
+            steps: std::cell::Cell::new(0),
+        }
     }
 
     /// Calls that hold a slot.
@@ -122,6 +132,8 @@ impl Slots {
 
     /// The slots in use, in slot order. Walks the whole table: for rare events only.
     pub(crate) fn occupied(&self) -> impl Iterator<Item = u32> + '_ {
+        #[cfg(test)]
+        self.steps.update(|steps| steps + self.slots.len());
         (0..).zip(&self.slots).filter(|(_, entry)| entry.taken).map(|(slot, _)| slot)
     }
 
