@@ -3,7 +3,9 @@
 mod cancelling;
 mod case;
 mod compression;
+mod edges;
 mod failure;
+mod loads;
 mod metadata;
 mod negative;
 pub(crate) mod payloads;
@@ -15,5 +17,6 @@ pub(crate) mod unary;
 pub use case::Case;
 pub use failure::Failure;
 pub(crate) use failure::{check, equal, fails_with};
+pub use loads::LoadSize;
 pub use soak::Soak;
 pub use target::Target;

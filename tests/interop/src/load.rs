@@ -7,7 +7,6 @@ mod cancels;
 mod deadlines;
 mod four_types;
 mod kind;
-mod metadata;
 mod outage;
 mod pool;
 mod reconnecting;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::ValueEnum;
-use halfclose_interop::client::{Case, Soak, Target};
+use halfclose_interop::client::{Case, LoadSize, Soak, Target};
 use halfclose_interop::messages::{
     Payload, SimpleRequest, SimpleResponse, StreamingInputCallResponse, StreamingOutputCallResponse,
 };
@@ -38,7 +38,14 @@ fn failing(change: fn(Router) -> Router) -> BTreeSet<String> {
         let host = "127.0.0.1".to_owned();
         let router = change(service::router(runtime.sleep));
         let serving = (runtime.serve)(host.clone(), 0, router, service::config()).await.unwrap();
-        let target = Target { host, port: serving.port, authority: None, runtime, soak: SOAK };
+        let target = Target {
+            host,
+            port: serving.port,
+            authority: None,
+            runtime,
+            soak: SOAK,
+            load: LoadSize::default(),
+        };
         let mut failed = BTreeSet::new();
         // Behind the soaks come the cases that need a server of their own.
         for case in Case::value_variants().iter().take_while(|case| **case != Case::Goaway) {

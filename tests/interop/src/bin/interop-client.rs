@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 use halfclose_interop::cli;
-use halfclose_interop::client::{Case, Soak, Target};
+use halfclose_interop::client::{Case, LoadSize, Soak, Target};
 use halfclose_interop::runtime::{Runtime, RuntimeName};
 
-/// The gRPC interoperability client on halfclose. Prints `PASS name` or `FAIL name: why` for each case.
+/// The gRPC interoperability client on halfclose. Prints `PASS name`, or what a load has seen behind it, or `FAIL
+/// name: why` for each case.
 #[derive(Parser)]
 #[command(name = "interop-client")]
 struct Options {
@@ -33,6 +34,32 @@ struct Options {
     use_tls: bool,
     #[command(flatten)]
     soak: SoakOptions,
+    #[command(flatten)]
+    load: LoadOptions,
+}
+
+/// The numbers of the cases under load.
+#[derive(clap::Args)]
+struct LoadOptions {
+    /// Load: how many calls, or messages.
+    #[arg(long, default_value_t = 1000)]
+    calls: usize,
+    /// Load: how many of them at a time.
+    #[arg(long = "at_once", default_value_t = 1)]
+    at_once: usize,
+    /// Load: how many seconds a load goes on that has no number of calls.
+    #[arg(long, default_value_t = 1)]
+    seconds: u64,
+}
+
+impl From<LoadOptions> for LoadSize {
+    fn from(options: LoadOptions) -> Self {
+        Self {
+            calls: options.calls,
+            at_once: options.at_once.max(1),
+            time: Duration::from_secs(options.seconds),
+        }
+    }
 }
 
 /// The numbers of rpc_soak and channel_soak.
@@ -98,11 +125,13 @@ async fn run(runtime: Runtime, options: Options) -> ExitCode {
         authority: options.server_host_override,
         runtime,
         soak: options.soak.into(),
+        load: options.load.into(),
     };
     let mut code = ExitCode::SUCCESS;
     for case in options.test_case {
         match case.run(&target).await {
-            Ok(()) => println!("PASS {}", case.name()),
+            Ok(said) if said.is_empty() => println!("PASS {}", case.name()),
+            Ok(said) => println!("PASS {}: {said}", case.name()),
             Err(failure) => {
                 eprintln!("FAIL {}: {failure}", case.name());
                 code = ExitCode::FAILURE;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use halfclose_interop::cli;
-use halfclose_interop::client::{Soak, Target};
+use halfclose_interop::client::{LoadSize, Soak, Target};
 use halfclose_interop::load::Load;
 use halfclose_interop::runtime::{Runtime, RuntimeName};
 
@@ -52,6 +52,7 @@ async fn run(runtime: Runtime, options: Options) -> ExitCode {
         authority: None,
         runtime,
         soak: Soak::default(),
+        load: LoadSize::default(),
     };
     let mut code = ExitCode::SUCCESS;
     for (name, load) in options.load {

@@ -22,6 +22,9 @@ struct Options {
     /// The runtime.
     #[arg(long, value_enum, default_value_t = RuntimeName::Tokio)]
     runtime: RuntimeName,
+    /// Sends the response headers of a call before its first request has come.
+    #[arg(long = "early_headers")]
+    early_headers: bool,
     /// Only `false`: there is no TLS here.
     #[arg(long = "use_tls", action = ArgAction::Set, default_value_t = false, default_missing_value = "true", num_args = 0..=1)]
     use_tls: bool,
@@ -43,9 +46,10 @@ fn main() -> ExitCode {
 }
 
 async fn serve(runtime: Runtime, options: Options) -> io::Result<()> {
-    let Options { host, port, .. } = options;
+    let Options { host, port, early_headers, .. } = options;
     let address = format!("{host}:{port}");
-    let listening = (runtime.serve)(host, port, service::router(runtime.sleep), service::config());
+    let router = service::router(runtime.sleep).early_headers(early_headers);
+    let listening = (runtime.serve)(host, port, router, service::config());
     let serving =
         listening.await.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
     let terminated = (runtime.terminated)()?;

@@ -15,9 +15,9 @@ use crate::runtime::Sleep;
 /// How often it is looked whether a call's headers have left.
 const LOOK: Duration = Duration::from_millis(1);
 
-pub(super) async fn cancel_after_begin(target: &Target) -> Result<(), Failure> {
+pub(super) async fn cancel_after_begin(target: &Target) -> Result<String, Failure> {
     let sleep = target.runtime.sleep;
-    target.session(async |channel: &Channel| begin_and_cancel(channel, sleep).await).await
+    target.case(async |channel: &Channel| begin_and_cancel(channel, sleep).await).await
 }
 
 async fn begin_and_cancel(channel: &Channel, sleep: Sleep) -> Result<(), Failure> {

@@ -19,7 +19,7 @@ const BETWEEN_CALLS: Duration = Duration::from_secs(1);
 const STREAMS: usize = 10;
 
 /// The server says GOAWAY after the first response: the second call needs a new connection.
-pub(super) async fn goaway(target: &Target) -> Result<(), Failure> {
+pub(super) async fn goaway(target: &Target) -> Result<String, Failure> {
     let sleep = target.runtime.sleep;
     target
         .session(async |channel: &Channel| {
@@ -28,7 +28,7 @@ pub(super) async fn goaway(target: &Target) -> Result<(), Failure> {
             check(!channel.is_open(), || "the connection takes calls after GOAWAY".to_owned())
         })
         .await?;
-    target.session(large_unary).await
+    target.case(large_unary).await
 }
 
 /// The server resets the stream before its trailers: the call fails, and nothing of a message is delivered.

@@ -44,14 +44,14 @@ impl Default for Soak {
 }
 
 /// All calls on one connection.
-pub(super) async fn rpc_soak(target: &Target) -> Result<(), Failure> {
+pub(super) async fn rpc_soak(target: &Target) -> Result<String, Failure> {
     target
         .session(async |channel: &Channel| soak(target, async || one_call(target, channel).await).await)
         .await
 }
 
 /// Each call on a connection of its own.
-pub(super) async fn channel_soak(target: &Target) -> Result<(), Failure> {
+pub(super) async fn channel_soak(target: &Target) -> Result<String, Failure> {
     let on_its_own = async || target.session(async |channel: &Channel| one_call(target, channel).await).await;
     soak(target, on_its_own).await
 }
@@ -63,7 +63,7 @@ async fn one_call(target: &Target, channel: &Channel) -> Result<(), Failure> {
     check_payload(response.message.payload.as_ref(), response_size)
 }
 
-async fn soak(target: &Target, call: impl AsyncFn() -> Result<(), Failure>) -> Result<(), Failure> {
+async fn soak(target: &Target, call: impl AsyncFn() -> Result<(), Failure>) -> Result<String, Failure> {
     let soak = target.soak;
     let began = Instant::now();
     let (mut ran, mut slowest, mut failures) = (0, Duration::ZERO, Vec::new());
@@ -82,11 +82,15 @@ async fn soak(target: &Target, call: impl AsyncFn() -> Result<(), Failure>) -> R
             (target.runtime.sleep)(rest).await;
         }
     }
-    println!("{ran} calls in {:?}, the slowest in {slowest:?}, {} failures", began.elapsed(), failures.len());
     check(ran == soak.iterations, || {
         format!("{ran} of {} calls were made in {:?}", soak.iterations, soak.overall)
     })?;
     check(failures.len() <= soak.max_failures, || {
         format!("{} of {ran} calls failed; the first: {}", failures.len(), failures.join("; "))
-    })
+    })?;
+    Ok(format!(
+        "{ran} calls in {:.1?}, the slowest in {slowest:.1?}, {} failures",
+        began.elapsed(),
+        failures.len()
+    ))
 }

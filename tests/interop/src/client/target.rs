@@ -8,6 +8,7 @@ use halfclose_driver::halfclose::grpc::compress::Codecs;
 use halfclose_driver::{CallOptions, Channel};
 
 use super::failure::Failure;
+use super::loads::LoadSize;
 use super::soak::Soak;
 use crate::runtime::{Connection, Runtime};
 
@@ -35,9 +36,19 @@ pub struct Target {
     pub runtime: Runtime,
     /// The numbers of the soak cases.
     pub soak: Soak,
+    /// The numbers of the cases under load.
+    pub load: LoadSize,
 }
 
 impl Target {
+    /// Runs a case that has nothing to say on a connection of its own.
+    pub(super) async fn case(
+        &self,
+        body: impl AsyncFnOnce(&Channel) -> Result<(), Failure>,
+    ) -> Result<String, Failure> {
+        self.session(body).await.map(|()| String::new())
+    }
+
     /// Runs `body` on a connection of its own, and sees the connection to its end: the case is not over before the last
     /// frame is out.
     pub(crate) async fn session<T>(
