@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
         self._h2.send_headers(stream_id, [(":status", "200"), ("content-type", "application/grpc")])
         self.flush()
 
-    async def data(self, stream_id, bytes, chunk=16384, padding=None, around=lambda: None):
+    async def data(self, stream_id, payload, chunk=16384, padding=None, around=lambda: None):
         """Sends `bytes` in DATA frames of at most `chunk`, as the flow-control windows allow.
 
         `padding` bytes are added to each; `around` is called before the first frame and after each.
@@ -155,7 +155,7 @@ class Connection(asyncio.Protocol):
         overhead = 0 if padding is None else padding + 1
         around()
         offset = 0
-        while offset < len(bytes):
+        while offset < len(payload):
             def room():
                 # RFC 9113 §6.1: the padding and its length byte count against the windows
                 window = self._h2.local_flow_control_window(stream_id)
@@ -163,8 +163,8 @@ class Connection(asyncio.Protocol):
 
             if room() <= 0:
                 self.flush()
-                await self.until(lambda: room() > 0, 15, f"a window for byte {offset} of {len(bytes)}")
-            part = bytes[offset : offset + min(room(), chunk)]
+                await self.until(lambda: room() > 0, 15, f"a window for byte {offset} of {len(payload)}")
+            part = payload[offset : offset + min(room(), chunk)]
             self._h2.send_data(stream_id, part, pad_length=padding)
             offset += len(part)
             around()

@@ -37,9 +37,9 @@ class Case:
         await self.send(connection, stream_id, answer(request))
         self.served.append(connection)
 
-    async def send(self, connection, stream_id, bytes):
+    async def send(self, connection, stream_id, payload):
         connection.headers(stream_id)
-        await connection.data(stream_id, bytes)
+        await connection.data(stream_id, payload)
         connection.trailers(stream_id)
 
     def problems(self):
@@ -55,8 +55,8 @@ class GoAway(Case):
 
     served_wanted = 2
 
-    async def send(self, connection, stream_id, bytes):
-        await super().send(connection, stream_id, bytes)
+    async def send(self, connection, stream_id, payload):
+        await super().send(connection, stream_id, payload)
         if not self.served:
             connection.go_away(stream_id)
 
@@ -70,33 +70,33 @@ class GoAway(Case):
 
 
 class RstAfterHeader(Case):
-    async def send(self, connection, stream_id, bytes):
+    async def send(self, connection, stream_id, payload):
         connection.headers(stream_id)
         connection.reset(stream_id)
 
 
 class RstDuringData(Case):
-    async def send(self, connection, stream_id, bytes):
+    async def send(self, connection, stream_id, payload):
         connection.headers(stream_id)
-        await connection.data(stream_id, bytes[: len(bytes) // 2])
+        await connection.data(stream_id, payload[: len(payload) // 2])
         connection.reset(stream_id)
 
 
 class RstAfterData(Case):
-    async def send(self, connection, stream_id, bytes):
+    async def send(self, connection, stream_id, payload):
         connection.headers(stream_id)
-        await connection.data(stream_id, bytes)
+        await connection.data(stream_id, payload)
         connection.reset(stream_id)
 
 
 class Ping(Case):
     """PINGs before and after the headers and around every DATA frame; each must be acknowledged once."""
 
-    async def send(self, connection, stream_id, bytes):
+    async def send(self, connection, stream_id, payload):
         connection.ping()
         connection.headers(stream_id)
         connection.ping()
-        await connection.data(stream_id, bytes, around=connection.ping)
+        await connection.data(stream_id, payload, around=connection.ping)
         # The trailers wait for the last acknowledgement: with them the client may leave.
         await connection.until(
             lambda: not connection.pings_outstanding, 5, f"all {connection.pings_sent} PINGs were acknowledged"
@@ -113,12 +113,12 @@ class MaxStreams(Case):
         super().__init__()
         self._limited = set()
 
-    async def send(self, connection, stream_id, bytes):
+    async def send(self, connection, stream_id, payload):
         if connection not in self._limited:
             await connection.allow_streams(1)
             self._limited.add(connection)
         await asyncio.sleep(0.01)  # time for a second stream to show
-        await super().send(connection, stream_id, bytes)
+        await super().send(connection, stream_id, payload)
 
 
 class DataFramePadding(Case):
@@ -126,9 +126,9 @@ class DataFramePadding(Case):
 
     padding = 255
 
-    async def send(self, connection, stream_id, bytes):
+    async def send(self, connection, stream_id, payload):
         connection.headers(stream_id)
-        await connection.data(stream_id, bytes, chunk=5, padding=self.padding)
+        await connection.data(stream_id, payload, chunk=5, padding=self.padding)
         connection.trailers(stream_id)
 
 

@@ -87,13 +87,13 @@ class Server:
         """Reads what is there within the time; False at the end of output or when nothing came."""
         if not select.select([self._process.stdout], [], [], seconds)[0]:
             return False
-        bytes = self._process.stdout.read(65536)
-        self.output += (bytes or b"").decode(errors="replace")
-        return bool(bytes)
+        payload = self._process.stdout.read(65536)
+        self.output += (payload or b"").decode(errors="replace")
+        return bool(payload)
 
 
 def run_client(command, seconds):
-    """Runs a client to its end; None when it exited 0 within the time, else why not."""
+    """Runs a client to its end: why it failed, or None when it exited 0 within the time; and what it said of its load."""
     try:
         done = subprocess.run(
             list(map(str, command)),
@@ -103,11 +103,12 @@ def run_client(command, seconds):
             timeout=seconds,
         )
     except OSError as error:
-        return f"did not start: {error}"
+        return f"did not start: {error}", ""
     except subprocess.TimeoutExpired:
-        return f"not done after {seconds:.0f} s"
-    if done.returncode == 0:
-        return None
+        return f"not done after {seconds:.0f} s", ""
     lines = done.stdout.decode(errors="replace").strip().splitlines()
+    if done.returncode == 0:
+        said = [line.partition(": ")[2] for line in lines if line.startswith("PASS ")]
+        return None, "; ".join(filter(None, said))
     telling = [line for line in lines if line.startswith("FAIL ")] or lines[-3:]
-    return f"exit code {done.returncode}: {' | '.join(telling)}"
+    return f"exit code {done.returncode}: {' | '.join(telling)[:500]}", ""

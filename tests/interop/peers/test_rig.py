@@ -5,20 +5,24 @@
 
 import socket
 import sys
+import tempfile
 import threading
 import unittest
+from pathlib import Path
 
 import grpc
 import h2.config
 import h2.connection
 import h2.events
-from hyperframe.frame import Frame, PingFrame
+from hyperframe.frame import DataFrame, Frame, PingFrame
 
 import grpcio_server
+import roster
 import testing_pb as pb
 from client_cases import CASES, LARGE_REQUEST, LARGE_RESPONSE, Target
 from grpcio_client import run
 from processes import Server, peer
+from wire_tap import FrameCounter
 
 _HEADERS = [
     (":method", "POST"),
@@ -55,8 +59,8 @@ class RawClient:
         headers = [(name, path if path and name == ":path" else value) for name, value in _HEADERS]
         self._h2.send_headers(stream_id, headers)
         request = pb.SimpleRequest(response_size=LARGE_RESPONSE, payload=pb.zeros(LARGE_REQUEST))
-        bytes = request.SerializeToString()
-        self._unsent[stream_id] = b"\0" + len(bytes).to_bytes(4, "big") + bytes
+        payload = request.SerializeToString()
+        self._unsent[stream_id] = b"\0" + len(payload).to_bytes(4, "big") + payload
         self._bodies[stream_id] = bytearray()
         self._push()
         return stream_id
@@ -95,29 +99,31 @@ class RawClient:
                 self.stream_limit = self._h2.remote_settings.max_concurrent_streams
 
     def _push(self):
-        for stream_id, bytes in list(self._unsent.items()):
-            while bytes and (room := min(self._h2.local_flow_control_window(stream_id), 16384)) > 0:
-                self._h2.send_data(stream_id, bytes[:room], end_stream=len(bytes) <= room)
-                bytes = bytes[room:]
-            self._unsent[stream_id] = bytes
-            if not bytes:
+        if self.went_away and self._unsent:
+            raise ConnectionError("the server has closed the connection")
+        for stream_id, payload in list(self._unsent.items()):
+            while payload and (room := min(self._h2.local_flow_control_window(stream_id), 16384)) > 0:
+                self._h2.send_data(stream_id, payload[:room], end_stream=len(payload) <= room)
+                payload = payload[room:]
+            self._unsent[stream_id] = payload
+            if not payload:
                 del self._unsent[stream_id]
         self._send()
 
     def _send(self):
-        bytes = self._h2.data_to_send()
-        self._socket.sendall(bytes if self._ack_pings else _without_ping_acks(bytes))
+        payload = self._h2.data_to_send()
+        self._socket.sendall(payload if self._ack_pings else _without_ping_acks(payload))
 
 
-def _without_ping_acks(bytes):
+def _without_ping_acks(payload):
     kept = bytearray()
-    if bytes.startswith(b"PRI"):
-        kept, bytes = bytearray(bytes[:24]), bytes[24:]
-    while bytes:
-        frame, length = Frame.parse_frame_header(memoryview(bytes[:9]))
+    if payload.startswith(b"PRI"):
+        kept, payload = bytearray(payload[:24]), payload[24:]
+    while payload:
+        frame, length = Frame.parse_frame_header(memoryview(payload[:9]))
         if not isinstance(frame, PingFrame):
-            kept += bytes[: 9 + length]
-        bytes = bytes[9 + length :]
+            kept += payload[: 9 + length]
+        payload = payload[9 + length :]
     return bytes(kept)
 
 
@@ -162,13 +168,13 @@ class NegativeServer(unittest.TestCase):
         for case in ("ping", "data_frame_padding", "no_df_padding_sanity_test"):
             with self.subTest(case):
                 self.assertEqual(self.verdict(case, self.one_call(("0", self.FULL))), "VERDICT ok")
-        for case, bytes in (
+        for case, payload in (
             ("rst_after_header", 0),
             ("rst_during_data", self.FULL // 2),
             ("rst_after_data", self.FULL),
         ):
             with self.subTest(case):
-                self.assertEqual(self.verdict(case, self.one_call(("reset", bytes))), "VERDICT ok")
+                self.assertEqual(self.verdict(case, self.one_call(("reset", payload))), "VERDICT ok")
 
     def test_pings_not_acknowledged(self):
         verdict = self.verdict("ping", lambda make: make().call(), ack_pings=False)
@@ -226,7 +232,7 @@ class GrpcioClient(unittest.TestCase):
         server, port = grpcio_server.start(0, service)
         target = Target("127.0.0.1", port, concurrency=4, soak_iterations=3)
         try:
-            return {name for name in names if run(name, CASES[name], target) is not None}
+            return {name for name in names if run(name, CASES[name], target)[0] is not None}
         finally:
             server.stop(None).wait()
 
@@ -306,6 +312,49 @@ class GrpcioClient(unittest.TestCase):
 
         cases = {"empty_unary", "unimplemented_method", "cancel_after_first_response", "timeout_on_sleeping_server"}
         self.assertEqual(self.failed(Service(), cases | {"unimplemented_service"}), cases)
+
+
+class Roster(unittest.TestCase):
+    """A peer that cannot be installed is skipped, one whose programs cannot be made is an error."""
+
+    def script(self, text):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = Path(folder.name) / "setup.sh"
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return path
+
+    def test_installed(self):
+        self.assertEqual(roster._set_up(self.script("echo noise; echo 1.2.3 /a place")), ("1.2.3", "/a place"))
+
+    def test_not_installed(self):
+        with self.assertRaisesRegex(roster.NotInstalled, "^no apt-get$"):
+            roster._set_up(self.script("echo no apt-get >&2; exit 3"))
+
+    def test_broken(self):
+        with self.assertRaisesRegex(roster.Broken, "syntax error"):
+            roster._set_up(self.script("echo syntax error >&2; exit 1"))
+
+    def test_without_tonic(self):
+        found, skipped = roster.find(["grpcio", "tonic"], None)
+        self.assertEqual(([one.name for one in found], list(skipped)), (["grpcio"], ["tonic"]))
+
+
+class Pings(unittest.TestCase):
+    """The counter of PINGs reads frames however they are cut."""
+
+    def test_cut_anywhere(self):
+        preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+        ping = PingFrame(0, opaque_data=b"12345678").serialize()
+        ack = PingFrame(0, opaque_data=b"12345678", flags=["ACK"]).serialize()
+        stream = preface + ping + DataFrame(1, data=bytes(300)).serialize() + ack + ping
+        for size in (1, 2, 7, 24, 25, 100, len(stream)):
+            counter = FrameCounter("127.0.0.1", 1)
+            reader = counter._reader({}, "request")
+            for start in range(0, len(stream), size):
+                reader.feed(stream[start : start + size])
+            self.assertEqual(counter.pings, {"request": 2, "response": 0}, size)
 
 
 if __name__ == "__main__":

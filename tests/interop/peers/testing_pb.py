@@ -124,12 +124,12 @@ RAW_MESSAGES = ("grpc.per_message_decompression", 0)
 
 
 def _deserializer(message_class):
-    def deserialize(bytes):
-        if bytes[:2] == b"\x1f\x8b":
-            return Received(message_class.FromString(gzip.decompress(bytes)), True)
-        if bytes[:1] == b"\x78":
-            return Received(message_class.FromString(zlib.decompress(bytes)), True)
-        return Received(message_class.FromString(bytes), False)
+    def deserialize(payload):
+        if payload[:2] == b"\x1f\x8b":
+            return Received(message_class.FromString(gzip.decompress(payload)), True)
+        if payload[:1] == b"\x78":
+            return Received(message_class.FromString(zlib.decompress(payload)), True)
+        return Received(message_class.FromString(payload), False)
 
     return deserialize
 

@@ -161,6 +161,9 @@ class WireTap:
                 self._changed.wait(left)
         return True
 
+    def _reader(self, calls, side):
+        return _Reader(self, calls, side)
+
     async def _stop(self):
         self._server.close()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -178,8 +181,8 @@ class WireTap:
         calls = {}
         try:
             await asyncio.gather(
-                self._pump(down_reader, up_writer, _Reader(self, calls, "request")),
-                self._pump(up_reader, down_writer, _Reader(self, calls, "response")),
+                self._pump(down_reader, up_writer, self._reader(calls, "request")),
+                self._pump(up_reader, down_writer, self._reader(calls, "response")),
             )
         except (OSError, asyncio.CancelledError):
             pass
@@ -201,3 +204,39 @@ class WireTap:
             await writer.drain()
         if writer.can_write_eof():
             writer.write_eof()
+
+
+class FrameCounter(WireTap):
+    """A tap that counts the PINGs of each side, acknowledgements apart, and reads nothing else: it is fast enough for
+    many calls."""
+
+    def __init__(self, host, port):
+        super().__init__(host, port)
+        self.pings = {"request": 0, "response": 0}
+
+    def _reader(self, calls, side):
+        return _PingReader(self, side)
+
+
+class _PingReader:
+    """Reads the frame heads of one direction."""
+
+    _PING, _ACK = 6, 1
+
+    def __init__(self, counter, side):
+        self._counter = counter
+        self._side = side
+        self._buffer = bytearray()
+        self._skip = len(_PREFACE) if side == "request" else 0
+
+    def feed(self, data):
+        self._buffer += data
+        at = self._skip
+        while len(self._buffer) >= at + 9:
+            kind, flags = self._buffer[at + 3], self._buffer[at + 4]
+            if kind == self._PING and not flags & self._ACK:
+                self._counter.pings[self._side] += 1
+            at += 9 + int.from_bytes(self._buffer[at : at + 3], "big")
+        # What is behind the end of the buffer is skipped when it comes.
+        self._skip = max(0, at - len(self._buffer))
+        del self._buffer[:at]

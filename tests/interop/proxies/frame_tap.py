@@ -113,11 +113,10 @@ class FrameTap:
 
     async def _stop(self):
         self._server.close()
-        # A connection that came a moment ago begins a task of its own.
-        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, down_reader, down_writer):
         self._connections += 1

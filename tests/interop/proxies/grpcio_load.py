@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "peers"))
 import testing_pb as pb  # noqa: E402 - the peers are beside this directory
 from client_cases import (  # noqa: E402
     DOWNLOAD_SIZES,
-    ECHO_INITIAL,
     UPLOAD_SIZES,
     CaseFailed,
     Requests,
@@ -217,16 +216,6 @@ def spaces(target, calls):
             _status(stub, grpc.StatusCode.NOT_FOUND, SPACES[number % len(SPACES)])
 
 
-def metadata(target, size):
-    sent = (ECHO_INITIAL[0], "m" * size)
-    request = pb.SimpleRequest(response_size=10, payload=pb.zeros(10))
-    with target.stub() as stub:
-        for _ in range(3):
-            _, call = stub.UnaryCall.with_call(request, timeout=DEADLINE, metadata=(sent,))
-            echoed = [len(value) for key, value in call.initial_metadata() if key == sent[0]]
-            equal("lengths of the values that came back", echoed, [size])
-
-
 def _run_out(stub, number):
     """A call that is never answered, because its client never half-closes."""
     requests = Requests()
@@ -371,7 +360,7 @@ def restart(target, callers, seconds):
 LOADS = {
     load.__name__: load
     for load in (
-        *(uploads, downloads, bidi, turns, four_types, trailers_only, spaces, metadata),
+        *(uploads, downloads, bidi, turns, four_types, trailers_only, spaces),
         *(deadlines, cancels, reload, restart),
     )
 }
