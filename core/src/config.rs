@@ -345,6 +345,9 @@ pub struct Limits {
     pub non_grpc_body_timeout: Duration,
     /// How long the peer may read nothing at all while replies wait for it and it has sent more frames: 20 seconds.
     pub unread_timeout: Duration,
+    /// Server: how long calls whose requests are complete may take to be answered once the client has ended its side of
+    /// the transport: 20 seconds. A client that has gone altogether looks the same, so with 0 they end at once.
+    pub half_close_timeout: Duration,
 }
 
 impl Limits {
@@ -384,6 +387,7 @@ impl Limits {
             non_grpc_body: 1_024,
             non_grpc_body_timeout: Duration::from_secs(3),
             unread_timeout: Duration::from_secs(20),
+            half_close_timeout: Duration::from_secs(20),
         }
     }
 

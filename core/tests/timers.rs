@@ -11,8 +11,8 @@ use halfclose::{
     TimerKind,
 };
 use halfclose_wire::{
-    ACK, END_STREAM, Frame, PREFACE, TRAILERS_ONLY, block, frame, goaway, headers, kind, reset, settings,
-    settings_ack,
+    ACK, END_STREAM, Frame, PREFACE, TRAILERS_ONLY, block, data, frame, goaway, headers, kind, reset,
+    settings, settings_ack,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -106,10 +106,10 @@ fn no_ping_is_sent_without_a_call_unless_that_is_asked_for() {
         assert_eq!(pings(&peer.sent()), expected);
         if !without_calls {
             assert_eq!(peer.core.poll_timeout(), None);
-            // The next call arms it again, and the peer has not been heard for long.
+            // The next call arms it again: what was not heard before it was not waited for.
             peer.start();
             peer.sent();
-            assert_eq!(peer.core.poll_timeout(), Some((at(30), TimerKind::Keepalive)));
+            assert_eq!(peer.core.poll_timeout(), Some((at(60), TimerKind::Keepalive)));
         }
     }
 }
@@ -147,6 +147,101 @@ fn pings_without_data_are_bounded_and_data_forgives_them() {
         assert_eq!(pings(&peer.sent()), 1);
         peer.feed(&frame(kind::PING, ACK, 0, b"hc-alive")).unwrap();
     }
+}
+
+/// The times at which a client that only waits sends PINGs, all answered, in so many hours.
+fn ping_times(peer: &mut Scripted<Client>, hours: u64) -> Vec<u64> {
+    let mut times = Vec::new();
+    while let Some((at, TimerKind::Keepalive)) = peer.core.poll_timeout() {
+        if at > Time::ZERO + Duration::from_secs(hours * 3600) {
+            break;
+        }
+        peer.now = at;
+        peer.core.handle_timeout(at);
+        if pings(&peer.sent()) > 0 {
+            times.push(at.since_epoch().as_secs());
+            peer.feed(&frame(kind::PING, ACK, 0, b"hc-alive")).unwrap();
+        }
+    }
+    times
+}
+
+#[test]
+fn a_call_that_only_waits_is_kept_alive_as_often_as_any_server_takes_it() {
+    // P-98, P-99: a call that waits for hours must hear that its server is dead, and no server may take that for abuse.
+    for (without_calls, least, longest) in [(false, 300, 330), (true, 7_200, 7_230)] {
+        let mut peer = pinging(|config| {
+            config.keepalive.max_pings_without_data = 2;
+            config.keepalive.without_calls = without_calls;
+        });
+        if !without_calls {
+            peer.start();
+            peer.sent();
+        }
+        let times = ping_times(&mut peer, 24);
+        assert_eq!(times[..2], [30, 60]);
+        let gaps: Vec<u64> = times[1..].windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.len() > 10 && gaps.iter().all(|gap| (least..=longest).contains(gap)), "{gaps:?}");
+    }
+}
+
+#[test]
+fn a_call_that_starts_after_an_idle_time_is_kept_alive() {
+    // The connection had a call, and has been idle for longer than the interval when the next one starts.
+    for waits_for_a_stream in [false, true] {
+        let mut peer = pinging(|config| config.keepalive.interval = Some(10 * SECOND));
+        if waits_for_a_stream {
+            peer.feed(&settings(&[(3, 0)])).unwrap();
+        } else {
+            let first = peer.start();
+            peer.sent();
+            peer.feed(&headers(1, END_STREAM, &block(&TRAILERS_ONLY))).unwrap();
+            assert!(matches!(peer.core.recv(first), Ok(Recv::End(_))));
+        }
+        peer.sent();
+        peer.events();
+        peer.wait(60 * SECOND);
+        let call = peer.start();
+        peer.sent();
+        // The server is dead.
+        peer.wait(10 * SECOND);
+        assert_eq!(pings(&peer.sent()), 1, "{waits_for_a_stream}");
+        peer.wait(20 * SECOND - Duration::from_nanos(1));
+        assert!(matches!(peer.core.recv(call), Ok(Recv::Pending)));
+        peer.wait(Duration::from_nanos(1));
+        let Ok(Recv::End(outcome)) = peer.core.recv(call) else { panic!("no end") };
+        assert_eq!(outcome.status.code, halfclose::Code::Unavailable);
+    }
+}
+
+#[test]
+fn any_bytes_are_life() {
+    // As C-core and grpc-go have it: the answer to a PING may be late behind a lot of DATA, and a frame may take long.
+    let mut peer = pinging(|_| {});
+    let call = peer.start();
+    peer.sent();
+    let answer = block(&[(":status", "200"), ("content-type", "application/grpc")]);
+    peer.feed(&headers(1, 0, &answer)).unwrap();
+    peer.wait(30 * SECOND);
+    assert_eq!(pings(&peer.sent()), 1);
+    // A byte each second of a frame that never ends, and its PING unanswered for 21 seconds.
+    let mut input = bytes::BytesMut::new();
+    for byte in data(1, 0, &[0; 100]).into_iter().take(21) {
+        peer.wait(SECOND);
+        input.extend_from_slice(&[byte]);
+        peer.core.receive(peer.now, &mut input).unwrap();
+    }
+    assert!(matches!(peer.core.recv(call), Ok(Recv::Pending)), "it lives");
+    peer.wait(30 * SECOND - Duration::from_nanos(1));
+    assert_eq!(pings(&peer.sent()), 0, "30 seconds after the last byte");
+    peer.wait(Duration::from_nanos(1));
+    // Handing over what is left without a new byte is no sign of life.
+    assert_eq!(pings(&peer.sent()), 1);
+    for _ in 0..20 {
+        peer.core.receive(peer.now, &mut input).unwrap();
+        peer.wait(SECOND);
+    }
+    assert!(matches!(peer.core.recv(call), Ok(Recv::End(outcome)) if !outcome.status.is_ok()));
 }
 
 #[test]

@@ -148,9 +148,18 @@ impl<R: Role> Connection<R> {
         self.engine.receive(now, input)
     }
 
-    /// The transport has ended: nothing more will come. Open calls end.
+    /// The peer has ended its side of the transport: nothing more will come. A client's calls end, and a server's whose
+    /// requests are not complete. A server's other calls go on: a client may end its side after its last request and wait
+    /// for the answers. They have [`Limits::half_close_timeout`](crate::Limits::half_close_timeout), and the connection
+    /// ends with the last of them.
     pub fn receive_eof(&mut self, now: Time) {
         self.engine.receive_eof(now);
+    }
+
+    /// The transport has failed, in both directions: every call ends, and nothing more is written. For a read or a write
+    /// that gives an error.
+    pub fn transport_failed(&mut self, now: Time) {
+        self.engine.transport_failed(now);
     }
 
     /// Acts on every timer that is due at `now`.

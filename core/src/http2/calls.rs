@@ -162,7 +162,7 @@ impl Engine {
         // P-19: behind those that wait already, so that calls start in the order in which they were made.
         let line = if self.queues.len_of(WAITING) == 0 { READY } else { WAITING };
         self.queues.join(line, slot);
-        self.clock.call_started(&self.config);
+        self.clock.call_started(self.now, &self.config);
         self.slots.call_id(slot)
     }
 

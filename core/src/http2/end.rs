@@ -456,7 +456,9 @@ impl Engine {
         if let Step::To(next) = call.send.step(ServerSendInput::EndSent) {
             call.send = next;
         }
-        if matches!(call.headers, ServerHeaders::RefusalSent) && call.recv == ServerRecv::Abandoned {
+        let listens =
+            matches!(call.headers, ServerHeaders::RefusalSent) && call.recv == ServerRecv::Abandoned;
+        if listens && !self.turn.has_ended() {
             return self.listen_on(slot);
         }
         // P-31: the client is told to stop sending what nobody will read.

@@ -107,6 +107,8 @@ pub(crate) struct Engine {
     pub(super) close_reason: Option<CloseReason>,
     /// Why the connection failed, kept for callers that go on feeding it.
     pub(super) failure: Option<ConnectionError>,
+    /// The transport ended in the middle of something.
+    pub(super) cut_short: bool,
     /// The peer's GOAWAY with an error code: the reason behind the end of the transport that follows it.
     pub(super) goaway_error: Option<ConnectionError>,
 }
@@ -157,6 +159,7 @@ impl Engine {
             no_metadata: Arc::default(),
             close_reason: None,
             failure: None,
+            cut_short: false,
             goaway_error: None,
             config,
         };
@@ -245,7 +248,7 @@ impl Engine {
     pub(super) fn check_drained(&mut self) {
         if self.lifecycle == Lifecycle::Draining && self.has_no_calls() {
             self.lifecycle(LifecycleInput::Drained);
-            self.close_reason = Some(CloseReason::Graceful);
+            self.close_reason = Some(self.reason_of_end());
             self.clock.stop();
         }
     }

@@ -21,7 +21,7 @@
 //! | `flow`, `bdp` | credit and windows; how far windows grow |
 //! | `memory`, `shortage` | what is held and what was granted; who waits and who gives way when it is short |
 //! | `abuse`, `bucket` | the limits on useless work; the rates that they are counted in |
-//! | `end` | every way in which a call or the connection ends |
+//! | `end`, `input_end` | every way in which a call or the connection ends; the end of the transport |
 //! | `timeouts`, `timers`, `deadlines` | what is done when time has passed; the timers of the connection; those of calls |
 //! | **the table of calls** | |
 //! | `stream`, `slots` | one call; all of them |
@@ -47,6 +47,7 @@ pub(crate) mod engine;
 mod events;
 mod flow;
 pub(crate) mod ids;
+mod input_end;
 pub(crate) mod memory;
 pub(crate) mod outbox;
 mod output_limits;

@@ -55,6 +55,8 @@ pub(super) enum Left {
 /// How far [`Engine::poll`] has come.
 pub(super) struct PollState {
     left: Left,
+    /// How long that was, in bytes.
+    length: usize,
     /// What had been written when bytes were last offered, since the caller was last told to wait.
     offered: Option<u64>,
     /// The transport brings nothing more.
@@ -65,12 +67,19 @@ pub(super) struct PollState {
 
 impl PollState {
     pub(super) const fn new() -> Self {
-        Self { left: Left::Nothing, offered: None, ended: false, give_up: None }
+        Self { left: Left::Nothing, length: 0, offered: None, ended: false, give_up: None }
     }
 
-    /// Notes what a `receive` left, from what it wants.
+    /// Returns whether an input of this length has bytes that the last `receive` did not leave.
     #[inline]
-    pub(super) fn received(&mut self, needed: Needed) {
+    pub(super) const fn is_new(&self, length: usize) -> bool {
+        length != self.length
+    }
+
+    /// Notes what a `receive` left, from what it wants, and its length.
+    #[inline]
+    pub(super) fn received(&mut self, needed: Needed, length: usize) {
+        self.length = length;
         self.left = match needed {
             Needed::More | Needed::Closed => Left::Nothing,
             Needed::Again => Left::Turn,
@@ -78,9 +87,14 @@ impl PollState {
         };
     }
 
-    /// Notes that the transport brings nothing more.
-    pub(super) fn input_ended(&mut self) {
-        self.ended = true;
+    /// Notes that the transport brings nothing more. Returns whether that was known.
+    pub(super) fn end_input(&mut self) -> bool {
+        std::mem::replace(&mut self.ended, true)
+    }
+
+    /// Returns whether the transport brings nothing more.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.ended
     }
 }
 

@@ -6,7 +6,7 @@ use super::abuse::guard;
 use super::block_reader::OpenBlock;
 use super::engine::Engine;
 use super::role::RoleKind;
-use crate::error::{CloseReason, ConnectionError, Flood, Violation};
+use crate::error::{ConnectionError, Flood, Violation};
 use crate::frame::{
     Continuation, FRAME_HEADER_LEN, Flags, FrameHeader, FrameType, Headers, PREFACE, PriorityFrame,
     PushPromise, Scope,
@@ -45,9 +45,12 @@ impl Engine {
             input.clear();
             return self.failure().map_or(Ok(Needed::Closed), Err);
         }
+        if self.turn.is_new(input.len()) {
+            self.clock.heard(self.now);
+        }
         match self.read_frames(input) {
             Ok(needed) => {
-                self.turn.received(needed);
+                self.turn.received(needed, input.len());
                 if self.is_closed() {
                     input.clear();
                     return self.failure().map_or(Ok(Needed::Closed), Err);
@@ -57,7 +60,7 @@ impl Engine {
             Err(violation) => {
                 // Nothing is parsed after a fatal error.
                 input.clear();
-                self.turn.received(Needed::Closed);
+                self.turn.received(Needed::Closed, 0);
                 Err(self.fail(violation))
             }
         }
@@ -142,7 +145,6 @@ impl Engine {
     /// A frame of this kind has come: whether it may come now (RFC 9113 §3.4, §6.10).
     #[inline]
     fn step_wire(&mut self, header: &FrameHeader) -> Result<(), Violation> {
-        self.clock.heard(self.now);
         let input = self.wire_input(header);
         match self.wire.step(input) {
             Step::To(next) => self.wire = next,
@@ -307,20 +309,5 @@ impl Engine {
             return Err(Violation::Flood { flood: Flood::HeaderBlock, met, limit });
         }
         Ok(())
-    }
-
-    /// The transport will bring nothing more.
-    pub(crate) fn receive_eof(&mut self, now: Time) {
-        self.advance_clock(now);
-        self.turn.input_ended();
-        if self.is_closed() {
-            return;
-        }
-        let clean = self.has_no_calls() && self.open_block.is_none();
-        // A GOAWAY with an error code that came before says more than the end of the transport that followed it.
-        let error = self.goaway_error.take().unwrap_or(ConnectionError::Eof);
-        let reason = if clean { CloseReason::Graceful } else { CloseReason::Error(error.clone()) };
-        // What is queued cannot be answered any more, but may still be written.
-        self.end_connection(reason, &error);
     }
 }

@@ -115,7 +115,7 @@ impl Engine {
         }
         self.ids.insert(id, slot);
         self.open_streams = self.open_streams.saturating_add(1);
-        self.clock.call_started(&self.config);
+        self.clock.call_started(self.now, &self.config);
         slot
     }
 

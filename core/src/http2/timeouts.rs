@@ -56,10 +56,14 @@ impl Engine {
             TimerKind::Unread => self.check_reader(),
             TimerKind::Memory => self.look_after_memory(),
             TimerKind::Keepalive => self.send_keepalive(),
-            TimerKind::KeepaliveTimeout => self.time_out(Timeout::Keepalive),
+            TimerKind::KeepaliveTimeout if self.clock.is_peer_silent(&self.config.keepalive) => {
+                self.time_out(Timeout::Keepalive);
+            }
+            TimerKind::KeepaliveTimeout => {}
             TimerKind::DrainPing => self.confirm_shutdown(),
             // The calls that outlived a graceful shutdown are cut, and the connection with them.
             TimerKind::Drain => self.close_with(ErrorCode::NO_ERROR, "drain_timeout"),
+            TimerKind::HalfClose => self.end_unanswered(),
             TimerKind::Idle | TimerKind::Age => self.shutdown(self.now),
             TimerKind::Deadline => {}
         }
@@ -71,7 +75,8 @@ impl Engine {
     }
 
     fn send_keepalive(&mut self) {
-        let has_calls = self.open_streams > 0;
+        // A call that waits for a stream waits for the peer too.
+        let has_calls = !self.has_no_calls();
         if self.clock.is_ping_due(self.now, self.role, &self.config.keepalive, has_calls) {
             Ping { ack: false, data: KEEPALIVE_PING }.write(self.outbox.buf());
         }

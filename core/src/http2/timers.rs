@@ -15,6 +15,13 @@ const DRAIN_PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// milliseconds (C-core) takes a reset within the last one for a cancel, not for a deadline that passed.
 pub(super) const DEADLINE_GRACE: Duration = Duration::from_millis(2);
 
+/// How long after the last keepalive PING a client sends another one, once it has sent as many without data as it may (P-99),
+/// while calls are open and while none is. Without any, a call that only waits would never hear that its server is dead.
+/// Servers with gRPC's default policy (P-98) take PINGs every five minutes and every two hours: these come a little later,
+/// since the path may delay one more than the next. (C-core sends one a minute, which such servers punish.)
+const PING_WITHOUT_DATA: [Duration; 2] =
+    [Duration::from_secs(5 * 60 + 10), Duration::from_secs(2 * 60 * 60 + 10)];
+
 /// What a timer is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
@@ -37,6 +44,8 @@ pub enum TimerKind {
     DrainPing,
     /// The end of the time that calls have after a graceful shutdown.
     Drain,
+    /// The end of the time that answers have after the client has ended its side of the transport.
+    HalfClose,
     /// A server's connection without calls.
     Idle,
     /// The age at which a server's connection is shut down.
@@ -52,7 +61,7 @@ impl fmt::Display for TimerKind {
 }
 
 /// The kinds that have one timer each.
-const KINDS: [TimerKind; 11] = [
+const KINDS: [TimerKind; 12] = [
     TimerKind::Preface,
     TimerKind::SettingsAck,
     TimerKind::HeaderBlock,
@@ -62,6 +71,7 @@ const KINDS: [TimerKind; 11] = [
     TimerKind::KeepaliveTimeout,
     TimerKind::DrainPing,
     TimerKind::Drain,
+    TimerKind::HalfClose,
     TimerKind::Idle,
     TimerKind::Age,
 ];
@@ -73,6 +83,10 @@ pub(crate) struct Clock {
     /// The first of `timers`: asked for on every turn of the connection, changed seldom.
     first: Option<(Time, TimerKind)>,
     last_heard: Time,
+    /// The last keepalive PING.
+    last_own_ping: Option<Time>,
+    /// Nothing came since then.
+    unanswered: bool,
     pings_without_data: u32,
     last_ping: Option<Time>,
     strikes: u32,
@@ -85,6 +99,8 @@ impl Clock {
             timers: [Time::MAX; KINDS.len()],
             first: None,
             last_heard: now,
+            last_own_ping: None,
+            unanswered: false,
             pings_without_data: 0,
             last_ping: None,
             strikes: 0,
@@ -94,7 +110,7 @@ impl Clock {
         clock.set(TimerKind::Preface, now + limits.preface_timeout);
         clock.set(TimerKind::SettingsAck, now + limits.settings_timeout);
         if config.keepalive.without_calls {
-            clock.arm_keepalive(&config.keepalive);
+            clock.arm_keepalive(now, &config.keepalive);
         }
         if role == RoleKind::Server {
             if let Some(idle) = config.max_idle {
@@ -154,10 +170,11 @@ impl Clock {
         self.stopped = true;
     }
 
-    /// A frame came.
+    /// Bytes came, of whatever kind: the peer lives. C-core and grpc-go take any as that.
     #[inline]
     pub(super) fn heard(&mut self, now: Time) {
         self.last_heard = now;
+        self.unanswered = false;
     }
 
     pub(super) fn preface_came(&mut self) {
@@ -207,13 +224,33 @@ impl Clock {
     }
 
     #[inline]
-    pub(super) fn call_started(&mut self, config: &Config) {
+    pub(super) fn call_started(&mut self, now: Time, config: &Config) {
         if config.max_idle.is_some() {
             self.clear(TimerKind::Idle);
         }
+        // However long nothing was heard before: nothing had to be.
         if config.keepalive.interval.is_some() && !self.is_set(TimerKind::Keepalive) {
-            self.arm_keepalive(&config.keepalive);
+            self.arm_keepalive(now, &config.keepalive);
         }
+    }
+
+    /// The peer has ended its side of the transport: what it owes will not come, and no PING is answered. The answers
+    /// that it waits for have so long.
+    pub(super) fn input_ended(&mut self, until: Time) {
+        for kind in [
+            TimerKind::Preface,
+            TimerKind::SettingsAck,
+            TimerKind::HeaderBlock,
+            TimerKind::Unread,
+            TimerKind::Keepalive,
+            TimerKind::KeepaliveTimeout,
+            TimerKind::DrainPing,
+            TimerKind::Idle,
+            TimerKind::Age,
+        ] {
+            self.clear(kind);
+        }
+        self.set(TimerKind::HalfClose, until);
     }
 
     #[inline]
@@ -226,11 +263,12 @@ impl Clock {
         }
     }
 
-    fn arm_keepalive(&mut self, keepalive: &Keepalive) {
+    /// Keepalive counts from `from` on.
+    fn arm_keepalive(&mut self, from: Time, keepalive: &Keepalive) {
         if let Some(interval) = keepalive.interval
             && !self.is_set(TimerKind::KeepaliveTimeout)
         {
-            self.set(TimerKind::Keepalive, self.last_heard + interval);
+            self.set(TimerKind::Keepalive, from + interval);
         }
     }
 
@@ -247,25 +285,37 @@ impl Clock {
             // Armed again by the next call.
             return false;
         }
-        let due = self.last_heard + interval;
-        if due > now {
-            self.set(TimerKind::Keepalive, due);
-            return false;
-        }
+        let mut due = self.last_heard + interval;
         let limit = keepalive.max_pings_without_data;
         if role == RoleKind::Client && limit > 0 && self.pings_without_data >= limit {
-            // P-99: more PINGs would be strikes at a strict server; look again after another interval.
-            self.set(TimerKind::Keepalive, now + interval);
+            // P-99: more PINGs would be strikes at a strict server.
+            let [with_calls, without] = PING_WITHOUT_DATA;
+            let least = if has_calls { with_calls } else { without };
+            due = due.max(self.last_own_ping.unwrap_or_default() + least);
+        }
+        if due > now {
+            // Data that is sent meanwhile allows more: it is looked at after an interval.
+            self.set(TimerKind::Keepalive, due.min(now + interval));
             return false;
         }
         self.pings_without_data = self.pings_without_data.saturating_add(1);
+        (self.last_own_ping, self.unanswered) = (Some(now), true);
         self.set(TimerKind::KeepaliveTimeout, now + keepalive.timeout);
         true
     }
 
     pub(super) fn keepalive_acked(&mut self, keepalive: &Keepalive) {
         self.clear(TimerKind::KeepaliveTimeout);
-        self.arm_keepalive(keepalive);
+        self.arm_keepalive(self.last_heard, keepalive);
+    }
+
+    /// The time for the answer to a keepalive PING is over. Returns whether nothing at all came in that time; otherwise
+    /// the next PING is due an interval after what came last.
+    pub(super) fn is_peer_silent(&mut self, keepalive: &Keepalive) -> bool {
+        if !self.unanswered {
+            self.arm_keepalive(self.last_heard, keepalive);
+        }
+        self.unanswered
     }
 
     /// HEADERS or DATA went out: the peer has a reason to hear from us, and pings are forgiven (P-98, P-99).

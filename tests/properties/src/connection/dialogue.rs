@@ -77,7 +77,10 @@ impl<R: Role> Dialogue<R> {
                 let ([code], _) = bytes(step);
                 end.core.close(end.now, ErrorCode(u32::from(code)), "end");
             }
-            0x2f => end.core.receive_eof(end.now),
+            0x2f => match bytes::<1>(step).0 {
+                [0..0xc0] => end.core.receive_eof(end.now),
+                _ => end.core.transport_failed(end.now),
+            },
             _ => return false,
         }
         true

@@ -63,6 +63,11 @@ pub(super) fn finish<R: Role>(end: &mut Endpoint<R>, caller: impl Fn(&mut Endpoi
     caller(end);
     end.flush(usize::MAX);
     caller(end);
+    assert!(end.core.is_closed() || !end.is_client(), "nobody can answer any more");
+    // What a server could still answer it cannot write any more.
+    end.core.transport_failed(end.now);
+    caller(end);
+    assert!(!end.core.wants_transmit(), "nothing is written to a transport that failed");
     assert!(end.core.is_closed(), "the transport ended");
     assert!(end.closed.is_some(), "nobody was told that the connection is over");
     assert!(end.calls.is_empty(), "calls outlive their connection: {}", end.calls.len());

@@ -202,6 +202,9 @@ impl<R: Plays> Caller<R> {
     pub(super) fn finish(&mut self) -> Result<(), FailedProperty> {
         self.core.receive_eof(NOW);
         self.events()?;
+        // A server may have been about to answer a request that is complete.
+        self.core.transport_failed(NOW);
+        self.events()?;
         R::drain(self)?;
         let ended = self.account.is_over() || self.call.is_none();
         ensure(ended, "exactly one terminal event", || format!("{:?}", self.call))?;
