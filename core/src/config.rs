@@ -285,22 +285,34 @@ pub struct Limits {
     /// Replies that may wait for the transport (to PING, SETTINGS, refused streams and broken rules; not the resets and
     /// the credit of this side's own); then nothing more is read: 64; at least 8, which no honest peer calls for at once.
     pub queued_replies: u32,
-    /// Frames that call for a reply: PING and SETTINGS (CVE-2019-9512, CVE-2019-9515): 1,000 and 1,000 a second.
+    /// Frames that call for a reply, PING and SETTINGS (CVE-2019-9512, CVE-2019-9515): 1,000 and 1,000 a second, and
+    /// one more for each HEADERS or DATA frame that is sent and each DATA frame that brings something. A SETTINGS frame
+    /// that changes the window of streams costs one more for every eight that are open.
     pub control_frames: Rate,
-    /// Server: calls reset by the client: 500 and 50 a second (CVE-2023-44487).
+    /// Server: calls that their client resets too soon to be honest (CVE-2023-44487): 500 and 1,000 a second, and one
+    /// more for each call that ended with its status. A call counts that has no response headers yet, is younger than
+    /// a second and had more than an eighth of its time left; a quarter where it is 5 ms old or more. One that ran out
+    /// of time sooner than that counts a quarter.
     pub resets: Rate,
-    /// Server: calls reset by the client that the caller has not heard of yet: 100.
+    /// Server: calls reset by the client whose end the caller has not heard of: 100; at least 1. Then a
+    /// [`receive`](crate::Connection::receive) is over, so that their handlers end before more are started.
     pub pending_resets: u32,
-    /// Streams that the peer's mistakes made us reset (CVE-2025-8671, CVE-2019-9514): 100 and 10 a second.
+    /// Streams that the peer's mistakes made us reset (CVE-2025-8671, CVE-2019-9514): 100 and 100 a second, and one
+    /// more for each call that ended with its status.
     pub internal_resets: Rate,
-    /// DATA frames without any byte and without END_STREAM (CVE-2019-9518): 100 and 10 a second.
+    /// DATA frames without any byte and without END_STREAM (CVE-2019-9518): 100 and 1,000 a second, and one more for
+    /// each HEADERS or DATA frame that is sent and each DATA frame that brings something.
     pub empty_data: Rate,
-    /// DATA frames under 256 bytes, padding included, that complete no message, less one for each message that is
-    /// complete, and under 16 bytes where nobody reads them (CVE-2019-9518). Server: 10,000 and 1,000 a second;
-    /// client: 100,000 and 10,000 a second, since servers exist that send a large answer in tiny frames.
+    /// DATA frames of fewer than 5 bytes, too short for any message, that complete none and do not end the stream; on
+    /// a closed stream, DATA over what its window allowed when it was closed (CVE-2019-9518). Server: 10,000 and 1,000
+    /// a second; client: 100,000 and 10,000 a second, since servers exist that send a large answer in tiny frames. One
+    /// more for each HEADERS or DATA frame that is sent, for each DATA frame that brings something, and for every 256
+    /// bytes of these, and 4 for every stream that ends.
     pub small_data: Rate,
-    /// Frames without use: unknown types, 1xx answers, GOAWAY, refused streams, HEADERS, RST_STREAM and WINDOW_UPDATE
-    /// for closed streams: 10,000 and 1,000 a second, and 4 more for every stream that ends.
+    /// Frames without use: unknown types, 1xx answers, GOAWAY, refused streams, HEADERS and RST_STREAM for closed
+    /// streams, WINDOW_UPDATE for closed streams over what was sent on them: 10,000 and 1,000 a second, one more for
+    /// each HEADERS or DATA frame that is sent and each DATA frame that brings something, and 4 for every stream that
+    /// ends.
     pub glitches: Rate,
     /// Bytes of one received message, after decompression too: 4 MiB (P-54).
     pub max_receive_message: u32,
@@ -365,10 +377,10 @@ impl Limits {
             settings_entries: 32,
             queued_replies: 64,
             control_frames: Rate { burst: 1_000, per_second: 1_000 },
-            resets: Rate { burst: 500, per_second: 50 },
+            resets: Rate { burst: 500, per_second: 1_000 },
             pending_resets: 100,
-            internal_resets: Rate { burst: 100, per_second: 10 },
-            empty_data: Rate { burst: 100, per_second: 10 },
+            internal_resets: Rate { burst: 100, per_second: 100 },
+            empty_data: Rate { burst: 100, per_second: 1_000 },
             small_data: Rate { burst: 10_000, per_second: 1_000 },
             glitches: Rate { burst: 10_000, per_second: 1_000 },
             max_receive_message: 4 << 20,

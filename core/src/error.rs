@@ -195,9 +195,6 @@ pub enum Flood {
     /// Streams reset by the peer (CVE-2023-44487).
     #[error("too_many_resets")]
     Resets,
-    /// Streams reset by the peer before the caller heard of them.
-    #[error("too_many_pending_resets")]
-    PendingResets,
     /// Streams that the peer made us reset (CVE-2025-8671).
     #[error("too_many_internal_resets")]
     InternalResets,

@@ -31,7 +31,7 @@ names! {
         PushEnabledByServer UnexpectedAck GoAwayRaised Flood Timeout
     }
     Flood {
-        Resets PendingResets InternalResets ControlFrames Pings DataFrames Continuations HeaderBlock HeaderList
+        Resets InternalResets ControlFrames Pings DataFrames Continuations HeaderBlock HeaderList
         SettingsEntries Unread Glitches
     }
     Timeout { Preface SettingsAck HeaderBlock Keepalive }

@@ -5,8 +5,8 @@ mod common;
 use bytes::BytesMut;
 use common::{Scripted, written};
 use halfclose::frame::ErrorCode;
-use halfclose::{Config, ConnectionError, Flood, Limits, Needed, Server, Violation};
-use halfclose_wire::{REQUEST, block, data, frame, headers, kind, ping, reset, settings};
+use halfclose::{Config, ConnectionError, Flood, Limits, Metadata, Needed, Server, Status, Violation};
+use halfclose_wire::{REQUEST, block, data, frame, headers, kind, ping, reset, settings, update};
 
 fn server(change: impl FnOnce(&mut Limits)) -> Scripted<Server> {
     let mut config = Config::server();
@@ -67,14 +67,6 @@ fn limits_at_their_edges() {
             most: 2,
         },
         Case {
-            flood: Flood::PendingResets,
-            limit: |limits| limits.pending_resets = 2,
-            taken: cancelled_calls(2),
-            too_much: cancelled_calls(3)[cancelled_calls(2).len()..].to_vec(),
-            met: 3,
-            most: 2,
-        },
-        Case {
             flood: Flood::Continuations,
             limit: |limits| limits.max_continuations = 2,
             taken: continuations(2),
@@ -108,22 +100,41 @@ fn limits_at_their_edges() {
 }
 
 #[test]
-fn resets_that_the_caller_has_heard_of_are_not_counted_with_the_others() {
-    let mut peer = server(|limits| limits.pending_resets = 2);
-    let bytes = cancelled_calls(40);
-    for pair in bytes.chunks(bytes.len() / 20) {
-        peer.feed(pair).unwrap();
-        assert!(peer.events().is_empty(), "calls that nobody heard of are not told");
+fn a_turn_is_over_when_so_many_calls_were_reset_whose_end_the_caller_has_to_hear_of() {
+    for limit in [0, 1, 2] {
+        let mut peer = server(|limits| limits.pending_resets = limit);
+        let streams = [1, 3, 5, 7];
+        let _ = streams.map(|stream| peer.open(stream));
+        let resets = streams.map(|stream| reset(stream, ErrorCode::CANCEL)).concat();
+        let mut wire = BytesMut::from(resets.as_slice());
+        let mut turns = Vec::new();
+        while !wire.is_empty() {
+            peer.core.receive(peer.now, &mut wire).unwrap();
+            turns.push(peer.events().len());
+        }
+        assert_eq!(turns, vec![limit.max(1) as usize; 4 / limit.max(1) as usize], "each call's end is told");
     }
 }
 
 #[test]
-fn resets_of_calls_that_the_caller_was_told_of_are_no_pending_resets() {
+fn a_caller_that_takes_no_events_has_short_turns_and_no_other_harm() {
     let mut peer = server(|limits| limits.pending_resets = 2);
     let streams = [1, 3, 5, 7];
-    let calls = streams.map(|stream| peer.open(stream));
-    peer.feed(&streams.map(|stream| reset(stream, ErrorCode::CANCEL)).concat()).unwrap();
-    assert_eq!(peer.events().len(), calls.len(), "each call's end is told");
+    let _ = streams.map(|stream| peer.open(stream));
+    let resets = streams.map(|stream| reset(stream, ErrorCode::CANCEL)).concat();
+    let mut wire = BytesMut::from(resets.as_slice());
+    let turns = std::iter::from_fn(|| peer.core.receive(peer.now, &mut wire).ok());
+    let turns: Vec<Needed> = turns.take_while(|needed| *needed == Needed::Again).collect();
+    assert_eq!(turns.len(), 2, "after two calls, after another one; the last one is the last frame");
+    assert_eq!(peer.events().len(), 4);
+}
+
+#[test]
+fn calls_that_nobody_heard_of_are_reset_without_a_trace() {
+    let mut peer = server(|limits| limits.pending_resets = 1);
+    let mut wire = BytesMut::from(cancelled_calls(30).as_slice());
+    assert_eq!(peer.core.receive(peer.now, &mut wire), Ok(Needed::More), "no turn ends for them");
+    assert!(peer.events().is_empty(), "nor are they told");
 }
 
 #[test]
@@ -156,9 +167,9 @@ fn check_whether_counted(peer: &mut Scripted<Server>, size: usize, counted: bool
 }
 
 #[test]
-fn the_rest_of_a_refused_request_is_counted_where_it_is_small() {
+fn the_rest_of_a_refused_request_is_counted_where_it_is_tiny() {
     let get = block(&[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "localhost")]);
-    for (size, counted) in [(256, false), (255, true)] {
+    for (size, counted) in [(5, false), (4, true)] {
         let mut peer = server(|limits| (limits.small_data.burst, limits.small_data.per_second) = (2, 0));
         peer.feed(&headers(1, 0, &get)).unwrap();
         peer.sent();
@@ -167,13 +178,77 @@ fn the_rest_of_a_refused_request_is_counted_where_it_is_small() {
 }
 
 #[test]
-fn data_that_nobody_reads_is_counted_where_it_says_nothing() {
-    for (size, counted) in [(16, false), (15, true)] {
-        let mut peer = server(|limits| (limits.small_data.burst, limits.small_data.per_second) = (2, 0));
+fn data_that_brings_nothing_is_counted_and_what_brings_something_pays_for_it() {
+    let small = |limits: &mut Limits| (limits.small_data.burst, limits.small_data.per_second) = (2, 0);
+    for (size, counted) in [(5, false), (4, true)] {
+        let mut peer = server(small);
+        peer.open(1);
+        // A message that goes on.
+        peer.feed(&data(1, 0, &[0, 0, 1, 0, 0])).unwrap();
+        check_whether_counted(&mut peer, size, counted);
+    }
+    // A frame that completes a message, and one of five bytes, pay for one each; one of 1,024 for the whole burst.
+    let mut peer = server(small);
+    peer.open(1);
+    let taken = |peer: &mut Scripted<Server>, bytes: &[u8]| peer.feed(&data(1, 0, bytes)).is_ok();
+    for _ in 0..9 {
+        assert!(taken(&mut peer, &[0]) && taken(&mut peer, &[0, 0, 0, 0]), "an empty message in two frames");
+    }
+    assert!(taken(&mut peer, &[0, 0, 1, 0, 0]));
+    for paying in [5, 6, 255] {
+        assert!(taken(&mut peer, &[7]) && taken(&mut peer, &vec![7; paying]), "{paying}");
+    }
+    assert!(taken(&mut peer, &[7]), "the burst is not touched");
+    assert!(taken(&mut peer, &[7; 1_024]));
+    assert!(taken(&mut peer, &[7]) && taken(&mut peer, &[7]) && !taken(&mut peer, &[7]), "no more than it");
+}
+
+#[test]
+fn data_on_a_closed_stream_is_counted_beyond_what_its_window_allowed() {
+    for (size, counted) in [(10, false), (11, true), (1_000, true)] {
+        let mut config = Config::server();
+        config.initial_stream_window = 30;
+        (config.limits.small_data.burst, config.limits.small_data.per_second) = (0, 0);
+        let mut peer = Scripted::server(config, &[]);
         let call = peer.open(1);
         peer.core.cancel(call).unwrap();
         peer.sent();
-        check_whether_counted(&mut peer, size, counted);
+        let fed = [(); 3].map(|()| peer.feed(&data(1, 0, &vec![0; size])).is_ok());
+        assert_eq!(fed.iter().all(|fed| *fed), !counted, "{size}: {fed:?}");
+    }
+}
+
+#[test]
+fn credit_for_a_closed_stream_is_counted_beyond_what_was_sent_on_it() {
+    for (increment, counted) in [(5, false), (6, true), (0, true)] {
+        let mut peer = server(|limits| (limits.glitches.burst, limits.glitches.per_second) = (0, 0));
+        let call = peer.open(1);
+        // Ten bytes with the prefix.
+        peer.core.send_message(call, "12345".into(), false).unwrap();
+        peer.core.finish(call, Status::ok(), Metadata::new()).unwrap();
+        peer.sent();
+        let fed = [(); 2].map(|()| peer.feed(&update(1, increment)).is_ok());
+        assert_eq!(fed.iter().all(|fed| *fed), !counted, "{increment}: {fed:?}");
+    }
+}
+
+#[test]
+fn a_change_of_every_window_costs_as_much_as_the_walk() {
+    let mut peer =
+        server(|limits| (limits.control_frames.burst, limits.control_frames.per_second) = (100, 0));
+    for n in 0..16 {
+        peer.open(2 * n + 1);
+    }
+    // Three for each change of 16 windows, and one for the frame; the preface had one.
+    peer.feed(&settings(&[(4, 1), (4, 2)].repeat(16))).unwrap();
+    assert!(peer.feed(&settings(&[(4, 1)])).is_err(), "1 + 1 + 32 * 3 + 1, and 3 more");
+    // However many streams are open, one change is no flood.
+    let mut peer = server(|limits| (limits.control_frames.burst, limits.control_frames.per_second) = (34, 0));
+    for n in 0..200 {
+        peer.open(2 * n + 1);
+    }
+    for n in 0..10 {
+        peer.feed(&settings(&[(4, n)])).unwrap();
     }
 }
 

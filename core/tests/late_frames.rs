@@ -8,7 +8,9 @@ use halfclose::frame::ErrorCode;
 use halfclose::{
     CallId, CallType, Config, ConnectionError, Event, Metadata, Recv, Server, Status, Violation,
 };
-use halfclose_wire::{frame, kind, reset};
+use halfclose_wire::{
+    ACK, Block, END_STREAM, REQUEST, block, data, frame, headers, kind, message as framed, reset, update,
+};
 
 const MANY: usize = 500;
 
@@ -122,4 +124,97 @@ fn updates_for_a_stream_that_is_over_are_counted_empty_ones_too() {
         let Some(ConnectionError::Violation(violation)) = fed else { panic!("{increment}: {fed:?}") };
         assert!(matches!(violation, Violation::Flood { .. }), "{violation:?}");
     }
+}
+
+/// Everything that may belong to a request: its rest, its trailers with a field that enters the table, and its end.
+fn rest_of(stream: u32) -> Vec<u8> {
+    let trailers = Block::new().indexing(b"x-trailer", stream.to_string().as_bytes()).index(62).0;
+    let frames = [
+        data(stream, 0, &framed(b"the rest")),
+        update(stream, 10),
+        headers(stream, END_STREAM, &trailers),
+        reset(stream, ErrorCode::CANCEL),
+    ];
+    frames.concat()
+}
+
+/// The call on stream 1 goes on, and is answered.
+fn goes_on(peer: &mut Scripted<Server>, call: CallId) {
+    peer.feed(&data(1, END_STREAM, &framed(b"last"))).unwrap();
+    assert_eq!(message(peer.core.recv(call).unwrap()), "last");
+    assert!(matches!(peer.core.recv(call), Ok(Recv::HalfClosed)));
+    peer.core.finish(call, Status::ok(), Metadata::new()).unwrap();
+    let sent = peer.sent();
+    assert!(sent.iter().any(|frame| frame.kind == kind::HEADERS && frame.stream == 1), "{sent:?}");
+}
+
+/// The table has what the trailers of this stream put into it: the next request uses it.
+fn is_in_step(peer: &mut Scripted<Server>, stream: u32) {
+    peer.feed(&headers(stream + 2, 0, &Block::request().index(62).0)).unwrap();
+    let request = peer.events().into_iter().find_map(|event| match event {
+        Event::Request(call) => Some(call),
+        _ => None,
+    });
+    let headers = peer.core.take_request(request.expect("a request")).unwrap();
+    assert_eq!(headers.metadata.get_str("x-trailer"), Some(stream.to_string().as_str()));
+}
+
+#[test]
+fn requests_that_the_last_goaway_refused_are_discarded_to_their_trailers() {
+    // RFC 9113 §6.8.
+    let mut peer = Scripted::<Server>::server(Config::server(), &[]);
+    let call = peer.open(1);
+    peer.core.shutdown(peer.now);
+    peer.feed(&frame(kind::PING, ACK, 0, b"hc-drain")).unwrap();
+    peer.sent();
+    for n in 1..200 {
+        let stream = 2 * n + 1;
+        peer.feed(&[headers(stream, 0, &block(&REQUEST)), rest_of(stream)].concat()).unwrap();
+        // And once more, whatever for.
+        peer.feed(&rest_of(stream)).unwrap();
+    }
+    assert!(peer.sent().is_empty());
+    goes_on(&mut peer, call);
+    assert!(matches!(peer.events().last(), Some(Event::Closed(_))), "it was the last call");
+}
+
+#[test]
+fn trailers_of_requests_that_were_reset_long_ago_cost_nothing() {
+    let mut peer = Scripted::<Server>::server(Config::server(), &[]);
+    let call = peer.open(1);
+    for stream in (3..400).step_by(2) {
+        let cancelled = peer.open(stream);
+        peer.core.cancel(cancelled).unwrap();
+        peer.events();
+    }
+    (3..400).step_by(2).for_each(|stream| peer.feed(&rest_of(stream)).unwrap());
+    goes_on(&mut peer, call);
+    is_in_step(&mut peer, 399);
+}
+
+#[test]
+fn trailers_of_requests_over_the_limit_cost_nothing() {
+    let mut config = Config::server();
+    config.limits.max_concurrent_streams = 1;
+    let mut peer = Scripted::<Server>::server(config, &[]);
+    let call = peer.open(1);
+    for stream in (3..400).step_by(2) {
+        peer.feed(&headers(stream, 0, &block(&REQUEST))).unwrap();
+        assert_eq!(peer.sent().len(), 1, "it is refused");
+    }
+    (3..400).step_by(2).for_each(|stream| peer.feed(&rest_of(stream)).unwrap());
+    goes_on(&mut peer, call);
+    is_in_step(&mut peer, 399);
+}
+
+#[test]
+fn an_id_that_was_passed_over_is_no_stream_that_was_reset() {
+    // RFC 9113 §5.1.1.
+    let mut peer = Scripted::<Server>::server(Config::server(), &[]);
+    peer.open(9);
+    let Err(ConnectionError::Violation(violation)) = peer.feed(&headers(7, END_STREAM, &block(&REQUEST)))
+    else {
+        panic!("a lower id than the last")
+    };
+    assert_eq!(violation.code(), ErrorCode::PROTOCOL_ERROR);
 }

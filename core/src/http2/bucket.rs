@@ -29,11 +29,11 @@ impl TokenBucket {
         Self { level: full, full, per_second, last: Time::ZERO }
     }
 
-    /// Takes `n` tokens at the time `now`, or none where there are not so many; whether it took them.
-    #[inline]
-    pub(crate) fn take(&mut self, now: Time, n: u32) -> bool {
+    /// Takes `n` quarters of a token at the time `now`, or none where there are not so many. Returns whether it took
+    /// them.
+    pub(crate) fn take_quarters(&mut self, now: Time, n: u32) -> bool {
         self.refill(now);
-        match self.level.checked_sub(u64::from(n).saturating_mul(PARTS)) {
+        match self.level.checked_sub(u64::from(n).saturating_mul(PARTS / 4)) {
             Some(level) => {
                 self.level = level;
                 true
@@ -43,12 +43,10 @@ impl TokenBucket {
     }
 
     /// Puts `n` tokens back, as far as they fit.
-    #[inline]
-    pub(crate) fn give(&mut self, n: u32) {
-        self.level = self.level.saturating_add(u64::from(n).saturating_mul(PARTS)).min(self.full);
+    pub(crate) fn give(&mut self, n: u64) {
+        self.level = self.level.saturating_add(n.saturating_mul(PARTS)).min(self.full);
     }
 
-    #[inline]
     fn refill(&mut self, now: Time) {
         if now <= self.last {
             return;
@@ -66,6 +64,13 @@ mod tests {
     use super::*;
     use proptest::collection::vec;
     use proptest::prelude::*;
+
+    impl TokenBucket {
+        /// Takes whole tokens.
+        fn take(&mut self, now: Time, n: u32) -> bool {
+            self.take_quarters(now, 4 * n)
+        }
+    }
 
     /// The first nanosecond at which `count` tokens have come at `per_second`.
     fn at_rate(count: u64, per_second: u32) -> u64 {
@@ -153,9 +158,18 @@ mod tests {
         bucket.give(2);
         assert!(!bucket.take(Time::ZERO, 3));
         assert!(bucket.take(Time::ZERO, 2));
-        bucket.give(u32::MAX);
+        bucket.give(u64::MAX);
         assert!(!bucket.take(Time::ZERO, 6));
         assert!(bucket.take(Time::ZERO, 5));
+    }
+
+    #[test]
+    fn a_token_has_four_quarters() {
+        let mut bucket = TokenBucket::new(2, 1);
+        assert!((0..8).all(|_| bucket.take_quarters(Time::ZERO, 1)));
+        assert!(!bucket.take_quarters(Time::ZERO, 1));
+        assert!(!bucket.take_quarters(Time::from_nanos(PARTS / 4 - 1), 1));
+        assert!(bucket.take_quarters(Time::from_nanos(PARTS / 4), 1));
     }
 
     #[test]

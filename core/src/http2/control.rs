@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 
-use super::abuse::guard;
+use super::abuse::ResetCall;
 use super::engine::{Engine, READY, WAITING};
 use super::role::RoleKind;
-use super::stream::{ClientStage, Side};
+use super::stream::{ClientStage, ServerHeaders, Side, Stream};
 use crate::error::{ConnectionError, Flood, Violation};
 use crate::frame::{ErrorCode, FrameHeader, GoAway, Ping, RstStream, SettingId, Settings, StreamId};
 use crate::grpc::status::Status;
 use crate::machine::{ClosedStream, ClosedStreamInput, Lifecycle, LifecycleInput, Step};
+use crate::time::Time;
 use crate::types::{Cause, Event, Initiator};
 
 /// At most so many bytes of GOAWAY debug data are kept.
@@ -31,8 +32,8 @@ impl Engine {
         if settings.is_ack() {
             return self.on_settings_ack();
         }
+        self.abuse.control_frame(self.now, 1)?;
         let limits = &self.config.limits;
-        guard(&mut self.abuse.control_frames, self.now, Flood::ControlFrames, limits.control_frames)?;
         let entries = settings.iter().count();
         if entries > limits.settings_entries as usize {
             let (met, limit) = (entries as u64, u64::from(limits.settings_entries));
@@ -69,9 +70,8 @@ impl Engine {
                 self.start_waiting();
             }
             SettingId::INITIAL_WINDOW_SIZE if value != self.peer.initial_window => {
-                // Each change walks over the open streams: 32 in one frame are no more than 32 frames may be.
-                let limits = &self.config.limits;
-                guard(&mut self.abuse.control_frames, self.now, Flood::ControlFrames, limits.control_frames)?;
+                // Each change walks over the open streams: eight of them are about the work of a frame.
+                self.abuse.control_frame(self.now, 1 + self.open_streams / 8)?;
                 self.change_initial_window(value)?;
             }
             SettingId::MAX_FRAME_SIZE => self.peer.max_frame_size = value,
@@ -118,10 +118,10 @@ impl Engine {
             self.on_ping_ack(&ping.data);
             return Ok(());
         }
-        let limits = &self.config.limits;
-        guard(&mut self.abuse.control_frames, self.now, Flood::ControlFrames, limits.control_frames)?;
+        self.abuse.control_frame(self.now, 1)?;
         if self.role == RoleKind::Server {
             let idle = self.open_streams == 0;
+            self.clock.forgive_pings(self.abuse.useful_frames());
             self.clock.count_ping_strike(self.now, &self.config.keepalive, idle)?;
         }
         // P-95: the answer echoes the data.
@@ -160,13 +160,14 @@ impl Engine {
 
     /// Counts a reset of the client against the limits.
     fn count_reset(&mut self, slot: u32) -> Result<(), Violation> {
-        let limits = &self.config.limits;
-        guard(&mut self.abuse.resets, self.now, Flood::Resets, limits.resets)?;
-        if self.is_unheard(slot) {
+        if let Some(stream) = self.slots.get(slot) {
+            self.abuse.reset(self.now, &reset_call(stream, self.now))?;
+        }
+        if !self.is_unheard(slot) {
+            // What runs for a call that is over is to be stopped before many more are started.
             self.abuse.pending_resets = self.abuse.pending_resets.saturating_add(1);
-            if self.abuse.pending_resets > limits.pending_resets {
-                let (met, limit) = (u64::from(self.abuse.pending_resets), u64::from(limits.pending_resets));
-                return Err(Violation::Flood { flood: Flood::PendingResets, met, limit });
+            if self.abuse.pending_resets >= self.config.limits.pending_resets {
+                self.work = usize::MAX;
             }
         }
         Ok(())
@@ -243,6 +244,13 @@ impl Engine {
 
     pub(super) fn closed_state(&self, id: u32) -> ClosedStream {
         use super::ids::HowClosed;
+        // RFC 9113 §6.8: whatever belongs to a request that the last GOAWAY refused is discarded. And a stream that this
+        // side reset long ago may still be ended by trailers that were under way (RFC 9113 §5.1).
+        let unheeded = id > self.accept_limit || id <= self.closed_ids.last_forgotten_reset();
+        let was_open = id % 2 == 1 && id <= self.last_remote_id;
+        if self.role == RoleKind::Server && unheeded && was_open && self.closed_ids.get(id).is_none() {
+            return ClosedStream::ResetByUs;
+        }
         match self.closed_ids.get(id) {
             Some(HowClosed::Ended) => ClosedStream::Ended,
             Some(HowClosed::ResetByPeer) => ClosedStream::ResetByPeer,
@@ -260,7 +268,7 @@ impl Engine {
     }
 
     /// Graceful shutdown (P-94): a server first says that it will stop, and stops once the client has heard it.
-    pub(crate) fn shutdown(&mut self, now: crate::time::Time) {
+    pub(crate) fn shutdown(&mut self, now: Time) {
         self.advance_clock(now);
         if self.lifecycle != Lifecycle::Running {
             return;
@@ -308,13 +316,25 @@ impl Engine {
     }
 
     /// Ends the connection at once, by the caller's command.
-    pub(crate) fn close(&mut self, now: crate::time::Time, code: ErrorCode, debug: &'static str) {
+    pub(crate) fn close(&mut self, now: Time, code: ErrorCode, debug: &'static str) {
         self.advance_clock(now);
         if self.is_closed() {
             return;
         }
         self.close_with(code, debug);
     }
+}
+
+/// What the guard has to know of a call that its client resets.
+fn reset_call(stream: &Stream, now: Time) -> ResetCall {
+    let answered = match &stream.side {
+        Side::Server(call) => {
+            !matches!(call.headers, ServerHeaders::Unset | ServerHeaders::Set(_)) || call.status.is_some()
+        }
+        Side::Client(_) => true,
+    };
+    let timeout = stream.deadline.map(|deadline| deadline - stream.opened);
+    ResetCall { age: now - stream.opened, timeout, answered }
 }
 
 #[cfg(test)]

@@ -2,21 +2,14 @@
 
 use bytes::Buf;
 
-use super::abuse::guard;
 use super::engine::Engine;
 use super::stream::{ContentLength, ServerHeaders, Side, Stream};
-use crate::error::{Flood, Violation};
+use crate::error::Violation;
 use crate::frame::{Flags, FrameHeader, data_range};
-use crate::grpc::message::{MessageError, Payload};
+use crate::grpc::message::{MessageError, PREFIX_LEN, Payload};
 use crate::grpc::status::{Code, Status};
 use crate::machine::{ClientRecvInput, ClosedStreamInput, IllegalTransition, ServerRecvInput, Step};
 use crate::types::Cause;
-
-/// DATA frames shorter than this that complete no message are counted.
-const SMALL_DATA: u32 = 256;
-
-/// Dropped DATA frames shorter than this are counted.
-const TINY_DATA: u32 = 16;
 
 /// What becomes of a DATA frame on an open stream.
 enum Use {
@@ -78,7 +71,7 @@ impl Engine {
         let end = header.flags.contains(Flags::END_STREAM);
         self.take_connection_window(header.length)?;
         let Some(slot) = self.ids.get(id) else {
-            self.guard_dropped_data(header)?;
+            self.abuse.late_data(self.now, header.length, end)?;
             return self.on_closed_stream(id, ClosedStreamInput::Data);
         };
         let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
@@ -104,11 +97,11 @@ impl Engine {
         match used {
             Use::Drop if is_refused(self.slots.get(slot)) => {
                 self.on_refused_data(slot, end);
-                self.guard_useless_data(header)
+                self.weigh_data(header, range.len())
             }
             Use::Drop => {
                 self.credit_stream(slot, header.length);
-                self.guard_dropped_data(header)
+                self.weigh_data(header, range.len())
             }
             Use::Keep => {
                 let content = if padding > 0 {
@@ -117,24 +110,19 @@ impl Engine {
                 } else {
                     payload
                 };
-                self.keep_data(slot, header, content, end)
+                self.keep_data(slot, header, content)
             }
         }
     }
 
     #[inline]
-    fn keep_data(
-        &mut self,
-        slot: u32,
-        header: &FrameHeader,
-        payload: Payload<'_>,
-        end: bool,
-    ) -> Result<(), Violation> {
+    fn keep_data(&mut self, slot: u32, header: &FrameHeader, payload: Payload<'_>) -> Result<(), Violation> {
+        let (bytes, end) = (payload.as_slice().len(), header.flags.contains(Flags::END_STREAM));
         let limit = self.config.limits.max_receive_message;
         let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
         if is_not_grpc(stream) {
             self.on_foreign_body(slot, payload, end);
-            return self.guard_useless_data(header);
+            return self.weigh_data(header, bytes);
         }
         let length = payload.as_slice().len();
         if !self.ledger.admits(length) && !self.make_room(slot, length) {
@@ -170,10 +158,9 @@ impl Engine {
         }
         self.note_pressure(slot);
         if completed {
-            // A sender that puts prefixes into frames of their own sends one small frame a message.
-            self.abuse.small_data.give(1);
-        } else if header.length < SMALL_DATA {
-            self.guard_useless_data(header)?;
+            self.abuse.useful(bytes);
+        } else {
+            self.weigh_data(header, bytes)?;
         }
         if completed && !told {
             self.tell_readable(slot);
@@ -184,22 +171,18 @@ impl Engine {
         Ok(())
     }
 
-    /// CVE-2019-9518: empty and tiny frames cost work and bring nothing.
-    fn guard_useless_data(&mut self, header: &FrameHeader) -> Result<(), Violation> {
-        let limits = &self.config.limits;
-        if header.length == 0 && !header.flags.contains(Flags::END_STREAM) {
-            return guard(&mut self.abuse.empty_data, self.now, Flood::DataFrames, limits.empty_data);
+    /// CVE-2019-9518: a frame that is too short for any message, but for its padding, is work and brings nothing, unless
+    /// it ends the stream.
+    #[inline(never)]
+    fn weigh_data(&mut self, header: &FrameHeader, bytes: usize) -> Result<(), Violation> {
+        if bytes >= PREFIX_LEN {
+            self.abuse.useful(bytes);
+            return Ok(());
         }
-        if header.length < SMALL_DATA {
-            return guard(&mut self.abuse.small_data, self.now, Flood::DataFrames, limits.small_data);
+        if header.flags.contains(Flags::END_STREAM) {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// DATA that nobody reads any more may have been under way, small messages too; what is smaller than any message
-    /// that says something is not.
-    fn guard_dropped_data(&mut self, header: &FrameHeader) -> Result<(), Violation> {
-        if header.length < TINY_DATA { self.guard_useless_data(header) } else { Ok(()) }
+        self.abuse.useless_data(self.now, header.length)
     }
 
     /// END_STREAM came on DATA: a server's request is complete, a client's response lacks its trailers.

@@ -22,9 +22,6 @@ use crate::types::{Cause, Initiator, Outcome};
 
 /// How long the rest of a refused request is listened to.
 const REFUSED_LISTEN: Duration = Duration::from_secs(5);
-/// Frames that a peer may honestly send on a stream after its end here: two header blocks, an update of its window and
-/// a reset.
-const LATE_FRAMES: u32 = 4;
 
 impl Stream {
     /// Sets the outcome of a client's call, once: the first end of a call wins (P-89). Whether the caller waits to be told.
@@ -100,6 +97,11 @@ impl Engine {
             return;
         }
         stream.wire_done = true;
+        // What the peer sends before it hears of a reset is no abuse, nor is credit for what it was sent.
+        if how == HowClosed::ResetByUs {
+            self.abuse.expect_late_data(stream.recv_window);
+        }
+        let uncredited = i64::from(self.peer.initial_window) - stream.send_window;
         let id = std::mem::take(&mut stream.id);
         self.ledger.sent(stream.queue.clear(), std::mem::take(&mut stream.held_up));
         self.deadlines.remove(slot);
@@ -112,8 +114,7 @@ impl Engine {
             self.ids.remove(id);
             self.closed_ids.insert(id, how);
             self.open_streams = self.open_streams.saturating_sub(1);
-            // What the peer sent before it knew is no abuse, however many calls end.
-            self.abuse.glitches.give(LATE_FRAMES);
+            self.abuse.ended(uncredited);
         }
         self.start_waiting();
         self.memory_freed();
@@ -188,6 +189,15 @@ impl Engine {
         self.retire(slot, HowClosed::ResetByUs);
     }
 
+    /// Ends a call that both sides are done with on the wire, by RST_STREAM(NO_ERROR) where the peer may not know it yet.
+    fn close_and_retire(&mut self, slot: u32, unfinished: bool) {
+        if unfinished {
+            self.reset_and_retire(slot, Some(ErrorCode::NO_ERROR), HowClosed::Ended);
+        } else {
+            self.retire(slot, HowClosed::Ended);
+        }
+    }
+
     /// A client's call came to its end as the server said it: both halves, or the server's alone (P-31).
     pub(super) fn finish_client(&mut self, slot: u32, status: Status, cause: Cause) {
         self.finish_client_with(slot, self.without_trailers(status, cause));
@@ -210,11 +220,7 @@ impl Engine {
         };
         let waiting = stream.conclude_client(outcome, self.now, &mut self.ledger);
         self.tell_waiting(slot, waiting);
-        if open {
-            self.reset_and_retire(slot, Some(ErrorCode::NO_ERROR), HowClosed::Ended);
-        } else {
-            self.retire(slot, HowClosed::Ended);
-        }
+        self.close_and_retire(slot, open);
     }
 
     /// A client's call is cut: by a reset, a deadline, its caller, or the end of the connection.
@@ -334,13 +340,7 @@ impl Engine {
     /// The peer broke a rule of one stream: RST_STREAM, and the connection lives, unless this happens too often.
     #[cold]
     pub(super) fn on_stream_violation(&mut self, id: u32, violation: Violation) -> Result<(), Violation> {
-        let limits = &self.config.limits;
-        super::abuse::guard(
-            &mut self.abuse.internal_resets,
-            self.now,
-            crate::error::Flood::InternalResets,
-            limits.internal_resets,
-        )?;
+        self.abuse.internal_reset(self.now)?;
         let code = violation.code();
         let Some(slot) = self.ids.get(id) else {
             // RFC 9113 §6.4: an idle stream cannot be reset, so the fault costs the connection (§5.4).
@@ -436,7 +436,7 @@ impl Engine {
     pub(super) fn on_refused_data(&mut self, slot: u32, end: bool) {
         let full = self.slots.get(slot).is_some_and(|stream| stream.recv_window <= 0);
         if end {
-            self.reset_and_retire(slot, None, HowClosed::Ended);
+            self.close_and_retire(slot, false);
             self.free_if_done(slot);
         } else if full {
             self.stop_listening(slot);
@@ -445,7 +445,7 @@ impl Engine {
 
     /// P-31: the client is told to stop sending what nobody will read.
     pub(super) fn stop_listening(&mut self, slot: u32) {
-        self.reset_and_retire(slot, Some(ErrorCode::NO_ERROR), HowClosed::Ended);
+        self.close_and_retire(slot, true);
         self.free_if_done(slot);
     }
 
@@ -465,13 +465,10 @@ impl Engine {
         let unfinished = call.recv != ServerRecv::Ended;
         let unheard = stream.caller_done;
         if stream.conclude_server(cause) {
+            self.abuse.good_call();
             self.tell(slot, Pending::ENDED);
         }
-        if unfinished {
-            self.reset_and_retire(slot, Some(ErrorCode::NO_ERROR), HowClosed::Ended);
-        } else {
-            self.retire(slot, HowClosed::Ended);
-        }
+        self.close_and_retire(slot, unfinished);
         if unheard {
             self.free_if_done(slot);
         }

@@ -293,7 +293,7 @@ impl Engine {
             return self.grow_connection_window(increment);
         }
         let Some(slot) = self.ids.get(stream.get()) else {
-            self.glitch()?;
+            self.abuse.late_credit(self.now, increment)?;
             return self.on_closed_stream(stream.get(), ClosedStreamInput::WindowUpdate);
         };
         let Some(call) = self.slots.get_mut(slot) else { return Ok(()) };

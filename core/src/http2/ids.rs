@@ -268,11 +268,13 @@ const CLOSED: usize = 64;
 pub(crate) struct ClosedIds {
     ids: [u32; CLOSED],
     how: [Option<HowClosed>; CLOSED],
+    /// The highest stream that we reset and that is not remembered any more; 0 where there is none.
+    last_forgotten_reset: u32,
 }
 
 impl Default for ClosedIds {
     fn default() -> Self {
-        Self { ids: [0; CLOSED], how: [None; CLOSED] }
+        Self { ids: [0; CLOSED], how: [None; CLOSED], last_forgotten_reset: 0 }
     }
 }
 
@@ -281,8 +283,16 @@ impl ClosedIds {
     pub(crate) fn insert(&mut self, id: u32, how: HowClosed) {
         let at = Self::place(id);
         if let (Some(place), Some(cell)) = (self.ids.get_mut(at), self.how.get_mut(at)) {
+            if *cell == Some(HowClosed::ResetByUs) && *place != id {
+                self.last_forgotten_reset = self.last_forgotten_reset.max(*place);
+            }
             (*place, *cell) = (id, Some(how));
         }
+    }
+
+    /// The highest stream that we reset and that is not remembered any more; 0 where there is none.
+    pub(crate) const fn last_forgotten_reset(&self) -> u32 {
+        self.last_forgotten_reset
     }
 
     /// How the stream `id` was closed, where that is remembered.

@@ -2,7 +2,6 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::abuse::guard;
 use super::block_reader::OpenBlock;
 use super::engine::Engine;
 use super::role::RoleKind;
@@ -252,7 +251,7 @@ impl Engine {
 
     /// A frame without use: read, counted, dropped.
     pub(super) fn glitch(&mut self) -> Result<(), Violation> {
-        guard(&mut self.abuse.glitches, self.now, Flood::Glitches, self.config.limits.glitches)
+        self.abuse.glitch(self.now)
     }
 
     #[inline]

@@ -36,13 +36,14 @@ impl Engine {
         };
         if id > self.accept_limit {
             // P-94: started after our last GOAWAY; the client will try elsewhere.
+            self.expect_late_data(end_stream);
             return self.glitch();
         }
         if let Some(fault) = fault {
             return Err(fault);
         }
         if self.open_streams >= self.config.limits.max_concurrent_streams {
-            return self.refuse_stream(id);
+            return self.refuse_stream(id, end_stream);
         }
         match decoded {
             Ok(headers) => {
@@ -55,11 +56,20 @@ impl Engine {
 
     /// P-19: refused, and so certainly not processed.
     #[cold]
-    fn refuse_stream(&mut self, id: u32) -> Result<(), Violation> {
+    fn refuse_stream(&mut self, id: u32, end_stream: bool) -> Result<(), Violation> {
         self.glitch()?;
+        self.expect_late_data(end_stream);
         self.closed_ids.insert(id, HowClosed::ResetByUs);
         self.reply_reset(id, ErrorCode::REFUSED_STREAM);
         Ok(())
+    }
+
+    /// The rest of a request that is not looked at may be under way, as much as a new window holds.
+    #[cold]
+    fn expect_late_data(&mut self, end_stream: bool) {
+        if !end_stream {
+            self.abuse.expect_late_data(self.new_windows().recv);
+        }
     }
 
     #[cold]
@@ -102,6 +112,7 @@ impl Engine {
         let slot = self.slots.insert(CallType::BIDI, self.new_windows());
         if let Some(stream) = self.slots.get_mut(slot) {
             stream.id = id;
+            stream.opened = self.now;
             if let Side::Server(call) = &mut stream.side {
                 if let Step::To(next) = call.recv.step(input) {
                     call.recv = next;

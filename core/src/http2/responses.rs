@@ -227,6 +227,7 @@ impl Engine {
             return self.finish_foreign(slot, metadata);
         }
         let status = if status.is_ok() { checked_ok(stream, status) } else { status };
+        self.abuse.good_call();
         self.finish_client_with(slot, Outcome { status, trailers: metadata, cause, headers: None });
     }
 }

@@ -107,7 +107,7 @@ impl Engine {
         if count < queued {
             stream.moved(count, self.now);
         }
-        self.clock.data_sent();
+        self.abuse.useful(count);
         if last && let Side::Client(call) = &mut stream.side {
             call.end_sent();
         }

@@ -48,7 +48,7 @@ impl Engine {
         self.ids.insert(id, slot);
         self.open_streams = self.open_streams.saturating_add(1);
         self.leave_queue();
-        self.clock.data_sent();
+        self.abuse.useful(0);
         true
     }
 
@@ -82,7 +82,7 @@ impl Engine {
             ServerHeaders::Ready(metadata) => {
                 let settings = (&self.config, &self.peer);
                 self.writer.response(self.outbox.buf(), id, settings, (stream.codec, metadata));
-                self.clock.data_sent();
+                self.abuse.useful(0);
                 call.headers = ServerHeaders::Sent;
             }
             ServerHeaders::Refused(http_status) => {
@@ -105,7 +105,7 @@ impl Engine {
     ) {
         let settings = (&self.config, &self.peer);
         self.writer.status(self.outbox.buf(), id, settings, trailers_only, (status, metadata));
-        self.clock.data_sent();
+        self.abuse.useful(0);
         self.status_sent(slot, if trailers_only { Cause::TrailersOnly } else { Cause::Trailers });
     }
 }

@@ -216,7 +216,7 @@ mod tests {
         (stream.recv_owed, stream.recv_pressed, stream.recv_excess) = (4, true, 5);
         stream.pending.insert(Pending::READABLE);
         stream.content_length = Some(ContentLength { expected: 6, met: 7 });
-        stream.deadline = Some(Time::ZERO);
+        (stream.deadline, stream.opened) = (Some(Time::ZERO), Time::MAX);
         stream.queue.push_raw("left".into());
         let Side::Server(server) = &mut stream.side else { panic!("a server's") };
         (server.send, server.recv) = (ServerSend::Ended, ServerRecv::Ended);
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!((server.send, server.recv), (ServerSend::AwaitHeaders, ServerRecv::Idle));
         assert!(server.requests == OneRequest::Missing && matches!(server.headers, ServerHeaders::Unset));
         assert!(server.request.is_none() && server.status.is_none() && server.cause.is_none());
-        assert!(stream.content_length.is_none() && stream.deadline.is_none());
+        assert!(stream.content_length.is_none() && stream.deadline.is_none() && stream.opened == Time::ZERO);
     }
 
     #[test]

@@ -169,6 +169,8 @@ pub(crate) struct Stream {
     /// Bytes that content-length still promises (RFC 9113 §8.1.1).
     pub(crate) content_length: Option<ContentLength>,
     pub(crate) deadline: Option<Time>,
+    /// Server: when the request came.
+    pub(crate) opened: Time,
 }
 
 impl Stream {
@@ -204,6 +206,7 @@ impl Stream {
             waits_since: Time::ZERO,
             content_length: None,
             deadline: None,
+            opened: Time::ZERO,
         }
     }
 
@@ -237,6 +240,7 @@ impl Stream {
             waits_since,
             content_length,
             deadline,
+            opened,
         } = self;
         match side {
             Side::Client(call) => call.wipe(),
@@ -252,7 +256,7 @@ impl Stream {
         (*send_window, *recv_window, *recv_target) = (0, 0, 0);
         (*recv_owed, *recv_pressed, *recv_excess, *promised) = (0, false, 0, 0);
         (*progress, *moved, *held_up, *waits_since) = (Time::ZERO, 0, false, Time::ZERO);
-        (*content_length, *deadline) = (None, None);
+        (*content_length, *deadline, *opened) = (None, None, Time::ZERO);
     }
 }
 

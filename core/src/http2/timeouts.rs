@@ -77,6 +77,7 @@ impl Engine {
     fn send_keepalive(&mut self) {
         // A call that waits for a stream waits for the peer too.
         let has_calls = !self.has_no_calls();
+        self.clock.forgive_pings(self.abuse.useful_frames());
         if self.clock.is_ping_due(self.now, self.role, &self.config.keepalive, has_calls) {
             Ping { ack: false, data: KEEPALIVE_PING }.write(self.outbox.buf());
         }

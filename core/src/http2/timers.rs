@@ -90,6 +90,8 @@ pub(crate) struct Clock {
     pings_without_data: u32,
     last_ping: Option<Time>,
     strikes: u32,
+    /// How many useful frames there had been when pings were counted last.
+    useful_frames: u64,
     stopped: bool,
 }
 
@@ -104,6 +106,7 @@ impl Clock {
             pings_without_data: 0,
             last_ping: None,
             strikes: 0,
+            useful_frames: 0,
             stopped: false,
         };
         let limits = &config.limits;
@@ -272,7 +275,7 @@ impl Clock {
         }
     }
 
-    /// Whether a keepalive PING is to be sent now; sets the timer of what comes next.
+    /// Returns whether a keepalive PING is to be sent now; sets the timer of what comes next.
     pub(super) fn is_ping_due(
         &mut self,
         now: Time,
@@ -318,12 +321,13 @@ impl Clock {
         self.unanswered
     }
 
-    /// HEADERS or DATA went out: the peer has a reason to hear from us, and pings are forgiven (P-98, P-99).
-    #[inline]
-    pub(super) fn data_sent(&mut self) {
-        self.pings_without_data = 0;
-        self.strikes = 0;
-        self.last_ping = None;
+    /// Forgives pings where HEADERS or DATA have gone out since they were counted last (P-98, P-99), or messages have
+    /// come: C-core forgives them for the credit that those lead to. `useful_frames` is how many there have been.
+    pub(super) fn forgive_pings(&mut self, useful_frames: u64) {
+        if self.useful_frames != useful_frames {
+            self.useful_frames = useful_frames;
+            (self.pings_without_data, self.strikes, self.last_ping) = (0, 0, None);
+        }
     }
 
     /// P-98: a PING sooner than the policy allows is a strike.

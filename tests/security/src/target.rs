@@ -395,6 +395,19 @@ impl Target<Client> {
         self.id()
     }
 
+    /// Starts a call whose answer is a stream, which begins, and gives its stream id.
+    pub fn start_stream(&mut self) -> u32 {
+        let request = Request::new("/sec.Test/List", CallType::SERVER_STREAMING);
+        let call = self.conn.start(self.now, request).expect("a call");
+        self.conn.half_close(call).expect("an open call");
+        self.drain(call);
+        self.running.push(call);
+        self.settle();
+        let id = self.id();
+        self.send(&wire::headers(id, 0, &Block::response().0));
+        id
+    }
+
     /// Takes what a call has received; its end goes to `outcomes`.
     pub fn drain(&mut self, call: CallId) {
         loop {

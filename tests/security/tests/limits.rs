@@ -40,9 +40,9 @@ struct Class {
 const CLASSES: [Class; 5] = [
     // The first SETTINGS have taken a token.
     Class { flood: Flood::ControlFrames, burst: 999, per_second: 1000, once: |t| send(t, &settings(&[])) },
-    Class { flood: Flood::Resets, burst: 500, per_second: 50, once: cancelled },
-    Class { flood: Flood::InternalResets, burst: 100, per_second: 10, once: malformed },
-    Class { flood: Flood::DataFrames, burst: 100, per_second: 10, once: |t| send(t, &data(1, 0, b"")) },
+    Class { flood: Flood::Resets, burst: 500, per_second: 1000, once: cancelled },
+    Class { flood: Flood::InternalResets, burst: 100, per_second: 100, once: malformed },
+    Class { flood: Flood::DataFrames, burst: 100, per_second: 1000, once: |t| send(t, &data(1, 0, b"")) },
     Class {
         flood: Flood::Glitches,
         burst: 10_000,
@@ -95,37 +95,88 @@ fn a_rate_refills_by_the_callers_clock() {
 fn small_data_counts_what_completes_no_message() {
     let mut target = Target::with(|config| config.limits.small_data.burst = 10);
     let id = target.open();
-    // Each message in two frames: what the prefix takes, the message gives back.
+    // Each message in two frames: what the flag takes, the message gives back.
     for _ in 0..100 {
-        target.send(&data(id, 0, &prefixed(0, 4, b"")));
-        target.send(&data(id, 0, b"abcd"));
+        target.send(&data(id, 0, &[0]));
+        target.send(&data(id, 0, &message(b"abcd")[1..]));
     }
     assert_eq!(target.met(), Met::Alive);
     target.send(&data(id, 0, &prefixed(0, 5_000, b"")));
-    for n in 0..9 {
-        target.send(&data(id, 0, &[b'x'; 255]));
+    for n in 0..10 {
+        target.send(&data(id, 0, b"xxxx"));
         assert_eq!(target.met(), Met::Alive, "{n}");
     }
-    target.send(&data(id, 0, &[b'x'; 256]));
-    assert_eq!(target.met(), Met::Alive, "256 bytes are not small");
-    target.send(&data(id, 0, &[b'x'; 255]));
+    target.send(&data(id, 0, b"xxxxx"));
+    assert_eq!(target.met(), Met::Alive, "five bytes are not too short for a message");
+    target.send(&data(id, 0, b"xxxx"));
+    assert_eq!(target.met(), Met::Alive, "they paid for this one");
+    target.send(&data(id, 0, b"xxxx"));
     assert_eq!(flood_of(&target), Some(Flood::DataFrames));
+}
+
+/// How many of so many calls that are open, and are cancelled in one read, one turn takes.
+fn cancelled_in_one_turn(count: u32) -> (Needed, usize) {
+    let mut target = Target::with(|config| config.limits.frames_per_turn = 10_000);
+    target.answers = false;
+    let ids: Vec<u32> = (0..count).map(|_| target.open()).collect();
+    let resets: Vec<u8> = ids.iter().flat_map(|id| reset(*id, ErrorCode::CANCEL)).collect();
+    let mut input = bytes::BytesMut::from(resets.as_slice());
+    let needed = target.conn.receive(target.now, &mut input).expect("no violation");
+    target.settle();
+    (needed, count as usize - target.running.len())
 }
 
 #[test]
 fn pending_resets() {
-    for (count, flood) in [(99, None), (100, None), (101, Some(Flood::PendingResets))] {
-        let mut target = Target::with(|config| config.limits.frames_per_turn = 10_000);
-        let mut bytes = Vec::new();
-        for _ in 0..count {
-            let id = target.id();
-            bytes.extend(headers(id, 0, &Block::request().0));
-            bytes.extend(reset(id, ErrorCode::CANCEL));
-        }
-        target.send(&bytes);
-        assert_eq!(flood_of(&target), flood, "{count}");
-        assert_eq!(target.most_running, 0, "nobody heard of them");
+    assert_eq!(cancelled_in_one_turn(99), (Needed::More, 99));
+    assert_eq!(cancelled_in_one_turn(100), (Needed::More, 100));
+    assert_eq!(cancelled_in_one_turn(101), (Needed::Again, 100));
+    assert_eq!(cancelled_in_one_turn(200), (Needed::Again, 100));
+}
+
+#[test]
+fn resets_of_calls_that_are_older_or_out_of_time() {
+    let ms = Duration::from_millis;
+    // How old the calls are, what their timeout is, and how many may be reset at once.
+    for (age, timeout, most) in [
+        (ms(0), None, 500),
+        (ms(5) - Duration::from_nanos(1), None, 500),
+        (ms(5), None, 2_000),
+        (ms(999), None, 2_000),
+        (ms(0), Some("1n"), 500),
+        (ms(3), Some("4m"), 500),
+        (ms(4), Some("4m"), 2_000),
+        (ms(10), Some("11m"), usize::MAX),
+        (ms(10), Some("12m"), 2_000),
+        (ms(1_000), None, usize::MAX),
+    ] {
+        let mut target = Target::with(|config| config.limits.max_concurrent_streams = 4_000);
+        target.answers = false;
+        let block = Block::request();
+        let block =
+            timeout.map_or(block.0.clone(), |timeout| block.field(b"grpc-timeout", timeout.as_bytes()).0);
+        let ids: Vec<u32> = (0..3_000).map(|_| target.id()).collect();
+        ids.iter().for_each(|id| {
+            target.send(&headers(*id, END_STREAM, &block));
+        });
+        // No timer of the server's fires: it is told of the time by what comes.
+        target.now = target.now + age;
+        let taken = ids.iter().take_while(|id| target.send(&reset(**id, ErrorCode::CANCEL))).count();
+        assert_eq!(taken, most.min(3_000), "{age:?} {timeout:?}");
     }
+}
+
+#[test]
+fn calls_that_end_well_pay_for_resets() {
+    let mut target = Target::with(|config| config.limits.resets.per_second = 0);
+    (0..500).for_each(|_| cancelled(&mut target));
+    for _ in 0..100 {
+        assert!(target.serves());
+        cancelled(&mut target);
+    }
+    assert_eq!(target.met(), Met::Alive);
+    cancelled(&mut target);
+    assert_eq!(flood_of(&target), Some(Flood::Resets));
 }
 
 #[test]

@@ -49,67 +49,6 @@ fn keepalive_faster_than_a_server_allows_is_held_back_without_data() {
     alive(&mut duet, "keepalive");
 }
 
-/// Starts calls, lets the server hear of them and send something, cancels them all.
-fn cancel_some(duet: &mut Duet, count: usize) {
-    let calls: Vec<_> = (0..count).map(|_| duet.start(CallType::BIDI)).collect();
-    duet.exchange();
-    for call in duet.requests() {
-        duet.server.send_message(call, Bytes::from_static(b"on its way"), false).expect("the call is open");
-    }
-    for call in calls {
-        duet.client.cancel(call).expect("the call is open");
-        assert!(matches!(duet.client.recv(call), Ok(Recv::End(_))));
-    }
-    duet.exchange();
-    duet.requests();
-}
-
-#[test]
-fn cancellations_at_the_refill_rate_go_on_for_hours() {
-    let rate = Config::server().limits.resets;
-    let mut duet = Duet::new(Config::client(), Config::server());
-    for second in 1..=2 * HOUR {
-        cancel_some(&mut duet, rate.per_second as usize);
-        duet.wait_until(seconds(second));
-        alive(&mut duet, "cancellations at the refill rate");
-    }
-}
-
-#[test]
-fn bursts_of_cancelled_calls_within_the_bucket_are_taken() {
-    let limits = Config::server().limits;
-    let refill = u64::from(limits.resets.burst.div_ceil(limits.resets.per_second));
-    let mut duet = Duet::new(Config::client(), Config::server());
-    for burst in 1..=50 {
-        for _ in 0..limits.resets.burst / 100 {
-            cancel_some(&mut duet, 100);
-        }
-        alive(&mut duet, "a burst of cancelled calls");
-        duet.wait_until(seconds(burst * refill));
-    }
-}
-
-/// A client that cancels at once: HEADERS and RST_STREAM come in one read.
-#[test]
-fn bursts_of_calls_cancelled_at_once_are_taken() {
-    let limits = Config::server().limits;
-    let mut duet = Duet::new(Config::client(), Config::server());
-    for burst in 1..=500_u64 {
-        for _ in 0..limits.pending_resets {
-            let call = duet.start(CallType::UNARY);
-            // The request leaves, the server's caller does not come to hear of it.
-            duet.client.send_message(call, Bytes::from_static(b"hi"), false).expect("the call is open");
-            duet.depart();
-            duet.client.cancel(call).expect("the call is open");
-            assert!(matches!(duet.client.recv(call), Ok(Recv::End(_))));
-        }
-        duet.exchange();
-        duet.requests();
-        alive(&mut duet, "calls cancelled at once");
-        duet.wait_until(seconds(burst * 2));
-    }
-}
-
 #[test]
 fn a_reader_slower_than_its_sender_holds_only_itself_up() {
     let (client, server) = (Config::client(), Config::server());

@@ -122,7 +122,6 @@ fn by_floods() -> Vec<Name> {
     let in_two = [frame(HEADERS, END_STREAM, 1, &block(&REQUEST)), frame(CONTINUATION, 0, 1, b"")];
     [
         flood(Flood::Resets, |config| config.limits.resets = NONE, &pair(1)),
-        flood(Flood::PendingResets, |config| config.limits.pending_resets = 0, &[pair(1).concat()]),
         flood(Flood::InternalResets, |config| config.limits.internal_resets = NONE, &[malformed]),
         flood(
             Flood::ControlFrames,
