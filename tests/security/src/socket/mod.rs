@@ -7,6 +7,7 @@
 pub mod attacker;
 pub mod bystander;
 pub mod floods;
+pub mod honest;
 pub mod hostile;
 
 use std::future::pending;
