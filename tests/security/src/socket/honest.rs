@@ -240,7 +240,7 @@ pub const CLIENT_LOADS: &[ClientLoad] = &[
                     client.window -= 15_000;
                     client.send(&under_way);
                 }
-                ids.map(|id| client.ends(id));
+                ids.into_iter().for_each(|id| client.ends(id));
                 client.hear_until(|client| client.window >= WINDOW);
             }
         },
@@ -276,7 +276,7 @@ pub const CLIENT_LOADS: &[ClientLoad] = &[
                 let block = || Block::request_to(b"/demo.Echo/Hang").field(b"grpc-timeout", b"20m");
                 let ids = [(); 100].map(|()| client.open_with(0, block()));
                 // The server's own timer ends them, and the client's reset comes then.
-                ids.map(|id| client.ends(id));
+                ids.into_iter().for_each(|id| client.ends(id));
                 client.send(&ids.map(|id| reset(id, ErrorCode::CANCEL)).concat());
             }
         },
