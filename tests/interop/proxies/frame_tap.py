@@ -47,7 +47,7 @@ def _value(kind, flags, payload):
     match kind:
         case "SETTINGS" if not flags & ACK:
             pairs = [payload[at : at + 6] for at in range(0, len(payload), 6)]
-            number = lambda bytes: int.from_bytes(bytes, "big")  # noqa: E731
+            number = lambda part: int.from_bytes(part, "big")  # noqa: E731
             return {_SETTINGS.get(number(p[:2]), number(p[:2])): number(p[2:]) for p in pairs}
         case "RST_STREAM" | "WINDOW_UPDATE":
             return int.from_bytes(payload, "big")
@@ -113,10 +113,11 @@ class FrameTap:
 
     async def _stop(self):
         self._server.close()
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # A connection that came a moment ago begins a task of its own.
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, down_reader, down_writer):
         self._connections += 1

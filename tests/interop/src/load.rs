@@ -7,6 +7,7 @@ mod cancels;
 mod deadlines;
 mod four_types;
 mod kind;
+mod metadata;
 mod outage;
 mod pool;
 mod reconnecting;

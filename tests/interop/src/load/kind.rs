@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{bidi, cancels, deadlines, four_types, outage, trailers_only, transfers};
+use super::{bidi, cancels, deadlines, four_types, metadata, outage, trailers_only, transfers};
 use crate::client::{Failure, Target};
 
 /// A load, with its numbers.
@@ -23,6 +23,8 @@ pub enum Load {
     TrailersOnly(usize),
     /// So many calls for each of some status messages that begin or end with spaces.
     Spaces(usize),
+    /// Calls whose metadata is so many bytes, which come back.
+    Metadata(usize),
     /// So many callers, who make so many calls in all, each of which runs out of time.
     Deadlines(usize, usize),
     /// So many callers, who make so many calls in all, of which one in five is cancelled or runs out of time.
@@ -49,6 +51,7 @@ impl FromStr for Load {
             ("four_types", &[callers, calls]) => Ok(Self::FourTypes(callers, calls)),
             ("trailers_only", &[calls]) => Ok(Self::TrailersOnly(calls)),
             ("spaces", &[calls]) => Ok(Self::Spaces(calls)),
+            ("metadata", &[bytes]) => Ok(Self::Metadata(bytes)),
             ("deadlines", &[callers, calls]) => Ok(Self::Deadlines(callers, calls)),
             ("cancels", &[callers, calls]) => Ok(Self::Cancels(callers, calls)),
             ("reload", &[callers, seconds]) => Ok(Self::Reload(callers, seconds)),
@@ -73,6 +76,7 @@ impl Load {
             Self::FourTypes(callers, calls) => four_types::four_types(target, callers, calls).await,
             Self::TrailersOnly(calls) => trailers_only::trailers_only(target, calls).await,
             Self::Spaces(calls) => trailers_only::spaces(target, calls).await,
+            Self::Metadata(bytes) => metadata::metadata(target, bytes).await,
             Self::Deadlines(callers, calls) => deadlines::deadlines(target, callers, calls).await,
             Self::Cancels(callers, calls) => cancels::cancels(target, callers, calls).await,
             Self::Reload(callers, seconds) => outage::reload(target, callers, time(seconds)).await,
