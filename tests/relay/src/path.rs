@@ -1,0 +1,56 @@
+//! What a path does to the octets on it.
+
+use std::time::Duration;
+
+/// One path, the same in both directions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Path {
+    /// How long each octet is under way, each way.
+    pub delay: Duration,
+    /// Octets a second, each way. As fast as the machine, by default.
+    pub rate: Option<u64>,
+    /// Times at which the path stands still. None by default.
+    pub stalls: Option<Stalls>,
+    /// Where the path ends. Nowhere, by default.
+    pub cut: Option<Cut>,
+    /// Decides the places of the stalls. The same seed gives the same places, for the connections in the order in which
+    /// they come.
+    pub seed: u64,
+}
+
+impl Path {
+    /// A path that only delays.
+    #[must_use]
+    pub fn of_delay(delay: Duration) -> Self {
+        Self { delay, ..Self::default() }
+    }
+}
+
+/// A path that stands still after so many octets, for so long, again and again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stalls {
+    /// Octets from one stall to the next in the mean; half to one and a half of that, by the path's seed. At least 2.
+    pub every: u64,
+    /// How long each stall takes.
+    pub pause: Duration,
+}
+
+/// Where a path ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cut {
+    /// Octets that come through in one direction before the connection is cut.
+    pub after: u64,
+    /// How it is cut.
+    pub kind: CutKind,
+}
+
+/// How a connection is cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CutKind {
+    /// Both ends see the end of the stream (FIN).
+    Close,
+    /// Both ends see a reset (RST).
+    Reset,
+    /// Nothing comes through any more, in this direction, and nobody is told.
+    Silence,
+}

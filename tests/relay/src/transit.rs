@@ -1,0 +1,121 @@
+//! The chunks under way in one direction, from the thread that reads to the thread that writes.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::path::CutKind;
+
+/// Octets that a path holds at most: more than any path that is tested here has under way. A receiver that does not
+/// read is felt by the sender from then on.
+const MOST: usize = 256 << 20;
+/// Buffers that are kept for later chunks.
+const SPARE: usize = 256;
+
+/// What comes out of a path.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    Chunk(Vec<u8>),
+    /// The end of the stream.
+    End,
+    Cut(CutKind),
+}
+
+/// Why a side gave up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Closed;
+
+#[derive(Debug, Default)]
+struct State {
+    arrivals: VecDeque<(Instant, Arrival)>,
+    octets: usize,
+    spare: Vec<Vec<u8>>,
+    closed: bool,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(crate) struct Transit {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Transit {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts something on its way, once there is room.
+    pub(crate) fn send(&self, due: Instant, arrival: Arrival) -> Result<(), Closed> {
+        let octets = if let Arrival::Chunk(chunk) = &arrival { chunk.len() } else { 0 };
+        let mut state = self.lock();
+        while !state.closed && state.octets >= MOST {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closed {
+            return Err(Closed);
+        }
+        state.octets += octets;
+        state.arrivals.push_back((due, arrival));
+        if state.arrivals.len() == 1 {
+            self.changed.notify_all();
+        }
+        Ok(())
+    }
+
+    /// What arrives next, when it is due.
+    pub(crate) fn receive(&self) -> Result<Arrival, Closed> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return Err(Closed);
+            }
+            let wait = state.arrivals.front().map(|(due, _)| due.saturating_duration_since(Instant::now()));
+            state = match wait {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(wait) if !wait.is_zero() => {
+                    self.changed.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
+                }
+                Some(_) => break,
+            };
+        }
+        let Some((_, arrival)) = state.arrivals.pop_front() else { return Err(Closed) };
+        if let Arrival::Chunk(chunk) = &arrival {
+            if state.octets >= MOST {
+                self.changed.notify_all();
+            }
+            state.octets -= chunk.len();
+        }
+        Ok(arrival)
+    }
+
+    /// A buffer of `size` octets, used before or new.
+    pub(crate) fn buffer(&self, size: usize) -> Vec<u8> {
+        let mut buffer = self.lock().spare.pop().unwrap_or_default();
+        buffer.resize(size, 0);
+        buffer
+    }
+
+    /// Keeps a buffer for later.
+    pub(crate) fn recycle(&self, mut buffer: Vec<u8>, size: usize) {
+        if buffer.capacity() < size {
+            return;
+        }
+        // Its octets need not be cleared again.
+        buffer.resize(size, 0);
+        let mut state = self.lock();
+        if state.spare.len() < SPARE {
+            state.spare.push(buffer);
+        }
+    }
+
+    /// Nothing comes through any more.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+}
