@@ -1,6 +1,7 @@
 //! The options of the load clients, the same for every implementation.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 
@@ -16,10 +17,13 @@ pub struct ClientOptions {
     /// The runtime.
     #[arg(long, value_enum, default_value = "tokio")]
     pub runtime: Runtime,
+    /// Streams: messages for so many seconds, in place of so many messages.
+    #[arg(long)]
+    pub seconds: Option<f64>,
     /// Connections.
     #[arg(long, default_value_t = 1)]
     pub conns: usize,
-    /// Calls open at once on each connection (unary), or streams in all (sstream, bidi).
+    /// Calls open at once on each connection (unary), or streams in all (sstream, cstream, bidi).
     #[arg(long, default_value_t = 1)]
     pub streams: usize,
     /// Calls in all, or messages in all.
@@ -45,6 +49,8 @@ pub enum Mode {
     Pingpong,
     /// Responses of server streaming calls.
     Sstream,
+    /// Requests of client streaming calls.
+    Cstream,
     /// Requests and responses of bidirectional calls.
     Bidi,
 }
@@ -63,5 +69,30 @@ impl ClientOptions {
     #[must_use]
     pub fn per_stream(&self) -> u64 {
         self.requests.div_ceil(self.streams.max(1) as u64)
+    }
+}
+
+/// What one stream does: messages until the time is up or, without a time, so many.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    end: Option<Instant>,
+    messages: u64,
+    /// Messages so far.
+    pub done: u64,
+}
+
+impl Share {
+    /// The share of one stream, that begins now.
+    #[must_use]
+    pub fn of(options: &ClientOptions) -> Self {
+        let time = options.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Self { end: time.map(|time| Instant::now() + time), messages: options.per_stream(), done: 0 }
+    }
+
+    /// Counts one message more, if there is to be one; whether there is.
+    pub fn next(&mut self) -> bool {
+        let more = self.end.map_or(self.done < self.messages, |end| Instant::now() < end);
+        self.done += u64::from(more);
+        more
     }
 }

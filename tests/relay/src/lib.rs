@@ -1,8 +1,8 @@
-//! A long path or a bad one, on loopback: forwards TCP, delays every octet by a given time each way, and where asked
+//! A long path or a bad one, on loopback: forwards TCP, delays every byte by a given time each way, and where asked
 //! limits the rate, stands still now and then, or cuts the connection.
 //!
-//! - `path`: what a path does to the octets on it.
-//! - `schedule`: when each chunk is due, and after which octet the path stands still or is cut: pure.
+//! - `path`: what a path does to the bytes on it.
+//! - `schedule`: when each chunk is due, and after which byte the path stands still or is cut: pure.
 //! - `transit`: the chunks under way in one direction.
 //! - `relay`: the listener, and the threads of each connection.
 //!
@@ -19,9 +19,9 @@
 //! let (mut far, _) = listener.accept()?;
 //! let sent = Instant::now();
 //! near.write_all(b"ping")?;
-//! let mut octets = [0; 4];
-//! far.read_exact(&mut octets)?;
-//! assert_eq!(&octets, b"ping");
+//! let mut bytes = [0; 4];
+//! far.read_exact(&mut bytes)?;
+//! assert_eq!(&bytes, b"ping");
 //! assert!(sent.elapsed() >= Duration::from_millis(5));
 //! # Ok::<(), std::io::Error>(())
 //! ```

@@ -17,19 +17,19 @@ struct Options {
     /// The port; 0 picks one.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// How long each octet is under way each way, in milliseconds.
+    /// How long each byte is under way each way, in milliseconds.
     #[arg(long, default_value_t = 0.0)]
     delay_ms: f64,
-    /// Octets a second, each way.
+    /// Bytes a second, each way.
     #[arg(long)]
     rate: Option<u64>,
-    /// Octets between two stalls, in the mean.
+    /// Bytes between two stalls, in the mean.
     #[arg(long, requires = "stall_ms")]
     stall_every: Option<u64>,
     /// How long a stall takes, in milliseconds.
     #[arg(long, requires = "stall_every")]
     stall_ms: Option<f64>,
-    /// Octets in one direction after which a connection is cut.
+    /// Bytes in one direction after which a connection is cut.
     #[arg(long)]
     cut_after: Option<u64>,
     /// How it is cut.

@@ -1,13 +1,13 @@
-//! What a path does to the octets on it.
+//! What a path does to the bytes on it.
 
 use std::time::Duration;
 
 /// One path, the same in both directions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Path {
-    /// How long each octet is under way, each way.
+    /// How long each byte is under way, each way.
     pub delay: Duration,
-    /// Octets a second, each way. As fast as the machine, by default.
+    /// Bytes a second, each way. As fast as the machine, by default.
     pub rate: Option<u64>,
     /// Times at which the path stands still. None by default.
     pub stalls: Option<Stalls>,
@@ -26,10 +26,10 @@ impl Path {
     }
 }
 
-/// A path that stands still after so many octets, for so long, again and again.
+/// A path that stands still after so many bytes, for so long, again and again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stalls {
-    /// Octets from one stall to the next in the mean; half to one and a half of that, by the path's seed. At least 2.
+    /// Bytes from one stall to the next in the mean; half to one and a half of that, by the path's seed. At least 2.
     pub every: u64,
     /// How long each stall takes.
     pub pause: Duration,
@@ -38,7 +38,7 @@ pub struct Stalls {
 /// Where a path ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cut {
-    /// Octets that come through in one direction before the connection is cut.
+    /// Bytes that come through in one direction before the connection is cut.
     pub after: u64,
     /// How it is cut.
     pub kind: CutKind,

@@ -42,7 +42,7 @@ struct Connection {
     transits: [Transit; 2],
 }
 
-/// Which way octets go.
+/// Which way bytes go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Way {
     /// From who connected to the target.
@@ -235,11 +235,11 @@ impl Connection {
     }
 
     /// Whether everything was written.
-    fn write_all(&self, way: Way, mut octets: &[u8]) -> bool {
+    fn write_all(&self, way: Way, mut bytes: &[u8]) -> bool {
         let mut to = self.to(way);
-        while !octets.is_empty() {
-            match to.write(octets) {
-                Ok(count @ 1..) => octets = octets.get(count..).unwrap_or_default(),
+        while !bytes.is_empty() {
+            match to.write(bytes) {
+                Ok(count @ 1..) => bytes = bytes.get(count..).unwrap_or_default(),
                 Ok(_) => return false,
                 Err(error)
                     if matches!(
@@ -282,7 +282,7 @@ impl Connection {
     }
 }
 
-/// The first `count` octets of the buffer: the buffer itself where they are much of it.
+/// The first `count` bytes of the buffer: the buffer itself where they are much of it.
 fn chunk(transit: &Transit, buffer: &mut Vec<u8>, count: usize) -> Vec<u8> {
     if count < READ / 8 {
         return buffer.get(..count).unwrap_or_default().to_vec();

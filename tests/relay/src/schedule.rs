@@ -1,10 +1,10 @@
-//! When each chunk is due, and after which octet the path stands still or is cut.
+//! When each chunk is due, and after which byte the path stands still or is cut.
 
 use std::time::{Duration, Instant};
 
 use crate::path::{CutKind, Path};
 
-/// Of a path with a rate, a chunk is what passes in about this time, so that octets trickle and do not come in heaps.
+/// Of a path with a rate, a chunk is what passes in about this time, so that bytes trickle and do not come in heaps.
 const GRAIN: Duration = Duration::from_millis(1);
 /// No chunk is smaller than this for the sake of [`GRAIN`]: the payload of a packet.
 const LEAST_CHUNK: u64 = 1_460;
@@ -13,9 +13,9 @@ const LEAST_CHUNK: u64 = 1_460;
 #[derive(Debug)]
 pub(crate) struct Schedule {
     path: Path,
-    /// Octets that went on their way.
+    /// Bytes that went on their way.
     passed: u64,
-    /// The octet after which the path stands still next.
+    /// The byte after which the path stands still next.
     next_stall: u64,
     /// When the path takes the next chunk.
     free_at: Option<Instant>,
@@ -39,8 +39,8 @@ impl Schedule {
     fn plan_stall(&mut self) {
         let Some(stalls) = self.path.stalls else { return };
         let every = stalls.every.max(2);
-        let octets = every / 2 + self.next_random() % every;
-        self.next_stall = self.passed.saturating_add(octets);
+        let bytes = every / 2 + self.next_random() % every;
+        self.next_stall = self.passed.saturating_add(bytes);
     }
 
     /// `SplitMix64`.
@@ -52,7 +52,7 @@ impl Schedule {
         x ^ (x >> 31)
     }
 
-    /// How many octets the next chunk may have, of `most`: it ends where something happens. Zero where the path is cut.
+    /// How many bytes the next chunk may have, of `most`: it ends where something happens. Zero where the path is cut.
     pub(crate) fn room(&self, most: usize) -> usize {
         let grain = self.path.rate.map_or(u64::MAX, |rate| {
             (u128::from(rate) * GRAIN.as_micros() / 1_000_000).min(u128::from(u64::MAX)) as u64
@@ -69,13 +69,13 @@ impl Schedule {
     }
 
     /// A chunk goes on its way: when it is due at the other end.
-    pub(crate) fn depart(&mut self, now: Instant, octets: usize) -> Instant {
+    pub(crate) fn depart(&mut self, now: Instant, bytes: usize) -> Instant {
         let mut free_at = self.free_at.map_or(now, |free_at| free_at.max(now));
         if let Some(rate) = self.path.rate {
-            free_at += Duration::from_secs_f64(octets as f64 / rate.max(1) as f64);
+            free_at += Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
         }
         let due = free_at + self.path.delay;
-        self.passed = self.passed.saturating_add(octets as u64);
+        self.passed = self.passed.saturating_add(bytes as u64);
         if let Some(stalls) = self.path.stalls
             && self.passed >= self.next_stall
         {
@@ -145,13 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_is_after_its_octet_exactly() {
+    fn a_cut_is_after_its_byte_exactly() {
         let cut = Cut { after: 2_500, kind: CutKind::Reset };
         let mut schedule = Schedule::new(Path { cut: Some(cut), ..Path::default() }, 0);
         let now = Instant::now();
-        for (room, octets) in [(2_500, 1_000), (1_500, 1_499), (1, 1)] {
+        for (room, bytes) in [(2_500, 1_000), (1_500, 1_499), (1, 1)] {
             assert_eq!((schedule.room(1 << 20), schedule.cut()), (room, None));
-            schedule.depart(now, octets);
+            schedule.depart(now, bytes);
         }
         assert_eq!((schedule.room(1 << 20), schedule.cut()), (0, Some(CutKind::Reset)));
     }

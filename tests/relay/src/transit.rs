@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::path::CutKind;
 
-/// Octets that a path holds at most: more than any path that is tested here has under way. A receiver that does not
+/// Bytes that a path holds at most: more than any path that is tested here has under way. A receiver that does not
 /// read is felt by the sender from then on.
 const MOST: usize = 256 << 20;
 /// Buffers that are kept for later chunks.
@@ -28,7 +28,7 @@ pub(crate) struct Closed;
 #[derive(Debug, Default)]
 struct State {
     arrivals: VecDeque<(Instant, Arrival)>,
-    octets: usize,
+    bytes: usize,
     spare: Vec<Vec<u8>>,
     closed: bool,
 }
@@ -47,15 +47,15 @@ impl Transit {
 
     /// Puts something on its way, once there is room.
     pub(crate) fn send(&self, due: Instant, arrival: Arrival) -> Result<(), Closed> {
-        let octets = if let Arrival::Chunk(chunk) = &arrival { chunk.len() } else { 0 };
+        let bytes = if let Arrival::Chunk(chunk) = &arrival { chunk.len() } else { 0 };
         let mut state = self.lock();
-        while !state.closed && state.octets >= MOST {
+        while !state.closed && state.bytes >= MOST {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.closed {
             return Err(Closed);
         }
-        state.octets += octets;
+        state.bytes += bytes;
         state.arrivals.push_back((due, arrival));
         if state.arrivals.len() == 1 {
             self.changed.notify_all();
@@ -81,15 +81,15 @@ impl Transit {
         }
         let Some((_, arrival)) = state.arrivals.pop_front() else { return Err(Closed) };
         if let Arrival::Chunk(chunk) = &arrival {
-            if state.octets >= MOST {
+            if state.bytes >= MOST {
                 self.changed.notify_all();
             }
-            state.octets -= chunk.len();
+            state.bytes -= chunk.len();
         }
         Ok(arrival)
     }
 
-    /// A buffer of `size` octets, used before or new.
+    /// A buffer of `size` bytes, used before or new.
     pub(crate) fn buffer(&self, size: usize) -> Vec<u8> {
         let mut buffer = self.lock().spare.pop().unwrap_or_default();
         buffer.resize(size, 0);
@@ -101,7 +101,7 @@ impl Transit {
         if buffer.capacity() < size {
             return;
         }
-        // Its octets need not be cleared again.
+        // Its bytes need not be cleared again.
         buffer.resize(size, 0);
         let mut state = self.lock();
         if state.spare.len() < SPARE {

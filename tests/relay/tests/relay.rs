@@ -1,4 +1,4 @@
-//! The relay forwards every octet, late by its delay, and does what its path says. No upper bounds of time: the
+//! The relay forwards every byte, late by its delay, and does what its path says. No upper bounds of time: the
 //! machine may be busy.
 
 use std::io::{ErrorKind, Read, Write};
@@ -21,41 +21,41 @@ fn connected(path: Path) -> (Relay, TcpStream, TcpStream) {
     (relay, near, far)
 }
 
-fn pattern(octets: usize) -> Vec<u8> {
-    (0..octets).map(|n| (n * 31 + n / 251) as u8).collect()
+fn pattern(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|n| (n * 31 + n / 251) as u8).collect()
 }
 
-/// Sends `octets` one way and gives what came, and how long it took.
-fn carry(from: &TcpStream, to: &TcpStream, octets: &[u8]) -> (Vec<u8>, Duration) {
+/// Sends `bytes` one way and gives what came, and how long it took.
+fn carry(from: &TcpStream, to: &TcpStream, bytes: &[u8]) -> (Vec<u8>, Duration) {
     let start = Instant::now();
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut from = from;
-            from.write_all(octets).unwrap();
+            from.write_all(bytes).unwrap();
         });
-        let (mut to, mut met) = (to, vec![0; octets.len()]);
+        let (mut to, mut met) = (to, vec![0; bytes.len()]);
         to.read_exact(&mut met).unwrap();
         (met, start.elapsed())
     })
 }
 
 #[test]
-fn every_octet_comes_through_both_ways_at_once() {
+fn every_byte_comes_through_both_ways_at_once() {
     let (_relay, near, far) = connected(Path::of_delay(2 * MS));
-    let octets = pattern(20_000_000);
+    let bytes = pattern(20_000_000);
     thread::scope(|scope| {
-        let up = scope.spawn(|| carry(&near, &far, &octets));
-        let down = scope.spawn(|| carry(&far, &near, &octets));
+        let up = scope.spawn(|| carry(&near, &far, &bytes));
+        let down = scope.spawn(|| carry(&far, &near, &bytes));
         for way in [up, down] {
             let (met, took) = way.join().unwrap();
-            assert!(met == octets, "in order, unmodified");
+            assert!(met == bytes, "in order, unmodified");
             assert!(took >= 2 * MS, "{took:?}");
         }
     });
 }
 
 #[test]
-fn an_octet_is_late_by_the_delay_each_way() {
+fn a_byte_is_late_by_the_delay_each_way() {
     let (_relay, near, far) = connected(Path::of_delay(20 * MS));
     for _ in 0..3 {
         let (_, up) = carry(&near, &far, b"x");
@@ -67,19 +67,19 @@ fn an_octet_is_late_by_the_delay_each_way() {
 #[test]
 fn a_rate_is_kept() {
     let (_relay, near, far) = connected(Path { rate: Some(1_000_000), ..Path::default() });
-    let octets = pattern(100_000);
-    let (met, took) = carry(&near, &far, &octets);
-    assert!(met == octets && took >= 100 * MS, "{took:?}");
+    let bytes = pattern(100_000);
+    let (met, took) = carry(&near, &far, &bytes);
+    assert!(met == bytes && took >= 100 * MS, "{took:?}");
 }
 
 #[test]
 fn stalls_take_their_time() {
     let stalls = Some(Stalls { every: 10_000, pause: 10 * MS });
     let (_relay, near, far) = connected(Path { stalls, seed: 3, ..Path::default() });
-    let octets = pattern(100_000);
-    let (met, took) = carry(&near, &far, &octets);
-    // Between two stalls are 15,000 octets at most.
-    assert!(met == octets && took >= 60 * MS, "{took:?}");
+    let bytes = pattern(100_000);
+    let (met, took) = carry(&near, &far, &bytes);
+    // Between two stalls are 15,000 bytes at most.
+    assert!(met == bytes && took >= 60 * MS, "{took:?}");
 }
 
 #[test]
@@ -96,20 +96,20 @@ fn the_end_of_one_direction_is_passed_on_and_the_other_goes_on() {
     assert_eq!((&near).read(&mut [0; 8]).unwrap(), 0);
 }
 
-/// What comes of a path that is cut after 5,000 octets, at both ends.
+/// What comes of a path that is cut after 5,000 bytes, at both ends.
 fn cut(kind: CutKind) -> (Relay, TcpStream, TcpStream) {
     let (relay, near, far) =
         connected(Path { cut: Some(Cut { after: 5_000, kind }), ..Path::of_delay(2 * MS) });
-    let octets = pattern(20_000);
-    (&near).write_all(&octets).unwrap();
+    let bytes = pattern(20_000);
+    (&near).write_all(&bytes).unwrap();
     let mut met = vec![0; 5_000];
     (&far).read_exact(&mut met).unwrap();
-    assert!(met == octets[..5_000]);
+    assert!(met == bytes[..5_000]);
     (relay, near, far)
 }
 
 #[test]
-fn a_path_is_closed_after_its_octet() {
+fn a_path_is_closed_after_its_byte() {
     let (_relay, near, far) = cut(CutKind::Close);
     assert_eq!((&far).read(&mut [0; 8]).unwrap(), 0);
     // What the relay had not read when it closed makes a reset of it for the sender.
@@ -117,7 +117,7 @@ fn a_path_is_closed_after_its_octet() {
 }
 
 #[test]
-fn a_path_is_reset_after_its_octet() {
+fn a_path_is_reset_after_its_byte() {
     let (_relay, near, far) = cut(CutKind::Reset);
     for mut end in [&far, &near] {
         assert_eq!(end.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
@@ -144,7 +144,7 @@ fn who_resets_resets_the_other_end() {
     let (_relay, near, far) = connected(Path::default());
     let (met, _) = carry(&far, &near, b"unread");
     assert_eq!(met, b"unread");
-    // Octets that nobody has read make a reset of the end.
+    // Bytes that nobody has read make a reset of the end.
     (&far).write_all(b"more").unwrap();
     near.peek(&mut [0; 4]).unwrap();
     drop(near);

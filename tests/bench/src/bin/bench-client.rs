@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use halfclose_bench::load::{Budget, Clocked, percentiles};
-use halfclose_bench::options::{ClientOptions, Mode, Runtime};
+use halfclose_bench::options::{ClientOptions, Mode, Runtime, Share};
 use halfclose_bench::service::{
-    STREAMING_CALL, STREAMING_FROM_SERVER, SimpleRequest, SimpleResponse, UNARY_CALL, request, response_bytes,
+    STREAMING_CALL, STREAMING_FROM_CLIENT, STREAMING_FROM_SERVER, SimpleRequest, SimpleResponse, UNARY_CALL,
+    request, response_bytes,
 };
 use halfclose_tokio::{CallOptions, Channel, Config, Method, Prost};
 use tokio::sync::{Semaphore, mpsc};
@@ -20,6 +21,7 @@ type Simple = Method<SimpleRequest, SimpleResponse, Prost>;
 
 const UNARY: Simple = Simple::new(UNARY_CALL);
 const SERVER: Simple = Simple::new(STREAMING_FROM_SERVER);
+const CLIENT: Simple = Simple::new(STREAMING_FROM_CLIENT);
 const BIDI: Simple = Simple::new(STREAMING_CALL);
 
 fn main() -> Result<(), Failure> {
@@ -109,6 +111,7 @@ fn spawn_streams(options: &ClientOptions, channels: &[Channel], done: &Done) {
         spawn(options.runtime, done, async move {
             match options.mode {
                 Mode::Sstream => download(&options, &channel).await,
+                Mode::Cstream => upload(&options, &channel).await,
                 _ => chat(&options, &channel).await,
             }
         });
@@ -119,12 +122,24 @@ fn spawn_streams(options: &ClientOptions, channels: &[Channel], done: &Done) {
 async fn download(options: &ClientOptions, channel: &Channel) -> Result<(u64, u64), Failure> {
     let request = request(options.size, options.rsize);
     let mut call = channel.server_streaming(&SERVER, &request, CallOptions::new()).await?;
-    let mut bytes = 0;
-    for _ in 0..options.per_stream() {
+    let (mut bytes, mut share) = (0, Share::of(options));
+    while share.next() {
         let message = call.recv().await?.ok_or("the server ended the stream")?;
         bytes += response_bytes(&message) as u64;
     }
-    Ok((options.per_stream(), bytes))
+    Ok((share.done, bytes))
+}
+
+/// Sends this stream's share of messages, and takes the answer to them.
+async fn upload(options: &ClientOptions, channel: &Channel) -> Result<(u64, u64), Failure> {
+    let request = request(options.size, options.rsize);
+    let mut call = channel.client_streaming(&CLIENT, CallOptions::new())?;
+    let mut share = Share::of(options);
+    while share.next() {
+        call.send(&request).await?;
+    }
+    call.close_and_recv().await?;
+    Ok((share.done, share.done * options.size as u64))
 }
 
 /// Sends this stream's share of messages, with at most a window of them unanswered. Both directions go on at once: who

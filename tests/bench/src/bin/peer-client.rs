@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use halfclose_bench::load::{Budget, Clocked, percentiles};
-use halfclose_bench::options::{ClientOptions, Mode};
+use halfclose_bench::options::{ClientOptions, Mode, Share};
 use halfclose_bench::peers::tonic_client::BenchmarkClient;
 use halfclose_bench::service::{request, response_bytes};
 use tokio::sync::mpsc;
@@ -72,6 +72,7 @@ fn spawn_streams(options: &ClientOptions, clients: &[BenchmarkClient], tasks: &m
         tasks.spawn(async move {
             match options.mode {
                 Mode::Sstream => download(&options, client).await,
+                Mode::Cstream => upload(&options, client).await,
                 _ => chat(&options, client).await,
             }
         });
@@ -81,12 +82,30 @@ fn spawn_streams(options: &ClientOptions, clients: &[BenchmarkClient], tasks: &m
 async fn download(options: &ClientOptions, mut client: BenchmarkClient) -> Result<(u64, u64), Failure> {
     let call = client.streaming_from_server(request(options.size, options.rsize)).await?;
     let mut responses = call.into_inner();
-    let mut bytes = 0;
-    for _ in 0..options.per_stream() {
+    let (mut bytes, mut share) = (0, Share::of(options));
+    while share.next() {
         let message = responses.message().await?.ok_or("the server ended the stream")?;
         bytes += response_bytes(&message) as u64;
     }
-    Ok((options.per_stream(), bytes))
+    Ok((share.done, bytes))
+}
+
+async fn upload(options: &ClientOptions, mut client: BenchmarkClient) -> Result<(u64, u64), Failure> {
+    let request = request(options.size, options.rsize);
+    let (counted, mut count) = mpsc::unbounded_channel();
+    let mut share = Share::of(options);
+    let requests = std::iter::from_fn(move || {
+        let more = share.next();
+        // Its receiver is there until the call is over.
+        let _ = counted.send(share.done);
+        more.then(|| request.clone())
+    });
+    client.streaming_from_client(tokio_stream::iter(requests)).await?;
+    let mut done = 0;
+    while let Ok(sent) = count.try_recv() {
+        done = sent;
+    }
+    Ok((done, done * options.size as u64))
 }
 
 async fn chat(options: &ClientOptions, mut client: BenchmarkClient) -> Result<(u64, u64), Failure> {

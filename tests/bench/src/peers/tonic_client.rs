@@ -7,7 +7,9 @@ use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use crate::service::{STREAMING_CALL, STREAMING_FROM_SERVER, SimpleRequest, SimpleResponse, UNARY_CALL};
+use crate::service::{
+    STREAMING_CALL, STREAMING_FROM_CLIENT, STREAMING_FROM_SERVER, SimpleRequest, SimpleResponse, UNARY_CALL,
+};
 
 type ClientCodec = ProstCodec<SimpleRequest, SimpleResponse>;
 
@@ -51,6 +53,20 @@ impl BenchmarkClient {
         self.ready().await?;
         let path = PathAndQuery::from_static(STREAMING_FROM_SERVER);
         self.inner.server_streaming(tonic::Request::new(request), path, ClientCodec::default()).await
+    }
+
+    /// StreamingFromClient.
+    ///
+    /// # Errors
+    ///
+    /// The call's status.
+    pub async fn streaming_from_client(
+        &mut self,
+        requests: impl Stream<Item = SimpleRequest> + Send + 'static,
+    ) -> Result<Response<SimpleResponse>, Status> {
+        self.ready().await?;
+        let path = PathAndQuery::from_static(STREAMING_FROM_CLIENT);
+        self.inner.client_streaming(tonic::Request::new(requests), path, Codec::default()).await
     }
 
     /// StreamingCall.
