@@ -35,12 +35,17 @@ pub struct Config {
     /// The receive window of a new stream, in bytes: 65,535, the value of RFC 9113 §6.9.2, by default; 1 to 2^31-1.
     /// One of less than 261, a prefix and a padding, grows to that when a message begins.
     pub initial_stream_window: u32,
-    /// How far the window of a stream grows while its reader keeps up, in bytes: 1 MiB by default; from the initial
-    /// window to 2^31-1.
+    /// How far the window of a stream grows while its reader keeps up, in bytes: 32 MiB by default; from the initial
+    /// window to 2^31-1. Beyond 1 MiB it grows as far as the bandwidth-delay product of the path asks for, measured by
+    /// PINGs; both maxima at 1 MiB or less send none (docs/decisions/windows.md).
     pub max_stream_window: u32,
-    /// The receive window of the connection, in bytes: 1 MiB by default; 65,535 to 2^31-1. Its credit returns on receipt, so that one
+    /// Where the receive window of the connection begins, in bytes: 1 MiB by default; 65,535 to 2^31-1. It grows for the
+    /// path as that of a stream, and comes back after a pause. Its credit returns on receipt, so that one
     /// unread stream does not starve the others (P-102).
     pub connection_window: u32,
+    /// How far the receive window of the connection grows, in bytes: 32 MiB by default; from `connection_window` to
+    /// 2^31-1. It bounds what is under way and not what is held, which the windows of the streams do.
+    pub max_connection_window: u32,
     /// The status of a call with too few or too many messages (P-70 to P-73).
     pub cardinality: CardinalityPolicy,
     /// PINGs that find out whether the peer still answers.
@@ -68,8 +73,9 @@ impl Config {
         Self {
             limits,
             initial_stream_window: 65_535,
-            max_stream_window: 1 << 20,
+            max_stream_window: 32 << 20,
             connection_window: 1 << 20,
+            max_connection_window: 32 << 20,
             cardinality: CardinalityPolicy::default(),
             keepalive,
             codecs: Codecs::default(),
@@ -113,6 +119,7 @@ impl Config {
         self.initial_stream_window = 4 * 1024;
         self.max_stream_window = self.initial_stream_window;
         self.connection_window = DEFAULT_WINDOW;
+        self.max_connection_window = self.connection_window;
         self.limits = Limits {
             max_concurrent_streams: 50,
             max_header_list: 8 * 1024,
@@ -141,6 +148,7 @@ impl Config {
         self.initial_stream_window = self.initial_stream_window.clamp(1, MAX_WINDOW);
         self.max_stream_window = self.max_stream_window.clamp(self.initial_stream_window, MAX_WINDOW);
         self.connection_window = self.connection_window.clamp(DEFAULT_WINDOW, MAX_WINDOW);
+        self.max_connection_window = self.max_connection_window.clamp(self.connection_window, MAX_WINDOW);
         self.keepalive.interval = self.keepalive.interval.map(|interval| interval.max(LEAST_KEEPALIVE));
         if !self.user_agent.is_ascii() || field::check_value(&self.user_agent).is_err() {
             self.user_agent = Bytes::from_static(user_agent::DEFAULT.as_bytes());
@@ -420,17 +428,28 @@ mod tests {
 
     #[test]
     fn windows_are_brought_into_their_ranges() {
-        // The windows of a stream and of the connection, as given and as taken.
+        // The windows of a stream and of the connection with their maxima, as given and as taken.
         for (given, taken) in [
-            ((0, 0, 0), (1, 1, 65_535)),
-            ((1, 0, 65_534), (1, 1, 65_535)),
-            ((70_000, 60_000, 65_536), (70_000, 70_000, 65_536)),
-            ((u32::MAX, u32::MAX, u32::MAX), (MAX_WINDOW, MAX_WINDOW, MAX_WINDOW)),
+            ([0, 0, 0, 0], [1, 1, 65_535, 65_535]),
+            ([1, 0, 65_534, 65_535], [1, 1, 65_535, 65_535]),
+            ([70_000, 60_000, 65_536, 65_535], [70_000, 70_000, 65_536, 65_536]),
+            ([60_000, 60_001, 65_536, 65_537], [60_000, 60_001, 65_536, 65_537]),
+            ([u32::MAX; 4], [MAX_WINDOW; 4]),
         ] {
             let mut config = Config::server();
-            (config.initial_stream_window, config.max_stream_window, config.connection_window) = given;
+            [
+                config.initial_stream_window,
+                config.max_stream_window,
+                config.connection_window,
+                config.max_connection_window,
+            ] = given;
             let config = config.in_range(false);
-            let met = (config.initial_stream_window, config.max_stream_window, config.connection_window);
+            let met = [
+                config.initial_stream_window,
+                config.max_stream_window,
+                config.connection_window,
+                config.max_connection_window,
+            ];
             assert_eq!(met, taken, "{given:?}");
         }
     }

@@ -34,6 +34,7 @@ fn server(stream: u32, connection: u32) -> Scripted<Server> {
     let mut config = Config::server();
     config.limits.max_frame_size = 1 << 20;
     (config.initial_stream_window, config.connection_window) = (stream, connection);
+    config.max_connection_window = connection;
     Scripted::server(config, &[])
 }
 
@@ -68,10 +69,10 @@ fn data_over_the_window_of_the_connection_costs_the_connection() {
 
 #[test]
 fn what_came_is_off_the_window_of_the_connection_until_its_credit_returns() {
-    for (length, good) in [(33_535, true), (33_536, false)] {
+    for (length, good) in [(57_535, true), (57_536, false)] {
         let mut peer = server(1 << 20, 65_535);
         peer.open(1);
-        peer.feed(&data(1, 0, &message(&vec![0; 32_000 - 5]))).expect("within the window");
+        peer.feed(&data(1, 0, &message(&vec![0; 8_000 - 5]))).expect("within the window");
         let fed = peer.feed(&data(1, 0, &message(&vec![0; length - 5])));
         assert_eq!(fed.is_ok(), good, "{length}");
     }
@@ -345,10 +346,10 @@ fn windows_grow_into_half_of_the_memory() {
 }
 
 #[test]
-fn credit_returns_once_half_a_window_has_gathered() {
+fn credit_returns_once_half_a_window_of_a_stream_or_an_eighth_of_the_connections_has_gathered() {
     let mut config = Config::server();
     (config.initial_stream_window, config.max_stream_window) = (10_000, 10_000);
-    config.connection_window = 65_535;
+    (config.connection_window, config.max_connection_window) = (65_535, 65_535);
     let mut peer = Scripted::<Server>::server(config, &[]);
     let call = peer.open(1);
     let mut taken = 0;
@@ -362,8 +363,8 @@ fn credit_returns_once_half_a_window_has_gathered() {
         connection.extend(Some(credit(&sent, 0)).filter(|credit| *credit > 0));
     }
     assert!(stream.iter().all(|credit| *credit == 5_000), "{stream:?}");
-    assert!(connection.iter().all(|credit| *credit == 33_000), "{connection:?}");
-    assert_eq!((stream.len(), connection.len()), (14, 2));
+    assert!(connection.iter().all(|credit| *credit == 9_000), "{connection:?}");
+    assert_eq!((stream.len(), connection.len()), (14, 7));
 }
 
 #[test]

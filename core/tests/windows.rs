@@ -63,8 +63,8 @@ fn updates(size: usize, read: usize, reads: usize) -> usize {
 fn the_window_of_a_reader_that_keeps_up_grows_however_messages_and_reads_lie() {
     for size in [10_000, 65_536, 200_000] {
         let megabytes = (size * MESSAGES) >> 20;
-        // Half a window of 1 MiB at a time, once it has grown.
-        let bound = 2 * megabytes + 12;
+        // An eighth of a window of 1 MiB at a time, once it has grown.
+        let bound = 8 * megabytes + 12;
         for (read, reads) in [(1_000, 1), (16_384, 1), (16_384, 5), (65_536, 1), (65_536, 2), (65_536, 3)] {
             let updates = updates(size, read, reads);
             assert!(

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::abuse::ResetCall;
+use super::bdp::MEASURE_PING;
 use super::engine::{Engine, READY, WAITING};
 use super::role::RoleKind;
 use super::stream::{ClientStage, ServerHeaders, Side, Stream};
@@ -87,6 +88,7 @@ impl Engine {
         self.unacked_settings = left;
         self.clock.settings_acked();
         self.reader.settings_acked(&self.config.limits);
+        self.path.settings_acked(self.now);
         self.settle_windows();
         Ok(())
     }
@@ -130,7 +132,9 @@ impl Engine {
     }
 
     fn on_ping_ack(&mut self, data: &[u8; 8]) {
-        if *data == KEEPALIVE_PING {
+        if *data == MEASURE_PING {
+            self.path.end_measurement(self.now, self.recv_owed);
+        } else if *data == KEEPALIVE_PING {
             self.clock.keepalive_acked(&self.config.keepalive);
         } else if *data == DRAIN_PING && self.lifecycle == Lifecycle::Announced {
             self.confirm_shutdown();

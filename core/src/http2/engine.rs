@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::abuse::AbuseLimits;
+use super::bdp::PathEstimate;
 use super::block_reader::{BlockReader, OpenBlock};
 use super::block_writer::BlockWriter;
 use super::deadlines::DeadlineHeap;
@@ -90,6 +91,8 @@ pub(crate) struct Engine {
     pub(super) recv_window: i64,
     pub(super) recv_owed: u32,
     pub(super) ledger: Ledger,
+    /// What is known of the path, and how far windows grow for it.
+    pub(super) path: PathEstimate,
     /// What the messages that were taken have come to by decompression, in bytes.
     pub(super) decompressed: u64,
 
@@ -130,7 +133,7 @@ impl Engine {
             arena: Arena::new(),
             abuse: AbuseLimits::new(&config),
             outbox: Outbox::default(),
-            output: Output::of(&limits),
+            output: Output::of(&config),
             writer: BlockWriter::new(&limits),
             replies: Replies::default(),
             unread_since: None,
@@ -148,6 +151,7 @@ impl Engine {
             recv_window: i64::from(DEFAULT_WINDOW),
             recv_owed: 0,
             ledger: Ledger::new(&limits),
+            path: PathEstimate::new(&config, now),
             decompressed: 0,
             peer: PeerSettings::default(),
             unacked_settings: 0,

@@ -6,13 +6,15 @@
 //! always send that message. No stream waits for another one's message, reader or writer; what bounds them all is
 //! memory (`memory`, and `shortage` where that is short).
 
+use super::bdp::{MEASURE_PING, credit_step};
 use super::engine::{Engine, READY, STARVED};
 use super::slots::Windows;
 use super::stream::{Side, Stream};
 use crate::error::Violation;
-use crate::frame::{DEFAULT_WINDOW, FrameHeader, MAX_WINDOW, MOST_PADDING, StreamId, WindowUpdate};
+use crate::frame::{DEFAULT_WINDOW, FrameHeader, MAX_WINDOW, MOST_PADDING, Ping, StreamId, WindowUpdate};
 use crate::grpc::message::PREFIX_LEN;
 use crate::machine::{ClientRecv, ClosedStreamInput, ServerRecv};
+use crate::time::Time;
 
 /// What a window is opened for beyond its message, for senders that pad: their padding then comes back in one update for
 /// many frames.
@@ -43,7 +45,7 @@ impl Stream {
     #[inline]
     pub(super) fn owe(&mut self, count: u32) -> bool {
         let owed = self.recv_owed.saturating_add(count);
-        let quiet = owed < self.recv_target / 2
+        let quiet = owed < credit_step(self.recv_target)
             && !self.recv_pressed
             && self.recv_excess == 0
             && !self.inbound.is_mid_message();
@@ -56,6 +58,18 @@ impl Stream {
     /// Whether the reader has taken every message that was whole, and its window is what holds the sender up.
     fn wants_more_window(&self) -> bool {
         self.recv_pressed && self.inbound.complete() == 0
+    }
+
+    /// After a long pause the window comes back to where it began, as its peer makes use of it: RFC 9113 §6.9 knows no
+    /// way to take back at once what the peer may send. Returns by how much.
+    pub(super) fn shrink_after_pause(&mut self, now: Time, own: u32) -> u32 {
+        let grown = self.recv_target.saturating_sub(own);
+        if grown == 0 || !self.turnover.is_idle(now) {
+            return 0;
+        }
+        self.recv_excess = self.recv_excess.saturating_add(grown);
+        self.recv_target = own;
+        grown
     }
 
     /// Whether the peer may still send DATA that anybody wants: only then is credit worth a frame.
@@ -77,7 +91,7 @@ impl Engine {
         }
         self.recv_window = window - i64::from(length);
         self.recv_owed = self.recv_owed.saturating_add(length);
-        if self.recv_owed >= self.config.connection_window / 2 {
+        if self.recv_owed >= self.path.credit_step() {
             self.credit_connection();
         }
         Ok(())
@@ -85,9 +99,20 @@ impl Engine {
 
     #[cold]
     fn credit_connection(&mut self) {
-        let increment = std::mem::take(&mut self.recv_owed);
-        self.recv_window += i64::from(increment);
-        self.write_called_for(|out| WindowUpdate { stream: StreamId::ZERO, increment }.write(out));
+        let owed = std::mem::take(&mut self.recv_owed);
+        let increment = self.path.settle(self.now, owed);
+        if increment > 0 {
+            self.recv_window += i64::from(increment);
+            self.write_called_for(|out| WindowUpdate { stream: StreamId::ZERO, increment }.write(out));
+        }
+        self.measure_path();
+    }
+
+    /// Sends a PING where the round trip is to be measured.
+    fn measure_path(&mut self) {
+        if self.path.begin_measurement(self.now, self.recv_owed) {
+            self.write_called_for(|out| Ping { ack: false, data: MEASURE_PING }.write(out));
+        }
     }
 
     /// The caller took `count` bytes, and more than a note of it is due.
@@ -118,7 +143,7 @@ impl Engine {
     pub(super) fn owe_stream(&mut self, slot: u32, count: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         stream.recv_owed = stream.recv_owed.saturating_add(count);
-        if stream.recv_owed >= stream.recv_target / 2 || stream.wants_more_window() {
+        if stream.recv_owed >= credit_step(stream.recv_target) || stream.wants_more_window() {
             self.update_stream_window(slot);
         }
     }
@@ -145,7 +170,7 @@ impl Engine {
     /// taken everything, the window grows. A reader that leaves messages lie gets no more than it has.
     #[inline]
     pub(super) fn note_pressure(&mut self, slot: u32) {
-        let max_target = self.config.max_stream_window;
+        let max_target = self.path.pressed_below();
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let target = stream.recv_target;
         stream.recv_pressed |= stream.recv_window <= i64::from(target / 2) && target < max_target;
@@ -153,24 +178,29 @@ impl Engine {
 
     #[inline(never)]
     fn update_stream_window(&mut self, slot: u32) {
-        let max_target = self.config.max_stream_window;
+        let own = self.least_window();
         let Some(stream) = self.slots.get_mut(slot) else { return };
         if !stream.receiving() {
             return;
         }
+        self.ledger.shrink(stream.shrink_after_pause(self.now, own));
         let mut increment = std::mem::take(&mut stream.recv_owed);
-        let growth = stream.recv_target.min(max_target.saturating_sub(stream.recv_target));
-        if growth > 0
-            && stream.wants_more_window()
-            && self.ledger.fits_well(growth)
-            && increment.checked_add(growth).is_some_and(|sum| sum <= MAX_WINDOW)
-        {
+        let (target, pressed) = (stream.recv_target, stream.wants_more_window());
+        let growth = self.path.stream_growth(&mut stream.turnover, self.now, increment, target, pressed);
+        let window =
+            stream.recv_window.saturating_add(i64::from(increment)).saturating_add(i64::from(growth));
+        if growth > 0 && self.ledger.fits_well(growth) && window <= i64::from(MAX_WINDOW) {
+            self.path.stream_grew(&mut stream.turnover, self.now, target);
             stream.recv_target += growth;
             stream.recv_pressed = false;
             self.ledger.grow(growth);
-            increment += growth;
+            // What it was to come back by is kept, except for what a message is promised.
+            let kept = growth.min(stream.recv_excess.saturating_sub(stream.promised));
+            stream.recv_excess -= kept;
+            increment += growth - kept;
         }
         self.write_stream_credit(slot, increment);
+        self.measure_path();
     }
 
     fn write_stream_credit(&mut self, slot: u32, increment: u32) {
@@ -260,10 +290,15 @@ impl Engine {
         true
     }
 
+    /// Returns the window that every stream keeps.
+    pub(super) fn least_window(&self) -> u32 {
+        self.config.initial_stream_window.max(LEAST_WINDOW)
+    }
+
     /// Nothing more comes on a stream: what was promised to it, by the growth of its window too, is free.
     #[inline]
     pub(super) fn release_promises(&mut self, slot: u32) {
-        let own = self.config.initial_stream_window.max(LEAST_WINDOW);
+        let own = self.least_window();
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let grown = stream.recv_target.saturating_sub(own);
         if grown > 0 || stream.promised > 0 {
@@ -368,7 +403,6 @@ mod tests {
     use super::*;
     use crate::config::{Config, Seed};
     use crate::http2::role::RoleKind;
-    use crate::time::Time;
     use crate::types::{CallId, Event, Recv};
 
     const MEMORY: u64 = 60_000;

@@ -33,6 +33,7 @@
 //! | `peer_settings`, `role` | the peer's SETTINGS; which end this is |
 
 mod abuse;
+mod bdp;
 mod block_reader;
 mod block_reader_cache;
 mod block_writer;

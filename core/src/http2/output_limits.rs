@@ -1,6 +1,7 @@
 //! How large the output may grow, and in which portions it is cut.
 
-use crate::config::Limits;
+use super::bdp;
+use crate::config::Config;
 
 /// How much of what calls send is cut into frames ahead of the transport, and how much may wait of what the peer called
 /// for.
@@ -14,15 +15,21 @@ pub(super) struct Output {
 }
 
 /// What an honest peer may call for on one call before it reads any of it: RFC 9113 §6.9 lets it spend the window that it
-/// has seen, which takes three updates at most to give back, 13 bytes each, and a reset as long; twice, since
-/// [`Replies`](super::replies::Replies) may count what is written already. It cannot go on before it reads.
+/// has seen, which takes three updates at most to give back where it is small, 13 bytes each, and a reset as long; twice,
+/// since [`Replies`](super::replies::Replies) may count what is written already. It cannot go on before it reads.
 const EACH_CALL: usize = 128;
+
+/// The same for each update of a large window, of a stream or of the connection: only with windows of many megabytes
+/// are these more than a small part of what may wait anyway.
+const EACH_UPDATE: usize = 26;
 
 impl Output {
     /// Connections with small send buffers have small outputs.
-    pub(super) fn of(limits: &Limits) -> Self {
-        let most = (limits.send_buffer as usize).saturating_mul(4).clamp(64 * 1024, 256 * 1024);
-        Self { called_for: most / 2, batch: most / 2, frame: most / 4 }
+    pub(super) fn of(config: &Config) -> Self {
+        let most = (config.limits.send_buffer as usize).saturating_mul(4).clamp(64 * 1024, 256 * 1024);
+        let updates = bdp::updates_of_large_windows(config.max_connection_window) as usize;
+        let called_for = (most / 2).max(updates.saturating_mul(EACH_UPDATE).saturating_mul(2));
+        Self { called_for, batch: most / 2, frame: most / 4 }
     }
 
     /// Bytes that the peer may have called for and not read while so many calls are open. Only a peer that spends

@@ -138,15 +138,16 @@ impl Engine {
         }
     }
 
-    /// What was promised to streams that do not make use of it is no reason to keep others waiting. They may still use it.
+    /// What was promised to streams that do not make use of it is no reason to keep others waiting, and what windows have
+    /// grown by neither. They may still use it.
     fn forget_promises(&mut self) {
         let (now, limit) = (self.now, self.config.limits.stall_timeout);
+        let own = self.least_window();
         let open: Vec<u32> = self.slots.occupied().collect();
         for slot in open {
-            if let Some(stream) = self.slots.get_mut(slot)
-                && stream.promised > 0
-                && now - stream.progress >= limit
-            {
+            let Some(stream) = self.slots.get_mut(slot) else { continue };
+            self.ledger.shrink(stream.shrink_after_pause(now, own));
+            if stream.promised > 0 && now - stream.progress >= limit {
                 self.ledger.release(std::mem::take(&mut stream.promised));
             }
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::bdp::Turnover;
 use super::role::RoleKind;
 use super::send_queue::SendQueue;
 use crate::grpc::compress::CodecIndex;
@@ -154,6 +155,8 @@ pub(crate) struct Stream {
     pub(crate) recv_target: u32,
     /// More than half of the window was under way at once, and the window may grow.
     pub(crate) recv_pressed: bool,
+    /// How long the window takes to turn over, once it is no longer small.
+    pub(crate) turnover: Turnover,
     /// What the window is larger by than its target, for a message that does not fit into it. Credit for what is taken
     /// is held back for it.
     pub(crate) recv_excess: u32,
@@ -198,6 +201,7 @@ impl Stream {
             recv_owed: 0,
             recv_target: 0,
             recv_pressed: false,
+            turnover: Turnover::default(),
             recv_excess: 0,
             promised: 0,
             progress: Time::ZERO,
@@ -232,6 +236,7 @@ impl Stream {
             recv_owed,
             recv_target,
             recv_pressed,
+            turnover,
             recv_excess,
             promised,
             progress,
@@ -255,6 +260,7 @@ impl Stream {
         (*codec, *peer_codec) = (None, None);
         (*send_window, *recv_window, *recv_target) = (0, 0, 0);
         (*recv_owed, *recv_pressed, *recv_excess, *promised) = (0, false, 0, 0);
+        *turnover = Turnover::default();
         (*progress, *moved, *held_up, *waits_since) = (Time::ZERO, 0, false, Time::ZERO);
         (*content_length, *deadline, *opened) = (None, None, Time::ZERO);
     }

@@ -17,6 +17,7 @@ const CRATES: [&str; 14] = [
     "tests/interop",
     "tests/properties",
     "tests/quickstart",
+    "tests/relay",
     "tests/security",
     "tests/sim",
     "tests/tonic-peer",

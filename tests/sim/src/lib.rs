@@ -29,6 +29,7 @@ mod end;
 pub mod exhaust;
 mod ledger;
 mod link;
+mod long_path;
 pub mod pipes;
 mod program;
 mod server;
@@ -38,6 +39,7 @@ pub mod wire;
 mod world;
 
 pub use duet::Duet;
+pub use long_path::{Direction, LongPath};
 pub use program::{Answer, Call, Fault, Net, Pace, Program, Send, Side, Tuning};
 pub use wire::FailedProperty;
 pub use world::{Report, config, record, run};

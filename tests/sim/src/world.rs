@@ -76,6 +76,7 @@ pub fn config(side: Side, program: &Program) -> Config {
     config.initial_stream_window = tuning.initial_window;
     config.max_stream_window = tuning.max_window;
     config.connection_window = tuning.connection_window;
+    config.max_connection_window = tuning.max_window;
     config.limits.send_buffer = tuning.send_buffer;
     config.limits.max_concurrent_streams = tuning.max_streams;
     config.limits.max_receive_message = tuning.max_receive;
@@ -123,13 +124,17 @@ impl<'a> World<'a> {
         let seed = program.seed;
         let [client, server] = Side::BOTH.map(|side| config(side, program));
         let split = program.net.resplit;
+        let mut wire = Wire::default();
+        for (side, config) in [(Side::Client, &client), (Side::Server, &server)] {
+            wire.may_grow(side, config.max_connection_window.max(config.connection_window));
+        }
         Self {
             program,
             now,
             client: End::new(Side::Client, Connection::new(client, Seed(seed), now), seed ^ 1, split),
             server: End::new(Side::Server, Connection::new(server, Seed(seed), now), seed ^ 2, split),
             links: Side::BOTH.map(|side| Link::new(side, &program.net, seed ^ (3 + side.index() as u64))),
-            wire: Wire::default(),
+            wire,
             client_caller: ClientCaller::new(program),
             server_caller: ServerCaller::new(program),
             ledgers: program.calls.iter().map(|_| Ledger::default()).collect(),

@@ -59,11 +59,15 @@ impl Output {
             settings_acks: 0,
             ping_acks: 0,
             credit: BTreeMap::new(),
-            // The window that is announced, at once; and what a stream's window may grow by, or be opened for: a message
+            // The window that is announced at once and may grow; and what a stream's window may grow by, or be opened for: a message
             // with its padding and a margin for that. Besides, what it owes when SETTINGS have made its window smaller, and
             // what makes room for a prefix and padding.
             ahead: [
-                config.connection_window.saturating_sub(DEFAULT_WINDOW).into(),
+                config
+                    .max_connection_window
+                    .max(config.connection_window)
+                    .saturating_sub(DEFAULT_WINDOW)
+                    .into(),
                 u64::from(limits.max_receive_message)
                     + u64::from(config.max_stream_window)
                     + PADDING_MARGIN

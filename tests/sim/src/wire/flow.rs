@@ -17,6 +17,8 @@ pub struct Credit {
     pub recv_window: i64,
     /// The most that it ever allowed before anything came.
     pub target: i64,
+    /// How far its window may grow, where that is more.
+    pub most: i64,
     /// Bytes of DATA that it has taken.
     pub taken: u64,
     /// The window of new streams, as the peer's SETTINGS have it.
@@ -31,6 +33,7 @@ impl Default for Credit {
             send_window: DEFAULT_WINDOW,
             recv_window: DEFAULT_WINDOW,
             target: DEFAULT_WINDOW,
+            most: 0,
             taken: 0,
             peer_initial: DEFAULT_WINDOW,
             own_initial: DEFAULT_WINDOW,
@@ -88,9 +91,9 @@ impl Wire {
                 credit.target = credit.recv_window;
             }
             at_most_max(credit.recv_window, "the connection's, as allowed")?;
-            let (window, target) = (credit.recv_window, credit.target);
-            return ensure(window <= target, "connection credit is conserved", || {
-                format!("{from:?} allows {window}, more than what came and {target}")
+            let (window, most) = (credit.recv_window, credit.target.max(credit.most));
+            return ensure(window <= most, "connection credit is conserved", || {
+                format!("{from:?} allows {window}, more than what came and {most}")
             });
         }
         let Some(half) = end.halves.get_mut(&id) else { return Ok(()) };
@@ -137,9 +140,9 @@ impl Wire {
     pub fn check_debts(&self, side: Side, memory: u64) -> Result<(), FailedProperty> {
         let end = &self.ends[side.index()];
         let credit = &end.credit;
-        // Credit returns once half a window has gathered; less than that may be owed.
+        // Credit returns once an eighth of a window has gathered; less than that may be owed.
         ensure(
-            2 * (credit.target - credit.recv_window) < credit.target.max(1),
+            8 * (credit.target - credit.recv_window) < credit.target.max(1),
             "connection credit is conserved",
             || format!("{side:?} owes {} of {}", credit.target - credit.recv_window, credit.target),
         )?;

@@ -101,6 +101,11 @@ impl Default for Wire {
 }
 
 impl Wire {
+    /// The window of the connection that `side` allows its peer may grow so far.
+    pub fn may_grow(&mut self, side: Side, most: u32) {
+        self.ends[side.index()].credit.most = most.into();
+    }
+
     fn with(decoder: fn() -> Option<Decoder<'static>>) -> Self {
         let end = || WireEnd { max_frame: 16_384, decoder: decoder(), ..WireEnd::default() };
         let mut ends = [end(), end()];
