@@ -89,8 +89,8 @@ impl Share {
         Self { end: time.map(|time| Instant::now() + time), messages: options.per_stream(), done: 0 }
     }
 
-    /// Counts one message more, if there is to be one; whether there is.
-    pub fn next(&mut self) -> bool {
+    /// Counts one message more, if there is to be one. Returns whether there is.
+    pub fn another(&mut self) -> bool {
         let more = self.end.map_or(self.done < self.messages, |end| Instant::now() < end);
         self.done += u64::from(more);
         more

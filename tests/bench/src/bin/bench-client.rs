@@ -123,7 +123,7 @@ async fn download(options: &ClientOptions, channel: &Channel) -> Result<(u64, u6
     let request = request(options.size, options.rsize);
     let mut call = channel.server_streaming(&SERVER, &request, CallOptions::new()).await?;
     let (mut bytes, mut share) = (0, Share::of(options));
-    while share.next() {
+    while share.another() {
         let message = call.recv().await?.ok_or("the server ended the stream")?;
         bytes += response_bytes(&message) as u64;
     }
@@ -135,7 +135,7 @@ async fn upload(options: &ClientOptions, channel: &Channel) -> Result<(u64, u64)
     let request = request(options.size, options.rsize);
     let mut call = channel.client_streaming(&CLIENT, CallOptions::new())?;
     let mut share = Share::of(options);
-    while share.next() {
+    while share.another() {
         call.send(&request).await?;
     }
     call.close_and_recv().await?;

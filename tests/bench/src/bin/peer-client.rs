@@ -83,7 +83,7 @@ async fn download(options: &ClientOptions, mut client: BenchmarkClient) -> Resul
     let call = client.streaming_from_server(request(options.size, options.rsize)).await?;
     let mut responses = call.into_inner();
     let (mut bytes, mut share) = (0, Share::of(options));
-    while share.next() {
+    while share.another() {
         let message = responses.message().await?.ok_or("the server ended the stream")?;
         bytes += response_bytes(&message) as u64;
     }
@@ -95,7 +95,7 @@ async fn upload(options: &ClientOptions, mut client: BenchmarkClient) -> Result<
     let (counted, mut count) = mpsc::unbounded_channel();
     let mut share = Share::of(options);
     let requests = std::iter::from_fn(move || {
-        let more = share.next();
+        let more = share.another();
         // Its receiver is there until the call is over.
         let _ = counted.send(share.done);
         more.then(|| request.clone())
