@@ -66,7 +66,7 @@ impl BenchmarkClient {
     ) -> Result<Response<SimpleResponse>, Status> {
         self.ready().await?;
         let path = PathAndQuery::from_static(STREAMING_FROM_CLIENT);
-        self.inner.client_streaming(tonic::Request::new(requests), path, Codec::default()).await
+        self.inner.client_streaming(tonic::Request::new(requests), path, ClientCodec::default()).await
     }
 
     /// StreamingCall.
