@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The libraries of the workspace; each is a crate, and so is each of their integration tests and programs.
-const CRATES: [&str; 14] = [
+const CRATES: [&str; 15] = [
     "core",
     "adapters/driver",
     "adapters/tokio",
