@@ -61,7 +61,7 @@ fn compare(name: &str, write: bool) -> Result<bool, Box<dyn Error>> {
         println!("+ {come}");
     }
     println!(
-        "{name}: differs from docs/public-api/{name}.txt; `cargo run -p halfclose-public-api -- --write` accepts it"
+        "{name}: differs from docs/public-api/{name}.txt; `cargo run --manifest-path tests/public-api/Cargo.toml -- --write` accepts it"
     );
     Ok(false)
 }
