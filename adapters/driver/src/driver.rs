@@ -94,7 +94,7 @@ struct DriverTask<I, K: Clock, S> {
     blocked: bool,
     /// The transport cannot be written to; what the peer sent before that is read on, at the latest until then.
     severed: Option<Time>,
-    /// When the connection last had a call or bytes; `None` once its buffers were given back.
+    /// When the connection last had a call or something to do; `None` once its buffers were given back.
     busy: Option<Time>,
     result: Result<(), ConnectionError>,
     watch: Option<Watch>,
@@ -147,6 +147,8 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
     #[inline]
     fn round(&mut self, cx: &mut Context<'_>, now: Time, turns: &mut usize) {
         let Self { shared, works } = self;
+        // Calls may come and go within a round, and leave their memory behind.
+        works.busy = Some(now);
         let mut state = shared.lock();
         state.begin_round();
         let needed = loop {
@@ -279,6 +281,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
             }
             state.shrink();
             self.side.shrink();
+            self.wakers = Wakers::default();
             self.busy = None;
         }
         wake_at

@@ -95,8 +95,8 @@ pub struct State<R: Role> {
     waiting: Vec<Waiting>,
     /// What decompression had brought when this round began.
     decompressed_before: u64,
-    /// Whether receivers wait for the next round.
-    deferring: bool,
+    /// The slots of calls whose receivers wait for the next round.
+    deferred: Vec<usize>,
     /// Tasks that wait for the driver's end, and whether it came.
     closing: Vec<Waker>,
     gone: bool,
@@ -140,33 +140,36 @@ impl<R: Role> State<R> {
     #[cold]
     fn defer<T>(&mut self, call: CallId, waker: &Waker) -> Poll<T> {
         self.wait_to_receive(call, waker);
-        if let Some(waiting) = self.waiting(call) {
-            waiting.deferred = true;
-            self.deferring = true;
+        if let Some(waiting) = self.waiting(call)
+            && !std::mem::replace(&mut waiting.deferred, true)
+        {
+            self.deferred.push(call.slot());
         }
         Poll::Pending
     }
 
     /// Whether calls wait for the next round.
     #[inline]
-    pub(crate) const fn is_deferring(&self) -> bool {
-        self.deferring
+    pub(crate) fn is_deferring(&self) -> bool {
+        !self.deferred.is_empty()
     }
 
     /// The driver begins a round: more may be decompressed.
     #[inline]
     pub(crate) fn begin_round(&mut self) {
         self.decompressed_before = self.connection.decompressed();
-        if self.deferring {
+        if self.is_deferring() {
             self.wake_deferred();
         }
     }
 
     #[cold]
     fn wake_deferred(&mut self) {
-        self.deferring = false;
-        for waiting in &mut self.waiting {
-            if std::mem::take(&mut waiting.deferred) {
+        // Those that wait, and not all calls: a peer chooses how often they wait.
+        for slot in self.deferred.drain(..) {
+            if let Some(waiting) = self.waiting.get_mut(slot)
+                && std::mem::take(&mut waiting.deferred)
+            {
                 self.wakers.called.extend(waiting.receiver.take());
             }
         }
@@ -272,7 +275,7 @@ impl<R: Role> State<R> {
     /// Whether the driver has something to do.
     #[inline]
     fn has_work(&self) -> bool {
-        self.connection.wants_transmit() || self.connection.has_events() || self.deferring
+        self.connection.wants_transmit() || self.connection.has_events() || self.is_deferring()
     }
 
     fn wake_all(&mut self) {
@@ -290,7 +293,11 @@ impl<R: Role> State<R> {
                 self.wakers.stale.extend(waiting.receiver);
                 self.wakers.stale.extend(waiting.sender);
             }
+            self.deferred = Vec::new();
         }
+        self.wakers.called.shrink_to_fit();
+        self.wakers.stale.shrink_to_fit();
+        self.closing.shrink_to_fit();
     }
 }
 
@@ -341,7 +348,7 @@ impl<R: Role> Shared<R> {
             wakers: Wakers::default(),
             waiting: Vec::new(),
             decompressed_before: 0,
-            deferring: false,
+            deferred: Vec::new(),
             closing: Vec::new(),
             gone: false,
         });

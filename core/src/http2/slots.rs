@@ -26,6 +26,8 @@ pub(crate) struct Slots {
     slots: Vec<Slot>,
     free: Vec<u32>,
     live: u32,
+    /// What a new place begins with: no id of an earlier one is as young.
+    first_generation: u32,
     /// Places that walks have looked at.
     #[cfg(test)]
     pub(super) steps: std::cell::Cell<usize>,
@@ -38,6 +40,7 @@ impl Slots {
             slots: Vec::new(),
             free: Vec::new(),
             live: 0,
+            first_generation: 0,
             #[cfg(test)]
             steps: std::cell::Cell::new(0),
         }
@@ -73,7 +76,8 @@ impl Slots {
     fn add(&mut self) -> u32 {
         // One slot a live call, and calls are limited far below 2^32.
         let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.slots.push(Slot { generation: 0, taken: false, stream: Stream::blank(self.role) });
+        let generation = self.first_generation;
+        self.slots.push(Slot { generation, taken: false, stream: Stream::blank(self.role) });
         slot
     }
 
@@ -137,11 +141,14 @@ impl Slots {
         (0..).zip(&self.slots).filter(|(_, entry)| entry.taken).map(|(slot, _)| slot)
     }
 
+    /// Gives the places back where no call is open, whatever there once were.
     pub(crate) fn shrink(&mut self) {
         if self.live == 0 {
-            // Generations must outlive the slots, or a stale id could name a new call: keep them, drop the spare room.
-            self.slots.shrink_to_fit();
-            self.free.shrink_to_fit();
+            // No stale id may name a new call: the next ones begin behind every generation that there was.
+            let newest = self.slots.iter().map(|entry| entry.generation).max();
+            self.first_generation = newest.unwrap_or(0).max(self.first_generation);
+            self.slots = Vec::new();
+            self.free = Vec::new();
         }
     }
 }
@@ -248,8 +255,22 @@ mod tests {
             slots.remove(call.slot);
         }
         slots.shrink();
-        assert_eq!((slots.slots.capacity(), slots.free.capacity()), (slots.slots.len(), slots.free.len()));
-        let next = insert(&mut slots);
-        assert!(calls.iter().all(|call| slots.find(*call).is_none()) && slots.find(next).is_some());
+        assert_eq!((slots.slots.capacity(), slots.free.capacity()), (0, 0));
+        assert!(calls.iter().all(|call| slots.find(*call).is_none()));
+        // Whatever was used how often, and however often the places were given back.
+        let mut calls = calls;
+        for round in 0..5 {
+            for _ in 0..round {
+                calls.push(insert(&mut slots));
+                slots.remove(calls.last().unwrap().slot);
+            }
+            slots.shrink();
+            slots.shrink();
+            let next: Vec<CallId> = (0..60).map(|_| insert(&mut slots)).collect();
+            assert!(calls.iter().all(|call| slots.find(*call).is_none()));
+            assert!(next.iter().all(|call| slots.find(*call).is_some()));
+            next.iter().for_each(|call| slots.remove(call.slot));
+            calls.extend(next);
+        }
     }
 }

@@ -54,6 +54,10 @@ impl Woken {
         self.signal.tell();
     }
 
+    fn shrink(&self) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).shrink_to_fit();
+    }
+
     fn take(&self, into: &mut Vec<usize>) {
         if self.any.swap(false, Ordering::AcqRel) {
             mem::swap(into, &mut *self.slots.lock().unwrap_or_else(PoisonError::into_inner));
@@ -181,6 +185,9 @@ impl Handlers {
             self.places = Vec::new();
             self.scratch = Vec::new();
             self.ended = Vec::new();
+            if let Some(woken) = &self.woken {
+                woken.shrink();
+            }
         }
     }
 
