@@ -11,7 +11,7 @@ use crate::grpc::status::Code;
 use crate::grpc::user_agent;
 use crate::http2::memory::Ledger;
 
-/// The seed of a connection's only source of variation, the jitter of its maximum age (P-100). The core holds no
+/// The seed of a connection's only source of variation, the jitter of its maximum age ([P-100](crate::manual::rules#p-100)). The core holds no
 /// entropy of its own: the same seed, inputs and times give the same bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Seed(pub u64);
@@ -41,28 +41,28 @@ pub struct Config {
     pub max_stream_window: u32,
     /// Where the receive window of the connection begins, in bytes: 1 MiB by default; 65,535 to 2^31-1. It grows for the
     /// path as that of a stream, and comes back after a pause. Its credit returns on receipt, so that one
-    /// unread stream does not starve the others (P-102).
+    /// unread stream does not starve the others ([P-102](crate::manual::rules#p-102)).
     pub connection_window: u32,
     /// How far the receive window of the connection grows, in bytes: 32 MiB by default; from `connection_window` to
     /// 2^31-1. It bounds what is under way and not what is held, which the windows of the streams do.
     pub max_connection_window: u32,
-    /// The status of a call with too few or too many messages (P-70 to P-73).
+    /// The status of a call with too few or too many messages ([P-70](crate::manual::rules#p-70) to [P-73](crate::manual::rules#p-73)).
     pub cardinality: CardinalityPolicy,
     /// PINGs that find out whether the peer still answers.
     pub keepalive: Keepalive,
     /// The message encodings that this side can read and write, beside identity.
     pub codecs: Codecs,
-    /// Server: whether a request without `te: trailers` is refused (P-6). Lenient by default, as C-core is.
+    /// Server: whether a request without `te: trailers` is refused ([P-6](crate::manual::rules#p-6)). Lenient by default, as C-core is.
     pub require_te: bool,
     /// Client: the `:authority` of requests that name none; none is sent where it is empty.
     pub authority: Bytes,
     /// Client: the `:scheme` of requests.
     pub scheme: Scheme,
-    /// Client: the `user-agent` of requests (P-12). The default one stands in for one that is no field value.
+    /// Client: the `user-agent` of requests ([P-12](crate::manual::rules#p-12)). The default one stands in for one that is no field value.
     pub user_agent: Bytes,
-    /// Server: a connection without calls for this long is shut down gracefully (P-100). Never, by default.
+    /// Server: a connection without calls for this long is shut down gracefully ([P-100](crate::manual::rules#p-100)). Never, by default.
     pub max_idle: Option<Duration>,
-    /// Server: a connection this old is shut down gracefully, give or take a tenth (P-100). Never, by default.
+    /// Server: a connection this old is shut down gracefully, give or take a tenth ([P-100](crate::manual::rules#p-100)). Never, by default.
     pub max_age: Option<Duration>,
     /// How long calls may go on after a graceful shutdown before they are cut. Without end, by default.
     pub drain_timeout: Option<Duration>,
@@ -89,13 +89,13 @@ impl Config {
         }
     }
 
-    /// The defaults of a client.
+    /// Returns the defaults of a client.
     #[must_use]
     pub fn client() -> Self {
         Self::common(Keepalive::client(), Limits::client())
     }
 
-    /// The defaults of a server.
+    /// Returns the defaults of a server.
     #[must_use]
     pub fn server() -> Self {
         Self::common(Keepalive::server(), Limits::server())
@@ -103,7 +103,7 @@ impl Config {
 }
 
 impl Config {
-    /// The same settings with everything that the peer can make this side hold cut down: at most 2.3 MiB a connection
+    /// Returns the same settings with everything that the peer can make this side hold cut down: at most 2.3 MiB a connection
     /// (docs/limits.md), for servers with very many connections of strangers. It costs: 50 calls at once, messages of
     /// 128 KiB received, header lists of 8 KiB (what gRPC suggests), and one more round trip for each message that is
     /// larger than 4 KiB.
@@ -143,7 +143,7 @@ const LEAST_KEEPALIVE: Duration = Duration::from_millis(1);
 const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 
 impl Config {
-    /// The same settings with every value in its range.
+    /// Returns the same settings with every value in its range.
     pub(crate) fn in_range(mut self, is_client: bool) -> Self {
         self.initial_stream_window = self.initial_stream_window.clamp(1, MAX_WINDOW);
         self.max_stream_window = self.max_stream_window.clamp(self.initial_stream_window, MAX_WINDOW);
@@ -170,7 +170,7 @@ impl Config {
     }
 }
 
-/// `:scheme` (P-3).
+/// `:scheme` ([P-3](crate::manual::rules#p-3)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scheme {
     /// Plaintext.
@@ -180,7 +180,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The value on the wire.
+    /// Returns the value on the wire.
     #[must_use]
     pub const fn as_bytes(self) -> &'static [u8] {
         match self {
@@ -204,7 +204,7 @@ pub enum CardinalityPolicy {
 }
 
 impl CardinalityPolicy {
-    /// The policy's status code.
+    /// Returns the policy's status code.
     #[must_use]
     pub const fn code(self) -> Code {
         match self {
@@ -214,7 +214,7 @@ impl CardinalityPolicy {
     }
 }
 
-/// The keepalive policy of one side (P-96 to P-99).
+/// The keepalive policy of one side ([P-96](crate::manual::rules#p-96) to [P-99](crate::manual::rules#p-99)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Keepalive {
@@ -226,10 +226,10 @@ pub struct Keepalive {
     pub timeout: Duration,
     /// Whether PINGs go out while no call is open. Client: no; server: yes.
     pub without_calls: bool,
-    /// Client: at most so many PINGs without sending a HEADERS or DATA frame between them: 2, as C-core (P-99);
+    /// Client: at most so many PINGs without sending a HEADERS or DATA frame between them: 2, as C-core ([P-99](crate::manual::rules#p-99));
     /// 0 means any number.
     pub max_pings_without_data: u32,
-    /// Server: a PING sooner than this after the last one is a strike: 5 minutes (P-98).
+    /// Server: a PING sooner than this after the last one is a strike: 5 minutes ([P-98](crate::manual::rules#p-98)).
     pub min_ping_interval: Duration,
     /// Server: the same while no call is open: 2 hours. The same value as `min_ping_interval` permits PINGs without
     /// calls.
@@ -322,9 +322,9 @@ pub struct Limits {
     /// each HEADERS or DATA frame that is sent and each DATA frame that brings something, and 4 for every stream that
     /// ends.
     pub glitches: Rate,
-    /// Bytes of one received message, after decompression too: 4 MiB (P-54).
+    /// Bytes of one received message, after decompression too: 4 MiB ([P-54](crate::manual::rules#p-54)).
     pub max_receive_message: u32,
-    /// Bytes of one sent message: no limit by default (P-55).
+    /// Bytes of one sent message: no limit by default ([P-55](crate::manual::rules#p-55)).
     pub max_send_message: u32,
     /// Bytes of messages that the connection may hold: those that came and were not taken, and parts of messages;
     /// what is queued for sending counts too, and leaves half of it for receiving: 128 MiB, room for thirty messages of
@@ -343,7 +343,7 @@ pub struct Limits {
     /// Bytes queued for sending on one call, 48 for each message included, beyond which its sender waits: 64 KiB
     /// (CVE-2019-9517). One message of any size may go over it, and a call that has none queued may always queue one.
     pub send_buffer: u32,
-    /// Client: calls that wait for a stream (P-19): 65,536.
+    /// Client: calls that wait for a stream ([P-19](crate::manual::rules#p-19)): 65,536.
     pub queued_calls: u32,
     /// Frames handled by one [`receive`](crate::Connection::receive): 64, so that a flood on one connection does not
     /// delay the others; at least 1.
@@ -357,7 +357,7 @@ pub struct Limits {
     /// How long the peer may take to finish a header block: 10 seconds.
     pub header_block_timeout: Duration,
     /// Client: bytes of the body of a response that is not gRPC's (a proxy's or a web server's page) that are read for the
-    /// message of the call's status; then the call ends: 1,024, as grpc-go (P-28). 0 reads none and ends the call with its
+    /// message of the call's status; then the call ends: 1,024, as grpc-go ([P-28](crate::manual::rules#p-28)). 0 reads none and ends the call with its
     /// first byte.
     pub non_grpc_body: u32,
     /// Client: how long such a body may take from its headers on; then the call ends with what came of it: 3 seconds, as
@@ -371,7 +371,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// A server's defaults.
+    /// Makes a server's defaults.
     #[must_use]
     pub const fn server() -> Self {
         Self {
@@ -411,7 +411,7 @@ impl Limits {
         }
     }
 
-    /// A client's defaults.
+    /// Makes a client's defaults.
     #[must_use]
     pub const fn client() -> Self {
         Self {

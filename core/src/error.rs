@@ -17,19 +17,19 @@ pub enum Misuse {
     /// The id is stale: its call ended and the outcome was taken, or it was released.
     #[error("no such call: it has ended, and its id is no longer valid")]
     UnknownCall,
-    /// A message or a second half-close after the half-close (P-80).
+    /// A message or a second half-close after the half-close ([P-80](crate::manual::rules#p-80)).
     #[error("the call is already half-closed on this side")]
     AfterHalfClose,
-    /// A message after the call ended; the receiving side has the status (P-88).
+    /// A message after the call ended; the receiving side has the status ([P-88](crate::manual::rules#p-88)).
     #[error("the call has ended; its status comes from the receiving side")]
     CallEnded,
-    /// Response headers after response headers (P-32).
+    /// Response headers after response headers ([P-32](crate::manual::rules#p-32)).
     #[error("response headers were already sent")]
     HeadersTwice,
-    /// Anything after the status (P-87).
+    /// Anything after the status ([P-87](crate::manual::rules#p-87)).
     #[error("the status was already sent")]
     AfterStatus,
-    /// A second message where the method carries one (P-71, P-73).
+    /// A second message where the method carries one ([P-71](crate::manual::rules#p-71), [P-73](crate::manual::rules#p-73)).
     #[error("the method carries one message in this direction, and it was already sent")]
     SecondMessage,
     /// The send buffer is full: wait for [`Event::Writable`](crate::Event::Writable).
@@ -41,7 +41,7 @@ pub enum Misuse {
         /// [`Limits::send_buffer`](crate::config::Limits::send_buffer), or half of the memory that was granted.
         limit: usize,
     },
-    /// A message larger than this side may send (P-55).
+    /// A message larger than this side may send ([P-55](crate::manual::rules#p-55)).
     #[error("the message has {size} bytes, over the send limit of {limit}")]
     MessageTooLarge {
         /// Its size.
@@ -49,7 +49,7 @@ pub enum Misuse {
         /// The limit.
         limit: usize,
     },
-    /// Headers larger than the peer accepts (P-15).
+    /// Headers larger than the peer accepts ([P-15](crate::manual::rules#p-15)).
     #[error("the header list has {size} bytes, over the peer's limit of {limit}")]
     HeaderListTooLarge {
         /// Name, value and 32 bytes for each field.
@@ -57,7 +57,7 @@ pub enum Misuse {
         /// The peer's SETTINGS_MAX_HEADER_LIST_SIZE.
         limit: usize,
     },
-    /// The connection takes no new calls: a GOAWAY was sent or received, or stream ids ran out (P-18, P-93).
+    /// The connection takes no new calls: a GOAWAY was sent or received, or stream ids ran out ([P-18](crate::manual::rules#p-18), [P-93](crate::manual::rules#p-93)).
     #[error("the connection is going away and takes no new calls")]
     GoingAway,
     /// The connection is over.
@@ -71,13 +71,13 @@ pub enum Misuse {
         /// [`Limits::queued_calls`](crate::config::Limits::queued_calls).
         limit: usize,
     },
-    /// The path does not begin with a slash, or holds bytes that may not be in a field value (P-4).
+    /// The path does not begin with a slash, or holds bytes that may not be in a field value ([P-4](crate::manual::rules#p-4)).
     #[error("the path must begin with a slash and hold visible ASCII only")]
     InvalidPath,
-    /// The authority holds bytes that may not be in a field value (P-5).
+    /// The authority holds bytes that may not be in a field value ([P-5](crate::manual::rules#p-5)).
     #[error("the authority must hold visible ASCII only")]
     InvalidAuthority,
-    /// An encoding that is not compiled in, not registered, or that the peer did not offer (P-60).
+    /// An encoding that is not compiled in, not registered, or that the peer did not offer ([P-60](crate::manual::rules#p-60)).
     #[error("no codec for this message encoding, or the peer does not accept it")]
     UnsupportedEncoding,
     /// The message could not be compressed by its codec.
@@ -144,7 +144,7 @@ pub enum Violation {
     /// SETTINGS ACK for a SETTINGS that we never sent.
     #[error("SETTINGS ACK without SETTINGS")]
     UnexpectedAck,
-    /// A GOAWAY whose last stream id is above that of an earlier one, or not a client's id (RFC 9113 §6.8, P-93).
+    /// A GOAWAY whose last stream id is above that of an earlier one, or not a client's id (RFC 9113 §6.8, [P-93](crate::manual::rules#p-93)).
     #[error("GOAWAY with last stream {met}, after one with {previous}")]
     GoAwayRaised {
         /// The earlier one's.
@@ -201,7 +201,7 @@ pub enum Flood {
     /// PING, SETTINGS and other frames that call for a reply (CVE-2019-9512, -9515).
     #[error("too_many_control_frames")]
     ControlFrames,
-    /// PINGs more often than the keepalive policy allows (P-98).
+    /// PINGs more often than the keepalive policy allows ([P-98](crate::manual::rules#p-98)).
     #[error("too_many_pings")]
     Pings,
     /// Empty and tiny DATA frames (CVE-2019-9518).
@@ -240,13 +240,13 @@ pub enum Timeout {
     /// Finish a header block.
     #[error("header_block_timeout")]
     HeaderBlock,
-    /// Acknowledge a keepalive PING (P-96, P-97).
+    /// Acknowledge a keepalive PING ([P-96](crate::manual::rules#p-96), [P-97](crate::manual::rules#p-97)).
     #[error("keepalive_timeout")]
     Keepalive,
 }
 
 impl Violation {
-    /// Whether it costs the stream or the connection.
+    /// Returns whether it costs the stream or the connection.
     #[must_use]
     pub fn scope(&self) -> Scope {
         match self {
@@ -262,7 +262,7 @@ impl Violation {
         }
     }
 
-    /// The code that goes into RST_STREAM or GOAWAY.
+    /// Returns the code that goes into RST_STREAM or GOAWAY.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -284,7 +284,7 @@ impl Violation {
         }
     }
 
-    /// The rule that was broken.
+    /// Returns the rule that was broken.
     #[must_use]
     pub fn section(&self) -> &'static str {
         match self {
@@ -342,7 +342,7 @@ fn debug_text(debug: &Bytes) -> String {
 }
 
 impl ConnectionError {
-    /// The code that describes the error on the wire, ours or the peer's.
+    /// Returns the code that describes the error on the wire, ours or the peer's.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {

@@ -15,7 +15,7 @@ macro_rules! names {
             /// The names of all variants.
             pub const NAMES: &'static [&'static str] = &[ $( stringify!($variant) ),+ ];
 
-            /// The name of the variant: the key under which a log or a metric counts it.
+            /// Returns the name of the variant: the key under which a log or a metric counts it.
             #[must_use]
             pub const fn name(&self) -> &'static str {
                 match self { $( Self::$variant { .. } => stringify!($variant), )+ }

@@ -28,13 +28,13 @@ impl Time {
     /// The end of time: a deadline that never comes.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// The time `nanos` nanoseconds after the epoch.
+    /// Returns the time `nanos` nanoseconds after the epoch.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// The time `span` after the epoch; spans over 584 years saturate.
+    /// Returns the time `span` after the epoch; spans over 584 years saturate.
     #[must_use]
     pub fn from_duration(span: Duration) -> Self {
         Self(saturating_nanos(span))
@@ -46,7 +46,7 @@ impl Time {
         self.0
     }
 
-    /// The span since the epoch.
+    /// Returns the span since the epoch.
     #[must_use]
     pub const fn since_epoch(self) -> Duration {
         Duration::from_nanos(self.0)
@@ -68,7 +68,7 @@ impl Add<Duration> for Time {
 impl Sub for Time {
     type Output = Duration;
 
-    /// The span from `earlier` to `self`, zero when `earlier` is later.
+    /// Returns the span from `earlier` to `self`, zero when `earlier` is later.
     fn sub(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

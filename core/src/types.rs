@@ -26,7 +26,7 @@ pub struct CallId {
 }
 
 impl CallId {
-    /// The index of the call's slot: small (at most the number of calls ever open at once), dense, and unique among
+    /// Returns the index of the call's slot: small (at most the number of calls ever open at once), dense, and unique among
     /// the calls that are open now. Useful as the index of a side table.
     #[must_use]
     pub const fn slot(self) -> usize {
@@ -67,22 +67,22 @@ impl CallType {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
-    /// `:path`, `"/package.Service/Method"` (P-4).
+    /// `:path`, `"/package.Service/Method"` ([P-4](crate::manual::rules#p-4)).
     pub path: Bytes,
-    /// `:authority`; the connection's default where it is `None` (P-5).
+    /// `:authority`; the connection's default where it is `None` ([P-5](crate::manual::rules#p-5)).
     pub authority: Option<Bytes>,
-    /// Custom metadata (P-13).
+    /// Custom metadata ([P-13](crate::manual::rules#p-13)).
     pub metadata: Metadata,
-    /// When the call ends with DEADLINE_EXCEEDED wherever it stands, its wait for a stream included (P-85).
+    /// When the call ends with DEADLINE_EXCEEDED wherever it stands, its wait for a stream included ([P-85](crate::manual::rules#p-85)).
     pub deadline: Option<Time>,
-    /// The encoding of messages that are sent compressed; `None` sends every message as it is (P-10).
+    /// The encoding of messages that are sent compressed; `None` sends every message as it is ([P-10](crate::manual::rules#p-10)).
     pub encoding: Option<Encoding>,
     /// How many messages go each way.
     pub call_type: CallType,
 }
 
 impl Request {
-    /// A call of `call_type` to `path` without metadata, deadline or compression.
+    /// Makes a call of `call_type` to `path` without metadata, deadline or compression.
     #[must_use]
     pub fn new(path: impl Into<Bytes>, call_type: CallType) -> Self {
         Self {
@@ -97,7 +97,7 @@ impl Request {
 }
 
 impl From<&'static str> for Request {
-    /// A call to this path, bidirectional until an opening such as
+    /// Makes a call to this path, bidirectional until an opening such as
     /// [`unary`](crate::Connection::unary) says what it is.
     fn from(path: &'static str) -> Self {
         Self::new(path, CallType::BIDI)
@@ -109,7 +109,7 @@ impl From<&'static str> for Request {
 pub struct Message {
     /// The message's bytes, without prefix.
     pub payload: Bytes,
-    /// Whether it came compressed (P-50).
+    /// Whether it came compressed ([P-50](crate::manual::rules#p-50)).
     pub compressed: bool,
 }
 
@@ -149,7 +149,7 @@ impl Outcome {
         Self { status, trailers: Arc::default(), cause, headers: None }
     }
 
-    /// The HTTP status of the answer, where one came: 200 for an answer of gRPC.
+    /// Returns the HTTP status of the answer, where one came: 200 for an answer of gRPC.
     #[must_use]
     pub fn http_status(&self) -> Option<u16> {
         match (&self.headers, &self.cause) {
@@ -160,7 +160,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the server certainly did not process the call, so that trying again is safe whatever the method does.
+    /// Returns whether the server certainly did not process the call, so that trying again is safe whatever the method does.
     #[must_use]
     pub fn not_processed(&self) -> bool {
         matches!(
@@ -189,11 +189,11 @@ pub enum Initiator {
 pub enum Cause {
     /// Trailers with a status, or a server's status that went out whole.
     Trailers,
-    /// One HEADERS frame that was both head and trailers (P-22).
+    /// One HEADERS frame that was both head and trailers ([P-22](crate::manual::rules#p-22)).
     TrailersOnly,
-    /// The server ended the stream without trailers (P-26).
+    /// The server ended the stream without trailers ([P-26](crate::manual::rules#p-26)).
     MissingTrailers,
-    /// An HTTP answer that is not gRPC's, with this status (P-28, P-29).
+    /// An HTTP answer that is not gRPC's, with this status ([P-28](crate::manual::rules#p-28), [P-29](crate::manual::rules#p-29)).
     Http(u16),
     /// RST_STREAM.
     Reset {
@@ -206,7 +206,7 @@ pub enum Cause {
     GoAway {
         /// GOAWAY's code.
         code: ErrorCode,
-        /// Whether the peer may have processed the call: its stream id is not above GOAWAY's last (P-93).
+        /// Whether the peer may have processed the call: its stream id is not above GOAWAY's last ([P-93](crate::manual::rules#p-93)).
         processed: bool,
     },
     /// The deadline passed.
@@ -252,7 +252,7 @@ pub enum Event {
     /// The peer's SETTINGS arrived and are in force (the first ones tell that the peer speaks HTTP/2). Of several that were
     /// not told yet the last one is.
     PeerSettings,
-    /// The peer sent GOAWAY. From a server: it takes no new calls; the open ones that it accepted go on (P-93). From a
+    /// The peer sent GOAWAY. From a server: it takes no new calls; the open ones that it accepted go on ([P-93](crate::manual::rules#p-93)). From a
     /// client: it is about to leave. Of several that were not told yet the last one is.
     GoAway {
         /// GOAWAY's code.

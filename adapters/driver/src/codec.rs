@@ -142,13 +142,13 @@ pub(crate) fn encode<T, C: Codec<T>>(message: &T) -> Result<MessagePayload, Stat
     Ok(sink.into_payload())
 }
 
-/// The message of these bytes, or why it is none: never the status OK.
+/// Returns the message of these bytes, or why it is none: never the status OK.
 #[inline(always)]
 pub(crate) fn decode<T, C: Codec<T>>(payload: Bytes) -> Result<T, Status> {
     C::decode(payload).map_err(failure)
 }
 
-/// What a call ends with when a codec fails: one that fails with OK must not pass for a success.
+/// Returns what a call ends with when a codec fails: one that fails with OK must not pass for a success.
 #[cold]
 fn failure(status: Status) -> Status {
     if status.is_ok() { Status::internal("the codec failed with status OK") } else { status }

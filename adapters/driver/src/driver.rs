@@ -44,7 +44,7 @@ pub trait RoleHooks {
     /// Gives memory back that only serves speed: there has been no call for a while.
     fn shrink(&mut self);
 
-    /// Whether `run` has something to do.
+    /// Returns whether `run` has something to do.
     fn has_work(&self) -> bool;
 }
 
@@ -253,7 +253,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         }
     }
 
-    /// Whether there is something to do although nothing came.
+    /// Returns whether there is something to do although nothing came.
     fn has_work(&self, state: &State<S::Role>) -> bool {
         if self.side.has_work() || state.is_deferring() {
             return true;
@@ -265,7 +265,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
                 || self.watch.as_ref().is_some_and(Watch::has_news))
     }
 
-    /// When the task is to wake at the latest. A connection without calls gives memory back in the end.
+    /// Returns when the task is to wake at the latest. A connection without calls gives memory back in the end.
     fn wake_at(&mut self, state: &mut State<S::Role>, now: Time) -> Time {
         let mut wake_at = match self.phase {
             Phase::Flushing(until) | Phase::Lingering(until) => until,

@@ -39,10 +39,10 @@ pub trait Clock: Clone + Send + Sync + 'static {
     /// What wakes a connection at a given time.
     type Timer: Timer + Send;
 
-    /// The time since some fixed point in the past; it must not run backwards.
+    /// Returns the time since some fixed point in the past; it must not run backwards.
     fn now(&self) -> Time;
 
-    /// A new timer, one for each connection.
+    /// Returns a new timer, one for each connection.
     fn timer(&self) -> Self::Timer;
 }
 

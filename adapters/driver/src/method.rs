@@ -20,7 +20,7 @@ pub struct Method<Req, Res, C> {
 }
 
 impl<Req, Res, C> Method<Req, Res, C> {
-    /// The method at `path`, `"/package.Service/Method"` (P-4).
+    /// Returns the method at `path`, `"/package.Service/Method"` ([P-4](halfclose::manual::rules#p-4)).
     #[must_use]
     pub const fn new(path: &'static str) -> Self {
         Self { path, types: PhantomData }
@@ -65,7 +65,7 @@ pub struct Response<T> {
 }
 
 impl<T> Response<T> {
-    /// A response without metadata, compressed where the call has an encoding.
+    /// Makes a response without metadata, compressed where the call has an encoding.
     #[must_use]
     pub fn new(message: T) -> Self {
         Self { message, header: Metadata::new(), trailer: Metadata::new(), compressed: true }
@@ -83,7 +83,7 @@ impl<T> From<T> for Response<T> {
 #[non_exhaustive]
 pub enum SendError {
     /// The other side has ended the call, or the connection is over. On a client the receiving half has the status
-    /// (P-88); on a server the answer interests nobody any more.
+    /// ([P-88](halfclose::manual::rules#p-88)); on a server the answer interests nobody any more.
     #[error("the call has ended; its status comes from the receiving side")]
     Ended,
     /// The message could not be encoded.

@@ -30,7 +30,7 @@ impl Signal {
         }
     }
 
-    /// Whether telling would be for nothing. Asked under the connection's lock, the answer holds for what was done under
+    /// Returns whether telling would be for nothing. Asked under the connection's lock, the answer holds for what was done under
     /// it: the driver looks at the connection under that lock after it says that it sleeps, so it sees what was done
     /// before, and who comes later sees that it sleeps.
     #[inline]
@@ -45,7 +45,7 @@ impl Signal {
         self.told.swap(false, Ordering::AcqRel);
     }
 
-    /// The driver is awake: nobody needs to wake it. Whether it was told of something.
+    /// Notes that the driver is awake, so that nobody needs to wake it. Returns whether it was told of something.
     pub(crate) fn awake(&self) -> bool {
         self.told.swap(true, Ordering::AcqRel)
     }
@@ -114,7 +114,7 @@ impl<R: Role> State<R> {
         self.waiting(call)
     }
 
-    /// What is next on a call, never [`Recv::Pending`]. `Poll::Pending` wakes `waker` when there is something, or when more
+    /// Returns what is next on a call, never [`Recv::Pending`]. `Poll::Pending` wakes `waker` when there is something, or when more
     /// may be decompressed.
     #[inline]
     pub(crate) fn poll_recv(&mut self, call: CallId, waker: &Waker) -> Poll<Result<Recv, Misuse>> {
@@ -130,7 +130,7 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Whether enough was decompressed in this round. Without a driver there are no rounds.
+    /// Returns whether enough was decompressed in this round. Without a driver there are no rounds.
     #[inline]
     pub(crate) fn is_sated(&self) -> bool {
         let decompressed = self.connection.decompressed().saturating_sub(self.decompressed_before);
@@ -148,7 +148,7 @@ impl<R: Role> State<R> {
         Poll::Pending
     }
 
-    /// Whether calls wait for the next round.
+    /// Returns whether calls wait for the next round.
     #[inline]
     pub(crate) fn is_deferring(&self) -> bool {
         !self.deferred.is_empty()
@@ -200,7 +200,7 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// What was kept for the trailers.
+    /// Returns what was kept for the trailers.
     pub(crate) fn take_trailers(&mut self, call: CallId) -> Metadata {
         let kept = self.waiting(call).and_then(|waiting| waiting.trailers.take());
         kept.map_or_else(Metadata::new, |trailers| *trailers)
@@ -240,7 +240,7 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Whether there are wakers that are to be woken and dropped.
+    /// Returns whether there are wakers that are to be woken and dropped.
     #[inline]
     pub(crate) fn has_wakers(&self) -> bool {
         !self.wakers.is_empty()
@@ -272,7 +272,7 @@ impl<R: Role> State<R> {
         Poll::Pending
     }
 
-    /// Whether the driver has something to do.
+    /// Returns whether the driver has something to do.
     #[inline]
     fn has_work(&self) -> bool {
         self.connection.wants_transmit() || self.connection.has_events() || self.is_deferring()
@@ -355,7 +355,7 @@ impl<R: Role> Shared<R> {
         Arc::new(Self { state, signal: Arc::default(), now })
     }
 
-    /// The connection, for a moment: never across an await, and never while foreign code runs. Whoever makes wakers
+    /// Returns the connection, for a moment: never across an await, and never while foreign code runs. Whoever makes wakers
     /// leave takes them along ([`State::take_wakers`]); those that stay leave with the next command or round.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<R>> {
@@ -363,13 +363,13 @@ impl<R: Role> Shared<R> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether somebody holds the lock.
+    /// Returns whether somebody holds the lock.
     #[cfg(test)]
     pub(crate) fn is_locked(&self) -> bool {
         self.state.try_lock().is_err()
     }
 
-    /// The time by the driver's clock.
+    /// Returns the time by the driver's clock.
     pub(crate) fn now(&self) -> Time {
         (self.now)()
     }

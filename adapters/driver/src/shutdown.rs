@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::shared::Signal;
 
-/// Tells any number of connections to take no new calls and to close after the last one (P-94), and knows when they
+/// Tells any number of connections to take no new calls and to close after the last one ([P-94](halfclose::manual::rules#p-94)), and knows when they
 /// have. Clones are the same switch.
 ///
 /// ```
@@ -61,7 +61,7 @@ impl Open {
 }
 
 impl Shutdown {
-    /// A switch that has not been thrown.
+    /// Makes a switch that has not been thrown.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -80,7 +80,7 @@ impl Shutdown {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether it was thrown.
+    /// Returns whether it was thrown.
     #[must_use]
     pub fn is_triggered(&self) -> bool {
         self.switch.is_triggered()
@@ -99,7 +99,7 @@ impl Shutdown {
         }
     }
 
-    /// How many connections are open.
+    /// Returns how many connections are open.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.switch.lock().connections.len()
@@ -128,12 +128,12 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Whether the switch was thrown and the connection has not heard of it.
+    /// Returns whether the switch was thrown and the connection has not heard of it.
     pub(crate) fn has_news(&self) -> bool {
         !self.heard && self.switch.is_triggered()
     }
 
-    /// The same, and now it has.
+    /// As `is_news`, and notes that it was told.
     pub(crate) fn is_news(&mut self) -> bool {
         let news = self.has_news();
         self.heard |= news;

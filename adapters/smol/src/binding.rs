@@ -60,7 +60,7 @@ impl Readable {
         Self { waker: Waker::from(Arc::clone(&wake)), wake }
     }
 
-    /// Whether the reactor told of it since this was asked last; from now on that wakes `task`.
+    /// Returns whether the reactor told of it since this was asked last; from now on that wakes `task`.
     fn woken(&self, task: &Waker) -> bool {
         self.wake.task.register(task);
         self.wake.woken.swap(false, Ordering::AcqRel)
@@ -148,7 +148,7 @@ pub struct SmolClock {
 }
 
 impl SmolClock {
-    /// A clock that begins now.
+    /// Makes a clock that begins now.
     #[must_use]
     pub fn new() -> Self {
         Self { epoch: Instant::now() }

@@ -56,7 +56,7 @@ impl Server {
         self
     }
 
-    /// The address that it listens on.
+    /// Returns the address that it listens on.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl Server {
         self.listener.get_ref().local_addr()
     }
 
-    /// The switch that ends [`serve`](Self::serve) gracefully.
+    /// Returns the switch that ends [`serve`](Self::serve) gracefully.
     #[must_use]
     pub fn shutdown_handle(&self) -> Shutdown {
         self.shutdown.clone()
@@ -102,7 +102,7 @@ impl Server {
     }
 }
 
-/// The next connection. Whenever the reactor wakes the task it is looked for: `Async::accept` asks the reactor instead,
+/// Returns the next connection. Whenever the reactor wakes the task it is looked for: `Async::accept` asks the reactor instead,
 /// which may deny again and again what it woke for while its executor is never idle.
 async fn accept(listener: &Async<TcpListener>) -> Result<Async<TcpStream>> {
     poll_fn(|cx| {

@@ -48,7 +48,7 @@ pub struct TokioClock {
 }
 
 impl TokioClock {
-    /// A clock that begins now.
+    /// Makes a clock that begins now.
     #[must_use]
     pub fn new() -> Self {
         Self { epoch: Instant::now() }

@@ -46,7 +46,7 @@ impl Server {
         self
     }
 
-    /// The address that it listens on.
+    /// Returns the address that it listens on.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// The switch that ends [`serve`](Self::serve) gracefully.
+    /// Returns the switch that ends [`serve`](Self::serve) gracefully.
     #[must_use]
     pub fn shutdown_handle(&self) -> Shutdown {
         self.shutdown.clone()

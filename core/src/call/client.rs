@@ -26,7 +26,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Outcome, Recv, Request
 ///
 /// # Orders that do not compile
 ///
-/// A second request on a call that takes one (P-73):
+/// A second request on a call that takes one ([P-73](crate::manual::rules#p-73)):
 ///
 /// ```compile_fail,E0382
 /// # use halfclose::{Client, Connection, Misuse, Time};
@@ -47,7 +47,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Outcome, Recv, Request
 /// }
 /// ```
 ///
-/// A message or a second half-close after the half-close (P-80):
+/// A message or a second half-close after the half-close ([P-80](crate::manual::rules#p-80)):
 ///
 /// ```compile_fail,E0382
 /// # use halfclose::{Client, Connection, Misuse, Time};
@@ -68,7 +68,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Outcome, Recv, Request
 /// }
 /// ```
 ///
-/// A half-close without the one request that the method takes (P-72):
+/// A half-close without the one request that the method takes ([P-72](crate::manual::rules#p-72)):
 ///
 /// ```compile_fail,E0599
 /// # use halfclose::{Client, Connection, Misuse, Time};
@@ -124,21 +124,21 @@ pub enum Received {
     Message(Message),
     /// Nothing yet: an [`Event::Readable`](crate::Event::Readable) will come when there is.
     Pending,
-    /// The call is over, with this outcome (P-87). Said once: the handle is stale from here on.
+    /// The call is over, with this outcome ([P-87](crate::manual::rules#p-87)). Said once: the handle is stale from here on.
     End(Outcome),
 }
 
 /// What [`recv`](ClientHandle::recv) found on a call with one response: the whole answer.
 #[derive(Debug)]
 pub struct Reply {
-    /// The response; there if and only if the status is OK (P-70, P-74).
+    /// The response; there if and only if the status is OK ([P-70](crate::manual::rules#p-70), [P-74](crate::manual::rules#p-74)).
     pub message: Option<Message>,
     /// How the call ended.
     pub outcome: Outcome,
 }
 
 impl Reply {
-    /// The response, or how the call failed.
+    /// Returns the response, or how the call failed.
     ///
     /// # Errors
     ///
@@ -256,19 +256,19 @@ impl<Requests: Count, Responses: Count, Sending: SendingHalf> ClientHandle<Reque
         ClientHandle { id: self.id, held: self.held, types: PhantomData }
     }
 
-    /// The call's id, by which events name it and the dynamic methods of [`Connection`] take it.
+    /// Returns the call's id, by which events name it and the dynamic methods of [`Connection`] take it.
     #[must_use]
     pub fn id(&self) -> CallId {
         self.id
     }
 
-    /// The response headers, once [`Event::Response`](crate::Event::Response) told of them.
+    /// Returns the response headers, once [`Event::Response`](crate::Event::Response) told of them.
     #[must_use]
     pub fn response<'c>(&self, client: &'c Connection<Client>) -> Option<&'c Arc<ResponseHeaders>> {
         client.response(self.id)
     }
 
-    /// The states of both halves.
+    /// Returns the states of both halves.
     ///
     /// # Errors
     ///
@@ -277,8 +277,8 @@ impl<Requests: Count, Responses: Count, Sending: SendingHalf> ClientHandle<Reque
         client.states(self.id)
     }
 
-    /// Ends the call at once with RST_STREAM(CANCEL), or with nothing if nothing had gone out (P-82, P-83); `recv` then
-    /// gives the outcome CANCELLED. The first end wins (P-89): a call that has ended keeps its outcome.
+    /// Ends the call at once with RST_STREAM(CANCEL), or with nothing if nothing had gone out ([P-82](crate::manual::rules#p-82), [P-83](crate::manual::rules#p-83)); `recv` then
+    /// gives the outcome CANCELLED. The first end wins ([P-89](crate::manual::rules#p-89)): a call that has ended keeps its outcome.
     ///
     /// # Errors
     ///
@@ -296,7 +296,7 @@ impl<Requests: Count, Responses: Count, Sending: SendingHalf> ClientHandle<Reque
 
 #[allow(clippy::result_large_err, reason = "the handle and the message are given back")]
 impl<Responses: Count> ClientHandle<One, Responses, Open> {
-    /// Sends the one request and half-closes (P-17), in one frame where it fits. It is compressed if the call has an
+    /// Sends the one request and half-closes ([P-17](crate::manual::rules#p-17)), in one frame where it fits. It is compressed if the call has an
     /// encoding.
     ///
     /// # Errors
@@ -349,7 +349,7 @@ impl<Responses: Count> ClientHandle<Many, Responses, Open> {
     /// # Errors
     ///
     /// As [`send_message`](Connection::send_message), with the message given back. [`Misuse::CallEnded`] says that the
-    /// server has ended the call; its status comes from `recv` (P-88).
+    /// server has ended the call; its status comes from `recv` ([P-88](crate::manual::rules#p-88)).
     #[inline]
     pub fn send(&mut self, client: &mut Connection<Client>, message: Bytes) -> Result<Sent, Refused<Bytes>> {
         self.send_one_of_many(client, message, true)
@@ -391,7 +391,7 @@ impl<Responses: Count> ClientHandle<Many, Responses, Open> {
         client.want_write(self.id)
     }
 
-    /// Half-closes: no more requests will be sent; responses go on (P-17, P-80). On a call that the server has ended
+    /// Half-closes: no more requests will be sent; responses go on ([P-17](crate::manual::rules#p-17), [P-80](crate::manual::rules#p-80)). On a call that the server has ended
     /// there is nothing left to close, and `recv` has the outcome.
     #[inline]
     pub fn close_send(self, client: &mut Connection<Client>) -> ClientHandle<Many, Responses, HalfClosed> {
@@ -418,7 +418,7 @@ impl<Requests: Count, Sending: SendingHalf> ClientHandle<Requests, Many, Sending
 }
 
 impl<Requests: Count, Sending: SendingHalf> ClientHandle<Requests, One, Sending> {
-    /// Takes the answer, once it is whole: the response counts only when its status is there (P-74). `None` asks for
+    /// Takes the answer, once it is whole: the response counts only when its status is there ([P-74](crate::manual::rules#p-74)). `None` asks for
     /// one [`Event::Readable`](crate::Event::Readable).
     ///
     /// # Errors

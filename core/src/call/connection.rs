@@ -117,7 +117,7 @@ impl<R: Role> fmt::Debug for Connection<R> {
 }
 
 impl<R: Role> Connection<R> {
-    /// A connection that has sent and received nothing. Its preface and SETTINGS are the first that
+    /// Makes a connection that has sent and received nothing. Its preface and SETTINGS are the first that
     /// [`poll_transmit`](Self::poll_transmit) gives.
     #[must_use]
     pub fn new(config: Config, seed: Seed, now: Time) -> Self {
@@ -180,27 +180,27 @@ impl<R: Role> Connection<R> {
         self.engine.take_transmit(now)
     }
 
-    /// Whether [`poll_transmit`](Self::poll_transmit) may have bytes.
+    /// Returns whether [`poll_transmit`](Self::poll_transmit) may have bytes.
     #[must_use]
     #[inline]
     pub fn wants_transmit(&self) -> bool {
         self.engine.wants_transmit()
     }
 
-    /// The next thing that the caller should know.
+    /// Returns the next thing that the caller should know.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.engine.poll_event()
     }
 
-    /// Whether [`poll_event`](Self::poll_event) has something to tell.
+    /// Returns whether [`poll_event`](Self::poll_event) has something to tell.
     #[must_use]
     #[inline]
     pub fn has_events(&self) -> bool {
         self.engine.has_events()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is wanted next, and for what.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is wanted next, and for what.
     #[must_use]
     #[inline]
     pub fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
@@ -217,7 +217,7 @@ impl<R: Role> Connection<R> {
         self.engine.recv(call)
     }
 
-    /// What the messages that [`recv`](Self::recv) gave have come to by decompression, in bytes since the connection
+    /// Returns what the messages that [`recv`](Self::recv) gave have come to by decompression, in bytes since the connection
     /// began; one that failed counts as the longest that is allowed. No turn of [`receive`](Self::receive) bounds this
     /// work: it is done when messages are taken, and a few bytes can ask for much of it. A caller that takes many in a
     /// row does well to let others run now and then.
@@ -272,7 +272,7 @@ impl<R: Role> Connection<R> {
         self.engine.is_writable(call)
     }
 
-    /// Ends a call at once with RST_STREAM(CANCEL); nothing goes out if nothing had (P-83). A client takes the outcome
+    /// Ends a call at once with RST_STREAM(CANCEL); nothing goes out if nothing had ([P-83](crate::manual::rules#p-83)). A client takes the outcome
     /// CANCELLED by [`recv`](Self::recv); a server is told by [`Event::Ended`].
     ///
     /// # Errors
@@ -282,7 +282,7 @@ impl<R: Role> Connection<R> {
         self.engine.cancel(call)
     }
 
-    /// The states of both halves of a call.
+    /// Returns the states of both halves of a call.
     ///
     /// # Errors
     ///
@@ -291,14 +291,14 @@ impl<R: Role> Connection<R> {
         self.engine.states(call)
     }
 
-    /// The deadline of a call, if it has one. A server cuts the call two milliseconds later, so that the client hears of
+    /// Returns the deadline of a call, if it has one. A server cuts the call two milliseconds later, so that the client hears of
     /// it first from its own clock.
     #[must_use]
     pub fn deadline(&self, call: CallId) -> Option<Time> {
         self.engine.deadline(call)
     }
 
-    /// Takes no new calls; the open ones go on to their end, then the connection closes (P-94).
+    /// Takes no new calls; the open ones go on to their end, then the connection closes ([P-94](crate::manual::rules#p-94)).
     pub fn shutdown(&mut self, now: Time) {
         self.engine.shutdown(now);
     }
@@ -308,14 +308,14 @@ impl<R: Role> Connection<R> {
         self.engine.close(now, code, debug);
     }
 
-    /// Whether the connection is over. The transport may be closed once [`poll_transmit`](Self::poll_transmit) gives
+    /// Returns whether the connection is over. The transport may be closed once [`poll_transmit`](Self::poll_transmit) gives
     /// `None`.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.engine.is_closed()
     }
 
-    /// What the connection's messages hold of the memory that it was granted. A caller that shares memory among
+    /// Returns what the connection's messages hold of the memory that it was granted. A caller that shares memory among
     /// connections asks after each turn, and gives what is wanted or takes what is spare; one that does not need not ask:
     /// a connection begins with [`Limits::memory`](crate::Limits::memory) granted.
     #[must_use]
@@ -342,7 +342,7 @@ impl<R: Role> Connection<R> {
         self.engine.reclaim(now, bytes)
     }
 
-    /// Whether no call holds a slot.
+    /// Returns whether no call holds a slot.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.engine.is_idle()
@@ -355,7 +355,7 @@ impl<R: Role> Connection<R> {
 }
 
 impl Connection<Client> {
-    /// Starts a call. It waits for a stream while the server's SETTINGS_MAX_CONCURRENT_STREAMS are taken (P-19);
+    /// Starts a call. It waits for a stream while the server's SETTINGS_MAX_CONCURRENT_STREAMS are taken ([P-19](crate::manual::rules#p-19));
     /// messages may be sent at once.
     ///
     /// # Errors
@@ -368,13 +368,13 @@ impl Connection<Client> {
         self.engine.start(now, request)
     }
 
-    /// Whether [`start`](Self::start) may take a call: neither side is going away.
+    /// Returns whether [`start`](Self::start) may take a call: neither side is going away.
     #[must_use]
     pub fn takes_calls(&self) -> bool {
         self.engine.is_running()
     }
 
-    /// Half-closes: no more messages will be sent (P-17). Responses go on.
+    /// Half-closes: no more messages will be sent ([P-17](crate::manual::rules#p-17)). Responses go on.
     ///
     /// # Errors
     ///
@@ -384,7 +384,7 @@ impl Connection<Client> {
         self.engine.half_close(call)
     }
 
-    /// The response headers, once [`Event::Response`] told of them and until the outcome is taken, which has them from
+    /// Returns the response headers, once [`Event::Response`] told of them and until the outcome is taken, which has them from
     /// then on. Those that cannot be used are here too, without an event.
     #[must_use]
     pub fn response(&self, call: CallId) -> Option<&Arc<ResponseHeaders>> {
@@ -399,7 +399,7 @@ impl Connection<Client> {
 }
 
 impl Connection<Server> {
-    /// The request headers of a call, until they are taken.
+    /// Returns the request headers of a call, until they are taken.
     ///
     /// # Errors
     ///
@@ -419,7 +419,7 @@ impl Connection<Server> {
         self.engine.take_request(call)
     }
 
-    /// Says how many messages the method takes and gives, so that wrong counts are answered (P-72, P-73). Without it
+    /// Says how many messages the method takes and gives, so that wrong counts are answered ([P-72](crate::manual::rules#p-72), [P-73](crate::manual::rules#p-73)). Without it
     /// any number is taken.
     ///
     /// # Errors
@@ -434,14 +434,14 @@ impl Connection<Server> {
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnsupportedEncoding`] when there is no codec for it or the client did not offer it (P-60),
+    /// [`Misuse::UnsupportedEncoding`] when there is no codec for it or the client did not offer it ([P-60](crate::manual::rules#p-60)),
     /// [`Misuse::HeadersTwice`], [`Misuse::UnknownCall`].
     pub fn set_encoding(&mut self, call: CallId, encoding: Option<Encoding>) -> Result<(), Misuse> {
         self.engine.set_encoding(call, encoding)
     }
 
     /// Adds to the initial metadata without sending anything: the response headers go with the first message, with the
-    /// status, or by [`send_headers`](Self::send_headers) (P-33).
+    /// status, or by [`send_headers`](Self::send_headers) ([P-33](crate::manual::rules#p-33)).
     ///
     /// # Errors
     ///
@@ -451,18 +451,18 @@ impl Connection<Server> {
     }
 
     /// Sends the response headers now, with this initial metadata behind what was set. Without it they go with the first
-    /// message (P-33).
+    /// message ([P-33](crate::manual::rules#p-33)).
     ///
     /// # Errors
     ///
-    /// [`Misuse::HeaderListTooLarge`] when the client says that it takes less (P-45), [`Misuse::HeadersTwice`],
+    /// [`Misuse::HeaderListTooLarge`] when the client says that it takes less ([P-45](crate::manual::rules#p-45)), [`Misuse::HeadersTwice`],
     /// [`Misuse::AfterStatus`], [`Misuse::CallEnded`], [`Misuse::UnknownCall`].
     pub fn send_headers(&mut self, call: CallId, mut metadata: Metadata) -> Result<(), Misuse> {
         self.engine.send_headers(call, &mut metadata)
     }
 
     /// Ends the call with its status, behind the messages that are queued: in trailers, or as Trailers-Only when
-    /// nothing was sent before (P-21, P-22). [`Event::Ended`] follows when it is on its way.
+    /// nothing was sent before ([P-21](crate::manual::rules#p-21), [P-22](crate::manual::rules#p-22)). [`Event::Ended`] follows when it is on its way.
     ///
     /// # Errors
     ///

@@ -27,7 +27,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Recv, Sent};
 ///
 /// # Orders that do not compile
 ///
-/// The status twice (P-87):
+/// The status twice ([P-87](crate::manual::rules#p-87)):
 ///
 /// ```compile_fail,E0382
 /// # use halfclose::{BidiServerCall, Connection, Metadata, Misuse, Server, Status};
@@ -48,7 +48,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Recv, Sent};
 /// }
 /// ```
 ///
-/// Response headers after a message, or twice (P-32):
+/// Response headers after a message, or twice ([P-32](crate::manual::rules#p-32)):
 ///
 /// ```compile_fail,E0599
 /// # use halfclose::{Answering, BidiServerCall, Connection, Metadata, Misuse, Server};
@@ -69,7 +69,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Recv, Sent};
 /// }
 /// ```
 ///
-/// A second response where the method gives one (P-71):
+/// A second response where the method gives one ([P-71](crate::manual::rules#p-71)):
 ///
 /// ```compile_fail,E0382
 /// # use halfclose::{Answering, Connection, Misuse, Server, UnaryServerCall};
@@ -122,7 +122,7 @@ pub enum Incoming {
     Message(Message),
     /// Nothing yet: an [`Event::Readable`](crate::Event::Readable) will come when there is.
     Pending,
-    /// The client half-closed, and every request has been taken (P-80). Said each time it is asked.
+    /// The client half-closed, and every request has been taken ([P-80](crate::manual::rules#p-80)). Said each time it is asked.
     HalfClosed,
 }
 
@@ -185,13 +185,13 @@ impl<Requests: Count, Responses: Count, Answer: AnsweringHalf> ServerHandle<Requ
         ServerHandle { id: self.id, held: self.held, types: PhantomData }
     }
 
-    /// The call's id, by which events name it and the dynamic methods of [`Connection`] take it.
+    /// Returns the call's id, by which events name it and the dynamic methods of [`Connection`] take it.
     #[must_use]
     pub fn id(&self) -> CallId {
         self.id
     }
 
-    /// The request headers.
+    /// Returns the request headers.
     ///
     /// # Errors
     ///
@@ -200,7 +200,7 @@ impl<Requests: Count, Responses: Count, Answer: AnsweringHalf> ServerHandle<Requ
         server.request(self.id)
     }
 
-    /// The states of both halves.
+    /// Returns the states of both halves.
     ///
     /// # Errors
     ///
@@ -209,10 +209,10 @@ impl<Requests: Count, Responses: Count, Answer: AnsweringHalf> ServerHandle<Requ
         server.states(self.id)
     }
 
-    /// Ends the call with its status and trailing metadata, behind the messages that are queued (P-21), or as
-    /// Trailers-Only if nothing was sent (P-22). [`Event::Ended`](crate::Event::Ended) follows when it is on its way.
+    /// Ends the call with its status and trailing metadata, behind the messages that are queued ([P-21](crate::manual::rules#p-21)), or as
+    /// Trailers-Only if nothing was sent ([P-22](crate::manual::rules#p-22)). [`Event::Ended`](crate::Event::Ended) follows when it is on its way.
     ///
-    /// OK without the one response that the method gives becomes INTERNAL: the client could only make that up (P-70).
+    /// OK without the one response that the method gives becomes INTERNAL: the client could only make that up ([P-70](crate::manual::rules#p-70)).
     ///
     /// # Errors
     ///
@@ -244,7 +244,7 @@ impl<Requests: Count, Responses: Count> ServerHandle<Requests, Responses, Unansw
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnsupportedEncoding`] when there is no codec for it or the client did not offer it (P-60),
+    /// [`Misuse::UnsupportedEncoding`] when there is no codec for it or the client did not offer it ([P-60](crate::manual::rules#p-60)),
     /// [`Misuse::UnknownCall`] when the call has ended.
     pub fn set_encoding(
         &mut self,
@@ -254,7 +254,7 @@ impl<Requests: Count, Responses: Count> ServerHandle<Requests, Responses, Unansw
         server.set_encoding(self.id, encoding)
     }
 
-    /// Sends the response headers with initial metadata now, before any message (P-20).
+    /// Sends the response headers with initial metadata now, before any message ([P-20](crate::manual::rules#p-20)).
     ///
     /// # Errors
     ///
@@ -288,7 +288,7 @@ impl<Requests: Count, Responses: Count> ServerHandle<Requests, Responses, Unansw
     }
 
     /// There will be no initial metadata: the response headers go with the first message, or not at all if the status
-    /// comes first (P-33). Nothing is sent by this.
+    /// comes first ([P-33](crate::manual::rules#p-33)). Nothing is sent by this.
     pub fn without_metadata(self) -> ServerHandle<Requests, Responses, Answering> {
         self.advance()
     }
@@ -442,7 +442,7 @@ impl<Responses: Count, Answer: AnsweringHalf> ServerHandle<Many, Responses, Answ
 
 impl<Responses: Count, Answer: AnsweringHalf> ServerHandle<One, Responses, Answer> {
     /// Takes the one request, once it is whole: only the half-close says so, or a call that is cancelled halfway could
-    /// pass for a complete one (P-75). Too few or too many requests are answered by the library (P-72, P-73), and
+    /// pass for a complete one ([P-75](crate::manual::rules#p-75)). Too few or too many requests are answered by the library ([P-72](crate::manual::rules#p-72), [P-73](crate::manual::rules#p-73)), and
     /// [`Event::Ended`](crate::Event::Ended) follows.
     ///
     /// # Errors

@@ -50,7 +50,7 @@ pub trait SendingHalf: sealed::State {}
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Open;
 
-/// Client: no more messages; responses go on (P-80).
+/// Client: no more messages; responses go on ([P-80](crate::manual::rules#p-80)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HalfClosed;
 
@@ -62,7 +62,7 @@ impl SendingHalf for HalfClosed {}
 /// What a server's answer consists of so far: [`Unanswered`], [`Answering`] or [`Answered`].
 pub trait AnsweringHalf: sealed::State {}
 
-/// Server: nothing has been sent; response headers may be, and a status now is Trailers-Only (P-22).
+/// Server: nothing has been sent; response headers may be, and a status now is Trailers-Only ([P-22](crate::manual::rules#p-22)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unanswered;
 

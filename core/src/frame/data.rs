@@ -61,7 +61,7 @@ impl<'a> Data<'a> {
     }
 }
 
-/// Where the content of a DATA frame stands in its payload, for a caller that slices a shared buffer instead of
+/// Returns where the content of a DATA frame stands in its payload, for a caller that slices a shared buffer instead of
 /// borrowing. The whole payload counts for flow control, whatever this range is (RFC 9113 §6.9.1).
 ///
 /// ```
@@ -136,7 +136,7 @@ pub(super) fn padded_len(body: usize, pad_len: Option<u8>) -> usize {
     body.saturating_add(pad_len.map_or(0, |padding| usize::from(padding) + 1))
 }
 
-/// The flag that says that there is a pad length.
+/// Returns the flag that says that there is a pad length.
 pub(super) fn pad_flag(pad_len: Option<u8>) -> Flags {
     Flags::NONE.with(Flags::PADDED, pad_len.is_some())
 }

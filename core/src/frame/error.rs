@@ -180,7 +180,7 @@ pub enum FrameError {
 }
 
 impl FrameError {
-    /// How much the error ends.
+    /// Returns how much the error ends.
     #[must_use]
     pub fn scope(&self) -> Scope {
         match self {
@@ -195,7 +195,7 @@ impl FrameError {
         }
     }
 
-    /// The code to send in RST_STREAM or GOAWAY (RFC 9113 §7).
+    /// Returns the code to send in RST_STREAM or GOAWAY (RFC 9113 §7).
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -218,7 +218,7 @@ impl FrameError {
         }
     }
 
-    /// The section that has the rule, as `"RFC 9113 §6.5"`.
+    /// Returns the section that has the rule, as `"RFC 9113 §6.5"`.
     #[must_use]
     pub fn section(&self) -> &'static str {
         match self {
@@ -241,7 +241,7 @@ impl FrameError {
     }
 }
 
-/// The section that defines a kind of frame.
+/// Returns the section that defines a kind of frame.
 fn section_of(kind: FrameType) -> &'static str {
     match kind {
         FrameType::Data => "RFC 9113 §6.1",

@@ -21,7 +21,7 @@ impl Flags {
     /// Priority fields stand before the field block: HEADERS (RFC 9113 §6.2).
     pub const PRIORITY: Self = Self(0x20);
 
-    /// Whether every bit of `other` is set.
+    /// Returns whether every bit of `other` is set.
     #[inline]
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {

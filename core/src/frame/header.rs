@@ -13,7 +13,7 @@ impl StreamId {
     /// The last identifier that there is, 2^31 - 1.
     pub const MAX: Self = Self(0x7fff_ffff);
 
-    /// The identifier in the low 31 bits; the reserved bit is ignored (RFC 9113 §4.1).
+    /// Returns the identifier in the low 31 bits; the reserved bit is ignored (RFC 9113 §4.1).
     ///
     /// ```
     /// use halfclose::frame::StreamId;
@@ -25,28 +25,28 @@ impl StreamId {
         Self(value & Self::MAX.0)
     }
 
-    /// The identifier as a number, at most 2^31 - 1.
+    /// Returns the identifier as a number, at most 2^31 - 1.
     #[inline]
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }
 
-    /// Whether it names the connection and not a stream.
+    /// Returns whether it names the connection and not a stream.
     #[inline]
     #[must_use]
     pub const fn is_connection(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether a client opens streams with such an identifier: odd (RFC 9113 §5.1.1).
+    /// Returns whether a client opens streams with such an identifier: odd (RFC 9113 §5.1.1).
     #[inline]
     #[must_use]
     pub const fn is_client(self) -> bool {
         self.0 & 1 == 1
     }
 
-    /// Whether a server opens streams with such an identifier: even and not zero (RFC 9113 §5.1.1).
+    /// Returns whether a server opens streams with such an identifier: even and not zero (RFC 9113 §5.1.1).
     #[inline]
     #[must_use]
     pub const fn is_server(self) -> bool {
@@ -181,7 +181,7 @@ impl FrameHeader {
         }
     }
 
-    /// The nine bytes of this header, the reserved bit unset. Only the low 24 bits of `length` have room.
+    /// Returns the nine bytes of this header, the reserved bit unset. Only the low 24 bits of `length` have room.
     #[inline]
     #[must_use]
     pub fn encode(&self) -> [u8; FRAME_HEADER_LEN] {
@@ -231,7 +231,7 @@ impl FrameHeader {
         Ok(())
     }
 
-    /// The payload as an array of exactly `N` bytes.
+    /// Returns the payload as an array of exactly `N` bytes.
     #[inline]
     pub(super) fn require_exactly<const N: usize>(&self, payload: &[u8]) -> Result<[u8; N], FrameError> {
         payload.try_into().map_err(|_| FrameError::WrongLength {

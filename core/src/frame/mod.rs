@@ -69,7 +69,7 @@ pub const MOST_PADDING: u32 = 256;
 /// What a client sends before its first frame (RFC 9113 §3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A length that came from a slice, for comparison with the 32-bit limits of the protocol.
+/// Returns a length that came from a slice, for comparison with the 32-bit limits of the protocol.
 #[inline]
 fn saturating_len(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)

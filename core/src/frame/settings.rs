@@ -49,7 +49,7 @@ impl SettingId {
         })
     }
 
-    /// The smallest and the largest value that the setting may have.
+    /// Returns the smallest and the largest value that the setting may have.
     fn range(self) -> (u32, u32) {
         match self {
             Self::ENABLE_PUSH | Self::ENABLE_CONNECT_PROTOCOL | Self::NO_RFC7540_PRIORITIES => (0, 1),
@@ -143,13 +143,13 @@ impl<'a> Settings<'a> {
         Ok(settings)
     }
 
-    /// Whether this acknowledges settings of ours (RFC 9113 §6.5.3).
+    /// Returns whether this acknowledges settings of ours (RFC 9113 §6.5.3).
     #[must_use]
     pub fn is_ack(&self) -> bool {
         self.ack
     }
 
-    /// The settings in order. An identifier may come more than once; the last one counts (RFC 9113 §6.5.3).
+    /// Returns the settings in order. An identifier may come more than once; the last one counts (RFC 9113 §6.5.3).
     #[must_use]
     pub fn iter(&self) -> SettingsIter<'a> {
         SettingsIter(self.entries.iter())

@@ -2,7 +2,7 @@ use super::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// A header and its payload from one run of bytes.
+/// Returns a header and its payload from one run of bytes.
 fn split(wire: &[u8]) -> (FrameHeader, &[u8]) {
     let (header, payload) = wire.split_first_chunk::<FRAME_HEADER_LEN>().unwrap();
     (FrameHeader::parse(header), payload)
@@ -355,7 +355,7 @@ fn priority((depends_on, exclusive, weight): (u32, bool, u8)) -> Priority {
     Priority { depends_on: StreamId::new(depends_on), exclusive, weight }
 }
 
-/// The frame that `made` describes. `settings` is room for the payload of SETTINGS.
+/// Returns the frame that `made` describes. `settings` is room for the payload of SETTINGS.
 fn frame_of<'a>(made: &'a Made, settings: &'a mut Vec<u8>) -> Frame<'a> {
     match made {
         Made::Data(stream, data, pad_len, end_stream) => {

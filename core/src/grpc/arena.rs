@@ -21,13 +21,13 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// An arena without a block; the first [`copy`](Self::copy) allocates it.
+    /// Makes an arena without a block; the first [`copy`](Self::copy) allocates it.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A view of a copy of `bytes`. More than a quarter of a block gets an allocation of its own.
+    /// Returns a view of a copy of `bytes`. More than a quarter of a block gets an allocation of its own.
     // Always: what it returns is moved at once, which is dear by way of memory and free in registers.
     #[inline(always)]
     pub fn copy(&mut self, bytes: &[u8]) -> Bytes {

@@ -1,4 +1,4 @@
-//! Base64 of `-bin` metadata (P-43): RFC 4648 §4, standard alphabet, written without padding.
+//! Base64 of `-bin` metadata ([P-43](crate::manual::rules#p-43)): RFC 4648 §4, standard alphabet, written without padding.
 
 const ALPHABET: [u8; 64] = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const INVALID: u8 = 0xff;
@@ -35,7 +35,7 @@ pub enum Base64Error {
     Length(usize),
 }
 
-/// The length of `len` bytes once encoded without padding.
+/// Returns the length of `len` bytes once encoded without padding.
 #[must_use]
 pub const fn encoded_len(len: usize) -> usize {
     // 4 digits for every 3 bytes; 2 or 3 for a rest of 1 or 2.

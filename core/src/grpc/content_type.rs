@@ -1,4 +1,4 @@
-//! The `content-type` of gRPC (P-8): `application/grpc`, a codec after `+`, parameters after `;`.
+//! The `content-type` of gRPC ([P-8](crate::manual::rules#p-8)): `application/grpc`, a codec after `+`, parameters after `;`.
 
 /// The type itself, without a codec.
 pub const TYPE: &[u8] = b"application/grpc";
@@ -8,7 +8,7 @@ pub const TYPE: &[u8] = b"application/grpc";
 pub struct Subtype<'a>(Option<&'a str>);
 
 impl<'a> Subtype<'a> {
-    /// The codec, such as `proto` or `json`; `None` for plain `application/grpc`, which means `proto`.
+    /// Returns the codec, such as `proto` or `json`; `None` for plain `application/grpc`, which means `proto`.
     #[must_use]
     pub fn codec(self) -> Option<&'a str> {
         self.0
@@ -43,7 +43,7 @@ pub fn parse(value: &[u8]) -> Option<Subtype<'_>> {
     }
 }
 
-/// What stands before a `;`, without the optional white space in front of it.
+/// Returns what stands before a `;`, without the optional white space in front of it.
 fn before_parameters(rest: &[u8]) -> &[u8] {
     let end = rest.iter().position(|&b| b == b';').unwrap_or(rest.len());
     rest.get(..end).unwrap_or_default().trim_ascii_end()

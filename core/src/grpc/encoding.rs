@@ -1,4 +1,4 @@
-//! Names of message encodings (P-10, P-11, gRPC `compression.md`).
+//! Names of message encodings ([P-10](crate::manual::rules#p-10), [P-11](crate::manual::rules#p-11), gRPC `compression.md`).
 
 /// A message encoding: one that this library knows by name, or one under a name of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -20,7 +20,7 @@ impl Encoding {
     /// All encodings known by name.
     pub const ALL: [Self; 4] = [Self::Identity, Self::Gzip, Self::Deflate, Self::Zstd];
 
-    /// The name on the wire.
+    /// Returns the name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,7 +32,7 @@ impl Encoding {
         }
     }
 
-    /// The encoding of a name, which is case-sensitive; `None` for a name that is not known here.
+    /// Returns the encoding of a name, which is case-sensitive; `None` for a name that is not known here.
     #[must_use]
     pub fn from_name(name: &[u8]) -> Option<Self> {
         match name {
@@ -44,7 +44,7 @@ impl Encoding {
         }
     }
 
-    /// Whether the codec is compiled in; `identity` needs none, and a custom one is added by the application.
+    /// Returns whether the codec is compiled in; `identity` needs none, and a custom one is added by the application.
     #[must_use]
     pub const fn is_compiled(self) -> bool {
         match self {
@@ -56,7 +56,7 @@ impl Encoding {
         }
     }
 
-    /// The place of an encoding in an [`EncodingSet`]; none for a custom one.
+    /// Returns the place of an encoding in an [`EncodingSet`]; none for a custom one.
     const fn bit(self) -> u8 {
         match self {
             Self::Identity => 1,
@@ -90,7 +90,7 @@ impl EncodingSet {
         Encoding::ALL.into_iter().filter(|encoding| encoding.is_compiled()).collect()
     }
 
-    /// Whether `encoding` is in the set.
+    /// Returns whether `encoding` is in the set.
     #[must_use]
     pub const fn contains(self, encoding: Encoding) -> bool {
         self.0 & encoding.bit() != 0
@@ -101,7 +101,7 @@ impl EncodingSet {
         self.0 |= encoding.bit();
     }
 
-    /// What is in either set.
+    /// Returns what is in either set.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -113,7 +113,7 @@ impl EncodingSet {
         names(value).filter_map(Encoding::from_name).collect()
     }
 
-    /// The encodings in the set.
+    /// Returns the encodings in the set.
     pub fn iter(self) -> impl Iterator<Item = Encoding> {
         Encoding::ALL.into_iter().filter(move |&encoding| self.contains(encoding))
     }
@@ -140,7 +140,7 @@ impl std::fmt::Display for EncodingSet {
     }
 }
 
-/// The names in a comma-separated list, without the optional white space around them (RFC 9110 §5.6.1). Empty list
+/// Returns the names in a comma-separated list, without the optional white space around them (RFC 9110 §5.6.1). Empty list
 /// members are left out.
 pub fn names(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())

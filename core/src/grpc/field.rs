@@ -98,7 +98,7 @@ pub fn trim(value: &[u8]) -> &[u8] {
     value.get(start..end).unwrap_or_default()
 }
 
-/// Whether a field belongs to one HTTP/1.1 connection and must not appear in HTTP/2 at all (RFC 9113 §8.2.2, P-14).
+/// Returns whether a field belongs to one HTTP/1.1 connection and must not appear in HTTP/2 at all (RFC 9113 §8.2.2, [P-14](crate::manual::rules#p-14)).
 ///
 /// `te` is not among these: it may appear with the value `trailers`.
 #[inline]

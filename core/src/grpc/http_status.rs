@@ -2,9 +2,9 @@
 
 use super::status::Code;
 
-/// The code for an HTTP status; only where `grpc-status` is absent (P-29).
+/// Returns the code for an HTTP status; only where `grpc-status` is absent ([P-29](crate::manual::rules#p-29)).
 ///
-/// Interim answers (1xx) never come here: they are skipped (P-24). 200 without a `grpc-status` is `UNKNOWN` too.
+/// Interim answers (1xx) never come here: they are skipped ([P-24](crate::manual::rules#p-24)). 200 without a `grpc-status` is `UNKNOWN` too.
 #[must_use]
 pub fn code_of(http_status: u16) -> Code {
     match http_status {

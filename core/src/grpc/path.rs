@@ -1,4 +1,4 @@
-//! The `:path` of a call (P-4): `/service/method`, case-sensitive.
+//! The `:path` of a call ([P-4](crate::manual::rules#p-4)): `/service/method`, case-sensitive.
 
 /// Splits a path into service and method at its last `/`; `None` when it has not that form, which is answered with
 /// `UNIMPLEMENTED`.

@@ -1,4 +1,4 @@
-//! Percent-encoding of `grpc-message` (P-44).
+//! Percent-encoding of `grpc-message` ([P-44](crate::manual::rules#p-44)).
 
 use std::borrow::Cow;
 
@@ -46,7 +46,7 @@ fn push_escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte)]);
 }
 
-/// The encoded form of `message`, borrowed when nothing needs to be escaped.
+/// Returns the encoded form of `message`, borrowed when nothing needs to be escaped.
 ///
 /// ```
 /// use halfclose::grpc::percent;
@@ -66,7 +66,7 @@ pub fn encode(message: &str) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// The length of the encoded form, in bytes.
+/// Returns the length of the encoded form, in bytes.
 #[must_use]
 pub fn encoded_len(message: &str) -> usize {
     let (first, middle, last) = without_end_spaces(message);
@@ -98,7 +98,7 @@ pub fn prefix_that_fits(message: &str, room: usize) -> &str {
     fits
 }
 
-/// Decodes a `grpc-message`. Never fails and never discards (P-44): an escape that is none is copied through, and
+/// Decodes a `grpc-message`. Never fails and never discards ([P-44](crate::manual::rules#p-44)): an escape that is none is copied through, and
 /// what is not UTF-8 afterwards is replaced by U+FFFD.
 #[must_use]
 pub fn decode(value: &[u8]) -> Cow<'_, str> {

@@ -2,10 +2,10 @@
 
 use super::status::Code;
 
-/// The code of a call that ends with an RST_STREAM of error code `error` (RFC 9113 §7) from the peer.
+/// Returns the code of a call that ends with an RST_STREAM of error code `error` (RFC 9113 §7) from the peer.
 ///
 /// `REFUSED_STREAM` also promises that the call was not processed, and `CANCEL` after our own deadline is
-/// `DEADLINE_EXCEEDED` (P-84): the caller, who knows the call, adds both. `STREAM_CLOSED` and `HTTP_1_1_REQUIRED`,
+/// `DEADLINE_EXCEEDED` ([P-84](crate::manual::rules#p-84)): the caller, who knows the call, adds both. `STREAM_CLOSED` and `HTTP_1_1_REQUIRED`,
 /// which the document leaves open, are `INTERNAL`, as in grpc-go; an error code nobody has assigned is `UNKNOWN`.
 #[must_use]
 pub fn code_of(error: u32) -> Code {

@@ -14,7 +14,7 @@ pub enum Code {
     Ok = 0,
     /// 1: the call was cancelled, typically by the caller.
     Cancelled = 1,
-    /// 2: an error that no other code describes, or a code that this version does not know (P-27).
+    /// 2: an error that no other code describes, or a code that this version does not know ([P-27](crate::manual::rules#p-27)).
     Unknown = 2,
     /// 3: the client gave an argument that is wrong whatever the state of the system.
     InvalidArgument = 3,
@@ -68,21 +68,21 @@ impl Code {
         Self::Unauthenticated,
     ];
 
-    /// The code of a number; a number over 16 is [`Code::Unknown`] (P-27).
+    /// Returns the code of a number; a number over 16 is [`Code::Unknown`] ([P-27](crate::manual::rules#p-27)).
     #[must_use]
     pub fn from_u32(number: u32) -> Self {
         usize::try_from(number).ok().and_then(|n| Self::ALL.get(n)).copied().unwrap_or(Self::Unknown)
     }
 
-    /// The number of the code, 0 to 16.
+    /// Returns the number of the code, 0 to 16.
     #[must_use]
     pub const fn as_u32(self) -> u32 {
         self as u32
     }
 
-    /// Reads the value of a `grpc-status` field: one digit or more (P-21).
+    /// Reads the value of a `grpc-status` field: one digit or more ([P-21](crate::manual::rules#p-21)).
     ///
-    /// `None` when it is not a number. A number without a code is [`Code::Unknown`] (P-27). Leading zeros, which
+    /// `None` when it is not a number. A number without a code is [`Code::Unknown`] ([P-27](crate::manual::rules#p-27)). Leading zeros, which
     /// a sender must not write, are read as C-core reads them.
     #[must_use]
     pub fn from_wire(value: &[u8]) -> Option<Self> {
@@ -99,7 +99,7 @@ impl Code {
         Some(Self::from_u32(number))
     }
 
-    /// The value of a `grpc-status` field: no leading zeros (P-21).
+    /// Returns the value of a `grpc-status` field: no leading zeros ([P-21](crate::manual::rules#p-21)).
     #[must_use]
     pub const fn as_wire(self) -> &'static str {
         match self {
@@ -123,7 +123,7 @@ impl Code {
         }
     }
 
-    /// The canonical name, such as `DEADLINE_EXCEEDED`.
+    /// Returns the canonical name, such as `DEADLINE_EXCEEDED`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -188,7 +188,7 @@ impl Status {
         Self { code: Code::Ok, text: None }
     }
 
-    /// A status of any code. A `&'static str` message is not copied.
+    /// Makes a status of any code. A `&'static str` message is not copied.
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
@@ -196,7 +196,7 @@ impl Status {
         Self { code, text }
     }
 
-    /// Adds details: a serialized `google.rpc.Status`, sent as `grpc-status-details-bin` (P-21).
+    /// Adds details: a serialized `google.rpc.Status`, sent as `grpc-status-details-bin` ([P-21](crate::manual::rules#p-21)).
     #[must_use]
     pub fn with_details(mut self, details: Bytes) -> Self {
         if !details.is_empty() || self.text.is_some() {
@@ -206,26 +206,26 @@ impl Status {
         self
     }
 
-    /// The message for people; empty when there is none.
+    /// Returns the message for people; empty when there is none.
     #[must_use]
     pub fn message(&self) -> &str {
         self.text.as_ref().map_or("", |text| &text.message)
     }
 
-    /// The details; empty when there are none.
+    /// Returns the details; empty when there are none.
     #[must_use]
     pub fn details(&self) -> &Bytes {
         self.text.as_ref().map_or(&NO_DETAILS, |text| &text.details)
     }
 
-    /// Whether this is OK and nothing else: no message and no details.
+    /// Returns whether this is OK and nothing else: no message and no details.
     #[must_use]
     #[inline]
     pub fn is_plain_ok(&self) -> bool {
         self.is_ok() && self.text.is_none()
     }
 
-    /// Whether the code is [`Code::Ok`].
+    /// Returns whether the code is [`Code::Ok`].
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.code == Code::Ok

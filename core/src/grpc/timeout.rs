@@ -1,4 +1,4 @@
-//! The `grpc-timeout` field (P-7): up to 8 digits and a unit.
+//! The `grpc-timeout` field ([P-7](crate::manual::rules#p-7)): up to 8 digits and a unit.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub enum TimeoutError {
 /// ```
 ///
 /// # Errors
-/// [`TimeoutError`] names what is wrong; P-7 answers it with HTTP 400 and `INTERNAL`.
+/// [`TimeoutError`] names what is wrong; [P-7](crate::manual::rules#p-7) answers it with HTTP 400 and `INTERNAL`.
 pub fn parse(value: &[u8]) -> Result<Duration, TimeoutError> {
     let (&unit, digits) = value.split_last().ok_or(TimeoutError::Empty)?;
     let &(_, nanos) = UNITS.iter().find(|(name, _)| *name == unit).ok_or(TimeoutError::Unit(unit))?;
@@ -74,7 +74,7 @@ pub struct TimeoutValue {
 }
 
 impl TimeoutValue {
-    /// The bytes of the field value, 2 to 9 of them.
+    /// Returns the bytes of the field value, 2 to 9 of them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         let start = self.text.len().saturating_sub(usize::from(self.len));

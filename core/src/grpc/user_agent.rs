@@ -1,9 +1,9 @@
-//! The `user-agent` of a client (P-12).
+//! The `user-agent` of a client ([P-12](crate::manual::rules#p-12)).
 
 /// What a client says by default: `grpc-`, language, variant, `/`, version.
 pub const DEFAULT: &str = concat!("grpc-rust-halfclose/", env!("CARGO_PKG_VERSION"));
 
-/// A user agent with the application's own name in front, as the gRPC document recommends.
+/// Returns a user agent with the application's own name in front, as the gRPC document recommends.
 ///
 /// ```
 /// use halfclose::grpc::user_agent;

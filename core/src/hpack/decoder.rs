@@ -59,7 +59,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder whose table has `max_table_size` bytes at first and at most, the size that both sides take for
+    /// Makes a decoder whose table has `max_table_size` bytes at first and at most, the size that both sides take for
     /// agreed. For HTTP/2 that is [`DEFAULT_TABLE_SIZE`](super::DEFAULT_TABLE_SIZE) whatever our first SETTINGS say,
     /// because it holds until their acknowledgement (RFC 9113 §4.3.1); then call
     /// [`set_max_table_size`](Self::set_max_table_size). Sizes over 2^30 count as 2^30.
@@ -228,7 +228,7 @@ fn is_size_update(first: u8) -> bool {
     first & 0xe0 == 0x20
 }
 
-/// The entry with this index in either table (RFC 7541 §2.3.3).
+/// Returns the entry with this index in either table (RFC 7541 §2.3.3).
 #[inline]
 fn lookup(table: &DynamicTable, index: u32) -> Option<(&[u8], &[u8])> {
     match index.checked_sub(static_table::LEN + 1) {

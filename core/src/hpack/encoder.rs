@@ -49,7 +49,7 @@ struct SizeUpdates {
 }
 
 impl Encoder {
-    /// An encoder whose table never has more than `max_table_size` bytes nor more than the peer allows. Until
+    /// Makes an encoder whose table never has more than `max_table_size` bytes nor more than the peer allows. Until
     /// [`set_peer_max_table_size`](Self::set_peer_max_table_size) that is [`DEFAULT_TABLE_SIZE`] (RFC 9113 §6.5.2); a
     /// smaller `max_table_size` is told to the peer in the first block.
     #[must_use]
@@ -139,7 +139,7 @@ impl Encoder {
         literal(name_index, 0x0f, 0x10, name, value, out);
     }
 
-    /// Whether an entry leaves at least a quarter of the table to others.
+    /// Returns whether an entry leaves at least a quarter of the table to others.
     #[inline]
     fn is_worth_an_entry(&self, name: &[u8], value: &[u8]) -> bool {
         let size = name.len().saturating_add(value.len()).saturating_add(OVERHEAD);
@@ -170,7 +170,7 @@ impl Encoder {
     }
 }
 
-/// The index of the `nth` newest entry of the dynamic table (RFC 7541 §2.3.3).
+/// Returns the index of the `nth` newest entry of the dynamic table (RFC 7541 §2.3.3).
 #[inline]
 const fn dynamic_index(nth: u32) -> usize {
     static_table::LEN as usize + 1 + nth as usize

@@ -158,7 +158,7 @@ impl<'a> Bits<'a> {
         (symbols, four.count(), fourth.bits() == 0)
     }
 
-    /// Whether only padding is left, where the next [`PEEK`] bits begin with no whole code: at most 7 bits. They are all
+    /// Returns whether only padding is left, where the next [`PEEK`] bits begin with no whole code: at most 7 bits. They are all
     /// ones, since such a run begins with ten.
     #[inline]
     fn at_padding(&self) -> bool {
@@ -179,7 +179,7 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// The eight bytes of `block` from `at`, zeros after its end.
+/// Returns the eight bytes of `block` from `at`, zeros after its end.
 #[inline]
 fn load(block: &[u8], at: usize) -> u64 {
     match block.get(at..).and_then(|rest| rest.first_chunk()) {

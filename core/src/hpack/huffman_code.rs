@@ -85,13 +85,13 @@ impl SymbolPair {
         Self(self.0.wrapping_add(other.0))
     }
 
-    /// The symbols, the first in the lowest byte; zero where there is none.
+    /// Returns the symbols, the first in the lowest byte; zero where there is none.
     #[inline]
     pub(super) const fn symbols(self) -> u64 {
         (self.0 >> 16) as u64
     }
 
-    /// The symbols of `other` as they stand behind the symbols of `self`, fewer than eight.
+    /// Returns the symbols of `other` as they stand behind the symbols of `self`, fewer than eight.
     #[inline]
     pub(super) const fn behind(self, other: Self) -> u64 {
         other.symbols().wrapping_shl(self.0 >> 8)
@@ -219,7 +219,7 @@ mod tests {
 
     use super::*;
 
-    /// The canonical code: the next number of each length, in the order of lengths and symbols.
+    /// Returns the canonical code: the next number of each length, in the order of lengths and symbols.
     fn canonical() -> Vec<(u8, u32, u8)> {
         let mut symbols: Vec<u8> = (0..=255).collect();
         symbols.sort_by_key(|&symbol| LENGTHS[usize::from(symbol)]);
@@ -249,7 +249,7 @@ mod tests {
         }
     }
 
-    /// The symbol whose code stands whole at the start of `run`, from its bit `from` on, and where the code ends.
+    /// Returns the symbol whose code stands whole at the start of `run`, from its bit `from` on, and where the code ends.
     fn whole(run: u32, from: u32) -> Option<(u8, u32)> {
         canonical().into_iter().find_map(|(symbol, bits, len)| {
             let end = from + u32::from(len);

@@ -35,7 +35,7 @@ impl Hashes {
     }
 }
 
-/// A hash of the length, the first eight bytes and the last eight.
+/// Returns a hash of the length, the first eight bytes and the last eight.
 #[inline]
 fn digest(text: &[u8]) -> u64 {
     let (first, last) = match (text.first_chunk(), text.last_chunk()) {
@@ -69,7 +69,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// The newest entry with this name and value, counted from the newest.
+    /// Returns the newest entry with this name and value, counted from the newest.
     #[inline]
     pub(super) fn find_field(
         &self,
@@ -88,7 +88,7 @@ impl Index {
         None
     }
 
-    /// The newest entry with this name, counted from the newest.
+    /// Returns the newest entry with this name, counted from the newest.
     #[inline]
     pub(super) fn find_name(&self, table: &DynamicTable, hashes: Hashes, name: &[u8]) -> Option<u32> {
         let mut walk = ChainWalk::new(&self.names, hashes.name);
@@ -165,7 +165,7 @@ impl ChainWalk {
         Self { number, age: 0 }
     }
 
-    /// The entry's place from the newest and its link; none at the end of the chain.
+    /// Returns the entry's place from the newest and its link; none at the end of the chain.
     #[inline]
     fn next<'a>(&mut self, table: &DynamicTable, links: &'a [ChainLink]) -> Option<(u32, &'a ChainLink)> {
         let age = table.inserted().wrapping_sub(self.number);

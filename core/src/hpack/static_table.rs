@@ -127,7 +127,7 @@ struct NameEntries {
 
 static SLOTS: NameSlots = slots();
 
-/// The slot of a name: its length and three of its bytes, multiplied.
+/// Returns the slot of a name: its length and three of its bytes, multiplied.
 #[inline]
 const fn slot(name: &[u8], multiplier: u32) -> usize {
     let len = name.len();

@@ -121,7 +121,7 @@ impl AbuseLimits {
         self.good_calls = self.good_calls.wrapping_add(1);
     }
 
-    /// How many useful frames there have been.
+    /// Returns how many useful frames there have been.
     pub(super) const fn useful_frames(&self) -> u64 {
         self.useful_frames
     }
@@ -202,7 +202,7 @@ pub(super) struct ResetCall {
 }
 
 impl ResetCall {
-    /// What the reset costs, in quarters of a token.
+    /// Returns what the reset costs, in quarters of a token.
     ///
     /// Nothing where the answer had begun, after a second, and where the call ran out of time: its client may be a
     /// little ahead, and round what it says. What lasts for 5 ms and more is bounded by the streams that may be open

@@ -76,14 +76,14 @@ impl BlockReader {
         decode(&mut self.decoder, work, limits, block, |_| {})
     }
 
-    /// The headers of a request whose block is known, byte for byte. A block that ends the stream may be judged otherwise
+    /// Returns the headers of a request whose block is known, byte for byte. A block that ends the stream may be judged otherwise
     /// (content-length), so only open ones are remembered.
     #[inline]
     pub(super) fn known_request(&self, block: &[u8], end_stream: bool) -> Option<Arc<RequestHeaders>> {
         if end_stream { None } else { self.request_memo.get(block, self.decoder.generation()) }
     }
 
-    /// A request's headers; the inner error costs the request alone.
+    /// Returns a request's headers; the inner error costs the request alone.
     #[inline(never)]
     pub(super) fn request(
         &mut self,
@@ -112,7 +112,7 @@ impl BlockReader {
         if end_stream { None } else { self.response_memo.get(block, self.decoder.generation()) }
     }
 
-    /// The first block of a response; the inner error costs the stream alone.
+    /// Returns the first block of a response; the inner error costs the stream alone.
     #[inline(never)]
     pub(super) fn response(
         &mut self,
@@ -143,7 +143,7 @@ impl BlockReader {
         self.trailers_memo.get(block, self.decoder.generation())
     }
 
-    /// The block behind the messages of a response; the inner error costs the stream alone.
+    /// Returns the block behind the messages of a response; the inner error costs the stream alone.
     #[inline(never)]
     pub(super) fn trailers(
         &mut self,

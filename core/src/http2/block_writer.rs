@@ -118,7 +118,7 @@ impl BlockWriter {
         self.scratch = Vec::new();
     }
 
-    /// Whether a request's own fields, all but its deadline and metadata, have been found valid and written before.
+    /// Returns whether a request's own fields, all but its deadline and metadata, have been found valid and written before.
     #[inline]
     pub(super) fn knows(&self, request: &Request) -> bool {
         self.templates.find(request).is_some()
@@ -127,7 +127,7 @@ impl BlockWriter {
     /// Writes the HEADERS of a request, with what is left of its deadline.
     ///
     /// # Errors
-    /// P-15: its size as a header list, where the peer would refuse that; nothing is written.
+    /// [P-15](crate::manual::rules#p-15): its size as a header list, where the peer would refuse that; nothing is written.
     #[inline]
     pub(super) fn request(
         &mut self,
@@ -233,7 +233,7 @@ impl BlockWriter {
         frame.finish(out, id, false, peer.max_frame_size as usize);
     }
 
-    /// The size of response headers as a header list (RFC 9113 §6.5.2).
+    /// Returns the size of response headers as a header list (RFC 9113 §6.5.2).
     pub(super) fn response_size(
         &mut self,
         config: &Config,
@@ -248,7 +248,7 @@ impl BlockWriter {
         size
     }
 
-    /// The headers of an answer to a request that is not gRPC's (P-2, P-8): a plain text body follows, then trailers.
+    /// The headers of an answer to a request that is not gRPC's ([P-2](crate::manual::rules#p-2), [P-8](crate::manual::rules#p-8)): a plain text body follows, then trailers.
     #[cold]
     pub(super) fn refusal(&mut self, out: &mut Vec<u8>, id: StreamId, peer: &PeerSettings, http_status: u16) {
         let frame = OpenFrame::begin(out);
@@ -347,7 +347,7 @@ fn write_own_fields(config: &Config, request: &Request, f: impl FnMut(&[u8], &[u
     write_request(&fields, &mut Vec::new(), f);
 }
 
-/// The size of those fields as a header list (RFC 9113 §6.5.2).
+/// Returns the size of those fields as a header list (RFC 9113 §6.5.2).
 #[inline(never)]
 fn fields_size(config: &Config, request: &Request) -> usize {
     let mut size = 0_usize;

@@ -22,7 +22,7 @@ pub(crate) struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// A full bucket of `burst` tokens that gains `per_second` of them a second; none at all where that is zero.
+    /// Makes a full bucket of `burst` tokens that gains `per_second` of them a second; none at all where that is zero.
     pub(crate) fn new(burst: u32, per_second: u32) -> Self {
         // 2^32 * 10^9 is less than 2^62.
         let full = u64::from(burst).saturating_mul(PARTS);
@@ -72,7 +72,7 @@ mod tests {
         }
     }
 
-    /// The first nanosecond at which `count` tokens have come at `per_second`.
+    /// Returns the first nanosecond at which `count` tokens have come at `per_second`.
     fn at_rate(count: u64, per_second: u32) -> u64 {
         (u128::from(count) * u128::from(PARTS)).div_ceil(u128::from(per_second)) as u64
     }

@@ -28,7 +28,7 @@ impl Stream {
         }
     }
 
-    /// What this side may send: one message, or many.
+    /// Returns what this side may send: one message, or many.
     fn sends(&self) -> Cardinality {
         match self.side {
             Side::Client(_) => self.call_type.requests,

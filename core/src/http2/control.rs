@@ -225,7 +225,7 @@ impl Engine {
         }
     }
 
-    /// The client's calls that have no stream yet, in the order in which they will get one.
+    /// Returns the client's calls that have no stream yet, in the order in which they will get one.
     fn queued_slots(&self) -> Vec<u32> {
         if self.queued_calls == 0 {
             return Vec::new();
@@ -271,7 +271,7 @@ impl Engine {
         }
     }
 
-    /// Graceful shutdown (P-94): a server first says that it will stop, and stops once the client has heard it.
+    /// Graceful shutdown ([P-94](crate::manual::rules#p-94)): a server first says that it will stop, and stops once the client has heard it.
     pub(crate) fn shutdown(&mut self, now: Time) {
         self.advance_clock(now);
         if self.lifecycle != Lifecycle::Running {
@@ -309,7 +309,7 @@ impl Engine {
         }
     }
 
-    /// The highest stream that was looked at. RFC 9113 §6.8: no GOAWAY may name a higher one than the one before it,
+    /// Returns the highest stream that was looked at. RFC 9113 §6.8: no GOAWAY may name a higher one than the one before it,
     /// and ids go on growing after the first.
     pub(super) fn last_accepted(&self) -> StreamId {
         StreamId::new(self.last_remote_id.min(self.accept_limit))
@@ -329,7 +329,7 @@ impl Engine {
     }
 }
 
-/// What the guard has to know of a call that its client resets.
+/// Returns what the guard has to know of a call that its client resets.
 fn reset_call(stream: &Stream, now: Time) -> ResetCall {
     let answered = match &stream.side {
         Side::Server(call) => {
@@ -365,7 +365,7 @@ mod tests {
         engine.start(Time::ZERO, Request::new("/a/b", CallType::BIDI)).expect("a good request")
     }
 
-    /// A client with so many calls open, its oldest ones, that once had as many more.
+    /// Returns a client with so many calls open, its oldest ones, that once had as many more.
     fn client(past: usize, open: usize) -> (Engine, Vec<CallId>) {
         let mut config = Config::client();
         config.limits.glitches.burst = u32::MAX;
@@ -418,7 +418,7 @@ mod tests {
         }
     }
 
-    /// P-93, with every number of calls refused at once, and whatever was refused before.
+    /// [P-93](crate::manual::rules#p-93), with every number of calls refused at once, and whatever was refused before.
     #[test]
     fn each_goaway_refuses_what_is_above_it_in_the_order_in_which_it_was_started() {
         for (past, open) in [(0, 5), (3, 40), (1_000, 7)] {

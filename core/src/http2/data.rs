@@ -205,7 +205,7 @@ impl Engine {
         }
     }
 
-    /// A message that breaks a rule of gRPC (P-50 to P-56): the call ends with a status, the connection lives.
+    /// A message that breaks a rule of gRPC ([P-50](crate::manual::rules#p-50) to [P-56](crate::manual::rules#p-56)): the call ends with a status, the connection lives.
     #[cold]
     pub(super) fn on_message_error(&mut self, slot: u32, error: &MessageError) {
         let code = match error {
@@ -216,7 +216,7 @@ impl Engine {
     }
 }
 
-/// Whether the stream is a request's that was answered with an HTTP status: it gets no more credit.
+/// Returns whether the stream is a request's that was answered with an HTTP status: it gets no more credit.
 fn is_refused(stream: Option<&Stream>) -> bool {
     match stream.map(|stream| &stream.side) {
         Some(Side::Server(call)) => matches!(call.headers, ServerHeaders::RefusalSent),
@@ -231,7 +231,7 @@ fn is_not_grpc(stream: &Stream) -> bool {
     }
 }
 
-/// The payload without its padding.
+/// Returns the payload without its padding.
 #[cold]
 fn trim(payload: Payload<'_>, range: std::ops::Range<usize>) -> Payload<'_> {
     match payload {

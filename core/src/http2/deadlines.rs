@@ -60,7 +60,7 @@ impl DeadlineHeap {
         }
     }
 
-    /// The earliest deadline and its key.
+    /// Returns the earliest deadline and its key.
     #[inline]
     pub(crate) fn peek(&self) -> Option<(Time, u32)> {
         self.heap.first().copied()

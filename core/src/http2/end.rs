@@ -24,7 +24,7 @@ use crate::types::{Cause, Initiator, Outcome};
 const REFUSED_LISTEN: Duration = Duration::from_secs(5);
 
 impl Stream {
-    /// Sets the outcome of a client's call, once: the first end of a call wins (P-89). Whether the caller waits to be told.
+    /// Sets the outcome of a client's call, once: the first end of a call wins ([P-89](crate::manual::rules#p-89)). Whether the caller waits to be told.
     #[inline]
     fn conclude_client(&mut self, mut outcome: Outcome, now: Time, ledger: &mut Ledger) -> Waiting {
         let Side::Client(call) = &mut self.side else { return Waiting::default() };
@@ -123,7 +123,7 @@ impl Engine {
         self.check_drained();
     }
 
-    /// P-19: a stream is free, or more are allowed: the calls that wait for one are put in line, as many as there are
+    /// [P-19](crate::manual::rules#p-19): a stream is free, or more are allowed: the calls that wait for one are put in line, as many as there are
     /// streams that no call in line will take.
     #[inline]
     pub(super) fn start_waiting(&mut self) {
@@ -198,7 +198,7 @@ impl Engine {
         }
     }
 
-    /// A client's call came to its end as the server said it: both halves, or the server's alone (P-31).
+    /// A client's call came to its end as the server said it: both halves, or the server's alone ([P-31](crate::manual::rules#p-31)).
     pub(super) fn finish_client(&mut self, slot: u32, status: Status, cause: Cause) {
         self.finish_client_with(slot, self.without_trailers(status, cause));
     }
@@ -245,7 +245,7 @@ impl Engine {
         self.free_if_done(slot);
     }
 
-    /// Whether the caller has not been told of the call yet.
+    /// Returns whether the caller has not been told of the call yet.
     pub(super) fn is_unheard(&self, slot: u32) -> bool {
         self.slots.get(slot).is_some_and(|stream| stream.pending.contains(Pending::REQUEST))
     }
@@ -361,7 +361,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The peer broke a rule of the connection: GOAWAY, every call ends, nothing more is read.
+    /// Ends the connection because the peer broke one of its rules: GOAWAY, every call ends, nothing more is read.
     #[cold]
     pub(super) fn fail(&mut self, violation: Violation) -> ConnectionError {
         let debug = match &violation {
@@ -393,7 +393,7 @@ impl Engine {
         self.close_reason = Some(reason);
     }
 
-    /// P-105: the end of the connection ends every call on it.
+    /// [P-105](crate::manual::rules#p-105): the end of the connection ends every call on it.
     fn end_every_call(&mut self, error: &ConnectionError) {
         let open: Vec<u32> = self.slots.occupied().collect();
         for slot in open {
@@ -420,7 +420,7 @@ impl Engine {
         }
     }
 
-    /// A request that is not gRPC's has its answer. Its sender may know nothing of P-31, so the rest of the request is
+    /// A request that is not gRPC's has its answer. Its sender may know nothing of [P-31](crate::manual::rules#p-31), so the rest of the request is
     /// heard to its end, and what is wrong with it answered as RFC 9113 says; for a while, and within its window.
     #[cold]
     fn listen_on(&mut self, slot: u32) {
@@ -443,7 +443,7 @@ impl Engine {
         }
     }
 
-    /// P-31: the client is told to stop sending what nobody will read.
+    /// [P-31](crate::manual::rules#p-31): the client is told to stop sending what nobody will read.
     pub(super) fn stop_listening(&mut self, slot: u32) {
         self.close_and_retire(slot, true);
         self.free_if_done(slot);

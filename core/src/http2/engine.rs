@@ -37,7 +37,7 @@ use crate::time::Time;
 
 /// The line of calls with something to cut into frames.
 pub(super) const READY: u8 = 0;
-/// The line of client calls that wait for a stream (P-19).
+/// The line of client calls that wait for a stream ([P-19](crate::manual::rules#p-19)).
 pub(super) const WAITING: u8 = 1;
 /// The line of calls whose DATA waits for the connection's window.
 pub(super) const STARVED: u8 = 2;
@@ -222,7 +222,7 @@ impl Engine {
         self.slots.live() == 0
     }
 
-    /// Whether no call is on the wire or on its way to it.
+    /// Returns whether no call is on the wire or on its way to it.
     pub(super) const fn has_no_calls(&self) -> bool {
         self.open_streams == 0 && self.queued_calls == 0
     }
@@ -257,7 +257,7 @@ impl Engine {
         }
     }
 
-    /// The error of a connection that failed, for callers that go on feeding it.
+    /// Returns the error of a connection that failed, for callers that go on feeding it.
     pub(super) fn failure(&self) -> Option<ConnectionError> {
         self.failure.clone()
     }

@@ -118,7 +118,7 @@ impl Engine {
         self.close_reason.take().map(Event::Closed)
     }
 
-    /// The end of a server's call is told now: its slot goes when the wire is done with it too.
+    /// Tells the end of a server's call: its slot is freed when the wire is done with it too.
     #[inline(never)]
     fn ended(&mut self, call: CallId) -> Event {
         let mut unusual = None;

@@ -1,8 +1,8 @@
 //! Credit: what the peer may still send, and what this side may.
 //!
-//! Connection credit returns on receipt, so that one unread stream does not starve the others (P-102). Stream credit
+//! Connection credit returns on receipt, so that one unread stream does not starve the others ([P-102](crate::manual::rules#p-102)). Stream credit
 //! returns when the caller takes a message; padding and everything dropped is credited at once. A message larger than
-//! its stream's window is given all of it at once (P-103), as C-core does: a stream whose reader wants a message may
+//! its stream's window is given all of it at once ([P-103](crate::manual::rules#p-103)), as C-core does: a stream whose reader wants a message may
 //! always send that message. No stream waits for another one's message, reader or writer; what bounds them all is
 //! memory (`memory`, and `shortage` where that is short).
 
@@ -25,7 +25,7 @@ const PADDING_MARGIN: u32 = 16 * 1024;
 const LEAST_WINDOW: u32 = PREFIX_LEN as u32 + MOST_PADDING;
 
 impl Stream {
-    /// The window that lets the message in progress go on to its end, in frames that may be padded. `None` between
+    /// Returns the window that lets the message in progress go on to its end, in frames that may be padded. `None` between
     /// messages.
     fn window_needed(&self) -> Option<i64> {
         let needed = i64::from(self.inbound.missing()?) + i64::from(MOST_PADDING);
@@ -34,7 +34,7 @@ impl Stream {
         Some(if needed > most && self.recv_window > most / 2 { 0 } else { needed.min(most) })
     }
 
-    /// The bytes that the window lacks for the message in progress, with what the peer is owed.
+    /// Returns the bytes that the window lacks for the message in progress, with what the peer is owed.
     pub(super) fn window_lacking(&self) -> u32 {
         let window = self.recv_window.saturating_add(i64::from(self.recv_owed));
         u32::try_from(self.window_needed().unwrap_or(0).saturating_sub(window)).unwrap_or(0)
@@ -55,7 +55,7 @@ impl Stream {
         quiet
     }
 
-    /// Whether the reader has taken every message that was whole, and its window is what holds the sender up.
+    /// Returns whether the reader has taken every message that was whole, and its window is what holds the sender up.
     fn wants_more_window(&self) -> bool {
         self.recv_pressed && self.inbound.complete() == 0
     }
@@ -72,7 +72,7 @@ impl Stream {
         grown
     }
 
-    /// Whether the peer may still send DATA that anybody wants: only then is credit worth a frame.
+    /// Returns whether the peer may still send DATA that anybody wants: only then is credit worth a frame.
     fn receiving(&self) -> bool {
         match &self.side {
             Side::Client(call) => matches!(call.recv, ClientRecv::AwaitHeaders | ClientRecv::Body),
@@ -213,7 +213,7 @@ impl Engine {
         self.write_called_for(|out| WindowUpdate { stream: id, increment }.write(out));
     }
 
-    /// The windows of a new stream. RFC 9113 §6.9.3: until the peer acknowledges our SETTINGS it may send as if there
+    /// Returns the windows of a new stream. RFC 9113 §6.9.3: until the peer acknowledges our SETTINGS it may send as if there
     /// were none, so what a new stream may receive is the default at least.
     pub(super) fn new_windows(&self) -> Windows {
         let ours = self.config.initial_stream_window;
@@ -241,7 +241,7 @@ impl Engine {
         }
     }
 
-    /// P-103: a message larger than the window would stall its sender for ever. Once the caller has nothing else to
+    /// [P-103](crate::manual::rules#p-103): a message larger than the window would stall its sender for ever. Once the caller has nothing else to
     /// take, the rest of it is allowed at once; or it waits for memory.
     #[inline]
     pub(super) fn admit_message(&mut self, slot: u32) {
@@ -407,7 +407,7 @@ mod tests {
 
     const MEMORY: u64 = 60_000;
 
-    /// A server with one open call whose reader waits, and whose windows do not grow.
+    /// Returns a server with one open call whose reader waits, and whose windows do not grow.
     fn server() -> (Engine, CallId) {
         let mut config = Config::server();
         (config.initial_stream_window, config.max_stream_window) = (10_000, 10_000);

@@ -30,20 +30,20 @@ pub(crate) struct IdTable {
 }
 
 impl IdTable {
-    /// How many streams it holds.
+    /// Returns how many streams it holds.
     #[inline]
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether it holds none.
+    /// Returns whether it holds none.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The slot of the stream `id`.
+    /// Returns the slot of the stream `id`.
     #[inline]
     pub(crate) fn get(&self, id: u32) -> Option<u32> {
         match self.cells.get(self.home(id)) {
@@ -52,7 +52,7 @@ impl IdTable {
         }
     }
 
-    /// The slot of a stream that is not at home.
+    /// Returns the slot of a stream that is not at home.
     #[inline(never)]
     fn get_away(&self, id: u32) -> Option<u32> {
         self.cells.get(self.find(id)?).map(|cell| cell.1)
@@ -102,7 +102,7 @@ impl IdTable {
         slot
     }
 
-    /// The slots of all streams. The table is first made as small as they allow, so that what a peer may ask for again
+    /// Returns the slots of all streams. The table is first made as small as they allow, so that what a peer may ask for again
     /// and again is bounded by the streams that are open, and not by those that once were.
     pub(crate) fn slots(&mut self) -> Vec<u32> {
         self.fit();
@@ -110,7 +110,7 @@ impl IdTable {
         self.cells.iter().filter(|cell| cell.0 != 0).map(|cell| cell.1).collect()
     }
 
-    /// The slots of the streams of one side above `low`, up to `high`, in the order of their identifiers. The steps that
+    /// Returns the slots of the streams of one side above `low`, up to `high`, in the order of their identifiers. The steps that
     /// this takes are at most as many as there are identifiers between, and as [`slots`](Self::slots) takes.
     pub(crate) fn slots_between(&mut self, low: u32, high: u32) -> Vec<u32> {
         if self.is_empty() || low >= high {
@@ -155,7 +155,7 @@ impl IdTable {
         }
     }
 
-    /// The cell of `id`.
+    /// Returns the cell of `id`.
     #[inline]
     fn find(&self, id: u32) -> Option<usize> {
         let home = self.home(id);
@@ -290,12 +290,12 @@ impl ClosedIds {
         }
     }
 
-    /// The highest stream that we reset and that is not remembered any more; 0 where there is none.
+    /// Returns the highest stream that we reset and that is not remembered any more; 0 where there is none.
     pub(crate) const fn last_forgotten_reset(&self) -> u32 {
         self.last_forgotten_reset
     }
 
-    /// How the stream `id` was closed, where that is remembered.
+    /// Returns how the stream `id` was closed, where that is remembered.
     pub(crate) fn get(&self, id: u32) -> Option<HowClosed> {
         let at = Self::place(id);
         self.ids.get(at).filter(|other| **other == id)?;

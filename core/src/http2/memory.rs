@@ -75,7 +75,7 @@ impl Ledger {
         }
     }
 
-    /// The least that a connection can work with: one largest message, in padded frames.
+    /// Returns the least that a connection can work with: one largest message, in padded frames.
     pub(crate) fn least(max_receive_message: u32) -> u64 {
         u64::from(max_receive_message) + PREFIX_LEN as u64 + u64::from(MOST_PADDING)
     }
@@ -166,13 +166,13 @@ impl Ledger {
         self.grown = self.grown.saturating_sub(u64::from(bytes));
     }
 
-    /// Whether so many bytes more of messages may come: what this bounds is hard.
+    /// Returns whether so many bytes more of messages may come: what this bounds is hard.
     #[inline]
     pub(super) fn admits(&self, bytes: usize) -> bool {
         self.received.saturating_add(bytes as u64) <= self.granted
     }
 
-    /// Whether a message may be promised so many bytes more.
+    /// Returns whether a message may be promised so many bytes more.
     pub(super) fn fits(&self, more: u32) -> bool {
         let most = self.most_received();
         // Small messages must not have to wait for large ones; the only large one may have everything.
@@ -180,13 +180,13 @@ impl Ledger {
         self.received.saturating_add(self.promised).saturating_add(u64::from(more)) <= most - reserve
     }
 
-    /// Whether so many bytes more leave half of the memory free, of windows that have grown too.
+    /// Returns whether so many bytes more leave half of the memory free, of windows that have grown too.
     pub(super) fn fits_well(&self, more: u32) -> bool {
         let used = self.received.saturating_add(self.promised).saturating_add(self.grown);
         used.saturating_add(u64::from(more)) <= self.most_received() / 2
     }
 
-    /// What may be held of received messages. What is queued for sending leaves at least half: what the caller sends
+    /// Returns what may be held of received messages. What is queued for sending leaves at least half: what the caller sends
     /// must not keep the peer from sending.
     fn most_received(&self) -> u64 {
         self.granted - self.sending.min(self.granted / 2)
@@ -196,13 +196,13 @@ impl Ledger {
         self.received.saturating_add(self.sending)
     }
 
-    /// Whether more is held than was granted.
+    /// Returns whether more is held than was granted.
     #[inline]
     pub(super) fn is_over(&self) -> bool {
         self.held() > self.granted
     }
 
-    /// Whether calls queue one message at a time: the transport has enough to do, or what is queued is half of the memory.
+    /// Returns whether calls queue one message at a time: the transport has enough to do, or what is queued is half of the memory.
     /// Calls that their peer holds up by their windows do not count for the first.
     #[inline]
     pub(super) fn is_congested(&self) -> bool {
@@ -223,7 +223,7 @@ impl Ledger {
         self.granted.saturating_sub(self.needed(0))
     }
 
-    /// What is needed where messages wait for `waiting` bytes: room for one more turn on top of everything.
+    /// Returns what is needed where messages wait for `waiting` bytes: room for one more turn on top of everything.
     fn needed(&self, waiting: u64) -> u64 {
         // What is queued for sending is to be half of it at most.
         let received = self.received.saturating_add(self.promised).saturating_add(self.grown);
@@ -232,7 +232,7 @@ impl Ledger {
         used.saturating_add(reserve.max(self.turn)).clamp(self.floor, self.limit)
     }
 
-    /// What there is, where messages wait for `waiting` bytes.
+    /// Returns what there is, where messages wait for `waiting` bytes.
     pub(super) fn memory(&self, waiting: u64) -> Memory {
         Memory {
             held: self.held(),
@@ -243,7 +243,7 @@ impl Ledger {
         }
     }
 
-    /// What is held, and what of it is too much for more to be queued behind what a call has queued already.
+    /// Returns what is held, and what of it is too much for more to be queued behind what a call has queued already.
     pub(super) fn congestion(&self) -> (usize, usize) {
         let told = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let half = self.granted / 2;

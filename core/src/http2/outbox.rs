@@ -45,7 +45,7 @@ struct Chained {
 }
 
 impl Outbox {
-    /// The buffer to append bytes to. What is in it must be left as it is.
+    /// Returns the buffer to append bytes to. What is in it must be left as it is.
     #[inline]
     pub(crate) fn buf(&mut self) -> &mut Vec<u8> {
         &mut self.inline
@@ -100,13 +100,13 @@ impl Outbox {
         self.written.wrapping_add(self.len() as u64)
     }
 
-    /// Whether nothing is to be written.
+    /// Returns whether nothing is to be written.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What is to be written, to write it.
+    /// Returns what is to be written, to write it.
     #[inline]
     pub(crate) fn transmit(&mut self) -> Transmit<'_> {
         Transmit(self)
@@ -197,13 +197,13 @@ impl Outbox {
         self.base = self.read;
     }
 
-    /// Where in `inline` a place is.
+    /// Returns where in `inline` a place is.
     #[inline]
     fn index(&self, place: usize) -> usize {
         place.wrapping_sub(self.base)
     }
 
-    /// The place after the last inline byte.
+    /// Returns the place after the last inline byte.
     #[inline]
     fn end(&self) -> usize {
         self.base.wrapping_add(self.inline.len())
@@ -318,7 +318,7 @@ pub struct OwnedTransmit {
 }
 
 impl OwnedTransmit {
-    /// The pieces that are to be written, in order, none empty.
+    /// Returns the pieces that are to be written, in order, none empty.
     #[must_use]
     pub fn segments(&self) -> &[Bytes] {
         self.segments.get(self.written..).unwrap_or_default()

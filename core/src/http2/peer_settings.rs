@@ -14,7 +14,7 @@ pub(super) struct PeerSettings {
 }
 
 impl Default for PeerSettings {
-    /// What holds until the peer's first SETTINGS (RFC 9113 §6.5.2).
+    /// Returns what holds until the peer's first SETTINGS (RFC 9113 §6.5.2).
     fn default() -> Self {
         Self {
             initial_window: DEFAULT_WINDOW,

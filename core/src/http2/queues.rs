@@ -115,7 +115,7 @@ impl<const N: usize> SlotQueues<N> {
         true
     }
 
-    /// The slots in a list, in their order.
+    /// Returns the slots in a list, in their order.
     pub(crate) fn iter_of(&self, list: u8) -> impl Iterator<Item = u32> + '_ {
         let next =
             |slot: &u32| self.links.get(*slot as usize).map(|link| link.next).filter(|next| *next != NONE);
@@ -149,7 +149,7 @@ impl SlotQueue {
         self.ends.first().map(|ends| ends.tail).filter(|tail| *tail != NONE)
     }
 
-    /// The slots in it, in their order.
+    /// Returns the slots in it, in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.iter_of(0)
     }

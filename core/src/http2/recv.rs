@@ -37,7 +37,7 @@ impl Stream {
         Ok(())
     }
 
-    /// What there is to take when no message is left.
+    /// Returns what there is to take when no message is left.
     #[inline]
     fn rest(&mut self) -> AfterLastMessage {
         match &mut self.side {
@@ -123,7 +123,7 @@ impl Engine {
         }
     }
 
-    /// The end of a client's call, once it is there.
+    /// Returns the end of a client's call, once it is there.
     #[inline(never)]
     pub(super) fn take_outcome(&mut self, slot: u32) -> Recv {
         let policy = self.config.cardinality;
@@ -145,14 +145,14 @@ impl Engine {
         Recv::End(outcome)
     }
 
-    /// Too many or too few messages (P-70 to P-73): the call ends with the policy's status.
+    /// Too many or too few messages ([P-70](crate::manual::rules#p-70) to [P-73](crate::manual::rules#p-73)): the call ends with the policy's status.
     #[cold]
     fn refuse_count(&mut self, slot: u32, text: &'static str) -> Recv {
         let status = Status::new(self.config.cardinality.code(), text);
         self.fail_call(slot, status)
     }
 
-    /// The call fails while its caller receives. What a client's caller gets is the end; a server's is told it by
+    /// Fails a call while its caller receives. What a client's caller gets is the end; a server's is told it by
     /// `Event::Ended`.
     #[cold]
     fn fail_call(&mut self, slot: u32, status: Status) -> Recv {
@@ -169,7 +169,7 @@ impl Engine {
         self.take_outcome(slot)
     }
 
-    /// A message that is one too many, or compressed.
+    /// Returns a message that is one too many, or compressed.
     #[inline(never)]
     fn take_unusual(&mut self, slot: u32, raw: RawMessage, counted: Result<(), &'static str>) -> Recv {
         if let Err(text) = counted {

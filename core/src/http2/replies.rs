@@ -58,7 +58,7 @@ impl Replies {
 mod tests {
     use super::Replies;
 
-    /// How many replies and bytes wait.
+    /// Returns how many replies and bytes wait.
     fn waiting(replies: &mut Replies, written: u64) -> (u32, usize) {
         let waiting = replies.waiting(written);
         (waiting.replies, waiting.bytes)

@@ -54,7 +54,7 @@ impl Engine {
         }
     }
 
-    /// P-19: refused, and so certainly not processed.
+    /// [P-19](crate::manual::rules#p-19): refused, and so certainly not processed.
     #[cold]
     fn refuse_stream(&mut self, id: u32, end_stream: bool) -> Result<(), Violation> {
         self.glitch()?;
@@ -105,7 +105,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A slot for the call of a new stream.
+    /// Returns a slot for the call of a new stream.
     #[inline]
     fn insert_server(&mut self, id: u32, end_stream: bool, request: Option<Arc<RequestHeaders>>) -> u32 {
         let input = if end_stream { ServerRecvInput::HeadersEnd } else { ServerRecvInput::Headers };
@@ -154,7 +154,7 @@ impl Engine {
         }
     }
 
-    /// P-10, P-52: an encoding without a codec; the answer lists what is understood.
+    /// [P-10](crate::manual::rules#p-10), [P-52](crate::manual::rules#p-52): an encoding without a codec; the answer lists what is understood.
     #[cold]
     fn refuse_encoding(&mut self, id: u32, end_stream: bool, headers: &RequestHeaders) {
         let name = String::from_utf8_lossy(headers.encoding_name().unwrap_or_default());
@@ -163,7 +163,7 @@ impl Engine {
     }
 
     /// Answers a request that no handler will hear of: Trailers-Only, or an HTTP status with a short body for clients
-    /// that may not speak gRPC (P-2, P-8).
+    /// that may not speak gRPC ([P-2](crate::manual::rules#p-2), [P-8](crate::manual::rules#p-8)).
     #[cold]
     fn refuse_request(&mut self, id: u32, end_stream: bool, http_status: u16, status: Status) -> u32 {
         let slot = self.insert_server(id, end_stream, None);

@@ -142,7 +142,7 @@ impl Engine {
         self.await_foreign_body(slot, foreign);
     }
 
-    /// P-28: waits for the body of a response that is not gRPC's, for a bounded time: the call may have no deadline, and
+    /// [P-28](crate::manual::rules#p-28): waits for the body of a response that is not gRPC's, for a bounded time: the call may have no deadline, and
     /// the body no end.
     #[cold]
     fn await_foreign_body(&mut self, slot: u32, foreign: Foreign) {
@@ -157,7 +157,7 @@ impl Engine {
         }
     }
 
-    /// P-28: the body of an answer that is not gRPC's says why; a bounded part of it goes into the status message.
+    /// [P-28](crate::manual::rules#p-28): the body of an answer that is not gRPC's says why; a bounded part of it goes into the status message.
     #[cold]
     pub(super) fn on_foreign_body(&mut self, slot: u32, payload: Payload<'_>, end: bool) {
         let bytes = payload.as_slice();
@@ -248,7 +248,7 @@ const fn recv_input(end_stream: bool) -> ClientRecvInput {
     if end_stream { ClientRecvInput::HeadersEnd } else { ClientRecvInput::Headers }
 }
 
-/// The status OK at the end of `stream`, where that came to an end there.
+/// Returns the status OK at the end of `stream`, where that came to an end there.
 #[inline]
 fn checked_ok(stream: &Stream, ok: Status) -> Status {
     match stream.content_length {

@@ -41,7 +41,7 @@ impl Engine {
         if self.outbox.is_empty() { None } else { Some(self.outbox.take()) }
     }
 
-    /// Whether `poll_transmit` would give anything.
+    /// Returns whether `poll_transmit` would give anything.
     pub(crate) fn wants_transmit(&self) -> bool {
         !self.outbox.is_empty() || self.queues.len_of(READY) > 0
     }

@@ -52,7 +52,7 @@ impl Engine {
         true
     }
 
-    /// P-15: a request that the peer would refuse for its size is not sent.
+    /// [P-15](crate::manual::rules#p-15): a request that the peer would refuse for its size is not sent.
     #[cold]
     fn refuse_own_request(&mut self, slot: u32, size: usize) {
         let limit = self.peer.max_header_list;
@@ -60,7 +60,7 @@ impl Engine {
         self.cut_client(slot, Status::internal(text), Cause::NeverSent, None);
     }
 
-    /// P-18: ids are never used again; a new connection has new ones.
+    /// [P-18](crate::manual::rules#p-18): ids are never used again; a new connection has new ones.
     #[cold]
     fn run_out_of_ids(&mut self, slot: u32) {
         let status = Status::unavailable("the connection has no stream ids left");
@@ -120,7 +120,7 @@ mod tests {
     use crate::time::Time;
     use crate::types::{CallType, Cause, Recv, Request};
 
-    /// P-18: the last id is used, the next call fails as one that may be tried elsewhere, and no more are taken.
+    /// [P-18](crate::manual::rules#p-18): the last id is used, the next call fails as one that may be tried elsewhere, and no more are taken.
     #[test]
     fn stream_ids_run_out() {
         let mut engine = Engine::new(RoleKind::Client, Config::client(), Seed(1), Time::ZERO);

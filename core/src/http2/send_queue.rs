@@ -119,7 +119,7 @@ impl SendQueue {
         self.bytes
     }
 
-    /// What it counts for in the send buffers.
+    /// Returns what it counts for in the send buffers.
     #[inline]
     pub(crate) const fn weight(&self) -> usize {
         self.bytes + self.items * ITEM_OVERHEAD
@@ -228,7 +228,7 @@ impl SendQueue {
     }
 }
 
-/// A message longer than its 32-bit length field was refused before it came here (P-55).
+/// Returns the length field of a message; one that is longer was refused before it came here ([P-55](crate::manual::rules#p-55)).
 #[inline]
 fn length(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
@@ -389,7 +389,7 @@ mod tests {
         assert_eq!(queue.push_message(false, Bytes::from_static(b"small")), 10 + ITEM_OVERHEAD);
     }
 
-    /// What a queue of so many messages of 12 bytes counts for once some bytes have been taken, none or all or some of
+    /// Returns what a queue of so many messages of 12 bytes counts for once some bytes have been taken, none or all or some of
     /// the first message's: the first ones have a place each, the others one together.
     fn queue_weight(messages: usize, taken: usize) -> usize {
         match (messages * 12).saturating_sub(taken) {

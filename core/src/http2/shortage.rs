@@ -60,7 +60,7 @@ impl Stream {
         self.inbound.buffered().saturating_add(self.queue.weight())
     }
 
-    /// Whether the stream holds memory and makes no progress, because its peer sends or takes nothing.
+    /// Returns whether the stream holds memory and makes no progress, because its peer sends or takes nothing.
     fn has_stalled(&self, now: Time, limit: Duration) -> bool {
         if self.id == 0 || self.moved == FRESH || now - self.progress < limit {
             return false;
@@ -91,7 +91,7 @@ impl Engine {
         self.memory().spare
     }
 
-    /// What the messages that wait for memory need.
+    /// Returns what the messages that wait for memory need.
     fn waiting_bytes(&self) -> u64 {
         self.short.iter().map(|slot| u64::from(self.slots.get(slot).map_or(0, Stream::window_lacking))).sum()
     }
@@ -180,7 +180,7 @@ impl Engine {
         }
     }
 
-    /// Whether messages wait for memory, or more is held than was granted.
+    /// Returns whether messages wait for memory, or more is held than was granted.
     fn is_short(&self) -> bool {
         !self.short.is_empty() || self.ledger.is_over()
     }

@@ -56,7 +56,7 @@ impl Slots {
         self.slots.len()
     }
 
-    /// A slot for a new call, which has its first states, no stream id yet, and these windows.
+    /// Returns a slot for a new call, which has its first states, no stream id yet, and these windows.
     #[inline]
     pub(crate) fn insert(&mut self, call_type: CallType, windows: Windows) -> u32 {
         self.live = self.live.saturating_add(1);
@@ -106,7 +106,7 @@ impl Slots {
         if entry.taken { Some(&mut entry.stream) } else { None }
     }
 
-    /// The call in `slot`, with its id.
+    /// Returns the call in `slot`, with its id.
     #[inline]
     pub(crate) fn named_mut(&mut self, slot: u32) -> Option<(CallId, &mut Stream)> {
         let entry = self.slots.get_mut(slot as usize)?;
@@ -114,14 +114,14 @@ impl Slots {
         if entry.taken { Some((call, &mut entry.stream)) } else { None }
     }
 
-    /// The id of the call in `slot`.
+    /// Returns the id of the call in `slot`.
     #[inline]
     pub(crate) fn call_id(&self, slot: u32) -> CallId {
         let generation = self.slots.get(slot as usize).map_or(0, |entry| entry.generation);
         CallId { slot, generation }
     }
 
-    /// The call that the caller names, if its id is still valid.
+    /// Returns the call that the caller names, if its id is still valid.
     #[inline]
     pub(crate) fn find(&self, call: CallId) -> Option<&Stream> {
         self.slots.get(call.slot as usize).filter(|entry| entry.is_named(call)).map(|entry| &entry.stream)
@@ -134,7 +134,7 @@ impl Slots {
         if entry.is_named(call) { Some(&mut entry.stream) } else { None }
     }
 
-    /// The slots in use, in slot order. Walks the whole table: for rare events only.
+    /// Returns the slots in use, in slot order. Walks the whole table: for rare events only.
     pub(crate) fn occupied(&self) -> impl Iterator<Item = u32> + '_ {
         #[cfg(test)]
         self.steps.update(|steps| steps + self.slots.len());
@@ -154,7 +154,7 @@ impl Slots {
 }
 
 impl Slot {
-    /// Whether `call` is the call here. A caller that has been told of the end has no business with what is left of it.
+    /// Returns whether `call` is the call here. A caller that has been told of the end has no business with what is left of it.
     #[inline]
     fn is_named(&self, call: CallId) -> bool {
         self.generation == call.generation && self.taken && !self.stream.caller_done

@@ -53,7 +53,7 @@ pub(crate) struct ClientCall {
     pub(crate) responses: OneResponse,
     pub(crate) stage: ClientStage,
     pub(crate) response: Option<Arc<ResponseHeaders>>,
-    /// An answer that is not gRPC's, while its text is gathered (P-28).
+    /// An answer that is not gRPC's, while its text is gathered ([P-28](crate::manual::rules#p-28)).
     pub(crate) foreign: Option<Box<Foreign>>,
 }
 
@@ -177,7 +177,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// A stream that holds nothing, for the slots that are free.
+    /// Makes a stream that holds nothing, for the slots that are free.
     pub(super) fn blank(role: RoleKind) -> Self {
         Self {
             side: match role {

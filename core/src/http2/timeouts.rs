@@ -30,7 +30,7 @@ impl Engine {
         }
     }
 
-    /// P-84 to P-86: the call ends here, whatever may still be under way.
+    /// [P-84](crate::manual::rules#p-84) to [P-86](crate::manual::rules#p-86): the call ends here, whatever may still be under way.
     pub(super) fn on_deadline(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let passed = stream.deadline.is_some_and(|deadline| deadline <= self.now);

@@ -8,16 +8,16 @@ use crate::config::{Config, Keepalive, Limits, Seed};
 use crate::error::{Flood, Violation};
 use crate::time::Time;
 
-/// How long a server waits for the client to have heard of its shutdown (P-94).
+/// How long a server waits for the client to have heard of its shutdown ([P-94](crate::manual::rules#p-94)).
 const DRAIN_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long after its deadline a server cuts a call (P-86). The client's own timer comes first: a client that counts in
+/// How long after its deadline a server cuts a call ([P-86](crate::manual::rules#p-86)). The client's own timer comes first: a client that counts in
 /// milliseconds (C-core) takes a reset within the last one for a cancel, not for a deadline that passed.
 pub(super) const DEADLINE_GRACE: Duration = Duration::from_millis(2);
 
-/// How long after the last keepalive PING a client sends another one, once it has sent as many without data as it may (P-99),
+/// How long after the last keepalive PING a client sends another one, once it has sent as many without data as it may ([P-99](crate::manual::rules#p-99)),
 /// while calls are open and while none is. Without any, a call that only waits would never hear that its server is dead.
-/// Servers with gRPC's default policy (P-98) take PINGs every five minutes and every two hours: these come a little later,
+/// Servers with gRPC's default policy ([P-98](crate::manual::rules#p-98)) take PINGs every five minutes and every two hours: these come a little later,
 /// since the path may delay one more than the next. (C-core sends one a minute, which such servers punish.)
 const PING_WITHOUT_DATA: [Duration; 2] =
     [Duration::from_secs(5 * 60 + 10), Duration::from_secs(2 * 60 * 60 + 10)];
@@ -150,7 +150,7 @@ impl Clock {
         self.timers.get(kind as usize).is_some_and(|timer| *timer != Time::MAX)
     }
 
-    /// The timer that is due first, and when.
+    /// Returns the timer that is due first, and when.
     #[inline]
     pub(super) const fn earliest(&self) -> Option<(Time, TimerKind)> {
         self.first
@@ -312,7 +312,7 @@ impl Clock {
         self.arm_keepalive(self.last_heard, keepalive);
     }
 
-    /// The time for the answer to a keepalive PING is over. Returns whether nothing at all came in that time; otherwise
+    /// Returns the time for the answer to a keepalive PING is over. Returns whether nothing at all came in that time; otherwise
     /// the next PING is due an interval after what came last.
     pub(super) fn is_peer_silent(&mut self, keepalive: &Keepalive) -> bool {
         if !self.unanswered {
@@ -321,7 +321,7 @@ impl Clock {
         self.unanswered
     }
 
-    /// Forgives pings where HEADERS or DATA have gone out since they were counted last (P-98, P-99), or messages have
+    /// Forgives pings where HEADERS or DATA have gone out since they were counted last ([P-98](crate::manual::rules#p-98), [P-99](crate::manual::rules#p-99)), or messages have
     /// come: C-core forgives them for the credit that those lead to. `useful_frames` is how many there have been.
     pub(super) fn forgive_pings(&mut self, useful_frames: u64) {
         if self.useful_frames != useful_frames {
@@ -330,7 +330,7 @@ impl Clock {
         }
     }
 
-    /// P-98: a PING sooner than the policy allows is a strike.
+    /// [P-98](crate::manual::rules#p-98): a PING sooner than the policy allows is a strike.
     pub(super) fn count_ping_strike(
         &mut self,
         now: Time,
@@ -353,7 +353,7 @@ impl Clock {
     }
 }
 
-/// P-100: a tenth more or less, so that connections that began together do not end together.
+/// [P-100](crate::manual::rules#p-100): a tenth more or less, so that connections that began together do not end together.
 fn jitter(age: Duration, seed: Seed) -> Duration {
     // SplitMix64: one step is enough to spread neighbouring seeds.
     let mut x = seed.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -37,7 +37,7 @@ machine! {
         Message,
         /// The call ended with status OK.
         EndOk,
-        /// The call ended with another status, which wins over any count (P-74).
+        /// The call ended with another status, which wins over any count ([P-74](crate::manual::rules#p-74)).
         EndError,
     }
 

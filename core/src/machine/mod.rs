@@ -40,7 +40,7 @@ pub enum Step<S> {
     Connection(&'static IllegalTransition),
     /// The caller's command is illegal here. Nothing changes.
     Misuse(Misuse),
-    /// The call has too few or too many messages (P-70 to P-73); the cardinality policy picks the status.
+    /// The call has too few or too many messages ([P-70](crate::manual::rules#p-70) to [P-73](crate::manual::rules#p-73)); the cardinality policy picks the status.
     Cardinality(&'static str),
 }
 
@@ -124,7 +124,7 @@ macro_rules! machine {
                 }, )+ )+ ],
             };
 
-            /// The transition function: what `input` means in this state.
+            /// Returns the transition function: what `input` means in this state.
             #[inline]
             #[must_use]
             pub const fn step(self, input: $input_name) -> $crate::machine::Step<Self> {

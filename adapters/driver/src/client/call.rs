@@ -26,7 +26,7 @@ impl CallError {
         Self { outcome: Box::new(outcome) }
     }
 
-    /// A call that could not be started.
+    /// Makes a call that could not be started.
     pub(crate) fn unsent(status: Status) -> Self {
         Self::new(ended(status, Cause::NeverSent))
     }
@@ -35,13 +35,13 @@ impl CallError {
         Self::unsent(misuse.into())
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> &Status {
         &self.outcome.status
     }
 
-    /// The status code.
+    /// Returns the status code.
     #[must_use]
     pub fn code(&self) -> Code {
         self.outcome.status.code
@@ -54,7 +54,7 @@ impl CallError {
         self.outcome.headers.as_ref().map_or(&NONE, |headers| &headers.metadata)
     }
 
-    /// The HTTP status of the answer, where one came: 200 for an answer of gRPC.
+    /// Returns the HTTP status of the answer, where one came: 200 for an answer of gRPC.
     #[must_use]
     pub fn http_status(&self) -> Option<u16> {
         self.outcome.http_status()
@@ -66,20 +66,20 @@ impl CallError {
         &self.outcome.trailers
     }
 
-    /// What ended the call.
+    /// Returns what ended the call.
     #[must_use]
     pub fn cause(&self) -> &Cause {
         &self.outcome.cause
     }
 
-    /// Whether the server certainly did not process the call: trying again is safe whatever the method does.
+    /// Returns whether the server certainly did not process the call: trying again is safe whatever the method does.
     #[must_use]
     pub fn not_processed(&self) -> bool {
         self.outcome.not_processed()
     }
 }
 
-/// The end of a call of whose answer nothing is known.
+/// Returns the end of a call of whose answer nothing is known.
 fn ended(status: Status, cause: Cause) -> Outcome {
     Outcome::new(status, cause)
 }
@@ -105,7 +105,7 @@ impl From<CallError> for Status {
 }
 
 /// The sending half. Dropped before the half-close, it cancels the call: a request that was cut short must not look
-/// complete (P-75).
+/// complete ([P-75](halfclose::manual::rules#p-75)).
 pub(super) struct SendHalf {
     shared: Arc<Shared<Client>>,
     call: CallId,
@@ -164,7 +164,7 @@ impl ReceiveHalf {
         Self { shared: Arc::clone(shared), call, headers: None, outcome: None }
     }
 
-    /// The next message, or `None` at the end of the call, whatever its status.
+    /// Returns the next message, or `None` at the end of the call, whatever its status.
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         if self.outcome.is_some() {
             return Poll::Ready(None);
@@ -222,7 +222,7 @@ impl ReceiveHalf {
         received.map_or(Poll::Ready(()), |received| self.settle(received).map(drop))
     }
 
-    /// The one response of a unary or client streaming call, and how the call ended.
+    /// Returns the one response of a unary or client streaming call, and how the call ended.
     fn poll_only(
         &mut self,
         cx: &mut Context<'_>,
@@ -266,7 +266,7 @@ impl ReceiveHalf {
         })
     }
 
-    /// The initial metadata, once [`poll_headers`](Self::poll_headers) was ready.
+    /// Returns the initial metadata, once [`poll_headers`](Self::poll_headers) was ready.
     pub(super) fn header(&self) -> Option<&Metadata> {
         let last = || self.outcome.as_ref()?.headers.as_ref().filter(|headers| is_usable(headers));
         self.headers.as_ref().or_else(last).map(|headers| &headers.metadata)
@@ -276,7 +276,7 @@ impl ReceiveHalf {
         self.outcome.as_ref().map(|outcome| &outcome.trailers)
     }
 
-    /// How the call ended; asked at its end only.
+    /// Returns how the call ended; asked at its end only.
     pub(super) fn outcome(&self) -> Outcome {
         let missing = || ended(Status::internal("the call has not ended"), Cause::Cancelled);
         self.outcome.clone().unwrap_or_else(missing)
@@ -307,7 +307,7 @@ impl Drop for ReceiveHalf {
     }
 }
 
-/// Whether messages can follow these headers. Others say why the call ends.
+/// Returns whether messages can follow these headers. Others say why the call ends.
 fn is_usable(headers: &ResponseHeaders) -> bool {
     headers.failure.is_none()
 }

@@ -19,7 +19,7 @@ use crate::shared::Shared;
 /// A connection to one server. Clones share it, on any thread.
 ///
 /// Calls start at once, before the server has said anything, and wait for a stream while the server's limit is reached
-/// (P-19). When the last clone is dropped, the calls that are open go on to their end and the connection closes.
+/// ([P-19](halfclose::manual::rules#p-19)). When the last clone is dropped, the calls that are open go on to their end and the connection closes.
 #[derive(Clone, Debug)]
 pub struct Channel {
     handle: Arc<Handle>,
@@ -49,7 +49,7 @@ impl Channel {
         (Self { handle }, driver)
     }
 
-    /// The request of a call that starts now.
+    /// Returns the request of a call that starts now.
     fn request(&self, path: &'static str, call_type: CallType, options: CallOptions) -> (Time, Request) {
         // A call without a deadline need not know the time: the connection's clock stands where the driver set it.
         let now = options.timeout.map_or(Time::ZERO, |_| self.handle.shared.now());
@@ -187,13 +187,13 @@ impl Channel {
         poll_fn(|cx| shared.lock().poll_gone(cx.waker())).await;
     }
 
-    /// Whether the connection is over.
+    /// Returns whether the connection is over.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.handle.shared.lock().connection.is_closed()
     }
 
-    /// Whether the connection takes new calls.
+    /// Returns whether the connection takes new calls.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.handle.shared.lock().connection.takes_calls()

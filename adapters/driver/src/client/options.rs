@@ -21,9 +21,9 @@ use halfclose::grpc::encoding::Encoding;
 pub struct CallOptions {
     /// Initial metadata.
     pub metadata: Metadata,
-    /// How long the call may take in all, waiting for a stream included (P-85); without end by default.
+    /// How long the call may take in all, waiting for a stream included ([P-85](halfclose::manual::rules#p-85)); without end by default.
     pub timeout: Option<Duration>,
-    /// `:authority`; the connection's by default (P-5).
+    /// `:authority`; the connection's by default ([P-5](halfclose::manual::rules#p-5)).
     pub authority: Option<Bytes>,
     /// The encoding of the messages that are sent: every message, unless a stream is told otherwise. Identity by
     /// default.

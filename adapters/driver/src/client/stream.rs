@@ -23,7 +23,7 @@ impl<Res, C: Codec<Res>> ServerStreaming<Res, C> {
         Self { receiver: ClientReceiver::new(half) }
     }
 
-    /// The next response; `None` when the call ended with status OK.
+    /// Returns the next response; `None` when the call ended with status OK.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl<Req, Res, C> ClientStreaming<Req, Res, C> {
         }
     }
 
-    /// The states of both halves, while the call is open.
+    /// Returns the states of both halves, while the call is open.
     #[must_use]
     pub fn states(&self) -> Option<HalfStates> {
         self.half.states()
@@ -140,7 +140,7 @@ impl<Req, Res, C> BidiStreaming<Req, Res, C> {
         self.sender.half.close_send()
     }
 
-    /// The next response; `None` when the call ended with status OK.
+    /// Returns the next response; `None` when the call ended with status OK.
     ///
     /// # Errors
     ///
@@ -211,7 +211,7 @@ impl<Res, C> ClientReceiver<Res, C> {
         Self { half, compressed: false, types: PhantomData }
     }
 
-    /// The next response; `None` when the call ended with status OK.
+    /// Returns the next response; `None` when the call ended with status OK.
     ///
     /// # Errors
     ///
@@ -259,7 +259,7 @@ macro_rules! receiving {
                 self.$($field).+.trailer().map(Arc::as_ref)
             }
 
-            /// How the call ended; `None` before its end.
+            /// Returns how the call ended; `None` before its end.
             #[must_use]
             pub fn outcome(&self) -> Option<Outcome> {
                 let half = &self.$($field).+;
@@ -271,7 +271,7 @@ macro_rules! receiving {
                 self.$($field).+.cancel();
             }
 
-            /// The states of both halves, while the call is open.
+            /// Returns the states of both halves, while the call is open.
             #[must_use]
             pub fn states(&self) -> Option<HalfStates> {
                 self.$($field).+.states()
@@ -290,7 +290,7 @@ receiving! {
 macro_rules! last_compressed {
     ($($name:ident<$($param:ident),+> => $($field:ident).+;)+) => { $(
         impl<$($param),+> $name<$($param),+> {
-            /// Whether the message that was received last came compressed.
+            /// Returns whether the message that was received last came compressed.
             #[must_use]
             pub const fn was_compressed(&self) -> bool {
                 self.$($field).+

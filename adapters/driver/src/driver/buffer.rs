@@ -45,7 +45,7 @@ pub(super) fn give_back(input: &mut BytesMut) {
     }
 }
 
-/// An empty buffer with so much room at least.
+/// Returns an empty buffer with so much room at least.
 fn spare(room: usize) -> BytesMut {
     // A thread that is going away has no spare buffers: a new one is made.
     let found = SPARE.try_with(|spare| {
@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// A read that fills the buffer, of which all but `left` bytes are taken at once.
+    /// Returns a read that fills the buffer, of which all but `left` bytes are taken at once.
     fn read(input: &mut BytesMut, left: usize) -> Bytes {
         take(input);
         assert!(input.capacity() - input.len() >= LEAST);

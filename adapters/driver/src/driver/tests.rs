@@ -32,7 +32,7 @@ fn client(wire: &Wire) -> (Channel, Driven) {
     Channel::new(wire.clone(), Still::default(), Config::client(), Seed(1))
 }
 
-/// A client's driver whose server has said hello.
+/// Returns a client's driver whose server has said hello.
 fn connected(wire: &Wire) -> (Channel, Driven, Peer<Server>) {
     let (channel, mut driver) = client(wire);
     let mut server = Peer::<Server>::new(Config::server());

@@ -82,7 +82,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         if self.blocked { Next::Wait } else { Next::Work }
     }
 
-    /// The connection is over: what it still has to say is written, then our side is shut, and the peer gets the time
+    /// Writes what a connection that is over still has to say, then our side is shut, and the peer gets the time
     /// to read it.
     #[cold]
     pub(super) fn end(&mut self, cx: &mut Context<'_>, now: Time) -> Next {

@@ -41,7 +41,7 @@ impl FirstMessage {
         }
     }
 
-    /// What has come, for a call that waits for the rest.
+    /// Returns what has come, for a call that waits for the rest.
     pub(super) fn into_message(self) -> Option<Message> {
         let Self { payload, compressed, .. } = self;
         payload.map(|payload| Message { payload, compressed })
@@ -115,7 +115,7 @@ impl Answer {
     }
 }
 
-/// The one message of a unary or server streaming call, once the client has half-closed (P-75).
+/// Returns the one message of a unary or server streaming call, once the client has half-closed ([P-75](halfclose::manual::rules#p-75)).
 pub(super) fn poll_only(
     shared: &Shared<Server>,
     call: CallId,
@@ -146,7 +146,7 @@ pub(super) fn finish(shared: &Shared<Server>, call: CallId, status: Status) {
     });
 }
 
-/// The next request, or `None` at the half-close. The first wait sends the response headers if `early_headers` is set.
+/// Returns the next request, or `None` at the half-close. The first wait sends the response headers if `early_headers` is set.
 pub(super) fn poll_receive(
     shared: &Shared<Server>,
     call: CallId,
@@ -189,12 +189,12 @@ pub(super) fn poll_send(
     })
 }
 
-/// The client half-closed without a message.
+/// Returns the status of a call whose client half-closed without a message.
 fn missing() -> Status {
     Status::internal("no request message")
 }
 
-/// The call ended before its handler did: reset by the client, out of time, or with its connection.
+/// Returns the status of a call that ended before its handler did: reset by the client, out of time, or with its connection.
 fn ended() -> Status {
     Status::cancelled("the call has ended")
 }

@@ -23,26 +23,26 @@ impl Context {
         Self { shared: Arc::clone(shared), call, headers }
     }
 
-    /// The client's metadata.
+    /// Returns the client's metadata.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.headers.metadata
     }
 
-    /// The whole request headers: path, authority, encodings.
+    /// Returns the whole request headers: path, authority, encodings.
     #[must_use]
     pub fn headers(&self) -> &RequestHeaders {
         &self.headers
     }
 
-    /// The time that is left until the client's deadline, if it set one: what to give to calls that this one makes.
+    /// Returns the time that is left until the client's deadline, if it set one: what to give to calls that this one makes.
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         let deadline = self.shared.lock().connection.deadline(self.call)?;
         Some(deadline - self.shared.now())
     }
 
-    /// The encodings that the client accepts, as far as they are known by name.
+    /// Returns the encodings that the client accepts, as far as they are known by name.
     #[must_use]
     pub fn accepts(&self) -> EncodingSet {
         self.headers.accept
@@ -54,28 +54,28 @@ impl Context {
         self.headers.accepts(encoding)
     }
 
-    /// Whether the call is over: nobody waits for its answer any more. Its handler is dropped then; a task that it
+    /// Returns whether the call is over: nobody waits for its answer any more. Its handler is dropped then; a task that it
     /// started is not.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.states().is_none()
     }
 
-    /// The states of both halves, while the call is open.
+    /// Returns the states of both halves, while the call is open.
     #[must_use]
     pub fn states(&self) -> Option<HalfStates> {
         self.shared.lock().connection.states(self.call).ok()
     }
 
     /// Adds to the initial metadata. Nothing is sent by this: they go with the first message, ahead of a status that comes
-    /// without one, or by [`flush_header`](Self::flush_header) (P-33). What [`Response::header`](crate::Response::header)
+    /// without one, or by [`flush_header`](Self::flush_header) ([P-33](halfclose::manual::rules#p-33)). What [`Response::header`](crate::Response::header)
     /// brings is added in the same way.
     ///
     /// # Errors
     ///
     /// [`Misuse::HeadersTwice`] once the response headers have gone: with a message, by `flush_header`, or by
     /// [early headers](crate::Router::early_headers). [`Misuse::HeaderListTooLarge`] for more than the client says that it takes
-    /// (P-45). [`Misuse`] when the call is over. Nothing is added then.
+    /// ([P-45](halfclose::manual::rules#p-45)). [`Misuse`] when the call is over. Nothing is added then.
     pub fn set_header(&self, metadata: Metadata) -> Result<(), Misuse> {
         let call = self.call;
         self.shared.command(|state| state.connection.set_headers(call, metadata))
@@ -109,7 +109,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnsupportedEncoding`] where the client does not accept it, or there is no codec for it (P-60).
+    /// [`Misuse::UnsupportedEncoding`] where the client does not accept it, or there is no codec for it ([P-60](halfclose::manual::rules#p-60)).
     pub fn set_encoding(&self, encoding: Option<Encoding>) -> Result<(), Misuse> {
         let call = self.call;
         self.shared.command(|state| state.connection.set_encoding(call, encoding))

@@ -40,7 +40,7 @@ pub(super) struct NewCall {
 }
 
 impl NewCall {
-    /// The handler, or the answer at once where there is no such method.
+    /// Returns the handler, or the answer at once where there is no such method.
     #[inline]
     pub(super) fn into_handler(self, router: &Router, shared: &Arc<Shared<Server>>) -> Option<Handler> {
         match self.method.and_then(|method| router.methods.get(method.index)) {
@@ -53,7 +53,7 @@ impl NewCall {
         }
     }
 
-    /// The call for a handler that streams, its headers, and what came with that.
+    /// Returns the call for a handler that streams, its headers, and what came with that.
     fn into_call(self, shared: &Arc<Shared<Server>>) -> (ServerCall, Arc<RequestHeaders>, FirstMessage) {
         let Self { call, headers, method, first } = self;
         let early_headers = method.is_some_and(|method| method.early_headers);
@@ -61,7 +61,7 @@ impl NewCall {
     }
 }
 
-/// The methods of a server. Paths that are not here are answered with UNIMPLEMENTED (P-4).
+/// The methods of a server. Paths that are not here are answered with UNIMPLEMENTED ([P-4](halfclose::manual::rules#p-4)).
 ///
 /// A handler is an async function of its call; its return value is the status, so that trailers can be neither
 /// forgotten nor sent twice. It runs in the task of its connection, polled in place when the call arrives; work that
@@ -236,7 +236,7 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// The method at `path`, if the router has one.
+    /// Returns the method at `path`, if the router has one.
     #[inline]
     pub(super) fn find(&mut self, router: &Router, path: &str) -> Option<MethodIndex> {
         match self.methods.iter().flatten().find(|(known, _)| *known == path) {
@@ -257,7 +257,7 @@ impl Recent {
     }
 }
 
-/// The one request of a call, decoded.
+/// Returns the one request of a call, decoded.
 async fn only_request<Req, C: Codec<Req>>(
     call: &ServerCall,
     headers: Arc<RequestHeaders>,

@@ -64,7 +64,7 @@ impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
         }
     }
 
-    /// The next request; `None` when the client has half-closed: the request is complete.
+    /// Returns the next request; `None` when the client has half-closed: the request is complete.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
         codec::decode::<Req, C>(message.payload).map(Some)
     }
 
-    /// Whether the message that was received last came compressed.
+    /// Returns whether the message that was received last came compressed.
     #[must_use]
     pub const fn was_compressed(&self) -> bool {
         self.compressed
@@ -124,7 +124,7 @@ impl<Req, Res, C: Codec<Req> + Codec<Res>> ClientStreamingServer<Req, Res, C> {
         Self { receiver: ServerReceiver::new(call), compress: true, context, types: PhantomData }
     }
 
-    /// The next request; `None` when the client has half-closed: the request is complete.
+    /// Returns the next request; `None` when the client has half-closed: the request is complete.
     ///
     /// # Errors
     ///
@@ -133,7 +133,7 @@ impl<Req, Res, C: Codec<Req> + Codec<Res>> ClientStreamingServer<Req, Res, C> {
         self.receiver.recv().await
     }
 
-    /// Whether the message that was received last came compressed.
+    /// Returns whether the message that was received last came compressed.
     #[must_use]
     pub const fn was_compressed(&self) -> bool {
         self.receiver.was_compressed()
@@ -165,7 +165,7 @@ impl<Req, Res, C: Codec<Req> + Codec<Res>> BidiStreamingServer<Req, Res, C> {
         Self { receiver: ServerReceiver::new(call), sender: ServerSender::new(call), context }
     }
 
-    /// The next request; `None` when the client has half-closed: the request is complete.
+    /// Returns the next request; `None` when the client has half-closed: the request is complete.
     ///
     /// # Errors
     ///
@@ -174,7 +174,7 @@ impl<Req, Res, C: Codec<Req> + Codec<Res>> BidiStreamingServer<Req, Res, C> {
         self.receiver.recv().await
     }
 
-    /// Whether the message that was received last came compressed.
+    /// Returns whether the message that was received last came compressed.
     #[must_use]
     pub const fn was_compressed(&self) -> bool {
         self.receiver.was_compressed()
@@ -205,13 +205,13 @@ impl<Req, Res, C: Codec<Req> + Codec<Res>> BidiStreamingServer<Req, Res, C> {
 macro_rules! serving {
     ($($name:ident<$($param:ident),+>)+) => { $(
         impl<$($param),+> $name<$($param),+> {
-            /// The call.
+            /// Returns the call.
             #[must_use]
             pub const fn context(&self) -> &Context {
                 &self.context
             }
 
-            /// The client's metadata.
+            /// Returns the client's metadata.
             #[must_use]
             pub fn metadata(&self) -> &Metadata {
                 self.context.metadata()

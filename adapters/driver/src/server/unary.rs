@@ -39,7 +39,7 @@ pin_project! {
     }
 }
 
-/// A unary call's future; `None` where it was answered at once. Where the request is here already, the handler begins.
+/// Returns a unary call's future; `None` where it was answered at once. Where the request is here already, the handler begins.
 #[inline]
 pub(super) fn start<F, Fut, Req, Res, C>(
     handler: &Arc<F>,

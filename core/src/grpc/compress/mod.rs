@@ -1,6 +1,6 @@
 //! Message codecs: what a `grpc-encoding` name does to a payload.
 //!
-//! Every message is compressed on its own (P-58). The codecs behind the features `gzip`, `deflate` and `zstd` are
+//! Every message is compressed on its own ([P-58](crate::manual::rules#p-58)). The codecs behind the features `gzip`, `deflate` and `zstd` are
 //! built in; others can be added under names of their own.
 
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd"))]
@@ -26,13 +26,13 @@ pub use builtin::Zstd;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecompressError {
-    /// It grows over the limit (P-54: `RESOURCE_EXHAUSTED`).
+    /// It grows over the limit ([P-54](crate::manual::rules#p-54): `RESOURCE_EXHAUSTED`).
     #[error("a compressed message holds more than {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// It is not of this encoding, is cut short, or is followed by other bytes (P-53: `INTERNAL`).
+    /// It is not of this encoding, is cut short, or is followed by other bytes ([P-53](crate::manual::rules#p-53): `INTERNAL`).
     #[error("a compressed message is corrupt")]
     Corrupt,
 }
@@ -44,7 +44,7 @@ pub struct CompressError;
 
 /// One message encoding. Implementations keep no state from one message to the next.
 pub trait MessageCodec: fmt::Debug + Send + Sync {
-    /// The name in `grpc-encoding`: a token without a comma (RFC 9110 §5.6.2).
+    /// Returns the name in `grpc-encoding`: a token without a comma (RFC 9110 §5.6.2).
     fn name(&self) -> &str;
 
     /// Appends the compressed form of `payload` to `out`.
@@ -54,7 +54,7 @@ pub trait MessageCodec: fmt::Debug + Send + Sync {
     fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError>;
 
     /// Decompresses `payload`, which must be used up, into at most `max` bytes. An empty payload is an empty message
-    /// (P-61). Memory must stay bounded while inflating, whatever the payload promises.
+    /// ([P-61](crate::manual::rules#p-61)). Memory must stay bounded while inflating, whatever the payload promises.
     ///
     /// # Errors
     /// [`DecompressError`].
@@ -102,7 +102,7 @@ impl Codecs {
         Self::of(Vec::new())
     }
 
-    /// Every codec that is compiled in.
+    /// Returns every codec that is compiled in.
     #[must_use]
     pub fn builtin() -> Self {
         Self::of(vec![
@@ -139,29 +139,29 @@ impl Codecs {
         Self { table: Arc::new(CodecTable { codecs, has_custom, accept }) }
     }
 
-    /// The codec of a `grpc-encoding` name; `None` for one that is not here, and for `identity`, which needs none.
+    /// Returns the codec of a `grpc-encoding` name; `None` for one that is not here, and for `identity`, which needs none.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&Arc<dyn MessageCodec>> {
         self.table.codecs.iter().find(|codec| codec.name().as_bytes() == name)
     }
 
-    /// The place of the codec of a `grpc-encoding` name.
+    /// Returns the place of the codec of a `grpc-encoding` name.
     pub(crate) fn index_of(&self, name: &[u8]) -> Option<CodecIndex> {
         let index = self.table.codecs.iter().position(|codec| codec.name().as_bytes() == name)?;
         u16::try_from(index).ok().map(CodecIndex)
     }
 
-    /// The codec at a place that [`index_of`](Self::index_of) gave.
+    /// Returns the codec at a place that [`index_of`](Self::index_of) gave.
     pub(crate) fn at(&self, index: CodecIndex) -> Option<&Arc<dyn MessageCodec>> {
         self.table.codecs.get(usize::from(index.0))
     }
 
-    /// Whether there are codecs under names that this library does not know.
+    /// Returns whether there are codecs under names that this library does not know.
     pub(crate) fn has_custom(&self) -> bool {
         self.table.has_custom
     }
 
-    /// The value of `grpc-accept-encoding` for these codecs.
+    /// Returns the value of `grpc-accept-encoding` for these codecs.
     #[must_use]
     pub fn accept_encoding(&self) -> &str {
         &self.table.accept

@@ -38,7 +38,7 @@ pub(super) struct Gather {
     count: u32,
     /// A regular field has been seen.
     regular: bool,
-    /// A `-bin` value is not base64 (P-30).
+    /// A `-bin` value is not base64 ([P-30](crate::manual::rules#p-30)).
     bad_binary: bool,
     /// A field is longer than metadata can hold.
     too_long: bool,
@@ -154,7 +154,7 @@ impl Gather {
         Ok(())
     }
 
-    /// P-43: a comma in a `-bin` value begins an entry of its own, which is counted as one. Otherwise a value of commas
+    /// [P-43](crate::manual::rules#p-43): a comma in a `-bin` value begins an entry of its own, which is counted as one. Otherwise a value of commas
     /// under a long name would cost the product of both lengths.
     fn admit_parts(&mut self, name: &[u8], value: &[u8]) -> bool {
         if is_bin(name) {
@@ -165,7 +165,7 @@ impl Gather {
         self.size <= self.limit
     }
 
-    /// Returns the status of a header section that is too large (P-45) or holds a malformed `-bin` value (P-30).
+    /// Returns the status of a header section that is too large ([P-45](crate::manual::rules#p-45)) or holds a malformed `-bin` value ([P-30](crate::manual::rules#p-30)).
     pub(super) fn failure(&self) -> Option<Status> {
         self.too_large().map(Status::resource_exhausted).or_else(|| self.bad_binary())
     }
@@ -177,12 +177,12 @@ impl Gather {
             .then(|| format!("received metadata of {size} bytes, over the limit of {limit}"))
     }
 
-    /// Returns the status of a block with a `-bin` value that is not base64 (P-30).
+    /// Returns the status of a block with a `-bin` value that is not base64 ([P-30](crate::manual::rules#p-30)).
     pub(super) fn bad_binary(&self) -> Option<Status> {
         self.bad_binary.then(|| Status::internal("received a malformed binary metadata value"))
     }
 
-    /// The text and the metadata, in allocations of their exact size.
+    /// Returns the text and the metadata, in allocations of their exact size.
     pub(super) fn store(&self) -> (Arc<str>, Metadata) {
         (Arc::from(self.text.as_str()), self.metadata())
     }
@@ -200,7 +200,7 @@ impl Gather {
 /// not cost a call its status.
 ///
 /// C-core, grpc-go and connect-go send messages and metadata as they are given to them, white space at the ends
-/// included. RFC 9113 §8.2.1 calls that malformed, gRPC lets it be stripped (P-42). What frames a message or says where
+/// included. RFC 9113 §8.2.1 calls that malformed, gRPC lets it be stripped ([P-42](crate::manual::rules#p-42)). What frames a message or says where
 /// it goes stays malformed.
 #[cold]
 #[inline(never)]

@@ -9,13 +9,13 @@ pub enum MalformedReason {
     /// A name or value holds what it must not.
     #[error("{0}")]
     Field(#[from] FieldError),
-    /// A field of HTTP/1.1 connections, such as `connection` (P-14).
+    /// A field of HTTP/1.1 connections, such as `connection` ([P-14](crate::manual::rules#p-14)).
     #[error("a connection-specific field")]
     ConnectionSpecific,
     /// `te` with another value than `trailers`.
     #[error("a te field with another value than trailers")]
     Te,
-    /// A pseudo-header field behind a regular one (P-1).
+    /// A pseudo-header field behind a regular one ([P-1](crate::manual::rules#p-1)).
     #[error("a pseudo-header field behind a regular field")]
     PseudoOrder,
     /// A pseudo-header field that is not defined, or not for this kind of message.
@@ -39,7 +39,7 @@ pub enum MalformedReason {
     /// `content-length` is not a number, stands twice with different values, or is not 0 on a message without content.
     #[error("content-length is invalid or does not fit")]
     ContentLength,
-    /// An interim response (1xx) that ends the stream (P-24).
+    /// An interim response (1xx) that ends the stream ([P-24](crate::manual::rules#p-24)).
     #[error("an interim response ends the stream")]
     InterimEnd,
     /// Status 101, which HTTP/2 does not have.
@@ -48,7 +48,7 @@ pub enum MalformedReason {
 }
 
 impl MalformedReason {
-    /// The section that says so, as `"RFC 9113 §8.2.1"`.
+    /// Returns the section that says so, as `"RFC 9113 §8.2.1"`.
     #[must_use]
     pub fn section(self) -> &'static str {
         match self {

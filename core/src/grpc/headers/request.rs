@@ -1,4 +1,4 @@
-//! The headers of a request, as a server receives it (P-1 to P-14).
+//! The headers of a request, as a server receives it ([P-1](crate::manual::rules#p-1) to [P-14](crate::manual::rules#p-14)).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +124,7 @@ pub struct RequestHeadersBuilder {
 }
 
 impl RequestHeadersBuilder {
-    /// A builder. `metadata_limit` is the largest block accepted, in bytes as RFC 9113 §6.5.2 counts them: name,
+    /// Makes a builder. `metadata_limit` is the largest block accepted, in bytes as RFC 9113 §6.5.2 counts them: name,
     /// value and 32 for every field.
     #[must_use]
     pub fn new(metadata_limit: usize) -> Self {
@@ -363,62 +363,62 @@ pub struct RequestHeaders {
     subtype: Option<Span>,
     encoding_name: Option<Span>,
     accept_names: Option<Span>,
-    /// The encodings known by name in `grpc-accept-encoding` (P-11).
+    /// The encodings known by name in `grpc-accept-encoding` ([P-11](crate::manual::rules#p-11)).
     pub accept: EncodingSet,
-    /// How long the client waits (P-7); `None` is for ever.
+    /// How long the client waits ([P-7](crate::manual::rules#p-7)); `None` is for ever.
     pub timeout: Option<Duration>,
     /// The value of `content-length`: what the DATA payloads must add up to (RFC 9113 §8.1.1), in bytes.
     pub content_length: Option<u64>,
-    /// Whether `te: trailers` was there; a call without it may have come through a proxy that drops trailers (P-6).
+    /// Whether `te: trailers` was there; a call without it may have come through a proxy that drops trailers ([P-6](crate::manual::rules#p-6)).
     pub te_trailers: bool,
-    /// All other fields, `user-agent` among them (P-41).
+    /// All other fields, `user-agent` among them ([P-41](crate::manual::rules#p-41)).
     pub metadata: Metadata,
 }
 
 impl RequestHeaders {
-    /// The `:path`.
+    /// Returns the `:path`.
     #[must_use]
     pub fn path(&self) -> &str {
         self.path.of(&self.text)
     }
 
-    /// The service of the path; `None` when the path has not the form `/service/method` (P-4: `UNIMPLEMENTED`).
+    /// Returns the service of the path; `None` when the path has not the form `/service/method` ([P-4](crate::manual::rules#p-4): `UNIMPLEMENTED`).
     #[must_use]
     pub fn service(&self) -> Option<&str> {
         path::split(self.path()).map(|(service, _)| service)
     }
 
-    /// The method of the path; `None` together with [`service`](Self::service).
+    /// Returns the method of the path; `None` together with [`service`](Self::service).
     #[must_use]
     pub fn method(&self) -> Option<&str> {
         path::split(self.path()).map(|(_, method)| method)
     }
 
-    /// The `:scheme`.
+    /// Returns the `:scheme`.
     #[must_use]
     pub fn scheme(&self) -> &str {
         self.scheme.of(&self.text)
     }
 
-    /// The `:authority`, or the `host` in its place (P-5).
+    /// Returns the `:authority`, or the `host` in its place ([P-5](crate::manual::rules#p-5)).
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
         self.authority.map(|span| span.of(&self.text)).filter(|authority| !authority.is_empty())
     }
 
-    /// The codec in the `content-type`, such as `proto`; `None` when it names none.
+    /// Returns the codec in the `content-type`, such as `proto`; `None` when it names none.
     #[must_use]
     pub fn content_subtype(&self) -> Option<&str> {
         self.subtype.map(|span| span.of(&self.text))
     }
 
-    /// The value of `grpc-encoding` (P-10).
+    /// Returns the value of `grpc-encoding` ([P-10](crate::manual::rules#p-10)).
     #[must_use]
     pub fn encoding_name(&self) -> Option<&[u8]> {
         self.encoding_name.map(|span| span.of(&self.text).as_bytes())
     }
 
-    /// The encoding of `grpc-encoding`, when it is known by name.
+    /// Returns the encoding of `grpc-encoding`, when it is known by name.
     #[must_use]
     pub fn encoding(&self) -> Option<Encoding> {
         self.encoding_name().and_then(Encoding::from_name)
@@ -433,7 +433,7 @@ impl RequestHeaders {
             || self.accept_names().is_some_and(|list| names(list).any(|accepted| accepted == name))
     }
 
-    /// The value of `grpc-accept-encoding`, several fields joined (P-11): for encodings under names of their own.
+    /// Returns the value of `grpc-accept-encoding`, several fields joined ([P-11](crate::manual::rules#p-11)): for encodings under names of their own.
     #[must_use]
     pub fn accept_names(&self) -> Option<&[u8]> {
         self.accept_names.map(|span| span.of(&self.text).as_bytes())

@@ -26,12 +26,12 @@ fn build(fields: &[RequestField<'_>], end_stream: bool) -> Result<RequestHeaders
     builder.finish(end_stream)
 }
 
-/// The base request with one more field at the end.
+/// Returns the base request with one more field at the end.
 fn plus(field: RequestField<'_>) -> Result<RequestHeaders, RequestError> {
     build(&[&BASE[..], &[field]].concat(), false)
 }
 
-/// The base request with the field `name` replaced.
+/// Returns the base request with the field `name` replaced.
 fn with(name: &str, value: &str) -> Result<RequestHeaders, RequestError> {
     build(&BASE.map(|field| if field.0 == name { (field.0, value) } else { field }), false)
 }

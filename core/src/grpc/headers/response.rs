@@ -1,4 +1,4 @@
-//! The headers of a response, as a client receives it (P-20 to P-30).
+//! The headers of a response, as a client receives it ([P-20](crate::manual::rules#p-20) to [P-30](crate::manual::rules#p-30)).
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::grpc::{content_type, http_status};
 /// What a header block is that is not trailers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ResponseBlock {
-    /// An interim response (1xx), to be skipped (P-24); its HTTP status.
+    /// An interim response (1xx), to be skipped ([P-24](crate::manual::rules#p-24)); its HTTP status.
     Informational(u16),
-    /// Response-Headers: messages and trailers may follow (P-20).
+    /// Response-Headers: messages and trailers may follow ([P-20](crate::manual::rules#p-20)).
     Headers(ResponseHeaders),
-    /// Trailers-Only: the first block ends the stream (P-22, P-23).
+    /// Trailers-Only: the first block ends the stream ([P-22](crate::manual::rules#p-22), [P-23](crate::manual::rules#p-23)).
     TrailersOnly(TrailersOnly),
 }
 
@@ -36,28 +36,28 @@ pub struct ResponseHeaders {
     /// Whether the HTTP status is 200 and the `content-type` gRPC's.
     pub is_grpc: bool,
     /// Why this is not the headers of a usable answer: another HTTP status than 200 (section 1.3), another
-    /// `content-type` (P-28), a malformed `-bin` value (P-30), metadata over the limit (P-45).
+    /// `content-type` ([P-28](crate::manual::rules#p-28)), a malformed `-bin` value ([P-30](crate::manual::rules#p-30)), metadata over the limit ([P-45](crate::manual::rules#p-45)).
     ///
-    /// With another HTTP status than 200 a `grpc-status` in trailers still wins (P-29).
+    /// With another HTTP status than 200 a `grpc-status` in trailers still wins ([P-29](crate::manual::rules#p-29)).
     pub failure: Option<Status>,
     /// Initial metadata.
     pub metadata: Metadata,
 }
 
 impl ResponseHeaders {
-    /// The codec in the `content-type`, such as `proto`; `None` when it names none.
+    /// Returns the codec in the `content-type`, such as `proto`; `None` when it names none.
     #[must_use]
     pub fn content_subtype(&self) -> Option<&str> {
         self.subtype.map(|span| span.of(&self.text))
     }
 
-    /// The value of `grpc-encoding`.
+    /// Returns the value of `grpc-encoding`.
     #[must_use]
     pub fn encoding_name(&self) -> Option<&[u8]> {
         self.encoding_name.map(|span| span.of(&self.text).as_bytes())
     }
 
-    /// The encoding of `grpc-encoding`, when it is known by name.
+    /// Returns the encoding of `grpc-encoding`, when it is known by name.
     #[must_use]
     pub fn encoding(&self) -> Option<Encoding> {
         self.encoding_name().and_then(Encoding::from_name)
@@ -114,7 +114,7 @@ pub struct ResponseHeadersBuilder {
 }
 
 impl ResponseHeadersBuilder {
-    /// A builder. `metadata_limit` is the largest block accepted, in bytes as RFC 9113 §6.5.2 counts them.
+    /// Makes a builder. `metadata_limit` is the largest block accepted, in bytes as RFC 9113 §6.5.2 counts them.
     #[must_use]
     pub fn new(metadata_limit: usize) -> Self {
         Self {
@@ -274,7 +274,7 @@ fn parse_status(value: &[u8]) -> Option<u16> {
     }
 }
 
-/// The status of an answer that is not gRPC's.
+/// Returns the status of an answer that is not gRPC's.
 fn not_grpc(http_status: u16, content_type: &ContentType) -> Option<Status> {
     if http_status != 200 {
         let code = http_status::code_of(http_status);

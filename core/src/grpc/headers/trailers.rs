@@ -1,4 +1,4 @@
-//! Trailers, as a client receives them (P-21, P-26, P-27).
+//! Trailers, as a client receives them ([P-21](crate::manual::rules#p-21), [P-26](crate::manual::rules#p-26), [P-27](crate::manual::rules#p-27)).
 
 use bytes::Bytes;
 
@@ -18,7 +18,7 @@ pub struct Trailers {
 }
 
 impl Trailers {
-    /// The status, or the one that stands for trailers without: `UNKNOWN`, as in grpc-go (P-26).
+    /// Returns the status, or the one that stands for trailers without: `UNKNOWN`, as in grpc-go ([P-26](crate::manual::rules#p-26)).
     #[must_use]
     pub fn into_status(self) -> Status {
         self.status.unwrap_or_else(|| Status::unknown("the trailers have no grpc-status"))
@@ -66,7 +66,7 @@ impl StatusFields {
         self.details = if read { Bytes::from(details) } else { Bytes::new() };
     }
 
-    /// P-27: what is no number is `UNKNOWN`, and so is a number without a code.
+    /// [P-27](crate::manual::rules#p-27): what is no number is `UNKNOWN`, and so is a number without a code.
     fn status(&mut self, value: &[u8]) {
         let code = Code::from_wire(value);
         if code == Some(Code::Ok) && self.code.is_some() {
@@ -127,7 +127,7 @@ pub struct TrailersBuilder {
 }
 
 impl TrailersBuilder {
-    /// A builder. `metadata_limit` is the largest block accepted, in bytes as RFC 9113 §6.5.2 counts them.
+    /// Makes a builder. `metadata_limit` is the largest block accepted, in bytes as RFC 9113 §6.5.2 counts them.
     #[must_use]
     pub fn new(metadata_limit: usize) -> Self {
         Self { gather: Gather::new(metadata_limit), status: StatusFields::default(), malformed: None }
@@ -160,7 +160,7 @@ impl TrailersBuilder {
     /// Ends the block. The builder is ready for the next.
     ///
     /// A block over the limit is `RESOURCE_EXHAUSTED`, whatever `grpc-status` says. Where it says OK, metadata with a
-    /// malformed `-bin` value is `INTERNAL` (P-30); that value is left out of the metadata.
+    /// malformed `-bin` value is `INTERNAL` ([P-30](crate::manual::rules#p-30)); that value is left out of the metadata.
     ///
     /// # Errors
     /// [`MalformedReason`]: a stream error of type PROTOCOL_ERROR.

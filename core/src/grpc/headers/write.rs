@@ -27,21 +27,21 @@ pub enum Hint {
 /// What a client says in the headers of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestFields<'a> {
-    /// `:scheme`: `http` or `https` (P-3).
+    /// `:scheme`: `http` or `https` ([P-3](crate::manual::rules#p-3)).
     pub scheme: &'a str,
-    /// `:path`: `/service/method` (P-4).
+    /// `:path`: `/service/method` ([P-4](crate::manual::rules#p-4)).
     pub path: &'a str,
-    /// `:authority` (P-5).
+    /// `:authority` ([P-5](crate::manual::rules#p-5)).
     pub authority: Option<&'a str>,
-    /// The codec in the `content-type`, such as `proto` (P-8).
+    /// The codec in the `content-type`, such as `proto` ([P-8](crate::manual::rules#p-8)).
     pub content_subtype: Option<&'a str>,
-    /// `user-agent` (P-12).
+    /// `user-agent` ([P-12](crate::manual::rules#p-12)).
     pub user_agent: &'a str,
-    /// `grpc-timeout` (P-7); `None` is for ever.
+    /// `grpc-timeout` ([P-7](crate::manual::rules#p-7)); `None` is for ever.
     pub timeout: Option<Duration>,
-    /// `grpc-encoding` (P-10); `None` for identity.
+    /// `grpc-encoding` ([P-10](crate::manual::rules#p-10)); `None` for identity.
     pub encoding: Option<&'a str>,
-    /// `grpc-accept-encoding` (P-11).
+    /// `grpc-accept-encoding` ([P-11](crate::manual::rules#p-11)).
     pub accept_encoding: Option<&'a str>,
     /// Custom metadata.
     pub metadata: &'a Metadata,
@@ -58,7 +58,7 @@ pub struct ResponseFields<'a> {
     pub accept_encoding: Option<&'a str>,
 }
 
-/// Writes the headers of a call (P-1): pseudo-header fields, the call's own fields, `grpc-timeout`, metadata.
+/// Writes the headers of a call ([P-1](crate::manual::rules#p-1)): pseudo-header fields, the call's own fields, `grpc-timeout`, metadata.
 ///
 /// `scratch` is working memory, left empty.
 pub fn write_request(
@@ -83,7 +83,7 @@ pub fn write_request(
     write_metadata(fields.metadata, scratch, &mut f);
 }
 
-/// Writes Response-Headers (P-20). `scratch` is working memory, left empty.
+/// Writes Response-Headers ([P-20](crate::manual::rules#p-20)). `scratch` is working memory, left empty.
 pub fn write_response_headers(
     fields: &ResponseFields<'_>,
     metadata: &Metadata,
@@ -96,9 +96,9 @@ pub fn write_response_headers(
     write_metadata(metadata, scratch, &mut f);
 }
 
-/// Writes Trailers (P-21), within `limit` bytes as RFC 9113 §6.5.2 counts them, and says whether all of it fitted.
+/// Writes Trailers ([P-21](crate::manual::rules#p-21)), within `limit` bytes as RFC 9113 §6.5.2 counts them, and says whether all of it fitted.
 ///
-/// `limit` is the peer's SETTINGS_MAX_HEADER_LIST_SIZE (P-45). What does not fit is left out in this order: details,
+/// `limit` is the peer's SETTINGS_MAX_HEADER_LIST_SIZE ([P-45](crate::manual::rules#p-45)). What does not fit is left out in this order: details,
 /// the end of the message, metadata as a whole; the code always goes. `scratch` is working memory, left empty.
 pub fn write_trailers(
     status: &Status,
@@ -110,7 +110,7 @@ pub fn write_trailers(
     write_status(status, metadata, limit, scratch, &mut f)
 }
 
-/// Writes Trailers-Only (P-22): a whole answer in one block; also the answer to a request that is refused, with its
+/// Writes Trailers-Only ([P-22](crate::manual::rules#p-22)): a whole answer in one block; also the answer to a request that is refused, with its
 /// HTTP status. `limit` and the result are as in [`write_trailers`].
 pub fn write_trailers_only(
     http_status: u16,
@@ -131,7 +131,7 @@ pub fn write_trailers_only(
     write_status(status, metadata, left, scratch, &mut f)
 }
 
-/// The three digits of an HTTP status; a status over 999 has none and is written as 500.
+/// Returns the three digits of an HTTP status; a status over 999 has none and is written as 500.
 fn status_digits(http_status: u16) -> [u8; 3] {
     // Every remainder is under 10.
     let digit = |n: u16| b'0' | (n % 10) as u8;
@@ -165,7 +165,7 @@ fn write_encodings(encoding: Option<&str>, accept: Option<&str>, f: &mut impl Fn
     }
 }
 
-/// Writes custom metadata (P-13), `-bin` values in base64. `scratch` is working memory, left empty.
+/// Writes custom metadata ([P-13](crate::manual::rules#p-13)), `-bin` values in base64. `scratch` is working memory, left empty.
 pub fn write_metadata(metadata: &Metadata, scratch: &mut Vec<u8>, mut f: impl FnMut(&[u8], &[u8], Hint)) {
     if metadata.is_empty() {
         return;

@@ -1,4 +1,4 @@
-//! Length-prefixed messages (P-50 to P-61): the prefix, and the receiving side of one stream.
+//! Length-prefixed messages ([P-50](crate::manual::rules#p-50) to [P-61](crate::manual::rules#p-61)): the prefix, and the receiving side of one stream.
 
 mod partial;
 #[cfg(test)]
@@ -28,10 +28,10 @@ const ALONE: usize = 512;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// The flag is neither 0 nor 1 (P-50: `INTERNAL`).
+    /// The flag is neither 0 nor 1 ([P-50](crate::manual::rules#p-50): `INTERNAL`).
     #[error("a message has the compressed flag {0}; 0 and 1 are allowed")]
     Flag(u8),
-    /// The message is longer than may be received (P-54: `RESOURCE_EXHAUSTED`).
+    /// The message is longer than may be received ([P-54](crate::manual::rules#p-54): `RESOURCE_EXHAUSTED`).
     #[error("a message of {length} bytes is over the limit of {limit}")]
     TooLarge {
         /// The length in the prefix, in bytes.
@@ -39,7 +39,7 @@ pub enum MessageError {
         /// The limit, in bytes.
         limit: u32,
     },
-    /// The stream ended inside a message (P-56: `INTERNAL`).
+    /// The stream ended inside a message ([P-56](crate::manual::rules#p-56): `INTERNAL`).
     #[error("the stream ended inside a message")]
     Truncated,
 }
@@ -66,14 +66,14 @@ impl Prefix {
         }
     }
 
-    /// The bytes of this prefix.
+    /// Returns the bytes of this prefix.
     #[must_use]
     pub fn to_bytes(self) -> [u8; PREFIX_LEN] {
         let [a, b, c, d] = self.length.to_be_bytes();
         [u8::from(self.compressed), a, b, c, d]
     }
 
-    /// Reads a prefix and checks its length against the limit, before anything is kept (P-54).
+    /// Reads a prefix and checks its length against the limit, before anything is kept ([P-54](crate::manual::rules#p-54)).
     fn checked(bytes: [u8; PREFIX_LEN], limit: u32) -> Result<Self, MessageError> {
         let prefix = Self::parse(bytes)?;
         if prefix.length > limit {
@@ -93,7 +93,7 @@ pub enum Payload<'a> {
 }
 
 impl Payload<'_> {
-    /// The bytes.
+    /// Returns the bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         match self {
@@ -102,7 +102,7 @@ impl Payload<'_> {
         }
     }
 
-    /// The part from `start` to `end`; the caller has found both within the payload.
+    /// Returns the part from `start` to `end`; the caller has found both within the payload.
     fn slice(&self, start: usize, end: usize) -> Payload<'_> {
         let part = self.as_slice().get(start..end).unwrap_or_default();
         match self {
@@ -111,7 +111,7 @@ impl Payload<'_> {
         }
     }
 
-    /// The bytes as a view of the receive buffer, where that is cheaper than a copy.
+    /// Returns the bytes as a view of the receive buffer, where that is cheaper than a copy.
     fn view(&self) -> Option<Bytes> {
         match self {
             Payload::Owned(bytes) if bytes.len() >= ZERO_COPY_MIN => Some(bytes.clone()),
@@ -209,7 +209,7 @@ impl Backlog {
 ///
 /// Prefixes are checked as soon as their five bytes are there, and memory grows with the bytes received: never
 /// more than 16 KiB or half of them ahead, whatever length a prefix promises. How the bytes are cut into DATA frames makes
-/// no difference to the messages (P-59).
+/// no difference to the messages ([P-59](crate::manual::rules#p-59)).
 ///
 /// ```
 /// use halfclose::grpc::message::{Arena, MessageBuffer, Payload};
@@ -236,7 +236,7 @@ pub struct MessageBuffer {
 }
 
 impl MessageBuffer {
-    /// An empty buffer. Allocates nothing.
+    /// Makes an empty buffer. Allocates nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -408,32 +408,32 @@ impl MessageBuffer {
         }
     }
 
-    /// The number of complete messages that can be taken.
+    /// Returns the number of complete messages that can be taken.
     #[must_use]
     pub fn complete(&self) -> usize {
         self.complete
     }
 
-    /// The bytes held, prefixes and the message in progress included.
+    /// Returns the bytes held, prefixes and the message in progress included.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.buffered
     }
 
-    /// The bytes that the message in progress lacks, or its prefix while that is incomplete: what the stream's window
-    /// must admit for it to go on (P-103).
+    /// Returns the bytes that the message in progress lacks, or its prefix while that is incomplete: what the stream's window
+    /// must admit for it to go on ([P-103](crate::manual::rules#p-103)).
     #[must_use]
     pub fn missing(&self) -> Option<u32> {
         self.partial.as_ref().and_then(|partial| partial.missing())
     }
 
-    /// Whether a message has begun and is not complete: a stream that ends now is truncated (P-56).
+    /// Returns whether a message has begun and is not complete: a stream that ends now is truncated ([P-56](crate::manual::rules#p-56)).
     #[must_use]
     pub fn is_mid_message(&self) -> bool {
         self.partial.as_ref().is_some_and(|partial| partial.held() > 0)
     }
 
-    /// How many receive buffers complete messages that have not been taken keep alive, at most.
+    /// Returns how many receive buffers complete messages that have not been taken keep alive, at most.
     #[must_use]
     pub fn pinned(&self) -> u32 {
         self.pinned

@@ -41,14 +41,14 @@ fn add_bin(metadata: &mut Metadata, name: &str, value: &HeaderValue) -> Result<(
     Ok(())
 }
 
-/// The byte for which `to_str` failed.
+/// Returns the byte for which `to_str` failed.
 fn first_bad(value: &HeaderValue) -> MetadataError {
     let found = value.as_bytes().iter().copied().find(|byte| !matches!(byte, b'\t' | 0x20..=0x7e));
     MetadataError::ValueByte(found.unwrap_or_default())
 }
 
 impl Metadata {
-    /// A header map with the same entries, binary values in base64.
+    /// Returns a header map with the same entries, binary values in base64.
     ///
     /// # Errors
     /// [`MetadataError::TooMany`] when the map is full; an error for a name or value that the map cannot hold, which

@@ -1,4 +1,4 @@
-//! Custom metadata: an ordered multi-map of names and values (P-40 to P-43).
+//! Custom metadata: an ordered multi-map of names and values ([P-40](crate::manual::rules#p-40) to [P-43](crate::manual::rules#p-43)).
 
 mod convert;
 mod records;
@@ -22,7 +22,7 @@ pub const MAX_NAME_LEN: usize = 0xffff;
 /// The longest value, in bytes.
 pub const MAX_VALUE_LEN: usize = 0x7fff_ffff;
 
-/// Names that metadata may not use besides those that begin with `grpc-`: the call's own fields (P-41) and what
+/// Names that metadata may not use besides those that begin with `grpc-`: the call's own fields ([P-41](crate::manual::rules#p-41)) and what
 /// HTTP/2 forbids or frames the message with (RFC 9113 §8.2.2).
 const RESERVED: [&str; 11] = [
     "content-type",
@@ -38,7 +38,7 @@ const RESERVED: [&str; 11] = [
     "trailer",
 ];
 
-/// Names with the reserved prefix that an application may set nevertheless (P-41).
+/// Names with the reserved prefix that an application may set nevertheless ([P-41](crate::manual::rules#p-41)).
 const PERMITTED: [&str; 4] =
     ["grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "grpc-tags-bin", "grpc-trace-bin"];
 
@@ -52,19 +52,19 @@ pub enum MetadataError {
     /// The name is longer than [`MAX_NAME_LEN`].
     #[error("a metadata name has {0} bytes; at most {MAX_NAME_LEN} are allowed")]
     LongName(usize),
-    /// The name holds something else than `0-9 a-z _ - .` (P-40).
+    /// The name holds something else than `0-9 a-z _ - .` ([P-40](crate::manual::rules#p-40)).
     #[error("a metadata name holds byte {0:#04x}; 0-9, a-z, '_', '-' and '.' are allowed")]
     NameByte(u8),
-    /// The name belongs to gRPC or HTTP/2 (P-41).
+    /// The name belongs to gRPC or HTTP/2 ([P-41](crate::manual::rules#p-41)).
     #[error("the metadata name is reserved for gRPC or HTTP/2")]
     Reserved,
-    /// A name that ends with `-bin` was given a text value, or another name a binary one (P-43).
+    /// A name that ends with `-bin` was given a text value, or another name a binary one ([P-43](crate::manual::rules#p-43)).
     #[error("names that end with -bin have binary values, and others have not")]
     Kind,
-    /// The value holds a byte outside 0x20 to 0x7E (P-42).
+    /// The value holds a byte outside 0x20 to 0x7E ([P-42](crate::manual::rules#p-42)).
     #[error("a metadata value holds byte {0:#04x}; 0x20 to 0x7e are allowed")]
     ValueByte(u8),
-    /// The value begins or ends with a space, which may not be sent (RFC 9113 §8.2.1) and which a peer may strip (P-42).
+    /// The value begins or ends with a space, which may not be sent (RFC 9113 §8.2.1) and which a peer may strip ([P-42](crate::manual::rules#p-42)).
     #[error(
         "a metadata value begins or ends with a space, which HTTP/2 does not carry: trim it, or send it under a -bin name"
     )]
@@ -87,7 +87,7 @@ pub enum ReceivedError {
     /// It is not a valid HTTP field: the request or response is malformed (RFC 9113 §8.2.1).
     #[error("{0}")]
     Field(#[from] FieldError),
-    /// A `-bin` value is not base64 (P-30: `INTERNAL`).
+    /// A `-bin` value is not base64 ([P-30](crate::manual::rules#p-30): `INTERNAL`).
     #[error("a binary metadata value is malformed: {0}")]
     Base64(#[from] Base64Error),
     /// Name or value are longer than [`MAX_NAME_LEN`] or [`MAX_VALUE_LEN`].
@@ -98,14 +98,14 @@ pub enum ReceivedError {
 /// The value of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Value<'a> {
-    /// The value of a text entry. A received one may hold bytes over 0x7F (P-42).
+    /// The value of a text entry. A received one may hold bytes over 0x7F ([P-42](crate::manual::rules#p-42)).
     Ascii(&'a [u8]),
     /// The decoded value of a `-bin` entry.
     Binary(&'a [u8]),
 }
 
 impl<'a> Value<'a> {
-    /// The bytes of the value, decoded when it is binary.
+    /// Returns the bytes of the value, decoded when it is binary.
     #[must_use]
     pub fn as_bytes(self) -> &'a [u8] {
         match self {
@@ -113,7 +113,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text of a text value that is UTF-8.
+    /// Returns the text of a text value that is UTF-8.
     #[must_use]
     pub fn as_str(self) -> Option<&'a str> {
         match self {
@@ -128,7 +128,7 @@ impl<'a> Value<'a> {
 /// Entries keep their order, and a name may stand several times. Values of names that end with `-bin` are any
 /// bytes; they are held decoded. Look-ups walk the entries: metadata is a handful of entries.
 ///
-/// Reserved, and refused by [`append`](Self::append) and its kin (P-41): every name that begins with `grpc-` except
+/// Reserved, and refused by [`append`](Self::append) and its kin ([P-41](crate::manual::rules#p-41)): every name that begins with `grpc-` except
 /// `grpc-previous-rpc-attempts`, `grpc-retry-pushback-ms`, `grpc-tags-bin` and `grpc-trace-bin`; `content-type`,
 /// `content-length`, `te`, `user-agent`, `host`, `trailer`; and the connection-specific fields of HTTP/1.1.
 ///
@@ -221,13 +221,13 @@ impl Metadata {
         Ok(())
     }
 
-    /// The first value of a name, decoded when it is binary.
+    /// Returns the first value of a name, decoded when it is binary.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.get_all(name).next()
     }
 
-    /// The first value of a text name, when it is UTF-8.
+    /// Returns the first value of a text name, when it is UTF-8.
     #[must_use]
     pub fn get_str(&self, name: &str) -> Option<&str> {
         if is_bin(name.as_bytes()) {
@@ -236,13 +236,13 @@ impl Metadata {
         self.get(name).and_then(|value| str::from_utf8(value).ok())
     }
 
-    /// The first value of a name that ends with `-bin`.
+    /// Returns the first value of a name that ends with `-bin`.
     #[must_use]
     pub fn get_bin(&self, name: &str) -> Option<&[u8]> {
         if is_bin(name.as_bytes()) { self.get(name) } else { None }
     }
 
-    /// All values of a name, in order.
+    /// Returns all values of a name, in order.
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.records().filter(move |record| record.name == name.as_bytes()).map(|record| record.value)
     }
@@ -255,7 +255,7 @@ impl Metadata {
         self.records_mut().retain(|record| record.name != name.as_bytes())
     }
 
-    /// All entries, in order.
+    /// Returns all entries, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
         self.records().map(|record| {
             let value =
@@ -265,13 +265,13 @@ impl Metadata {
         })
     }
 
-    /// The number of entries.
+    /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.as_ref().map_or(0, |records| records.len())
     }
 
-    /// Whether there is no entry.
+    /// Returns whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -291,8 +291,8 @@ impl Metadata {
         }
     }
 
-    /// The size of the entries as HTTP/2 counts it (RFC 9113 §6.5.2): name, value and 32 for each, in bytes. Binary
-    /// values count as they travel, in base64 (P-45).
+    /// Returns the size of the entries as HTTP/2 counts it (RFC 9113 §6.5.2): name, value and 32 for each, in bytes. Binary
+    /// values count as they travel, in base64 ([P-45](crate::manual::rules#p-45)).
     #[must_use]
     pub fn list_size(&self) -> usize {
         self.records().fold(0, |size, record| size.saturating_add(wire_size(record)))
@@ -300,8 +300,8 @@ impl Metadata {
 
     /// Adds a received field.
     ///
-    /// Any valid HTTP field is accepted, and white space at the ends of its value is no part of it (P-42). The value of a `-bin` name is split at commas first and decoded then
-    /// (P-43); each part is an entry.
+    /// Any valid HTTP field is accepted, and white space at the ends of its value is no part of it ([P-42](crate::manual::rules#p-42)). The value of a `-bin` name is split at commas first and decoded then
+    /// ([P-43](crate::manual::rules#p-43)); each part is an entry.
     ///
     /// # Errors
     /// [`ReceivedError`]; nothing is added then.
@@ -355,7 +355,7 @@ impl std::fmt::Debug for Metadata {
     }
 }
 
-/// Whether a name's values are binary (P-43).
+/// Returns whether a name's values are binary ([P-43](crate::manual::rules#p-43)).
 #[inline]
 pub(in crate::grpc) fn is_bin(name: &[u8]) -> bool {
     name.ends_with(b"-bin")
@@ -367,7 +367,7 @@ fn wire_size(record: Record<'_>) -> usize {
     record.name.len().saturating_add(value).saturating_add(FIELD_OVERHEAD)
 }
 
-/// Whether a name is reserved for gRPC or HTTP/2 (P-41).
+/// Returns whether a name is reserved for gRPC or HTTP/2 ([P-41](crate::manual::rules#p-41)).
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name) || (name.starts_with("grpc-") && !PERMITTED.contains(&name))

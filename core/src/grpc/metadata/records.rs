@@ -37,7 +37,7 @@ impl Records {
         if self.shared.is_empty() { &self.owned } else { &self.shared }
     }
 
-    /// The bytes and the count, for [`push_field`].
+    /// Returns the bytes and the count, for [`push_field`].
     pub(super) fn writer(&mut self) -> (&mut Vec<u8>, &mut u32) {
         if !self.shared.is_empty() {
             self.owned.extend_from_slice(&std::mem::take(&mut self.shared));

@@ -9,12 +9,12 @@ fn at(ms: u64) -> Time {
     Time::ZERO + Duration::from_millis(ms)
 }
 
-/// An estimate with the default windows, made a minute after the epoch began.
+/// Returns an estimate with the default windows, made a minute after the epoch began.
 fn estimate() -> PathEstimate {
     PathEstimate::new(&Config::server().in_range(false), at(60_000))
 }
 
-/// The same, after a PING that took so long.
+/// Returns the same, after a PING that took so long.
 fn measured(round_trip: u64) -> PathEstimate {
     let mut path = estimate();
     path.settle(at(60_000), 1);

@@ -32,7 +32,7 @@ impl Swell {
     /// A message that is as much work, but is none.
     const CORRUPT: &'static [u8] = b"corrupt";
 
-    /// How many messages it was given to decompress.
+    /// Returns how many messages it was given to decompress.
     fn times(&self) -> usize {
         self.times.load(Ordering::Relaxed)
     }
@@ -69,7 +69,7 @@ impl MessageCodec for Swell {
     }
 }
 
-/// A server with a unary and a bidirectional method, and a client that has said nothing yet.
+/// Returns a server with a unary and a bidirectional method, and a client that has said nothing yet.
 fn server(wire: &Wire, swell: &Swell) -> (ServerDriver<Wire, Still>, Peer<Client>) {
     let router = Router::new()
         .unary(&SAY, |_| async move { Ok(Response::new(Bytes::new())) })

@@ -73,7 +73,7 @@ impl Joined {
         }
     }
 
-    /// Whether the response headers of a call have come.
+    /// Returns whether the response headers of a call have come.
     fn has_headers(&self, call: CallId) -> bool {
         self.client.connection.response(call).is_some()
     }
@@ -114,7 +114,7 @@ fn router() -> Router {
         })
 }
 
-/// Which methods have sent their headers before any request has come.
+/// Returns which methods have sent their headers before any request has come.
 fn early(router: Router) -> [bool; 4] {
     let mut joined = Joined::new(router);
     METHODS.map(|(path, call_type, _)| {
@@ -202,7 +202,7 @@ fn later_waits_send_nothing() {
     assert_eq!((outcome.status.code, outcome.cause), (Code::Ok, Cause::Trailers));
 }
 
-/// A bidirectional method whose handler gives a result for each of its steps to the test.
+/// Returns a bidirectional method whose handler gives a result for each of its steps to the test.
 fn bidi<F, Fut>(handler: F) -> Joined
 where
     F: Fn(BidiStreamingServer<Bytes, Bytes, Raw>) -> Fut + Send + Sync + 'static,
@@ -264,7 +264,7 @@ fn headers_that_a_handler_has_sent_are_not_sent_again_by_its_wait() {
     }
 }
 
-/// What a unary call comes to whose handler sets `set`, flushes if it should, and answers with `answered`.
+/// Returns what a unary call comes to whose handler sets `set`, flushes if it should, and answers with `answered`.
 fn unary(
     set: Option<&'static str>,
     flush: bool,
