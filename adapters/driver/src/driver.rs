@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -35,8 +35,9 @@ pub trait RoleHooks {
     /// Takes one event, under the lock: it may note what is to be done, no more.
     fn on_event(&mut self, state: &mut State<Self::Role>, event: &Event);
 
-    /// Does what was noted, without the lock: runs handlers.
-    fn run(&mut self, shared: &Arc<Shared<Self::Role>>);
+    /// Does what was noted, without the lock: runs handlers, one at least, and no other from `until` on. Returns whether
+    /// some are left.
+    fn run(&mut self, shared: &Arc<Shared<Self::Role>>, until: Time) -> bool;
 
     /// Gives the commands that `run` has left, under the lock.
     fn settle(&mut self, state: &mut State<Self::Role>);
@@ -84,6 +85,8 @@ struct DriverTask<I, K: Clock, S> {
     timer: K::Timer,
     /// What the timer is set to.
     armed: Time,
+    /// Whom the timer wakes.
+    timer_waker: Option<Waker>,
     side: S,
     input: BytesMut,
     phase: Phase,
@@ -92,6 +95,8 @@ struct DriverTask<I, K: Clock, S> {
     eof: bool,
     /// The transport took nothing more in this turn of the task.
     blocked: bool,
+    /// Bytes were written that the transport may have kept.
+    unflushed: bool,
     /// The transport cannot be written to; what the peer sent before that is read on, at the latest until then.
     severed: Option<Time>,
     /// When the connection last had a call or something to do; `None` once its buffers were given back.
@@ -117,6 +122,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
         let works = DriverTask {
             timer: clock.timer(),
             armed: Time::MAX,
+            timer_waker: None,
             busy: Some(clock.now()),
             io,
             clock,
@@ -126,6 +132,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
             next: Next::Read,
             eof: false,
             blocked: false,
+            unflushed: false,
             severed: None,
             result: Ok(()),
             watch: None,
@@ -145,7 +152,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
 
     /// What came is handled, answered and written.
     #[inline]
-    fn round(&mut self, cx: &mut Context<'_>, now: Time, turns: &mut usize) {
+    fn round(&mut self, cx: &mut Context<'_>, now: Time, begun: Time, turns: &mut usize) {
         let Self { shared, works } = self;
         // Calls may come and go within a round, and leave their memory behind.
         works.busy = Some(now);
@@ -159,7 +166,9 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
                 drop(state);
                 works.wakers.release();
                 // A handler that wakes itself gets its next turn after the transport had its own.
-                works.side.run(shared);
+                if works.side.run(shared, begun + MOST_TIME) {
+                    *turns = 0;
+                }
                 state = shared.lock();
                 works.side.settle(&mut state);
             }
@@ -188,9 +197,11 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
     /// Sleeps until the transport, the timer or a command wakes the task. Returns `Ready` when there is work after all.
     fn sleep(&mut self, cx: &mut Context<'_>, now: Time) -> Poll<()> {
         let Self { shared, works } = self;
+        works.flush(cx, now);
         shared.signal.sleep(cx.waker());
         let mut state = shared.lock();
         let wake_at = works.wake_at(&mut state, now);
+        state.sleeps_until(wake_at);
         let work = works.has_work(&state);
         // What was given back may have held wakers.
         unlock(state);
@@ -222,7 +233,12 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         }
         self.eof |= self.severed.is_some_and(|until| until <= now);
         if self.eof && needed == Needed::More {
-            state.connection.receive_eof(now);
+            if self.severed.is_some() {
+                // Neither direction works any more.
+                state.connection.transport_failed(now);
+            } else {
+                state.connection.receive_eof(now);
+            }
         }
         self.take_events(state);
         needed
@@ -261,6 +277,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         let connection = &state.connection;
         self.phase == Phase::Open
             && (connection.has_events()
+                || (self.eof && self.severed.is_some())
                 || (!self.blocked && self.severed.is_none() && connection.wants_transmit())
                 || self.watch.as_ref().is_some_and(Watch::has_news))
     }
@@ -292,14 +309,18 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         if self.armed <= now {
             self.armed = Time::MAX;
         }
+        // A driver may be polled by another task than before: the latest waker counts.
+        let same_task = self.timer_waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
         // Near its time it is asked again: it may have fired just now, by a clock that differs a little.
-        if at >= self.armed && self.armed - now > TIMER_SLACK {
+        if same_task && at >= self.armed && self.armed - now > TIMER_SLACK {
             return Poll::Pending;
         }
         self.armed = at.min(self.armed);
         let fired = self.timer.poll_at(cx, self.armed);
         if fired.is_ready() {
             self.armed = Time::MAX;
+        } else if !same_task {
+            self.timer_waker = Some(cx.waker().clone());
         }
         fired
     }
@@ -327,16 +348,17 @@ impl<I: Io, K: Clock, S: RoleHooks> Future for Driver<I, K, S> {
             // One look at the clock for each read.
             let time = now.filter(|_| !ready).unwrap_or_else(|| this.works.clock.now());
             now = Some(time);
-            if time - *begun.get_or_insert(time) > MOST_TIME {
+            let began = *begun.get_or_insert(time);
+            if time - began > MOST_TIME {
                 turns = 1;
             }
             if !ready && !std::mem::take(&mut told) && this.sleep(cx, time).is_pending() {
                 return Poll::Pending;
             }
-            this.round(cx, time, &mut turns);
+            this.round(cx, time, began, &mut turns);
             if this.works.phase == Phase::Done {
                 // Handlers that are still there are dropped, and with them what they hold.
-                this.works.side.run(&this.shared);
+                this.works.side.run(&this.shared, Time::MAX);
                 return Poll::Ready(std::mem::replace(&mut this.works.result, Ok(())));
             }
         }
@@ -351,7 +373,7 @@ impl<I, K: Clock, S: RoleHooks> Drop for Driver<I, K, S> {
     fn drop(&mut self) {
         let now = self.works.clock.now();
         let mut state = self.shared.lock();
-        state.connection.receive_eof(now);
+        state.connection.transport_failed(now);
         while let Some(event) = state.connection.poll_event() {
             state.wake(&event);
         }

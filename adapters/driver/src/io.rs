@@ -26,6 +26,15 @@ pub trait Io {
     /// Whatever the transport says; the connection is over then.
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
+    /// Makes what was written leave, where the transport keeps some of it: a buffered stream, a TLS session. Ready once
+    /// everything has left, and at once where nothing is kept. It is asked for whenever nothing more is to be written for
+    /// now, and before the driver sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the transport says; the connection is over then.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
     /// Ends the sending side, after everything that was written.
     ///
     /// # Errors

@@ -51,9 +51,10 @@ pub use stream::{
     BidiStreamingServer, ClientStreamingServer, ServerReceiver, ServerSender, ServerStreamingServer,
 };
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use halfclose::{Config, Connection, Event, Seed, Server};
+use halfclose::{Config, Connection, Event, Seed, Server, Time};
 
 use crate::driver::{Driver, RoleHooks};
 use crate::io::{Clock, Io};
@@ -73,7 +74,7 @@ pub struct ServerSide {
     router: Arc<Router>,
     recent: Recent,
     handlers: Handlers,
-    requests: Vec<NewCall>,
+    requests: VecDeque<NewCall>,
     /// What handlers have answered in this round.
     answers: Vec<Answer>,
 }
@@ -87,8 +88,13 @@ impl RoleHooks for ServerSide {
             Event::Request(call) => {
                 if let Ok(headers) = state.connection.take_request(call) {
                     let method = self.recent.find(&self.router, headers.path());
-                    self.requests.push(NewCall { call, headers, method, first: FirstMessage::default() });
-                    if let (Some(method), Some(incoming)) = (method, self.requests.last_mut()) {
+                    self.requests.push_back(NewCall {
+                        call,
+                        headers,
+                        method,
+                        first: FirstMessage::default(),
+                    });
+                    if let (Some(method), Some(incoming)) = (method, self.requests.back_mut()) {
                         incoming.first.take(state, call, method.call_type);
                     }
                 }
@@ -104,13 +110,19 @@ impl RoleHooks for ServerSide {
         }
     }
 
-    fn run(&mut self, shared: &Arc<Shared<Server>>) {
+    fn run(&mut self, shared: &Arc<Shared<Server>>, until: Time) -> bool {
         self.handlers.attach(&shared.signal);
-        let lent = &mut HandlerContext { shared, answers: &mut self.answers };
-        for incoming in self.requests.drain(..) {
-            self.handlers.start(incoming.call, lent, || incoming.into_handler(&self.router, shared));
+        let context = &mut HandlerContext { shared, answers: &mut self.answers, until };
+        let mut any = false;
+        while !(self.requests.is_empty() || (any && context.is_over())) {
+            any = true;
+            if let Some(incoming) = self.requests.pop_front() {
+                self.handlers.start(incoming.call, context, || incoming.into_handler(&self.router, shared));
+            }
         }
-        self.handlers.run(lent);
+        self.handlers.run(context, any);
+        // A handler that wakes itself is no reason to end the turn before its time.
+        !self.requests.is_empty() || self.handlers.has_rest()
     }
 
     #[inline]
@@ -149,7 +161,7 @@ impl Router {
             router: Arc::clone(self),
             recent: Recent::default(),
             handlers: Handlers::default(),
-            requests: Vec::new(),
+            requests: VecDeque::new(),
             answers: Vec::new(),
         };
         let mut driver = Driver::new(io, clock, connection, side);

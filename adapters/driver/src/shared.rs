@@ -97,6 +97,8 @@ pub struct State<R: Role> {
     decompressed_before: u64,
     /// The slots of calls whose receivers wait for the next round.
     deferred: Vec<usize>,
+    /// When the driver that sleeps wakes at the latest.
+    wake_at: Time,
     /// Tasks that wait for the driver's end, and whether it came.
     closing: Vec<Waker>,
     gone: bool,
@@ -272,10 +274,20 @@ impl<R: Role> State<R> {
         Poll::Pending
     }
 
-    /// Returns whether the driver has something to do.
+    /// Returns whether the driver has something to do: also where it would sleep for too long, since a command may bring the next
+    /// timer forward and write nothing.
     #[inline]
     fn has_work(&self) -> bool {
-        self.connection.wants_transmit() || self.connection.has_events() || self.is_deferring()
+        self.connection.wants_transmit()
+            || self.connection.has_events()
+            || self.is_deferring()
+            || self.connection.poll_timeout().is_some_and(|(at, _)| at < self.wake_at)
+    }
+
+    /// Notes when the driver wakes at the latest.
+    #[inline]
+    pub(crate) fn sleeps_until(&mut self, at: Time) {
+        self.wake_at = at;
     }
 
     fn wake_all(&mut self) {
@@ -349,6 +361,7 @@ impl<R: Role> Shared<R> {
             waiting: Vec::new(),
             decompressed_before: 0,
             deferred: Vec::new(),
+            wake_at: Time::MAX,
             closing: Vec::new(),
             gone: false,
         });

@@ -360,7 +360,8 @@ pub const WORST: &[Worst] = &[
     Worst {
         name: "everything at once",
         parts: &PARTS,
-        near: 35,
+        // Cut DATA and what the peer called for have bounds of their own, and not both come to their worst here.
+        near: 30,
         build: |config| {
             let mut target = silent(config);
             open_windows(&mut target);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use halfclose::{Client, Event};
+use halfclose::{Client, Event, Time};
 
 use crate::driver::{Driver, RoleHooks};
 use crate::shared::{Shared, State};
@@ -19,7 +19,9 @@ impl RoleHooks for ClientSide {
 
     fn on_event(&mut self, _: &mut State<Client>, _: &Event) {}
 
-    fn run(&mut self, _: &Arc<Shared<Client>>) {}
+    fn run(&mut self, _: &Arc<Shared<Client>>, _: Time) -> bool {
+        false
+    }
 
     fn settle(&mut self, _: &mut State<Client>) {}
 

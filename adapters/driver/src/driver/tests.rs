@@ -3,6 +3,7 @@
 mod decompression;
 mod early_headers;
 mod kit;
+mod waking;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -60,10 +61,11 @@ impl RoleHooks for Noting {
         }
     }
 
-    fn run(&mut self, _: &Arc<Shared<Server>>) {
+    fn run(&mut self, _: &Arc<Shared<Server>>, _: Time) -> bool {
         if std::mem::take(&mut self.noted) {
             self.done.fetch_add(1, Ordering::Relaxed);
         }
+        false
     }
 
     fn settle(&mut self, _: &mut State<Server>) {}
@@ -168,7 +170,7 @@ fn a_flood_is_handled_a_bounded_piece_at_a_time() {
 }
 
 #[test]
-fn a_poll_that_takes_long_is_over_with_its_turn() {
+fn a_poll_that_takes_long_is_over_with_the_handler_that_runs() {
     let (wire, clock, begun) = (Wire::default(), Still::default(), Arc::new(AtomicUsize::new(0)));
     let (count, time) = (Arc::clone(&begun), clock.clone());
     let router = Arc::new(Router::new().bidi_streaming(&CHAT, move |_| {
@@ -184,14 +186,76 @@ fn a_poll_that_takes_long_is_over_with_its_turn() {
         client.connection.start(Time::ZERO, request).expect("a call");
     }
     client.exchange(&wire);
-    let frames_per_turn = Config::server().limits.frames_per_turn as usize;
     let (waker, woken) = Counted::new();
     assert!(Pin::new(&mut driver).poll(&mut Context::from_waker(&waker)).is_pending());
-    let first = begun.load(Ordering::Relaxed);
-    assert!(first > 2 && first <= frames_per_turn, "{first} of them in the first poll");
+    assert_eq!(begun.load(Ordering::Relaxed), 2, "two milliseconds");
     assert_eq!(woken.count(), 1, "it asks for another one");
-    assert!(poll(&mut driver).is_pending());
+    for _ in 0..100 {
+        assert!(poll(&mut driver).is_pending());
+    }
     assert_eq!(begun.load(Ordering::Relaxed), 100);
+}
+
+/// How many of 200 handlers that take a millisecond each one poll of their driver runs, and how many polls it takes
+/// until all have run. `woken` says whether they wait first and are woken at one instant, or begin with one read.
+fn heavy_handlers(woken: bool) -> (usize, usize) {
+    let (wire, clock, begun) = (Wire::default(), Still::default(), Arc::new(AtomicUsize::new(0)));
+    let (count, time) = (Arc::clone(&begun), clock.clone());
+    let gate: Arc<std::sync::Mutex<Option<Vec<Waker>>>> =
+        Arc::new(std::sync::Mutex::new(woken.then(Vec::new)));
+    let closed = Arc::clone(&gate);
+    let router = Arc::new(Router::new().bidi_streaming(&CHAT, move |_| {
+        let (count, time, gate) = (Arc::clone(&count), time.clone(), Arc::clone(&closed));
+        std::future::poll_fn(move |cx| {
+            if let Some(waiting) = &mut *gate.lock().expect("no test panicked with it") {
+                waiting.push(cx.waker().clone());
+                return Poll::Pending;
+            }
+            count.fetch_add(1, Ordering::Relaxed);
+            time.advance(Duration::from_millis(1));
+            Poll::Ready(Ok(()))
+        })
+    }));
+    let mut config = Config::server();
+    (config.limits.frames_per_turn, config.limits.max_concurrent_streams) = (1_000, 1_000);
+    let mut driver = router.serve(wire.clone(), clock, config, Seed(1), &Shutdown::new());
+    let mut client = Peer::<Client>::new(Config::client());
+    assert!(poll(&mut driver).is_pending());
+    client.exchange(&wire);
+    for _ in 0..200 {
+        let request = Request::new("/driver.Test/Chat", CallType::BIDI);
+        client.connection.start(Time::ZERO, request).expect("a call");
+    }
+    client.exchange(&wire);
+    if woken {
+        while poll(&mut driver).is_pending() && begun.load(Ordering::Relaxed) == 0 {
+            if gate.lock().expect("no panic").as_ref().is_some_and(|waiting| waiting.len() == 200) {
+                break;
+            }
+        }
+        let waiting = gate.lock().expect("no panic").take();
+        waiting.into_iter().flatten().for_each(Waker::wake);
+    }
+    let (mut first, mut polls) = (0, 0);
+    while begun.load(Ordering::Relaxed) < 200 {
+        let (waker, times) = Counted::new();
+        let before = begun.load(Ordering::Relaxed);
+        assert!(Pin::new(&mut driver).poll(&mut Context::from_waker(&waker)).is_pending());
+        let ran = begun.load(Ordering::Relaxed) - before;
+        assert!(ran > 0, "each poll makes progress");
+        first = first.max(ran);
+        polls += 1;
+        assert!(times.count() > 0 || begun.load(Ordering::Relaxed) == 200, "it asks for another turn");
+    }
+    (first, polls)
+}
+
+#[test]
+fn handlers_that_take_long_are_not_all_run_in_one_poll() {
+    for woken in [false, true] {
+        let (most, polls) = heavy_handlers(woken);
+        assert!(most <= 3 && polls >= 60, "{woken}: {most} in one poll, {polls} polls");
+    }
 }
 
 #[test]

@@ -28,9 +28,12 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         buffer::take(&mut self.input);
         match self.io.poll_read(cx, &mut self.input) {
             Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(()),
-            // A transport that fails to read has nothing more to give, as one that ended.
-            Poll::Ready(_) => {
+            Poll::Ready(read) => {
                 self.eof = true;
+                if read.is_err() {
+                    // What fails to read takes nothing either.
+                    self.severed.get_or_insert(Time::ZERO);
+                }
                 Poll::Ready(())
             }
             Poll::Pending => {
@@ -40,12 +43,28 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         }
     }
 
-    /// Writes until the connection has nothing more, or the transport takes nothing more.
+    /// Writes until the connection has nothing more, or the transport takes nothing more, and makes it leave.
     #[inline]
     pub(super) fn write(&mut self, state: &mut State<S::Role>, cx: &mut Context<'_>, now: Time) {
         if self.severed.is_some() {
             return;
         }
+        loop {
+            self.write_some(state, cx, now);
+            // A transport that keeps what it takes may have space only for that: after a flush it is tried once more.
+            let full = self.blocked && self.unflushed;
+            self.flush(cx, now);
+            if !full || self.unflushed || self.severed.is_some() {
+                break;
+            }
+            self.blocked = false;
+        }
+        // What went out has ended calls.
+        self.take_events(state);
+    }
+
+    #[inline]
+    fn write_some(&mut self, state: &mut State<S::Role>, cx: &mut Context<'_>, now: Time) {
         while let Some(mut transmit) = state.connection.poll_transmit(now) {
             let written = if transmit.chunk().len() == transmit.remaining() {
                 self.io.poll_write(cx, &[IoSlice::new(transmit.chunk())])
@@ -55,20 +74,37 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
                 self.io.poll_write(cx, slices.get(..count).unwrap_or_default())
             };
             match written {
-                Poll::Ready(Ok(written)) if written > 0 => transmit.advance(written),
-                // What is queued cannot leave any more. But the peer may have answered before it closed.
-                Poll::Ready(_) => {
-                    self.severed = Some(now + LINGER);
-                    break;
+                Poll::Ready(Ok(written)) if written > 0 => {
+                    transmit.advance(written);
+                    self.unflushed = true;
                 }
+                Poll::Ready(_) => return self.sever(now),
                 Poll::Pending => {
                     self.blocked = true;
-                    break;
+                    return;
                 }
             }
         }
-        // What went out has ended calls.
-        self.take_events(state);
+    }
+
+    /// Asks the transport to let go of what it may have kept of the bytes that were written. It wakes the task where it
+    /// cannot yet, and is asked again then.
+    #[inline]
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>, now: Time) {
+        if self.unflushed && self.severed.is_none() {
+            match self.io.poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(_)) => self.sever(now),
+                Poll::Pending => {}
+            }
+        }
+    }
+
+    /// What is queued cannot leave any more. But the peer may have answered before it closed.
+    #[cold]
+    fn sever(&mut self, now: Time) {
+        self.severed = Some(now + LINGER);
+        self.unflushed = false;
     }
 
     /// Nothing more is read before the replies that are queued are out.
@@ -93,7 +129,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
                 self.phase = Phase::Done;
                 return Next::Wait;
             }
-            self.blocked = self.blocked || self.io.poll_close(cx).is_pending();
+            self.blocked = self.blocked || self.unflushed || self.io.poll_close(cx).is_pending();
             if self.blocked {
                 return Next::Wait;
             }

@@ -2,6 +2,7 @@
 //! call arrives, and most are done by then. Those that wait keep their place, and only those that were woken are
 //! polled again.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::mem;
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use halfclose::{CallId, Server, Status};
+use halfclose::{CallId, Server, Status, Time};
 
 use super::call::{Answer, finish};
 use crate::shared::{Shared, Signal};
@@ -21,6 +22,15 @@ pub(super) struct HandlerContext<'a> {
     pub(super) shared: &'a Arc<Shared<Server>>,
     /// Where they leave the answers of their calls.
     pub(super) answers: &'a mut Vec<Answer>,
+    /// When those that have not had their turn wait for the next one.
+    pub(super) until: Time,
+}
+
+impl HandlerContext<'_> {
+    /// Returns whether the others come first now. Asked between two handlers: one by itself is never interrupted.
+    pub(super) fn is_over(&self) -> bool {
+        self.shared.now() >= self.until
+    }
 }
 
 /// What serves one call: a future, but for what is lent to it for each poll. A short call need not keep the connection.
@@ -99,6 +109,8 @@ pub(super) struct Handlers {
     running: usize,
     /// Handlers whose calls are over: to be dropped outside of the lock, since what they hold gives commands.
     ended: Vec<Handler>,
+    /// The slots of handlers that were woken and have not been polled for it, in that order.
+    due: VecDeque<usize>,
     scratch: Vec<usize>,
 }
 
@@ -159,24 +171,39 @@ impl Handlers {
     }
 
     pub(super) fn has_work(&self) -> bool {
-        !self.ended.is_empty() || self.woken.as_ref().is_some_and(|woken| woken.any.load(Ordering::Acquire))
+        self.has_rest() || self.woken.as_ref().is_some_and(|woken| woken.any.load(Ordering::Acquire))
     }
 
-    /// Polls every handler that was woken, and drops those whose calls are over.
-    pub(super) fn run(&mut self, lent: &mut HandlerContext<'_>) {
-        self.ended.drain(..).for_each(discard);
-        let Some(woken) = &self.woken else { return };
-        let mut slots = mem::take(&mut self.scratch);
-        woken.take(&mut slots);
-        for slot in slots.drain(..) {
-            if let Some(place) = self.places.get(slot) {
-                // An exchange, as in `wake_by_ref`: a wake that comes first is seen by the poll, a later one adds the
-                // slot again.
-                place.slot.told.swap(false, Ordering::AcqRel);
-            }
-            self.poll(slot, lent);
+    /// Returns whether the last `run` left something for the next one.
+    pub(super) fn has_rest(&self) -> bool {
+        !self.ended.is_empty() || !self.due.is_empty()
+    }
+
+    /// Drops the handlers whose calls are over and polls those that were woken, until the time of this turn is over. At
+    /// least one of them has its turn, unless `others` had theirs.
+    pub(super) fn run(&mut self, context: &mut HandlerContext<'_>, others: bool) {
+        if let Some(woken) = &self.woken {
+            woken.take(&mut self.scratch);
+            self.due.extend(self.scratch.drain(..));
         }
-        self.scratch = slots;
+        let mut any = others;
+        while self.has_rest() && !(any && context.is_over()) {
+            any = true;
+            if let Some(ended) = self.ended.pop() {
+                discard(ended);
+            } else if let Some(slot) = self.due.pop_front() {
+                self.poll_woken(slot, context);
+            }
+        }
+    }
+
+    fn poll_woken(&mut self, slot: usize, context: &mut HandlerContext<'_>) {
+        if let Some(place) = self.places.get(slot) {
+            // An exchange, as in `wake_by_ref`: a wake that comes first is seen by the poll, a later one adds the slot
+            // again.
+            place.slot.told.swap(false, Ordering::AcqRel);
+        }
+        self.poll(slot, context);
     }
 
     /// Gives the places back, if no handler runs.
@@ -184,6 +211,7 @@ impl Handlers {
         if self.running == 0 {
             self.places = Vec::new();
             self.scratch = Vec::new();
+            self.due = VecDeque::new();
             self.ended = Vec::new();
             if let Some(woken) = &self.woken {
                 woken.shrink();

@@ -73,6 +73,10 @@ impl Io for Wire {
         Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
     }
 
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_close(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
         Poll::Ready(Ok(()))
     }
