@@ -40,6 +40,10 @@ struct End {
 }
 
 impl Io for End {
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_read(&mut self, _: &mut Context<'_>, input: &mut BytesMut) -> Poll<Result<usize>> {
         let mut coming = self.coming.lock();
         let count = coming.len().min(input.capacity() - input.len());
