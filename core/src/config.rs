@@ -327,8 +327,9 @@ pub struct Limits {
     /// Bytes of one sent message: no limit by default ([P-55](crate::manual::rules#p-55)).
     pub max_send_message: u32,
     /// Bytes of messages that the connection may hold: those that came and were not taken, and parts of messages;
-    /// what is queued for sending counts too, and leaves half of it for receiving: 128 MiB, room for thirty messages of
-    /// the largest size at a time. Never less than one of them. Whoever shares memory among connections takes back what
+    /// what is queued for sending counts too, and leaves half of it for receiving: 128 MiB on a server, room for thirty messages of
+    /// the largest size at a time; 1 GiB on a client, which queues what its own caller asks for. Never less than one
+    /// of them. Whoever shares memory among connections takes back what
     /// they do not need and grants it again ([`Connection::memory`](crate::Connection::memory)).
     pub memory: u64,
     /// How long a message that is larger than its stream's window may wait for memory before its call ends with
@@ -416,6 +417,8 @@ impl Limits {
     pub const fn client() -> Self {
         Self {
             max_header_block: 1 << 20,
+            // Most of it is what the caller's own requests queue: a thousand large ones at once are its own choice.
+            memory: 1 << 30,
             small_data: Rate { burst: 100_000, per_second: 10_000 },
             ..Self::server()
         }

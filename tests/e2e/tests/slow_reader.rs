@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use halfclose_driver::halfclose::Config;
 use halfclose_driver::{CallOptions, Method, Raw, Router};
 use halfclose_e2e::{PATIENCE, Runtime, Serving, Smol, Tokio, within};
 use peak_alloc::PeakAlloc;
@@ -28,7 +29,10 @@ fn serving<R: Runtime>() -> Serving<R> {
 }
 
 async fn read_slowly<R: Runtime>(server: Serving<R>) {
-    let channel = server.connect::<R>().await;
+    // Windows that do not grow: how far they do on a fast path has tests of its own.
+    let mut config = Config::client();
+    (config.max_stream_window, config.max_connection_window) = (1 << 20, 1 << 20);
+    let channel = server.connect_with::<R>(config).await;
     let request = Bytes::from(vec![7; MESSAGE]);
     let before = HEAP.current_usage();
     HEAP.reset_peak_usage();
