@@ -291,7 +291,7 @@ impl<R: Role> Connection<R> {
         self.engine.states(call)
     }
 
-    /// Returns the deadline of a call, if it has one. A server cuts the call two milliseconds later, so that the client hears of
+    /// Returns the deadline of a call, if it has one. A server ends the call two milliseconds later, so that the client hears of
     /// it first from its own clock.
     #[must_use]
     pub fn deadline(&self, call: CallId) -> Option<Time> {

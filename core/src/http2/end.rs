@@ -23,6 +23,9 @@ use crate::types::{Cause, Initiator, Outcome};
 /// How long the rest of a refused request is listened to.
 const REFUSED_LISTEN: Duration = Duration::from_secs(5);
 
+/// Why a call ends that this library ends itself.
+pub(super) const CUT_BY_US: Cause = Cause::Reset { code: ErrorCode::CANCEL, by: Initiator::Library };
+
 impl Stream {
     /// Sets the outcome of a client's call, once: the first end of a call wins ([P-89](crate::manual::rules#p-89)). Whether the caller waits to be told.
     #[inline]
@@ -312,17 +315,18 @@ impl Engine {
     }
 
     /// The call ends with `status`, also where another one waits behind messages that do not get away: these are dropped.
-    pub(super) fn overrule(&mut self, slot: u32, status: Status) {
+    pub(super) fn overrule(&mut self, slot: u32, status: Status, cause: Cause) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         match &mut stream.side {
             Side::Server(call) if call.status.is_some() => call.status = Some((status, Metadata::new())),
-            _ => return self.reject(slot, status),
+            Side::Server(_) => return self.answer(slot, status, cause),
+            Side::Client(_) => return self.cut_client(slot, status, cause, Some(ErrorCode::CANCEL)),
         }
         self.ledger.sent(stream.queue.clear(), std::mem::take(&mut stream.held_up));
         self.ledger.dropped(&mut stream.inbound);
         self.queues.remove(slot);
         self.short.remove(slot);
-        self.conclude_server(slot, Cause::Reset { code: ErrorCode::CANCEL, by: Initiator::Library });
+        self.conclude_server(slot, cause);
         self.schedule(slot);
         self.memory_freed();
     }
@@ -330,7 +334,7 @@ impl Engine {
     /// The peer broke a rule of gRPC on this call: it ends with `status`, on either side.
     pub(super) fn reject(&mut self, slot: u32, status: Status) {
         let code = ErrorCode::CANCEL;
-        let cause = Cause::Reset { code, by: Initiator::Library };
+        let cause = CUT_BY_US;
         match self.role {
             RoleKind::Server => self.answer(slot, status, cause),
             RoleKind::Client => self.cut_client(slot, status, cause, Some(code)),

@@ -95,6 +95,11 @@ impl Engine {
             if named != call || !stream.pending.contains(what) {
                 continue;
             }
+            if what == Pending::REQUEST && stream.deadline.is_some_and(|deadline| deadline <= self.now) {
+                // P-7: no handler starts at or after its deadline.
+                self.on_deadline(call.slot);
+                continue;
+            }
             stream.pending.remove(what);
             match what {
                 Pending::REQUEST => return Some(Event::Request(call)),

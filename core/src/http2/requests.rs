@@ -1,6 +1,7 @@
 //! A client's header blocks, as its server takes them: requests, and blocks on streams that are open or over.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -140,6 +141,12 @@ impl Engine {
         let Ok(codec) = self.codec_named(headers.encoding_name()) else {
             return self.refuse_encoding(id, end_stream, &headers);
         };
+        if headers.timeout == Some(Duration::ZERO) {
+            // P-7: the deadline has passed already.
+            let status = Status::deadline_exceeded("the deadline passed before the call came");
+            self.refuse_request(id, end_stream, 200, status);
+            return;
+        }
         let deadline = headers.timeout.map(|timeout| self.now + timeout);
         let content_length = headers.content_length;
         let slot = self.insert_server(id, end_stream, Some(headers));

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::end::CUT_BY_US;
 use super::engine::Engine;
 use super::memory::Memory;
 use super::stream::Stream;
@@ -221,6 +222,7 @@ impl Engine {
     /// Ends a call for want of memory, and gives back what it holds.
     fn end_for_memory(&mut self, slot: u32, why: String) {
         self.short.remove(slot);
-        self.overrule(slot, Status::resource_exhausted(format!("over the limit `memory`: {why}")));
+        let status = Status::resource_exhausted(format!("over the limit `memory`: {why}"));
+        self.overrule(slot, status, CUT_BY_US);
     }
 }

@@ -1,5 +1,7 @@
 //! Timers that are due, of the connection and of its calls, and what they lead to.
 
+use std::time::Duration;
+
 use super::control::{DRAIN_PING, KEEPALIVE_PING};
 use super::engine::Engine;
 use super::stream::{ServerHeaders, Side};
@@ -9,6 +11,9 @@ use crate::frame::{ErrorCode, Ping};
 use crate::grpc::status::Status;
 use crate::time::Time;
 use crate::types::Cause;
+
+/// How long the transport may take for the status of a call whose deadline has passed; then the call is reset.
+const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Engine {
     pub(crate) fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
@@ -30,11 +35,11 @@ impl Engine {
         }
     }
 
-    /// [P-84](crate::manual::rules#p-84) to [P-86](crate::manual::rules#p-86): the call ends here, whatever may still be under way.
+    /// [P-84](crate::manual::rules#p-84) to [P-86](crate::manual::rules#p-86): ends the call here, whatever may still be under way.
+    /// The same timer serves what a call waits for apart from its deadline.
     pub(super) fn on_deadline(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
-        let passed = stream.deadline.is_some_and(|deadline| deadline <= self.now);
-        stream.deadline = None;
+        let passed = stream.deadline.take().is_some_and(|deadline| deadline <= self.now);
         match &stream.side {
             Side::Client(call) if call.foreign.is_some() && !passed => self.on_foreign_timeout(slot),
             Side::Client(_) => {
@@ -44,8 +49,24 @@ impl Engine {
             Side::Server(call) if matches!(call.headers, ServerHeaders::RefusalSent) => {
                 self.stop_listening(slot);
             }
+            Side::Server(_) if passed => self.answer_late(slot),
+            // The status is still here: the transport takes nothing.
             Side::Server(_) => self.end_server(slot, Cause::Deadline, Some(ErrorCode::CANCEL)),
         }
+    }
+
+    /// Ends a call whose deadline has passed ([P-86](crate::manual::rules#p-86)). Its client is told by a status, as C-core does: one whose clock is slower than
+    /// ours would take a reset for a cancel. A status needs no window, so that only a transport that takes nothing is in
+    /// its way; it has a while for that.
+    #[cold]
+    pub(super) fn answer_late(&mut self, slot: u32) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let Side::Server(call) = &stream.side else { return };
+        // A status of the handler's that is next stays; one behind messages is too late with them.
+        if call.status.is_none() || stream.queue.bytes() > 0 {
+            self.overrule(slot, Status::deadline_exceeded("the deadline passed"), Cause::Deadline);
+        }
+        self.deadlines.insert(slot, self.now + STATUS_PATIENCE);
     }
 
     fn on_timer(&mut self, kind: TimerKind) {

@@ -11,8 +11,8 @@ use crate::time::Time;
 /// How long a server waits for the client to have heard of its shutdown ([P-94](crate::manual::rules#p-94)).
 const DRAIN_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long after its deadline a server cuts a call ([P-86](crate::manual::rules#p-86)). The client's own timer comes first: a client that counts in
-/// milliseconds (C-core) takes a reset within the last one for a cancel, not for a deadline that passed.
+/// How long after its deadline a server ends a call ([P-86](crate::manual::rules#p-86)). The client's own timer comes first: a client that counts in
+/// milliseconds (C-core) would take a reset within the last one for a cancel.
 pub(super) const DEADLINE_GRACE: Duration = Duration::from_millis(2);
 
 /// How long after the last keepalive PING a client sends another one, once it has sent as many without data as it may ([P-99](crate::manual::rules#p-99)),

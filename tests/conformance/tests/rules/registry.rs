@@ -127,7 +127,7 @@ rules! {
     "P-83" "a cancel before HEADERS leaves nothing" [] [CLIENT::p83_a_call_cancelled_before_it_left_leaves_nothing] "";
     "P-84" "the client's deadline" [] [CLIENT::p84_the_deadline_ends_the_call_here, OUTCOMES::cancelled_after_our_own_deadline_is_deadline_exceeded] "";
     "P-85" "the deadline covers the wait" [] [QUEUED::the_deadline_covers_the_wait_for_a_stream] "";
-    "P-86" "the server's deadline" [] [CONNECTION::p86_a_server_cuts_a_call_at_its_deadline] "";
+    "P-86" "the server's deadline" [] [CONNECTION::p86_a_server_ends_a_call_at_its_deadline] "";
     "P-87" "one status, after every message" [] [SIM::random_programs_keep_every_property, EXHAUSTIVE::every_order_of_a_client_a_server_and_the_network_between] "";
     "P-88" "sending after the end" [] [CLIENT::p31_p88_an_early_end_tells_the_server_that_nothing_more_comes, HANDLES::an_order_for_a_call_that_the_peer_has_ended_is_misuse_and_its_message_is_kept] "";
     "P-89" "the first end wins" [] [CELLS::every_cell_does_what_its_row_says, EXHAUSTIVE::every_order_of_frames_and_orders_to_one_core] "";
