@@ -140,13 +140,15 @@ pub struct Outcome {
     /// The response headers, where any came in a block of their own: also those of an answer that is not gRPC's, or that
     /// cannot be used.
     pub headers: Option<Arc<ResponseHeaders>>,
+    /// Whether anything of a response came, an interim one too: then the server has seen the call.
+    pub(crate) begun: bool,
 }
 
 impl Outcome {
     /// Makes the outcome of a call that ended on this side: without headers or trailers.
     #[must_use]
     pub fn new(status: Status, cause: Cause) -> Self {
-        Self { status, trailers: Arc::default(), cause, headers: None }
+        Self { status, trailers: Arc::default(), cause, headers: None, begun: false }
     }
 
     /// Returns the HTTP status of the answer, where one came: 200 for an answer of gRPC.
@@ -161,14 +163,16 @@ impl Outcome {
     }
 
     /// Returns whether the server certainly did not process the call, so that trying again is safe whatever the method does.
+    /// A server that has begun to answer has processed it, whatever it says later.
     #[must_use]
     pub fn not_processed(&self) -> bool {
-        matches!(
+        let refused = matches!(
             self.cause,
             Cause::NeverSent
                 | Cause::GoAway { processed: false, .. }
                 | Cause::Reset { code: ErrorCode::REFUSED_STREAM, by: Initiator::Remote }
-        )
+        );
+        refused && !self.begun
     }
 }
 

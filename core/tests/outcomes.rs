@@ -138,6 +138,60 @@ fn the_end_of_the_transport_after_goaway_says_what_goaway_said() {
 }
 
 #[test]
+fn a_call_that_the_server_began_to_answer_was_processed() {
+    // What came before, and whether the call may be tried elsewhere then.
+    type Begin = fn(&mut Scripted);
+    let began: [(&str, Begin, bool); 5] = [
+        ("nothing", |_| (), true),
+        ("an interim response", |peer| peer.headers(false, &[(":status", "103")]), false),
+        ("headers", |peer| peer.headers(false, &HEAD), false),
+        (
+            "headers and a message",
+            |peer| {
+                peer.headers(false, &HEAD);
+                peer.receive(&frame(0, 0, 1, &MESSAGE));
+            },
+            false,
+        ),
+        ("a page that is not gRPC's", |peer| peer.headers(false, &[(":status", "503")]), false),
+    ];
+    // REFUSED_STREAM (7), and a GOAWAY below the call (P-93).
+    let ends = [frame(3, 0, 1, &7_u32.to_be_bytes()), frame(7, 0, 0, &[0; 8])];
+    for (name, begin, not_processed) in began {
+        for end in &ends {
+            let mut peer = Scripted::new(Config::client());
+            let call = peer.start(None);
+            begin(&mut peer);
+            peer.receive(end);
+            let outcome = loop {
+                match peer.client.recv(call) {
+                    Ok(Recv::End(outcome)) => break outcome,
+                    Ok(Recv::Message(_)) => {}
+                    other => panic!("{name}: {other:?}"),
+                }
+            };
+            assert_eq!(outcome.not_processed(), not_processed, "{name}: {:?}", outcome.cause);
+            if let Cause::GoAway { processed, .. } = outcome.cause {
+                assert_eq!(processed, !not_processed, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_one_call_had_of_an_answer_is_not_the_next_ones() {
+    let mut peer = Scripted::new(Config::client());
+    let first = peer.start(None);
+    peer.headers(false, &HEAD);
+    peer.receive(&frame(3, 0, 1, &7_u32.to_be_bytes()));
+    assert!(matches!(peer.client.recv(first), Ok(Recv::End(outcome)) if !outcome.not_processed()));
+    let second = peer.start(None);
+    assert_eq!(second.slot(), first.slot());
+    peer.receive(&frame(3, 0, 3, &7_u32.to_be_bytes()));
+    assert!(matches!(peer.client.recv(second), Ok(Recv::End(outcome)) if outcome.not_processed()));
+}
+
+#[test]
 fn a_sender_that_waits_for_room_is_told_of_the_end() {
     // P-88: it would wait for ever, since nobody reads any more.
     let mut pair = Pair::new();

@@ -131,3 +131,72 @@ fn a_refused_upload_is_stopped_when_its_window_is_full() {
     assert_eq!((stopped, sent), (ErrorCode::NO_ERROR, 65_535));
     assert!(peer.server.is_idle());
 }
+
+/// `HEAD / http`: a literal method over the static table's name.
+const HEAD: [u8; 8] = [0x02, 0x04, b'H', b'E', b'A', b'D', 0x86, 0x84];
+
+#[test]
+fn head_is_answered_without_content() {
+    // RFC 9110 §9.3.2: the headers that another method would get, and nothing behind them.
+    let mut peer = Peer::new();
+    let answer = peer.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &HEAD));
+    let kinds: Vec<_> = answer.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [FrameType::Headers]);
+    let fields = hpack::Decoder::new().decode(&answer[0].1).unwrap();
+    let value = |name: &str| fields.iter().find(|field| field.0 == name.as_bytes()).map(|field| &field.1[..]);
+    assert_eq!((value(":status"), value("grpc-status")), (Some(&b"405"[..]), Some(&b"13"[..])));
+    assert_eq!(value("content-type"), Some(&b"text/plain; charset=utf-8"[..]));
+    assert!(peer.server.is_idle());
+    // One that goes on is listened to, as any other.
+    let answer = peer.send(&frame(HEADERS, END_HEADERS, 3, &HEAD));
+    assert!(is_answer(&answer) && reset(&answer).is_none() && !peer.server.is_idle());
+    assert_eq!(reset(&peer.send(&frame(DATA, END_STREAM, 3, b"body"))), None);
+    assert!(peer.server.is_idle());
+}
+
+#[test]
+fn trailers_end_a_refused_request() {
+    let trailers = [0x00, 0x01, b'x', 0x01, b'y'];
+    let mut peer = Peer::new();
+    assert!(is_answer(&peer.send(&frame(HEADERS, END_HEADERS, 1, &GET))));
+    assert_eq!(reset(&peer.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &trailers))), None);
+    assert!(peer.server.is_idle(), "nobody is listened to that has ended");
+    // Nothing is left that could reset the stream later.
+    let later = START + Duration::from_secs(60);
+    peer.server.handle_timeout(later);
+    assert!(peer.take(later).iter().all(|(kind, _)| *kind != FrameType::RstStream));
+}
+
+/// A server whose client has windows of nothing (4 = SETTINGS_INITIAL_WINDOW_SIZE).
+fn without_windows() -> Peer {
+    let mut peer = Peer::new();
+    peer.server.receive(START, &mut BytesMut::from(&frame(4, 0, 0, &[0, 4, 0, 0, 0, 0])[..])).unwrap();
+    peer.take(START);
+    while peer.server.poll_event().is_some() {}
+    peer
+}
+
+#[test]
+fn an_answer_that_waits_for_its_window_is_given_whole() {
+    // The request ends before the content of its answer can go.
+    for ends in [frame(DATA, END_STREAM, 1, b""), frame(HEADERS, END_HEADERS | END_STREAM, 1, &[])] {
+        let mut peer = without_windows();
+        assert!(is_answer(&peer.send(&frame(HEADERS, END_HEADERS, 1, &GET))));
+        assert!(peer.send(&ends).is_empty());
+        let rest = peer.send(&frame(8, 0, 1, &1_000_u32.to_be_bytes()));
+        let kinds: Vec<_> = rest.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, [FrameType::Data, FrameType::Headers]);
+        assert!(peer.server.is_idle());
+    }
+}
+
+#[test]
+fn an_answer_whose_window_never_opens_is_given_up() {
+    let mut peer = without_windows();
+    assert!(is_answer(&peer.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &GET))));
+    assert!(!peer.server.is_idle());
+    let later = START + Duration::from_secs(5);
+    peer.server.handle_timeout(later);
+    assert_eq!(reset(&peer.take(later)), Some(ErrorCode::CANCEL));
+    assert!(peer.server.is_idle());
+}

@@ -230,11 +230,7 @@ impl FrameError {
             | Self::Padding { kind, .. } => section_of(*kind),
             Self::SelfDependency { .. } => "RFC 7540 §5.3.1",
             Self::SettingsLength { .. } | Self::SettingsAck { .. } => "RFC 9113 §6.5",
-            Self::SettingValue { setting, .. } => match setting.id {
-                SettingId::ENABLE_CONNECT_PROTOCOL => "RFC 8441 §3",
-                SettingId::NO_RFC7540_PRIORITIES => "RFC 9218 §2.1",
-                _ => "RFC 9113 §6.5.2",
-            },
+            Self::SettingValue { .. } => "RFC 9113 §6.5.2",
             Self::PromisedStream { .. } => "RFC 9113 §5.1.1",
             Self::ZeroIncrement { .. } => "RFC 9113 §6.9",
         }

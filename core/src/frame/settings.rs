@@ -49,10 +49,11 @@ impl SettingId {
         })
     }
 
-    /// Returns the smallest and the largest value that the setting may have.
+    /// Returns the smallest and the largest value that the setting may have. Those of extensions that are not supported
+    /// here have no range: RFC 9113 §6.5.2 wants settings that are not supported ignored, whatever their values.
     fn range(self) -> (u32, u32) {
         match self {
-            Self::ENABLE_PUSH | Self::ENABLE_CONNECT_PROTOCOL | Self::NO_RFC7540_PRIORITIES => (0, 1),
+            Self::ENABLE_PUSH => (0, 1),
             Self::INITIAL_WINDOW_SIZE => (0, MAX_WINDOW),
             Self::MAX_FRAME_SIZE => (DEFAULT_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE),
             _ => (0, u32::MAX),
@@ -97,7 +98,7 @@ impl Setting {
         [i0, i1, v0, v1, v2, v3]
     }
 
-    /// Checks the value against the range that the setting allows (RFC 9113 §6.5.2, RFC 8441 §3, RFC 9218 §2.1).
+    /// Checks the value against the range that the setting allows (RFC 9113 §6.5.2).
     ///
     /// # Errors
     /// [`FrameError::SettingValue`].

@@ -102,8 +102,6 @@ fn rows() -> Vec<ErrorRow> {
         (4, 0, 0, &[0, 1, 0, 0, 0, 0, 0, 4, 0x80, 0, 0, 0], value(SettingId::INITIAL_WINDOW_SIZE, 1 << 31, 0, MAX_WINDOW), CONN, ErrorCode::FLOW_CONTROL_ERROR, "RFC 9113 §6.5.2", "SETTINGS_INITIAL_WINDOW_SIZE of 2147483648, must be 0 to 2147483647"),
         (4, 0, 0, &[0, 5, 0, 0, 0x3f, 0xff], value(SettingId::MAX_FRAME_SIZE, 16_383, 16_384, MAX_MAX_FRAME_SIZE), CONN, PROTOCOL, "RFC 9113 §6.5.2", "SETTINGS_MAX_FRAME_SIZE of 16383, must be 16384 to 16777215"),
         (4, 0, 0, &[0, 5, 1, 0, 0, 0], value(SettingId::MAX_FRAME_SIZE, 1 << 24, 16_384, MAX_MAX_FRAME_SIZE), CONN, PROTOCOL, "RFC 9113 §6.5.2", "SETTINGS_MAX_FRAME_SIZE of 16777216, must be 16384 to 16777215"),
-        (4, 0, 0, &[0, 8, 0, 0, 0, 2], value(SettingId::ENABLE_CONNECT_PROTOCOL, 2, 0, 1), CONN, PROTOCOL, "RFC 8441 §3", "SETTINGS_ENABLE_CONNECT_PROTOCOL of 2, must be 0 to 1"),
-        (4, 0, 0, &[0, 9, 0, 0, 0, 2], value(SettingId::NO_RFC7540_PRIORITIES, 2, 0, 1), CONN, PROTOCOL, "RFC 9218 §2.1", "SETTINGS_NO_RFC7540_PRIORITIES of 2, must be 0 to 1"),
 
         (5, 0, 1, &[0, 0, 0, 0], FrameError::PromisedStream { promised: StreamId::ZERO }, CONN, PROTOCOL, "RFC 9113 §5.1.1", "PUSH_PROMISE of stream 0, must be even and not 0"),
         (5, 0, 1, &[0x80, 0, 0, 3], FrameError::PromisedStream { promised: StreamId::new(3) }, CONN, PROTOCOL, "RFC 9113 §5.1.1", "PUSH_PROMISE of stream 3, must be even and not 0"),

@@ -14,7 +14,7 @@ use crate::grpc::headers::{
 };
 use crate::grpc::metadata::{FIELD_OVERHEAD, Metadata};
 use crate::grpc::status::Status;
-use crate::grpc::timeout;
+use crate::grpc::timeout::{self, TimeoutValue};
 use crate::hpack::{Encoder, Indexing};
 use crate::types::Request;
 
@@ -138,7 +138,10 @@ impl BlockWriter {
     ) -> Result<(), usize> {
         let template = self.templates.find(request);
         let own = template.map_or_else(|| fields_size(config, request), |template| template.list_size);
-        let size = own.saturating_add(TIMEOUT_SIZE).saturating_add(request.metadata.list_size());
+        // P-7: what is left of the deadline when the request leaves, its wait for a stream taken off.
+        let left = left.map(timeout::format);
+        let timeout_size = left.map_or(0, |left| TIMEOUT_NAME.len() + left.as_bytes().len() + FIELD_OVERHEAD);
+        let size = own.saturating_add(timeout_size).saturating_add(request.metadata.list_size());
         if size > peer.max_header_list as usize {
             return Err(size);
         }
@@ -157,7 +160,7 @@ impl BlockWriter {
         out: &mut Vec<u8>,
         id: StreamId,
         (config, peer): (&Config, &PeerSettings),
-        (request, left): (&Request, Option<Duration>),
+        (request, left): (&Request, Option<TimeoutValue>),
         own_size: usize,
     ) {
         let Self { encoder, templates, scratch } = self;
@@ -175,9 +178,7 @@ impl BlockWriter {
             templates.put(request, own_size, generation, encoder.generation(), fields);
         }
         if let Some(left) = left {
-            // P-7: what is left of the deadline when the request leaves, its wait for a stream taken off.
-            let left = timeout::format(left);
-            encoder.field(b"grpc-timeout", left.as_bytes(), Indexing::Without, out);
+            encoder.field(TIMEOUT_NAME, left.as_bytes(), Indexing::Without, out);
         }
         write_metadata(&request.metadata, scratch, |name, value, hint| {
             encoder.field(name, value, indexing(hint), out);
@@ -255,8 +256,32 @@ impl BlockWriter {
         self.encoder.begin(out);
         let status = http_status.to_string();
         self.encoder.field(b":status", status.as_bytes(), Indexing::Without, out);
-        self.encoder.field(b"content-type", b"text/plain; charset=utf-8", Indexing::Without, out);
+        self.encoder.field(b"content-type", REFUSAL_TYPE.as_bytes(), Indexing::Without, out);
         frame.finish(out, id, false, peer.max_frame_size as usize);
+    }
+
+    /// Writes the answer to a HEAD request: the same headers without content (RFC 9110 §9.3.2), and its status with them.
+    #[cold]
+    pub(super) fn refusal_of_head(
+        &mut self,
+        out: &mut Vec<u8>,
+        id: StreamId,
+        peer: &PeerSettings,
+        (http_status, status): (u16, &Status),
+    ) {
+        let Self { encoder, scratch, .. } = self;
+        let frame = OpenFrame::begin(out);
+        encoder.begin(out);
+        let digits = http_status.to_string();
+        let mut left = peer.max_header_list as usize;
+        for (name, value) in [(":status", digits.as_str()), ("content-type", REFUSAL_TYPE)] {
+            encoder.field(name.as_bytes(), value.as_bytes(), Indexing::Without, out);
+            left = left.saturating_sub(name.len() + value.len() + FIELD_OVERHEAD);
+        }
+        write_trailers(status, &NO_METADATA, left, scratch, |name, value, hint| {
+            encoder.field(name, value, indexing(hint), out);
+        });
+        frame.finish(out, id, true, peer.max_frame_size as usize);
     }
 
     /// Writes a status, in trailers or as Trailers-Only.
@@ -313,8 +338,9 @@ fn is_plain((status, metadata): (&Status, &Metadata)) -> bool {
 
 static NO_METADATA: Metadata = Metadata::new();
 
-/// The room that `grpc-timeout` may take in a header list: at most 8 digits and a unit.
-const TIMEOUT_SIZE: usize = "grpc-timeout".len() + 9 + FIELD_OVERHEAD;
+const TIMEOUT_NAME: &[u8] = b"grpc-timeout";
+/// The type of what is said to clients that may not speak gRPC.
+const REFUSAL_TYPE: &str = "text/plain; charset=utf-8";
 
 /// `grpc-accept-encoding`, where there is anything but identity to say.
 fn accept_encoding(config: &Config) -> Option<&str> {

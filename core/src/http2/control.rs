@@ -216,9 +216,15 @@ impl Engine {
     fn refuse_above(&mut self, last: u32, previous: u32, code: ErrorCode, debug: &Bytes) {
         let newest = self.next_local_id.saturating_sub(2).min(previous);
         let refused = self.ids.slots_between(last, newest).into_iter();
-        let refused = refused.map(|slot| (slot, Cause::GoAway { code, processed: false }));
+        // What the server has begun to answer it has seen, whatever its GOAWAY says.
+        let processed = |slot| match self.slots.get(slot).map(|stream| &stream.side) {
+            Some(Side::Client(call)) => call.begun,
+            _ => false,
+        };
+        let refused: Vec<_> =
+            refused.map(|slot| (slot, Cause::GoAway { code, processed: processed(slot) })).collect();
         let unsent = self.queued_slots().into_iter().map(|slot| (slot, Cause::NeverSent));
-        for (slot, cause) in refused.chain(unsent) {
+        for (slot, cause) in refused.into_iter().chain(unsent) {
             let text = String::from_utf8_lossy(debug);
             let status = Status::unavailable(format!("the server is going away ({code}) {text}"));
             self.cut_client(slot, status, cause, None);

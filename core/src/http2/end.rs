@@ -15,18 +15,28 @@ use crate::grpc::metadata::Metadata;
 use crate::grpc::status::{Code, Status};
 use crate::machine::{
     ClientRecvInput, ClientSendInput, ClosedStream, Lifecycle, LifecycleInput, ServerRecv, ServerRecvInput,
-    ServerSendInput, Step,
+    ServerSend, ServerSendInput, Step,
 };
 use crate::time::Time;
 use crate::types::{Cause, Initiator, Outcome};
 
-/// How long the rest of a refused request is listened to.
-const REFUSED_LISTEN: Duration = Duration::from_secs(5);
+/// How long the answer to a refused request may take to leave, and how long its rest is listened to behind that.
+pub(super) const REFUSED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a call ends that this library ends itself.
 pub(super) const CUT_BY_US: Cause = Cause::Reset { code: ErrorCode::CANCEL, by: Initiator::Library };
 
 impl Stream {
+    /// Returns whether the stream is that of a request which was refused, and the answer has gone.
+    fn is_refused_and_answered(&self) -> bool {
+        match &self.side {
+            Side::Server(call) => {
+                matches!(call.headers, ServerHeaders::RefusalSent) && call.send == ServerSend::Ended
+            }
+            Side::Client(_) => false,
+        }
+    }
+
     /// Sets the outcome of a client's call, once: the first end of a call wins ([P-89](crate::manual::rules#p-89)). Whether the caller waits to be told.
     #[inline]
     fn conclude_client(&mut self, mut outcome: Outcome, now: Time, ledger: &mut Ledger) -> Waiting {
@@ -46,6 +56,7 @@ impl Stream {
             outcome.status =
                 Status::deadline_exceeded("the deadline passed, and the server cancelled the call");
         }
+        outcome.begun = call.begun;
         call.stage = ClientStage::Done(outcome);
         // P-88: whoever waits for buffer space would wait for ever.
         Waiting { reads: std::mem::take(&mut self.want_read), writes: std::mem::take(&mut self.want_write) }
@@ -207,7 +218,7 @@ impl Engine {
     }
 
     fn without_trailers(&self, status: Status, cause: Cause) -> Outcome {
-        Outcome { status, trailers: Arc::clone(&self.no_metadata), cause, headers: None }
+        Outcome { status, trailers: Arc::clone(&self.no_metadata), cause, headers: None, begun: false }
     }
 
     pub(super) fn finish_client_with(&mut self, slot: u32, outcome: Outcome) {
@@ -428,7 +439,7 @@ impl Engine {
     /// heard to its end, and what is wrong with it answered as RFC 9113 says; for a while, and within its window.
     #[cold]
     fn listen_on(&mut self, slot: u32) {
-        let until = self.now + REFUSED_LISTEN;
+        let until = self.now + REFUSED_PATIENCE;
         if let Some(stream) = self.slots.get_mut(slot) {
             stream.deadline = Some(until);
             self.deadlines.insert(slot, until);
@@ -438,12 +449,25 @@ impl Engine {
     /// More of a refused request came: its end retires the stream, and a full window resets it.
     #[cold]
     pub(super) fn on_refused_data(&mut self, slot: u32, end: bool) {
-        let full = self.slots.get(slot).is_some_and(|stream| stream.recv_window <= 0);
+        let Some(stream) = self.slots.get(slot) else { return };
+        // An answer that is still on its way retires the stream with its own end.
+        if !stream.is_refused_and_answered() {
+            return;
+        }
         if end {
             self.close_and_retire(slot, false);
             self.free_if_done(slot);
-        } else if full {
+        } else if stream.recv_window <= 0 {
             self.stop_listening(slot);
+        }
+    }
+
+    /// The time for the answer to a refused request, or for its rest, is over.
+    #[cold]
+    pub(super) fn on_refused_timeout(&mut self, slot: u32) {
+        match self.slots.get(slot) {
+            Some(stream) if stream.is_refused_and_answered() => self.stop_listening(slot),
+            _ => self.end_server(slot, CUT_BY_US, Some(ErrorCode::CANCEL)),
         }
     }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::end::REFUSED_PATIENCE;
 use super::engine::Engine;
 use super::ids::HowClosed;
-use super::stream::{ContentLength, Pending, ServerHeaders, Side};
+use super::stream::{ContentLength, Pending, ServerHeaders, Side, Stream};
 use super::timers::DEADLINE_GRACE;
 use crate::error::Violation;
 use crate::frame::ErrorCode;
@@ -77,9 +78,12 @@ impl Engine {
     fn on_bad_request(&mut self, id: u32, end_stream: bool, error: RequestError) -> Result<(), Violation> {
         match error {
             RequestError::Malformed(reason) => Err(Violation::Malformed(reason)),
-            RequestError::Refused { http_status, status, content_length } => {
+            RequestError::Refused { http_status, status, content_length, is_head } => {
                 let slot = self.refuse_request(id, end_stream, http_status, status);
                 if let Some(stream) = self.slots.get_mut(slot) {
+                    if is_head {
+                        self.ledger.sent(stream.leave_content_out(), false);
+                    }
                     stream.content_length = content_length.map(|expected| ContentLength { expected, met: 0 });
                 }
                 Ok(())
@@ -102,6 +106,10 @@ impl Engine {
             Step::To(next) => call.recv = next,
             Step::Stream(breach) | Step::Connection(breach) => return Err(Violation::Order(breach)),
             Step::Ignore | Step::Misuse(_) | Step::Cardinality(_) => {}
+        }
+        // Trailers are the end of a refused request as well as DATA is.
+        if end_stream {
+            self.on_refused_data(slot, true);
         }
         Ok(())
     }
@@ -189,7 +197,22 @@ impl Engine {
             call.recv = next;
         }
         call.status = Some((status, Metadata::new()));
+        // Neither a window that never opens nor a transport that takes nothing holds it for ever.
+        stream.deadline = Some(self.now + REFUSED_PATIENCE);
+        self.deadlines.insert(slot, self.now + REFUSED_PATIENCE);
         self.schedule(slot);
         slot
+    }
+}
+
+impl Stream {
+    /// Takes the content out of the answer to a request that was refused, and returns what it counted for.
+    fn leave_content_out(&mut self) -> usize {
+        if let Side::Server(call) = &mut self.side
+            && let ServerHeaders::Refused(http_status) = call.headers
+        {
+            call.headers = ServerHeaders::RefusedHead(http_status);
+        }
+        self.queue.clear()
     }
 }

@@ -192,7 +192,7 @@ impl Engine {
         };
         let cause = Cause::Http(foreign.http_status);
         if over {
-            self.finish_client_with(slot, Outcome { status, trailers, cause, headers: None });
+            self.finish_client_with(slot, Outcome { status, trailers, cause, headers: None, begun: false });
         } else {
             self.cut_client(slot, status, cause, Some(ErrorCode::CANCEL));
         }
@@ -228,7 +228,10 @@ impl Engine {
         }
         let status = if status.is_ok() { checked_ok(stream, status) } else { status };
         self.abuse.good_call();
-        self.finish_client_with(slot, Outcome { status, trailers: metadata, cause, headers: None });
+        self.finish_client_with(
+            slot,
+            Outcome { status, trailers: metadata, cause, headers: None, begun: false },
+        );
     }
 }
 
@@ -236,7 +239,10 @@ impl ClientCall {
     #[inline]
     fn step_recv(&mut self, input: ClientRecvInput) -> Result<(), Violation> {
         match self.recv.step(input) {
-            Step::To(next) => self.recv = next,
+            Step::To(next) => {
+                self.recv = next;
+                self.begun = true;
+            }
             Step::Stream(breach) | Step::Connection(breach) => return Err(Violation::Order(breach)),
             Step::Ignore | Step::Misuse(_) | Step::Cardinality(_) => {}
         }

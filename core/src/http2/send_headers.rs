@@ -89,6 +89,15 @@ impl Engine {
                 self.writer.refusal(self.outbox.buf(), id, &self.peer, *http_status);
                 call.headers = ServerHeaders::RefusalSent;
             }
+            ServerHeaders::RefusedHead(http_status) => {
+                let http_status = *http_status;
+                call.headers = ServerHeaders::RefusalSent;
+                if let Some((status, _)) = call.status.take() {
+                    self.writer.refusal_of_head(self.outbox.buf(), id, &self.peer, (http_status, &status));
+                }
+                self.status_sent(slot, Cause::TrailersOnly);
+                return false;
+            }
         }
         true
     }

@@ -53,6 +53,8 @@ pub(crate) struct ClientCall {
     pub(crate) responses: OneResponse,
     pub(crate) stage: ClientStage,
     pub(crate) response: Option<Arc<ResponseHeaders>>,
+    /// Something of a response came, an interim one or its headers.
+    pub(crate) begun: bool,
     /// An answer that is not gRPC's, while its text is gathered ([P-28](crate::manual::rules#p-28)).
     pub(crate) foreign: Option<Box<Foreign>>,
 }
@@ -92,6 +94,11 @@ pub(crate) struct ServerCall {
 }
 
 impl ServerHeaders {
+    /// Returns whether they are an HTTP answer that is not gRPC's.
+    pub(super) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::RefusedHead(_) | Self::RefusalSent)
+    }
+
     /// Makes headers whose metadata is set ready to go. Those that are not set stay so: a status is Trailers-Only then.
     pub(super) fn settle(&mut self) {
         if let Self::Set(metadata) = self {
@@ -110,7 +117,9 @@ pub(crate) enum ServerHeaders {
     Ready(Metadata),
     /// An HTTP answer that is not gRPC's: the request was refused before any handler could hear of it.
     Refused(u16),
-    /// The same, on its way: the rest of the request is still listened to.
+    /// The same without content, to a HEAD request.
+    RefusedHead(u16),
+    /// One of these on its way: the rest of the request is still listened to.
     RefusalSent,
     /// On their way.
     Sent,
@@ -274,15 +283,17 @@ impl ClientCall {
             responses: OneResponse::Missing,
             stage: ClientStage::Taken,
             response: None,
+            begun: false,
             foreign: None,
         }
     }
 
     fn wipe(&mut self) {
-        let Self { send, recv, responses, stage, response, foreign } = self;
+        let Self { send, recv, responses, stage, response, begun, foreign } = self;
         (*send, *recv, *responses) = (ClientSend::Queued, ClientRecv::AwaitHeaders, OneResponse::Missing);
         *stage = ClientStage::Taken;
         *response = None;
+        *begun = false;
         *foreign = None;
     }
 }

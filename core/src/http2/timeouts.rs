@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::control::{DRAIN_PING, KEEPALIVE_PING};
 use super::engine::Engine;
-use super::stream::{ServerHeaders, Side};
+use super::stream::Side;
 use super::timers::TimerKind;
 use crate::error::{Timeout, Violation};
 use crate::frame::{ErrorCode, Ping};
@@ -46,9 +46,8 @@ impl Engine {
                 let status = Status::deadline_exceeded("the deadline passed");
                 self.cut_client(slot, status, Cause::Deadline, Some(ErrorCode::CANCEL));
             }
-            Side::Server(call) if matches!(call.headers, ServerHeaders::RefusalSent) => {
-                self.stop_listening(slot);
-            }
+            // No handler has heard of a request that was refused.
+            Side::Server(call) if call.headers.is_refusal() => self.on_refused_timeout(slot),
             Side::Server(_) if passed => self.answer_late(slot),
             // The status is still here: the transport takes nothing.
             Side::Server(_) => self.end_server(slot, Cause::Deadline, Some(ErrorCode::CANCEL)),

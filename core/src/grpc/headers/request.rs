@@ -26,6 +26,8 @@ pub enum RequestError {
         status: Status,
         /// What the DATA of the request must add up to, all the same (RFC 9113 §8.1.1).
         content_length: Option<u64>,
+        /// Whether the method is HEAD, whose answers have no content (RFC 9110 §9.3.2).
+        is_head: bool,
     },
 }
 
@@ -43,7 +45,7 @@ enum Refusal {
 impl Refusal {
     #[cold]
     #[inline(never)]
-    fn into_error(self, content_length: Option<u64>) -> RequestError {
+    fn into_error(self, seen: &RequestFieldsSeen) -> RequestError {
         let (http_status, status) = match self {
             // P-45, P-30: a Trailers-Only answer.
             Self::Metadata(status) => (200, status),
@@ -57,7 +59,8 @@ impl Refusal {
             Self::Timeout(error) => (400, Status::internal(error.to_string())),
             Self::TwoTimeouts => (400, Status::internal("two grpc-timeout fields that differ")),
         };
-        RequestError::Refused { http_status, status, content_length }
+        let is_head = seen.method == Some(Method::Head);
+        RequestError::Refused { http_status, status, content_length: seen.content_length, is_head }
     }
 }
 
@@ -67,6 +70,7 @@ enum Method {
     Post,
     Connect,
     Options,
+    Head,
     Other,
 }
 
@@ -157,6 +161,7 @@ impl RequestHeadersBuilder {
                     b"POST" => Method::Post,
                     b"CONNECT" => Method::Connect,
                     b"OPTIONS" => Method::Options,
+                    b"HEAD" => Method::Head,
                     [] => return Err(MalformedReason::InvalidPseudo(":method")),
                     _ => Method::Other,
                 };
@@ -257,7 +262,7 @@ impl RequestHeadersBuilder {
     ) -> Result<RequestHeaders, RequestError> {
         check_whole(seen, self.gather.text(), end_stream).map_err(RequestError::Malformed)?;
         if let Some(refusal) = self.refusal(seen) {
-            return Err(refusal.into_error(seen.content_length));
+            return Err(refusal.into_error(seen));
         }
         let accept_names = self.gather.keep_list();
         let (text, metadata) = self.gather.store();

@@ -94,6 +94,8 @@ cases! {
         rfc9113_6_5_settings_ack_with_a_payload "SETTINGS ACK with a payload" Settings
             frame(SETTINGS, ACK, 0, &[0; 6]) => Connection(SIZE);
         rfc9113_6_5_2_an_unknown_setting "an unknown setting" Settings settings(&[(0xfafa, 7)]) => Fine;
+        rfc9113_6_5_2_settings_of_extensions_that_are_not_supported "settings 0x8 and 0x9 with values that their own RFCs do not know" Settings
+            settings(&[(8, 2), (9, 7), (8, u32::MAX), (9, u32::MAX)]) => Fine;
         p46_true_binary_metadata "the setting of true binary metadata" Settings settings(&[(0xfe03, 1)]) => Fine;
         rfc9113_6_5_2_enable_push_2 "ENABLE_PUSH 2" Settings settings(&[(2, 2)]) => Connection(PROTOCOL);
         rfc9113_6_5_2_initial_window_size_too_large "INITIAL_WINDOW_SIZE 2^31" Settings

@@ -75,6 +75,8 @@ cases! {
         p1_fields_in_any_order "te and content-type before the rest" Settings
             ask(&[("user-agent", "grpc-test/1"), ("te", "trailers")], &message(b"m")) => Answer("200", "0");
         p2_get ":method GET" Settings with(":method", "GET") => Answer("405", "13");
+        rfc9110_9_3_2_head ":method HEAD" Settings
+            headers(1, END_STREAM, &block(&request_with(&[(":method", "HEAD")]))) => Answer("405", "13");
         p2_put ":method PUT" Settings with(":method", "PUT") => Answer("405", "13");
         p2_connect "CONNECT" Settings
             headers(1, END_STREAM, &block(&[(":method", "CONNECT"), (":authority", "localhost:80")])) => Answer("405", "13");
