@@ -55,11 +55,11 @@ impl<Req, Res, C> fmt::Debug for Method<Req, Res, C> {
 pub struct Response<T> {
     /// The message.
     pub message: T,
-    /// Initial metadata. A server's are added to those that [`Context::set_header`](crate::Context::set_header) set; where
+    /// Initial metadata. A server's are added to those that [`Context::set_headers`](crate::Context::set_headers) set; where
     /// the response headers have gone before, the call ends with INTERNAL, since they could not go any more.
-    pub header: Metadata,
+    pub headers: Metadata,
     /// Trailing metadata.
-    pub trailer: Metadata,
+    pub trailers: Metadata,
     /// Server: whether the message is sent compressed, where the call has an encoding; client: whether it came so.
     pub compressed: bool,
 }
@@ -68,7 +68,7 @@ impl<T> Response<T> {
     /// Makes a response without metadata, compressed where the call has an encoding.
     #[must_use]
     pub fn new(message: T) -> Self {
-        Self { message, header: Metadata::new(), trailer: Metadata::new(), compressed: true }
+        Self { message, headers: Metadata::new(), trailers: Metadata::new(), compressed: true }
     }
 }
 

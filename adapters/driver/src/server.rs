@@ -2,8 +2,8 @@
 //!
 //! # Initial metadata
 //!
-//! A handler sets them, [`Context::set_header`], and they leave with the first message, ahead of a status that comes without
-//! one, or when they are flushed, [`Context::flush_header`]. [`Response::header`](crate::Response::header) is added to what
+//! A handler sets them, [`Context::set_headers`], and they leave with the first message, ahead of a status that comes without
+//! one, or when they are flushed, [`Context::flush_headers`]. [`Response::headers`](crate::Response::headers) is added to what
 //! was set. Once the response headers have gone nothing can be added, and whoever tries is told so.
 //!
 //! # Early headers
@@ -36,7 +36,7 @@
 //! They are off by default, since headers commit a call: after them neither metadata nor the encoding can be set, the call
 //! cannot end as Trailers-Only, and clients and proxies that would try it again on a refusal do not. Turn them on for the
 //! methods that such clients call, and not where the handler decides by the first request what its metadata are. A handler
-//! that waits for something else first can send its headers itself, by [`Context::flush_header`].
+//! that waits for something else first can send its headers itself, by [`Context::flush_headers`].
 
 mod call;
 mod context;

@@ -62,8 +62,8 @@ fn unary_carries_the_message_metadata_and_trailers<S: Runtime, C: Runtime>() {
     let router = Router::new().unary(&SAY, |request| async move {
         check_metadata(request.context.metadata(), "ask", "x");
         let mut response = Response::new(request.message);
-        response.header = metadata("head", "a");
-        response.trailer = metadata("tail", "b");
+        response.headers = metadata("head", "a");
+        response.trailers = metadata("tail", "b");
         Ok(response)
     });
     Serving::<S>::start(router).run::<C, _>(|channel| async move {
@@ -72,8 +72,8 @@ fn unary_carries_the_message_metadata_and_trailers<S: Runtime, C: Runtime>() {
             let options = CallOptions::new().metadata(metadata("ask", "x"));
             let response = channel.unary(&SAY, &message, options).await.expect("OK");
             assert_eq!(response.message, message);
-            check_metadata(&response.header, "head", "a");
-            check_metadata(&response.trailer, "tail", "b");
+            check_metadata(&response.headers, "head", "a");
+            check_metadata(&response.trailers, "tail", "b");
         }
     });
 }
@@ -88,7 +88,7 @@ fn client_streaming_ends_with_one_response<S: Runtime, C: Runtime>() {
         }
         // The half-close is said each time it is asked.
         assert_eq!(call.recv().await?, None);
-        call.context().add_trailer(&metadata("tail", "b"));
+        call.context().add_trailers(&metadata("tail", "b"));
         Ok(call.send_and_close(Bytes::from(format!("{messages}/{bytes}"))))
     });
     Serving::<S>::start(router).run::<C, _>(|channel| async move {
@@ -101,7 +101,7 @@ fn client_streaming_ends_with_one_response<S: Runtime, C: Runtime>() {
             let response = call.close_and_recv().await.expect("OK");
             let bytes: usize = (0..messages).sum();
             assert_eq!(text(&response.message), format!("{messages}/{bytes}"));
-            check_metadata(&response.trailer, "tail", "b");
+            check_metadata(&response.trailers, "tail", "b");
         }
     });
 }
@@ -111,12 +111,12 @@ fn server_streaming_ends_with_none_and_trailers<S: Runtime, C: Runtime>() {
         let count: usize =
             text(&request.message).parse().map_err(|_| Status::invalid_argument("a number"))?;
         call.context()
-            .send_header(metadata("head", "a"))
+            .send_headers(metadata("head", "a"))
             .map_err(|misuse| Status::internal(misuse.to_string()))?;
         for size in 0..count {
             call.send(&Bytes::from(vec![9; size])).await?;
         }
-        call.context().add_trailer(&metadata("tail", "b"));
+        call.context().add_trailers(&metadata("tail", "b"));
         Ok(())
     });
     Serving::<S>::start(router).run::<C, _>(|channel| async move {
@@ -124,7 +124,7 @@ fn server_streaming_ends_with_none_and_trailers<S: Runtime, C: Runtime>() {
             let request = Bytes::from(count.to_string());
             let mut call =
                 channel.server_streaming(&LIST, &request, CallOptions::new()).await.expect("a call");
-            assert!(call.trailer().is_none());
+            assert!(call.trailers().is_none());
             let mut seen = 0;
             while let Some(message) = call.recv().await.expect("OK") {
                 assert_eq!(message, vec![9; seen]);
@@ -132,8 +132,8 @@ fn server_streaming_ends_with_none_and_trailers<S: Runtime, C: Runtime>() {
             }
             assert_eq!(seen, count);
             assert_eq!(call.recv().await.expect("the end stays the end"), None);
-            check_metadata(call.header().await.expect("headers"), "head", "a");
-            check_metadata(call.trailer().expect("the call ended"), "tail", "b");
+            check_metadata(call.headers().await.expect("headers"), "head", "a");
+            check_metadata(call.trailers().expect("the call ended"), "tail", "b");
             assert_eq!(call.outcome().expect("the call ended").cause, Cause::Trailers);
         }
         let request = Bytes::from_static(b"x");
@@ -170,7 +170,7 @@ fn bidi_answers_each_message_and_sees_the_half_close_once<S: Runtime, C: Runtime
 
 fn an_error_carries_code_message_details_and_trailers<S: Runtime, C: Runtime>() {
     let router = Router::new().unary(&SAY, |request| async move {
-        request.context.add_trailer(&metadata("tail", "b"));
+        request.context.add_trailers(&metadata("tail", "b"));
         let number = request.message.first().copied().unwrap_or_default();
         let status = Status::new(Code::from_u32(number.into()), "100 % \u{e4} \n\u{1f600}");
         Err(status.with_details(Bytes::from_static(&[8, 5, 0, 255])))
@@ -182,7 +182,7 @@ fn an_error_carries_code_message_details_and_trailers<S: Runtime, C: Runtime>() 
             assert_eq!(error.code(), code);
             assert_eq!(error.status().message(), "100 % \u{e4} \n\u{1f600}");
             assert_eq!(error.status().details(), &Bytes::from_static(&[8, 5, 0, 255]));
-            check_metadata(error.trailer(), "tail", "b");
+            check_metadata(error.trailers(), "tail", "b");
             assert_eq!(error.cause(), &Cause::TrailersOnly);
             assert!(!error.not_processed());
         }
@@ -227,15 +227,15 @@ impl Codec<Bytes> for Undecodable {
 fn check_error(error: &CallError, code: Code) {
     assert_eq!((error.code(), error.http_status()), (code, Some(200)), "{error}");
     assert_eq!(error.cause(), &Cause::Trailers, "{error}");
-    check_metadata(error.header(), "head", "a");
-    check_metadata(error.trailer(), "tail", "b");
+    check_metadata(error.headers(), "head", "a");
+    check_metadata(error.trailers(), "tail", "b");
 }
 
 /// Each method answers with initial metadata, a message if it is not asked for an error, and trailing metadata.
 fn answering() -> Router {
     fn about(context: &Context) -> Result<(), Status> {
-        context.add_trailer(&metadata("tail", "b"));
-        context.set_header(metadata("head", "a")).map_err(|misuse| Status::unknown(misuse.to_string()))
+        context.add_trailers(&metadata("tail", "b"));
+        context.set_headers(metadata("head", "a")).map_err(|misuse| Status::unknown(misuse.to_string()))
     }
     fn refuse(message: &Bytes) -> Result<(), Status> {
         if message == "no" { Err(Status::aborted("no")) } else { Ok(()) }
@@ -285,7 +285,7 @@ async fn failures(channel: &Channel, request: &Bytes) -> [CallError; 4] {
     assert_eq!(chat.recv().await.expect_err("again").code(), chatting.code());
     let outcome = chat.outcome().expect("the call ended");
     assert_eq!((outcome.status, outcome.cause), (chatting.status().clone(), chatting.cause().clone()));
-    check_metadata(chat.header().await.expect("headers"), "head", "a");
+    check_metadata(chat.headers().await.expect("headers"), "head", "a");
     assert!(matches!(chat.send(request).await, Err(SendError::Ended)));
     [unary, counting, listing, chatting]
 }
@@ -302,18 +302,18 @@ fn every_error_has_the_headers_the_trailers_and_the_http_status<S: Runtime, C: R
             // The trailers of a stream may have come by then, or not.
             for error in [listing, chatting] {
                 assert_eq!((error.code(), error.http_status()), (code, Some(200)), "{error}");
-                check_metadata(error.header(), "head", "a");
+                check_metadata(error.headers(), "head", "a");
                 assert!(matches!(error.cause(), Cause::Trailers | Cause::Cancelled), "{error}");
                 if *error.cause() == Cause::Trailers {
-                    check_metadata(error.trailer(), "tail", "b");
+                    check_metadata(error.trailers(), "tail", "b");
                 }
             }
         }
         let error = channel.unary(&NOWHERE, &Bytes::new(), CallOptions::new()).await.expect_err("nowhere");
-        assert_eq!((error.http_status(), error.header().is_empty()), (Some(200), true));
+        assert_eq!((error.http_status(), error.headers().is_empty()), (Some(200), true));
         channel.close();
         let error = channel.unary(&SAY, &Bytes::new(), CallOptions::new()).await.expect_err("closed");
-        assert_eq!((error.http_status(), error.header().is_empty()), (None, true));
+        assert_eq!((error.http_status(), error.headers().is_empty()), (None, true));
         assert_eq!(error.cause(), &Cause::NeverSent);
     });
 }
@@ -321,16 +321,16 @@ fn every_error_has_the_headers_the_trailers_and_the_http_status<S: Runtime, C: R
 fn header_comes_before_the_messages<S: Runtime, C: Runtime>() {
     let router = Router::new().bidi_streaming(&CHAT, |mut call| async move {
         call.context()
-            .send_header(metadata("head", "a"))
+            .send_headers(metadata("head", "a"))
             .map_err(|misuse| Status::internal(misuse.to_string()))?;
-        assert!(call.context().send_header(Metadata::new()).is_err(), "headers go once");
+        assert!(call.context().send_headers(Metadata::new()).is_err(), "headers go once");
         let message = call.recv().await?.unwrap_or_default();
         Ok(call.send(&message).await?)
     });
     Serving::<S>::start(router).run::<C, _>(|channel| async move {
         let mut call = channel.bidi_streaming(&CHAT, CallOptions::new()).expect("a call");
         // Nothing was sent yet, so no message can have come.
-        check_metadata(call.header().await.expect("headers"), "head", "a");
+        check_metadata(call.headers().await.expect("headers"), "head", "a");
         call.send(&Bytes::from_static(b"now")).await.expect("room");
         assert_eq!(call.recv().await.expect("OK"), Some(Bytes::from_static(b"now")));
         assert_eq!(call.recv().await.expect("OK"), None);
@@ -447,7 +447,7 @@ fn an_unknown_method_of_any_type_is_unimplemented<S: Runtime, C: Runtime>() {
         let error = call.expect("a call").recv().await.expect_err("no such method");
         assert_eq!(error.code(), Code::Unimplemented);
         let mut call = channel.bidi_streaming(&NOWHERE, CallOptions::new()).expect("a call");
-        assert!(call.header().await.is_none());
+        assert!(call.headers().await.is_none());
         assert_eq!(call.recv().await.expect_err("no such method").code(), Code::Unimplemented);
     });
 }
@@ -572,8 +572,8 @@ fn compression_by_every_encoding<S: Runtime, C: Runtime>() {
 fn large_metadata_go_both_ways<S: Runtime, C: Runtime>() {
     let router = Router::new().unary(&SAY, |request| async move {
         let mut response = Response::new(request.message);
-        response.header.merge(request.context.metadata());
-        response.trailer.merge(request.context.metadata());
+        response.headers.merge(request.context.metadata());
+        response.trailers.merge(request.context.metadata());
         Ok(response)
     });
     Serving::<S>::start(router).run::<C, _>(|channel| async move {
@@ -585,7 +585,7 @@ fn large_metadata_go_both_ways<S: Runtime, C: Runtime>() {
             metadata.append_bin("large-bin", &value.as_bytes()[..4_000]).expect("a legal value");
             let options = CallOptions::new().metadata(metadata);
             let response = channel.unary(&SAY, &Bytes::new(), options).await.expect("OK");
-            for received in [&response.header, &response.trailer] {
+            for received in [&response.headers, &response.trailers] {
                 assert_eq!(received.get_str("large"), Some(&*value));
                 assert_eq!(received.get_bin("large-bin"), Some(&value.as_bytes()[..4_000]));
             }

@@ -122,7 +122,7 @@ fn long_trailers_cost_one_call<R: Runtime>() {
             let error = channel.unary(&LONG, &Bytes::new(), CallOptions::new()).await.expect_err("an error");
             assert_eq!((error.code(), error.cause()), (Code::ResourceExhausted, &Cause::Trailers));
             assert!(error.status().message().contains("INTERNAL"), "{error}");
-            assert!(error.trailer().is_empty());
+            assert!(error.trailers().is_empty());
         }
     });
 }
@@ -132,7 +132,7 @@ fn spaces_cost_no_status<R: Runtime>() {
         let error = channel.unary(&SPACES, &Bytes::new(), CallOptions::new()).await.expect_err("an error");
         assert_eq!((error.code(), error.status().message()), (Code::FailedPrecondition, "no such thing"));
         assert_eq!(error.status().details().as_ref(), b"foo");
-        assert_eq!(error.trailer().get_str("x-trailing"), Some("two"));
+        assert_eq!(error.trailers().get_str("x-trailing"), Some("two"));
     });
 }
 

@@ -69,8 +69,8 @@ fn initial_and_trailing_metadata_are_echoed_independently_of_each_other() {
             }
             let wanted = SimpleRequest::default();
             let response = channel.unary(&UNARY_CALL, &wanted, options().metadata(metadata)).await.unwrap();
-            assert_eq!(response.header.get(ECHO_INITIAL), initial.then_some(&b"a"[..]));
-            assert_eq!(response.trailer.get(ECHO_TRAILING), trailing.then_some(&b"\x00\xff"[..]));
+            assert_eq!(response.headers.get(ECHO_INITIAL), initial.then_some(&b"a"[..]));
+            assert_eq!(response.trailers.get(ECHO_TRAILING), trailing.then_some(&b"\x00\xff"[..]));
         }
     });
 }
@@ -87,13 +87,13 @@ fn eight_kibibytes_of_metadata_are_echoed_in_either_place_beside_an_error_too() 
 
         let request = SimpleRequest::default();
         let response = channel.unary(&UNARY_CALL, &request, options().metadata(initial)).await.unwrap();
-        assert_eq!(response.header.get(ECHO_INITIAL), Some(text.as_bytes()));
+        assert_eq!(response.headers.get(ECHO_INITIAL), Some(text.as_bytes()));
 
         let response_status = Some(EchoStatus { code: 9, message: "m".into() });
         let request = SimpleRequest { response_status, ..SimpleRequest::default() };
         let error = channel.unary(&UNARY_CALL, &request, options().metadata(trailing)).await.unwrap_err();
         assert_eq!((error.code(), error.status().message()), (Code::FailedPrecondition, "m"));
-        assert_eq!(error.trailer().get(ECHO_TRAILING), Some(&bytes[..]));
+        assert_eq!(error.trailers().get(ECHO_TRAILING), Some(&bytes[..]));
     });
 }
 
@@ -201,7 +201,7 @@ fn a_cacheable_answer_says_for_how_long_and_differs_from_the_next() {
         let request = SimpleRequest::default();
         let first = channel.unary(&CACHEABLE_UNARY_CALL, &request, options()).await.unwrap();
         let second = channel.unary(&CACHEABLE_UNARY_CALL, &request, options()).await.unwrap();
-        assert_eq!(first.header.get_str("cache-control"), Some("max-age=60, public"));
+        assert_eq!(first.headers.get_str("cache-control"), Some("max-age=60, public"));
         assert_ne!(first.message, second.message);
     });
 }

@@ -46,7 +46,7 @@ async fn client_streaming(channel: &Channel) -> Outcome {
     }
     let reply = call.close_and_recv().await?;
     say(&format!("half-closes, gets {} and status OK", reply.message.letters), None);
-    println!("  client has the trailers {:?}", reply.trailer);
+    println!("  client has the trailers {:?}", reply.trailers);
     Ok(())
 }
 

@@ -35,7 +35,7 @@ async fn sum(mut call: ClientStreamingServer<Word, Count, Prost>) -> Result<Resp
     say(call.context(), "hears the half-close");
     let mut trailer = Metadata::new();
     trailer.append("words-note", "counted by hand").map_err(|error| Status::internal(error.to_string()))?;
-    call.context().add_trailer(&trailer);
+    call.context().add_trailers(&trailer);
     Ok(call.send_and_close(Count { letters: sum }))
 }
 

@@ -47,9 +47,9 @@ impl CallError {
         self.outcome.status.code
     }
 
-    /// Initial metadata; empty where no response headers came. Also those of an answer that is not gRPC's.
+    /// Returns the initial metadata: empty where no response headers came, and filled also from an answer that is not gRPC's.
     #[must_use]
-    pub fn header(&self) -> &Metadata {
+    pub fn headers(&self) -> &Metadata {
         static NONE: Metadata = Metadata::new();
         self.outcome.headers.as_ref().map_or(&NONE, |headers| &headers.metadata)
     }
@@ -60,9 +60,9 @@ impl CallError {
         self.outcome.http_status()
     }
 
-    /// Trailing metadata; empty where no trailers came.
+    /// Returns the trailing metadata; empty where no trailers came.
     #[must_use]
-    pub fn trailer(&self) -> &Metadata {
+    pub fn trailers(&self) -> &Metadata {
         &self.outcome.trailers
     }
 
@@ -134,10 +134,16 @@ impl SendHalf {
         })
     }
 
+    /// Half-closes. A call that is over has nothing left to close: its status comes from the receiving half, and a server
+    /// that answers early must not make an honest client's last step an error, which would be a race.
     pub(super) fn close_send(&mut self) -> Result<(), SendError> {
         self.closed = true;
         let call = self.call;
-        self.shared.command(|state| state.connection.half_close(call)).map_err(SendError::from_misuse)
+        let closed = self.shared.command(|state| state.connection.half_close(call));
+        match closed.map_err(SendError::from_misuse) {
+            Err(SendError::Ended) => Ok(()),
+            other => other,
+        }
     }
 }
 
@@ -260,19 +266,19 @@ impl ReceiveHalf {
         let Outcome { headers, trailers, .. } = self.outcome();
         Ok(Response {
             message,
-            header: headers.map(|headers| headers.metadata.clone()).unwrap_or_default(),
-            trailer: Arc::unwrap_or_clone(trailers),
+            headers: headers.map(|headers| headers.metadata.clone()).unwrap_or_default(),
+            trailers: Arc::unwrap_or_clone(trailers),
             compressed,
         })
     }
 
     /// Returns the initial metadata, once [`poll_headers`](Self::poll_headers) was ready.
-    pub(super) fn header(&self) -> Option<&Metadata> {
+    pub(super) fn headers(&self) -> Option<&Metadata> {
         let last = || self.outcome.as_ref()?.headers.as_ref().filter(|headers| is_usable(headers));
         self.headers.as_ref().or_else(last).map(|headers| &headers.metadata)
     }
 
-    pub(super) fn trailer(&self) -> Option<&Arc<Metadata>> {
+    pub(super) fn trailers(&self) -> Option<&Arc<Metadata>> {
         self.outcome.as_ref().map(|outcome| &outcome.trailers)
     }
 

@@ -131,11 +131,11 @@ impl<Req, Res, C> BidiStreaming<Req, Res, C> {
         self.sender.set_compress(compress);
     }
 
-    /// Half-closes: responses go on.
+    /// Half-closes: responses go on. Where the server has ended the call, this does nothing: receiving gives the status.
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] when the server has ended the call.
+    /// [`SendError::Misuse`] when the call was half-closed before.
     pub fn close_send(&mut self) -> Result<(), SendError> {
         self.sender.half.close_send()
     }
@@ -188,11 +188,11 @@ impl<Req, C> ClientSender<Req, C> {
         self.half.compress = compress;
     }
 
-    /// Half-closes: responses go on.
+    /// Half-closes: responses go on. Where the server has ended the call, this does nothing: receiving gives the status.
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] when the server has ended the call.
+    /// [`SendError::Misuse`] when the call was half-closed before.
     pub fn close_send(mut self) -> Result<(), SendError> {
         self.half.close_send()
     }
@@ -247,16 +247,16 @@ macro_rules! receiving {
     ($($name:ident<$($param:ident),+> => $($field:ident).+;)+) => { $(
         impl<$($param),+> $name<$($param),+> {
             /// Waits for the server's initial metadata; `None` when the call ended without any.
-            pub async fn header(&mut self) -> Option<&Metadata> {
+            pub async fn headers(&mut self) -> Option<&Metadata> {
                 let half = &mut self.$($field).+;
                 poll_fn(|cx| half.poll_headers(cx)).await;
-                half.header()
+                half.headers()
             }
 
-            /// Trailing metadata; `None` before the end of the call.
+            /// Returns the trailing metadata; `None` before the end of the call.
             #[must_use]
-            pub fn trailer(&self) -> Option<&Metadata> {
-                self.$($field).+.trailer().map(Arc::as_ref)
+            pub fn trailers(&self) -> Option<&Metadata> {
+                self.$($field).+.trailers().map(Arc::as_ref)
             }
 
             /// Returns how the call ended; `None` before its end.

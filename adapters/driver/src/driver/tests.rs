@@ -398,7 +398,7 @@ fn answers_leave_whatever_others_hold() {
     let router = Arc::new(Router::new().unary(&SAY, |request| async move {
         let count = request.message[0];
         let mut response = Response::new(Bytes::from(vec![count; LENGTH]));
-        response.trailer.insert("count", "one").expect("a trailer");
+        response.trailers.insert("count", "one").expect("a trailer");
         Ok(response)
     }));
     let mut driver = router.serve(wire.clone(), Still::default(), config, Seed(1), &Shutdown::new());
@@ -438,7 +438,7 @@ fn headers_that_the_client_does_not_take_end_the_call_and_are_not_left_out() {
     let wire = Wire::default();
     let router = Arc::new(Router::new().unary(&SAY, |_| async move {
         let mut response = Response::new(Bytes::from_static(b"answer"));
-        response.header.insert("long", &"x".repeat(1000)).expect("a header");
+        response.headers.insert("long", &"x".repeat(1000)).expect("a header");
         Ok(response)
     }));
     let mut driver =

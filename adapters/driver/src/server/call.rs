@@ -70,8 +70,8 @@ impl ServerCall {
         });
         match encoded {
             Err(status) => finish(&self.shared, self.call, status),
-            Ok((Response { header, trailer, compressed: compress, .. }, payload)) => {
-                let answer = Answer { call: self.call, header, trailer, payload, compress };
+            Ok((Response { headers, trailers, compressed: compress, .. }, payload)) => {
+                let answer = Answer { call: self.call, headers, trailers, payload, compress };
                 self.shared.command(|state| answer.give(state));
             }
         }
@@ -83,8 +83,8 @@ impl ServerCall {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) call: CallId,
-    pub(super) header: Metadata,
-    pub(super) trailer: Metadata,
+    pub(super) headers: Metadata,
+    pub(super) trailers: Metadata,
     pub(super) payload: MessagePayload,
     pub(super) compress: bool,
 }
@@ -99,8 +99,8 @@ impl Answer {
             Err(misuse) => misuse.into(),
         };
         let mut trailers = state.take_trailers(call);
-        if !self.trailer.is_empty() {
-            trailers.merge(&self.trailer);
+        if !self.trailers.is_empty() {
+            trailers.merge(&self.trailers);
         }
         // A call that is over takes no status, and nobody waits for one.
         let _ = state.connection.finish(call, status, trailers);
@@ -108,8 +108,8 @@ impl Answer {
 
     #[inline]
     fn send(&mut self, state: &mut State<Server>) -> Result<(), Misuse> {
-        if !self.header.is_empty() {
-            state.connection.set_headers(self.call, mem::take(&mut self.header))?;
+        if !self.headers.is_empty() {
+            state.connection.set_headers(self.call, mem::take(&mut self.headers))?;
         }
         state.connection.send_message_from(self.call, &mut self.payload, self.compress).map(drop)
     }

@@ -29,9 +29,9 @@ impl Context {
         &self.headers.metadata
     }
 
-    /// Returns the whole request headers: path, authority, encodings.
+    /// Returns the request headers whole: path, authority, encodings.
     #[must_use]
-    pub fn headers(&self) -> &RequestHeaders {
+    pub fn request(&self) -> &RequestHeaders {
         &self.headers
     }
 
@@ -68,15 +68,15 @@ impl Context {
     }
 
     /// Adds to the initial metadata. Nothing is sent by this: they go with the first message, ahead of a status that comes
-    /// without one, or by [`flush_header`](Self::flush_header) ([P-33](halfclose::manual::rules#p-33)). What [`Response::header`](crate::Response::header)
+    /// without one, or by [`flush_headers`](Self::flush_headers) ([P-33](halfclose::manual::rules#p-33)). What [`Response::headers`](crate::Response::headers)
     /// brings is added in the same way.
     ///
     /// # Errors
     ///
-    /// [`Misuse::HeadersTwice`] once the response headers have gone: with a message, by `flush_header`, or by
+    /// [`Misuse::HeadersTwice`] once the response headers have gone: with a message, by `flush_headers`, or by
     /// [early headers](crate::Router::early_headers). [`Misuse::HeaderListTooLarge`] for more than the client says that it takes
     /// ([P-45](halfclose::manual::rules#p-45)). [`Misuse`] when the call is over. Nothing is added then.
-    pub fn set_header(&self, metadata: Metadata) -> Result<(), Misuse> {
+    pub fn set_headers(&self, metadata: Metadata) -> Result<(), Misuse> {
         let call = self.call;
         self.shared.command(|state| state.connection.set_headers(call, metadata))
     }
@@ -85,23 +85,23 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// As [`set_header`](Self::set_header).
-    pub fn flush_header(&self) -> Result<(), Misuse> {
-        self.send_header(Metadata::new())
+    /// As [`set_headers`](Self::set_headers).
+    pub fn flush_headers(&self) -> Result<(), Misuse> {
+        self.send_headers(Metadata::new())
     }
 
-    /// [`set_header`](Self::set_header) and [`flush_header`](Self::flush_header) at once.
+    /// [`set_headers`](Self::set_headers) and [`flush_headers`](Self::flush_headers) at once.
     ///
     /// # Errors
     ///
-    /// As [`set_header`](Self::set_header).
-    pub fn send_header(&self, metadata: Metadata) -> Result<(), Misuse> {
+    /// As [`set_headers`](Self::set_headers).
+    pub fn send_headers(&self, metadata: Metadata) -> Result<(), Misuse> {
         let call = self.call;
         self.shared.command(|state| state.connection.send_headers(call, metadata))
     }
 
     /// Adds to the trailing metadata, which go with the status.
-    pub fn add_trailer(&self, metadata: &Metadata) {
+    pub fn add_trailers(&self, metadata: &Metadata) {
         self.shared.lock().add_trailers(self.call, metadata);
     }
 

@@ -101,8 +101,8 @@ where
                     Ok(response) => match codec::encode::<Res, C>(&response.message) {
                         Err(status) => break status,
                         Ok(payload) => {
-                            let Response { header, trailer, compressed: compress, .. } = response;
-                            lent.answers.push(Answer { call, header, trailer, payload, compress });
+                            let Response { headers, trailers, compressed: compress, .. } = response;
+                            lent.answers.push(Answer { call, headers, trailers, payload, compress });
                             return Poll::Ready(());
                         }
                     },

@@ -33,7 +33,7 @@ pub(super) async fn spaces_at_the_ends(channel: &Channel) -> Result<(), Failure>
     let result = channel.unary(&UNARY_CALL, &asking_for(" with metadata "), spaced()).await;
     let error = fails_with(result, Code::Unknown)?;
     equal("status message without its ends", error.status().message().trim(), "with metadata")?;
-    let echoed: Vec<_> = error.trailer().get_all(ECHO_TRAILING).map(<[u8]>::to_vec).collect();
+    let echoed: Vec<_> = error.trailers().get_all(ECHO_TRAILING).map(<[u8]>::to_vec).collect();
     equal("echo in the trailing metadata", echoed, vec![SPACED_OCTETS.to_vec()])
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn long_status_message(channel: &Channel) -> Result<(), Failure
 pub(super) async fn waits_for_headers(channel: &Channel) -> Result<(), Failure> {
     let mut call =
         channel.bidi_streaming(&FULL_DUPLEX_CALL, CallOptions::new().timeout(super::loads::SMALL_LIMIT))?;
-    if call.header().await.is_none() {
+    if call.headers().await.is_none() {
         return fails_with(call.recv().await, Code::Ok).map(drop);
     }
     call.send(&duplex_request(8, &[9])).await?;

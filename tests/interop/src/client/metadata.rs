@@ -26,7 +26,7 @@ pub(super) async fn custom_metadata(channel: &Channel) -> Result<(), Failure> {
 
     let response = channel.unary(&UNARY_CALL, &large_request(), echoing()).await?;
     check_large(&response.message)?;
-    check_echo(&response.header, &response.trailer)?;
+    check_echo(&response.headers, &response.trailers)?;
     duplex_metadata(channel, echoing()).await
 }
 
@@ -38,8 +38,8 @@ async fn duplex_metadata(channel: &Channel, echoing: CallOptions) -> Result<(), 
     let response = call.recv().await?.ok_or_else(missing)?;
     check_payload(response.payload.as_ref(), LARGE_RESPONSE)?;
     check(call.recv().await?.is_none(), || "more than one response".to_owned())?;
-    let header = call.header().await.cloned().unwrap_or_default();
-    check_echo(&header, call.trailer().unwrap_or(&Metadata::new()))
+    let header = call.headers().await.cloned().unwrap_or_default();
+    check_echo(&header, call.trailers().unwrap_or(&Metadata::new()))
 }
 
 /// Each value came back once, and where it belongs.

@@ -26,6 +26,6 @@ async fn call(channel: &Channel, value: &str) -> Result<(), Failure> {
     let mut metadata = Metadata::new();
     metadata.append(ECHO_INITIAL, value).map_err(|error| Failure::Check(format!("metadata: {error}")))?;
     let response = channel.unary(&UNARY_CALL, &sized_request(10, 10), options().metadata(metadata)).await?;
-    let echoed = response.header.get_all(ECHO_INITIAL).map(<[u8]>::len).collect::<Vec<_>>();
+    let echoed = response.headers.get_all(ECHO_INITIAL).map(<[u8]>::len).collect::<Vec<_>>();
     equal("lengths of the values that came back", echoed, vec![value.len()])
 }

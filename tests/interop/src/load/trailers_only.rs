@@ -49,7 +49,7 @@ async fn status(channel: &Channel, code: Code, message: &str) -> Result<(), Fail
     let result = channel.unary(&UNARY_CALL, &request, options().metadata(metadata)).await;
     let error = fails_with(result, code)?;
     equal("status message", error.status().message(), message)?;
-    let echoed = error.trailer().get_all(ECHO_TRAILING).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let echoed = error.trailers().get_all(ECHO_TRAILING).map(<[u8]>::to_vec).collect::<Vec<_>>();
     equal("trailing metadata", echoed, vec![TRAILING.to_vec()])
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn cacheable_unary_call(
     let response = SimpleResponse { payload: Some(Payload { r#type: 0, body }), ..SimpleResponse::default() };
     let mut response = Response::new(response);
     response
-        .header
+        .headers
         .append("cache-control", "max-age=60, public")
         .map_err(|error| Status::internal(error.to_string()))?;
     Ok(response)

@@ -21,9 +21,9 @@ pub(super) fn echo_metadata(context: &Context) -> Result<(), Status> {
     for value in context.metadata().get_all(ECHO_TRAILING) {
         trailing.append_bin(ECHO_TRAILING, value).map_err(not_echoed)?;
     }
-    context.add_trailer(&trailing);
+    context.add_trailers(&trailing);
     if !initial.is_empty() {
-        context.send_header(initial).map_err(not_echoed)?;
+        context.send_headers(initial).map_err(not_echoed)?;
     }
     Ok(())
 }

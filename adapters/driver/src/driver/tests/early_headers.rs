@@ -78,7 +78,7 @@ impl Joined {
         self.client.connection.response(call).is_some()
     }
 
-    fn header(&self, call: CallId, name: &str) -> Option<String> {
+    fn headers(&self, call: CallId, name: &str) -> Option<String> {
         self.client.connection.response(call)?.metadata.get_str(name).map(str::to_owned)
     }
 
@@ -225,14 +225,14 @@ fn taken(result: Result<(), Misuse>) -> Result<(), Status> {
 #[test]
 fn early_headers_take_along_what_was_set_and_end_the_setting() {
     let mut joined = bidi(|mut call| async move {
-        taken(call.context().set_header(metadata("set")))?;
+        taken(call.context().set_headers(metadata("set")))?;
         while call.recv().await?.is_some() {}
-        twice(call.context().set_header(metadata("late")))?;
-        twice(call.context().flush_header())
+        twice(call.context().set_headers(metadata("late")))?;
+        twice(call.context().flush_headers())
     });
     let call = joined.start(CHAT.path(), CallType::BIDI);
     joined.exchange();
-    assert_eq!(joined.header(call, "set").as_deref(), Some("x"));
+    assert_eq!(joined.headers(call, "set").as_deref(), Some("x"));
     joined.half_close(call);
     joined.exchange();
     let outcome = joined.outcome(call);
@@ -244,8 +244,8 @@ fn headers_that_a_handler_has_sent_are_not_sent_again_by_its_wait() {
     for flush_first in [true, false] {
         let mut joined = bidi(move |mut call| async move {
             if flush_first {
-                taken(call.context().set_header(metadata("set")))?;
-                taken(call.context().flush_header())?;
+                taken(call.context().set_headers(metadata("set")))?;
+                taken(call.context().flush_headers())?;
             } else {
                 call.send(&Bytes::from_static(b"first")).await?;
             }
@@ -254,7 +254,7 @@ fn headers_that_a_handler_has_sent_are_not_sent_again_by_its_wait() {
         });
         let call = joined.start(CHAT.path(), CallType::BIDI);
         joined.exchange();
-        assert_eq!(joined.header(call, "set").is_some(), flush_first);
+        assert_eq!(joined.headers(call, "set").is_some(), flush_first);
         joined.half_close(call);
         joined.exchange();
         if !flush_first {
@@ -272,14 +272,14 @@ fn unary(
 ) -> (Option<Metadata>, Outcome) {
     let router = Router::new().unary(&SAY, move |request| async move {
         if let Some(name) = set {
-            taken(request.context.set_header(metadata(name)))?;
+            taken(request.context.set_headers(metadata(name)))?;
         }
         if flush {
-            taken(request.context.flush_header())?;
+            taken(request.context.flush_headers())?;
         }
         let mut response = Response::new(request.message);
-        response.header = answered.map(metadata).unwrap_or_default();
-        response.trailer = metadata("tail");
+        response.headers = answered.map(metadata).unwrap_or_default();
+        response.trailers = metadata("tail");
         Ok(response)
     });
     let mut joined = Joined::new(router);
@@ -323,12 +323,12 @@ fn what_a_response_brings_is_added_to_what_was_set() {
 fn what_was_set_goes_ahead_of_an_error() {
     let mut joined = bidi(|mut call| async move {
         call.recv().await?;
-        taken(call.context().set_header(metadata("set")))?;
+        taken(call.context().set_headers(metadata("set")))?;
         Err(Status::aborted("no"))
     });
     let call = joined.start(CHAT.path(), CallType::BIDI);
     joined.send(call, "hello");
     joined.exchange();
-    assert_eq!(joined.header(call, "set").as_deref(), Some("x"));
+    assert_eq!(joined.headers(call, "set").as_deref(), Some("x"));
     assert_eq!(joined.outcome(call).status.code, Code::Aborted);
 }

@@ -396,3 +396,30 @@ fn a_client_that_ends_its_side_after_its_last_request_gets_its_answers() {
     }
     assert!(tasks[0].is_done(), "the connection ends with its last answer");
 }
+
+/// Whether the server's early answer is known when the client half-closes is a race that the client cannot see.
+#[test]
+fn half_closing_a_call_that_the_server_has_ended_is_no_error() {
+    let clock = Ticking::default();
+    let router = Router::new().bidi_streaming(&CHAT, |mut call| async move {
+        let first: Option<Bytes> = call.recv().await?;
+        Err(Status::invalid_argument(format!("refused: {first:?}")))
+    });
+    let (channel, mut tasks) = joined(&clock, router, Config::client(), Config::server(), 65_536);
+    run_for(&clock, &mut tasks, Duration::from_secs(1));
+    let chat = || channel.bidi_streaming(&CHAT, CallOptions::new()).expect("a call");
+    let (mut whole, mut split) = (chat(), chat());
+    tasks.push(Task::new(async move {
+        whole.send(&Bytes::from("a")).await.expect("buffer space");
+        assert!(whole.headers().await.is_none(), "the call has ended");
+        whole.close_send().expect("nothing is left to close");
+        assert_eq!(whole.recv().await.expect_err("a status").code(), Code::InvalidArgument);
+        split.send(&Bytes::from("a")).await.expect("buffer space");
+        let (sender, mut receiver) = split.split();
+        assert!(receiver.headers().await.is_none(), "the call has ended");
+        sender.close_send().expect("nothing is left to close");
+        assert_eq!(receiver.recv().await.expect_err("a status").code(), Code::InvalidArgument);
+    }));
+    settle(&mut tasks);
+    assert!(tasks.last().is_some_and(Task::is_done));
+}

@@ -37,7 +37,7 @@ async fn beside_downloads(channel: &Channel) -> Result<String, Failure> {
     let mut stalled = Vec::new();
     for _ in 0..CALLS {
         let mut call = channel.server_streaming(&STREAMING_OUTPUT_CALL, &request, options()).await?;
-        call.header().await;
+        call.headers().await;
         stalled.push(call);
     }
     let said = small_calls(channel).await?;
