@@ -379,5 +379,6 @@ impl<I, K: Clock, S: RoleHooks> Drop for Driver<I, K, S> {
         }
         state.driver_gone();
         unlock(state);
+        self.shared.signal.leave();
     }
 }

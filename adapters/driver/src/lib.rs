@@ -45,6 +45,7 @@ pub mod method;
 pub mod server;
 mod shared;
 pub mod shutdown;
+mod wakers;
 
 pub use client::{
     BidiStreaming, CallError, CallOptions, Channel, ClientDriver, ClientReceiver, ClientSender,

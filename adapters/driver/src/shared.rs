@@ -8,6 +8,8 @@ use std::task::{Poll, Waker};
 use atomic_waker::AtomicWaker;
 use halfclose::{CallId, Client, Connection, Event, Metadata, Misuse, Outcome, Recv, Role, Time};
 
+use crate::wakers::{WaitPlace, WakerSet};
+
 /// Messages are taken until they have come to so many bytes by decompression; then the driver and its executor have
 /// their turn. It takes about half a millisecond, and what brings it may be a thousand times shorter.
 const DECOMPRESSED_PER_ROUND: u64 = 1024 * 1024;
@@ -49,6 +51,19 @@ impl Signal {
     pub(crate) fn awake(&self) -> bool {
         self.told.swap(true, Ordering::AcqRel)
     }
+
+    /// Forgets the driver's task: it has ended, and nobody needs to wake it.
+    pub(crate) fn leave(&self) {
+        self.told.store(true, Ordering::Release);
+        drop(self.driver.take());
+    }
+}
+
+/// Which half of a call somebody waits on.
+#[derive(Clone, Copy)]
+pub(crate) enum Half {
+    Receive,
+    Send,
 }
 
 /// Who waits for a call, and what its handler leaves for its end.
@@ -100,7 +115,7 @@ pub struct State<R: Role> {
     /// When the driver that sleeps wakes at the latest.
     wake_at: Time,
     /// Tasks that wait for the driver's end, and whether it came.
-    closing: Vec<Waker>,
+    closing: WakerSet,
     gone: bool,
 }
 
@@ -120,7 +135,7 @@ impl<R: Role> State<R> {
     /// may be decompressed.
     #[inline]
     pub(crate) fn poll_recv(&mut self, call: CallId, waker: &Waker) -> Poll<Result<Recv, Misuse>> {
-        if self.is_sated() {
+        if self.is_sated() && self.connection.states(call).is_ok() {
             return self.defer(call, waker);
         }
         match self.connection.recv(call) {
@@ -128,7 +143,13 @@ impl<R: Role> State<R> {
                 self.wait_to_receive(call, waker);
                 Poll::Pending
             }
-            received => Poll::Ready(received),
+            received => {
+                // One that was polled without being woken waits no longer. The slot of a call that is gone may be another's.
+                if received.is_ok() && !self.waiting.is_empty() {
+                    self.forget(call, Half::Receive);
+                }
+                Poll::Ready(received)
+            }
         }
     }
 
@@ -190,6 +211,17 @@ impl<R: Role> State<R> {
         if let Some(waiting) = self.waiting_or_new(call) {
             let stale = set_waker(&mut waiting.sender, waker);
             self.wakers.stale.extend(stale);
+        }
+    }
+
+    /// Forgets whoever waits on one half of a call.
+    fn forget(&mut self, call: CallId, half: Half) {
+        if let Some(waiting) = self.waiting(call) {
+            let waker = match half {
+                Half::Receive => waiting.receiver.take(),
+                Half::Send => waiting.sender.take(),
+            };
+            self.wakers.stale.extend(waker);
         }
     }
 
@@ -260,18 +292,23 @@ impl<R: Role> State<R> {
     pub(crate) fn driver_gone(&mut self) {
         self.gone = true;
         self.wake_deferred();
-        self.wakers.called.append(&mut self.closing);
+        self.wakers.called.extend(self.closing.take());
     }
 
     /// Ready when the driver has ended.
-    pub(crate) fn poll_gone(&mut self, waker: &Waker) -> Poll<()> {
+    pub(crate) fn poll_gone(&mut self, place: &mut WaitPlace, waker: &Waker) -> Poll<()> {
         if self.gone {
             return Poll::Ready(());
         }
-        if !self.closing.iter().any(|waiting| waiting.will_wake(waker)) {
-            self.closing.push(waker.clone());
-        }
+        let stale = self.closing.wait(place, waker);
+        self.wakers.stale.extend(stale);
         Poll::Pending
+    }
+
+    /// Forgets a task that waits for the driver's end no longer.
+    pub(crate) fn leave_closing(&mut self, place: &mut WaitPlace) {
+        let waker = self.closing.leave(place);
+        self.wakers.stale.extend(waker);
     }
 
     /// Returns whether the driver has something to do: also where it would sleep for too long, since a command may bring the next
@@ -309,7 +346,6 @@ impl<R: Role> State<R> {
         }
         self.wakers.called.shrink_to_fit();
         self.wakers.stale.shrink_to_fit();
-        self.closing.shrink_to_fit();
     }
 }
 
@@ -362,7 +398,7 @@ impl<R: Role> Shared<R> {
             decompressed_before: 0,
             deferred: Vec::new(),
             wake_at: Time::MAX,
-            closing: Vec::new(),
+            closing: WakerSet::default(),
             gone: false,
         });
         Arc::new(Self { state, signal: Arc::default(), now })
@@ -398,6 +434,18 @@ impl<R: Role> Shared<R> {
             self.signal.tell();
         }
         result
+    }
+}
+
+impl<R: Role> Shared<R> {
+    /// Forgets whoever waited on one half of a call: its future was dropped.
+    pub(crate) fn forget_waker(&self, call: CallId, half: Half) {
+        self.command(|state| {
+            // The slot of a call that is gone may be another call's by now.
+            if state.connection.states(call).is_ok() {
+                state.forget(call, half);
+            }
+        });
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::shared::Signal;
+use crate::wakers::{WaitPlace, WakerSet};
 
 /// Tells any number of connections to take no new calls and to close after the last one ([P-94](halfclose::manual::rules#p-94)), and knows when they
 /// have. Clones are the same switch.
@@ -38,8 +38,9 @@ struct Open {
     next: u64,
     /// The connections that are open, by the order in which they came.
     connections: BTreeMap<u64, Arc<Signal>>,
-    /// Tasks that wait for the trigger or for the last connection.
-    waiting: Vec<Waker>,
+    /// Tasks that wait for the trigger or for the last connection: to be woken when the lock is free, since an executor
+    /// may drop a connection's driver with its last waker, and that comes back here.
+    waiting: WakerSet,
 }
 
 impl Switch {
@@ -49,14 +50,6 @@ impl Switch {
 
     fn is_triggered(&self) -> bool {
         self.triggered.load(Ordering::Acquire)
-    }
-}
-
-impl Open {
-    /// Those who wait: to be woken when the lock is free, since an executor may drop a connection's driver with its
-    /// last waker, and that comes back here.
-    fn take_waiting(&mut self) -> Vec<Waker> {
-        mem::take(&mut self.waiting)
     }
 }
 
@@ -72,12 +65,12 @@ impl Shutdown {
         self.switch.triggered.store(true, Ordering::Release);
         let mut open = self.switch.lock();
         let connections: Vec<_> = open.connections.values().map(Arc::clone).collect();
-        let waiting = open.take_waiting();
+        let waiting = open.waiting.take();
         drop(open);
         for signal in connections {
             signal.tell();
         }
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.for_each(Waker::wake);
     }
 
     /// Returns whether it was thrown.
@@ -88,15 +81,12 @@ impl Shutdown {
 
     /// Waits until the switch is thrown.
     pub fn triggered(&self) -> impl Future<Output = ()> + Send + Unpin + use<> {
-        Until { switch: Arc::clone(&self.switch), reached: |switch, _| switch.is_triggered() }
+        Until::new(&self.switch, |switch, _| switch.is_triggered())
     }
 
     /// Waits until the switch is thrown and every connection has closed.
     pub fn drained(&self) -> impl Future<Output = ()> + Send + Unpin + use<> {
-        Until {
-            switch: Arc::clone(&self.switch),
-            reached: |switch, open| switch.is_triggered() && open.connections.is_empty(),
-        }
+        Until::new(&self.switch, |switch, open| switch.is_triggered() && open.connections.is_empty())
     }
 
     /// Returns how many connections are open.
@@ -145,30 +135,47 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let mut open = self.switch.lock();
         let signal = open.connections.remove(&self.id);
-        let waiting = if open.connections.is_empty() { open.take_waiting() } else { Vec::new() };
+        let waiting = open.connections.is_empty().then(|| open.waiting.take());
         drop(open);
         // With the signal goes its waker, perhaps.
         drop(signal);
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
 struct Until {
     switch: Arc<Switch>,
     reached: fn(&Switch, &Open) -> bool,
+    place: WaitPlace,
+}
+
+impl Until {
+    fn new(switch: &Arc<Switch>, reached: fn(&Switch, &Open) -> bool) -> Self {
+        Self { switch: Arc::clone(switch), reached, place: WaitPlace::default() }
+    }
 }
 
 impl Future for Until {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut open = self.switch.lock();
-        if (self.reached)(&self.switch, &open) {
+        let Self { switch, reached, place } = self.get_mut();
+        let mut open = switch.lock();
+        if reached(switch, &open) {
             return Poll::Ready(());
         }
-        if !open.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            open.waiting.push(cx.waker().clone());
-        }
+        let stale = open.waiting.wait(place, cx.waker());
+        drop(open);
+        drop(stale);
         Poll::Pending
+    }
+}
+
+impl Drop for Until {
+    fn drop(&mut self) {
+        let mut open = self.switch.lock();
+        let waker = open.waiting.leave(&mut self.place);
+        drop(open);
+        drop(waker);
     }
 }

@@ -12,7 +12,8 @@ use halfclose::{
 
 use crate::codec::{self, Codec};
 use crate::method::{Response, SendError};
-use crate::shared::{Shared, State};
+use crate::shared::{Half, Shared, State};
+use crate::wakers::HoldsWaker;
 
 /// How a call failed: its status, what exactly ended it, and whatever had come of the answer by then: headers, HTTP
 /// status, trailers.
@@ -144,6 +145,12 @@ impl SendHalf {
             Err(SendError::Ended) => Ok(()),
             other => other,
         }
+    }
+}
+
+impl HoldsWaker for SendHalf {
+    fn forget_waker(&mut self) {
+        self.shared.forget_waker(self.call, Half::Send);
     }
 }
 
@@ -300,6 +307,12 @@ impl ReceiveHalf {
         let call = self.call;
         // A call that is over needs no cancelling.
         let _ = self.shared.command(|state| state.connection.cancel(call));
+    }
+}
+
+impl HoldsWaker for ReceiveHalf {
+    fn forget_waker(&mut self) {
+        self.shared.forget_waker(self.call, Half::Receive);
     }
 }
 

@@ -1,7 +1,9 @@
 //! A connection to one server, as many callers share it.
 
-use std::future::poll_fn;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use halfclose::frame::ErrorCode;
 use halfclose::{CallType, Client, Config, Connection, MessagePayload, Request, Seed, Status, Time};
@@ -15,6 +17,7 @@ use crate::driver::Driver;
 use crate::io::{Clock, Io};
 use crate::method::{Method, Response};
 use crate::shared::Shared;
+use crate::wakers::WaitPlace;
 
 /// A connection to one server. Clones share it, on any thread.
 ///
@@ -34,6 +37,28 @@ impl Drop for Handle {
     fn drop(&mut self) {
         let now = self.shared.now();
         self.shared.command(|state| state.connection.shutdown(now));
+    }
+}
+
+/// Ready when the driver of a connection has ended.
+struct Closed<'a> {
+    shared: &'a Arc<Shared<Client>>,
+    place: WaitPlace,
+}
+
+impl Future for Closed<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { shared, place } = self.get_mut();
+        shared.command(|state| state.poll_gone(place, cx.waker()))
+    }
+}
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        let Self { shared, place } = self;
+        shared.command(|state| state.leave_closing(place));
     }
 }
 
@@ -183,8 +208,7 @@ impl Channel {
     /// Waits until the connection is over and its last bytes are written: after [`shutdown`](Self::shutdown) or
     /// [`close`](Self::close), so that a program does not end before its last frames have left.
     pub async fn closed(&self) {
-        let shared = &self.handle.shared;
-        poll_fn(|cx| shared.lock().poll_gone(cx.waker())).await;
+        Closed { shared: &self.handle.shared, place: WaitPlace::default() }.await;
     }
 
     /// Returns whether the connection is over.

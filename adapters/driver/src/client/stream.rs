@@ -1,7 +1,6 @@
 //! The three streaming call types as their client sees them.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,6 +10,7 @@ use halfclose::{HalfStates, Metadata, Outcome};
 use super::call::{CallError, ReceiveHalf, SendHalf};
 use crate::codec::{self, Codec};
 use crate::method::{Response, SendError};
+use crate::wakers::{HoldsWaker, poll_half};
 
 /// A call with one request and many responses. Dropped before its end, it is cancelled.
 #[must_use = "a call that is dropped is cancelled"]
@@ -180,7 +180,7 @@ impl<Req, C> ClientSender<Req, C> {
         C: Codec<Req>,
     {
         let mut payload = codec::encode::<Req, C>(message).map_err(SendError::Encode)?;
-        poll_fn(|cx| self.half.poll_send(cx, &mut payload)).await
+        poll_half(&mut self.half, |half, cx| half.poll_send(cx, &mut payload)).await
     }
 
     /// Whether the messages that follow are compressed, where the call has an encoding.
@@ -220,7 +220,7 @@ impl<Res, C> ClientReceiver<Res, C> {
     where
         C: Codec<Res>,
     {
-        poll_fn(|cx| self.poll_recv(cx)).await
+        poll_half(self, Self::poll_recv).await
     }
 
     /// As [`recv`](Self::recv), for hand-written futures.
@@ -242,6 +242,12 @@ impl<Res, C> ClientReceiver<Res, C> {
     }
 }
 
+impl<Res, C> HoldsWaker for ClientReceiver<Res, C> {
+    fn forget_waker(&mut self) {
+        self.half.forget_waker();
+    }
+}
+
 /// What every call that receives a stream offers beside its messages.
 macro_rules! receiving {
     ($($name:ident<$($param:ident),+> => $($field:ident).+;)+) => { $(
@@ -249,7 +255,7 @@ macro_rules! receiving {
             /// Waits for the server's initial metadata; `None` when the call ended without any.
             pub async fn headers(&mut self) -> Option<&Metadata> {
                 let half = &mut self.$($field).+;
-                poll_fn(|cx| half.poll_headers(cx)).await;
+                poll_half(half, ReceiveHalf::poll_headers).await;
                 half.headers()
             }
 

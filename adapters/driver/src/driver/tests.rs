@@ -1,6 +1,7 @@
 //! The driver on a transport and a clock that stand still: what the tests over sockets cannot time.
 
 mod decompression;
+mod dropped_futures;
 mod early_headers;
 mod kit;
 mod waking;

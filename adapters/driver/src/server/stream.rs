@@ -2,7 +2,6 @@
 //! trailers can be neither forgotten nor sent twice.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -12,7 +11,8 @@ use super::call::{ServerCall, poll_receive, poll_send};
 use super::context::Context;
 use crate::codec::{self, Codec};
 use crate::method::{Response, SendError};
-use crate::shared::Shared;
+use crate::shared::{Half, Shared};
+use crate::wakers::{HoldsWaker, poll_half};
 
 /// The sending half of a call: responses, in order. The status follows when the handler returns.
 pub struct ServerSender<Res, C> {
@@ -34,12 +34,18 @@ impl<Res, C: Codec<Res>> ServerSender<Res, C> {
     /// [`SendError::Ended`] when the call is over.
     pub async fn send(&mut self, message: &Res) -> Result<(), SendError> {
         let mut payload = codec::encode::<Res, C>(message).map_err(SendError::Encode)?;
-        poll_fn(|cx| poll_send(&self.shared, self.call, cx, &mut payload, self.compress)).await
+        poll_half(self, |this, cx| poll_send(&this.shared, this.call, cx, &mut payload, this.compress)).await
     }
 
     /// Whether the messages that follow are compressed, where the call has an encoding.
     pub const fn set_compress(&mut self, compress: bool) {
         self.compress = compress;
+    }
+}
+
+impl<Res, C> HoldsWaker for ServerSender<Res, C> {
+    fn forget_waker(&mut self) {
+        self.shared.forget_waker(self.call, Half::Send);
     }
 }
 
@@ -70,8 +76,9 @@ impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
     ///
     /// A status when the call is over, or the message is none: a handler does well to return it.
     pub async fn recv(&mut self) -> Result<Option<Req>, Status> {
-        let Self { shared, call, early_headers, .. } = self;
-        let Some(message) = poll_fn(|cx| poll_receive(shared, *call, cx, early_headers)).await? else {
+        let receiving =
+            poll_half(self, |this, cx| poll_receive(&this.shared, this.call, cx, &mut this.early_headers));
+        let Some(message) = receiving.await? else {
             return Ok(None);
         };
         self.compressed = message.compressed;
@@ -82,6 +89,12 @@ impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
     #[must_use]
     pub const fn was_compressed(&self) -> bool {
         self.compressed
+    }
+}
+
+impl<Req, C> HoldsWaker for ServerReceiver<Req, C> {
+    fn forget_waker(&mut self) {
+        self.shared.forget_waker(self.call, Half::Receive);
     }
 }
 

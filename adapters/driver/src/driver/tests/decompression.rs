@@ -4,13 +4,13 @@
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use halfclose::grpc::compress::{CompressError, DecompressError, MessageCodec};
 use halfclose::grpc::encoding::Encoding;
-use halfclose::{CallType, Client, Config, Event, Metadata, Request, Seed, Server, Status, Time};
+use halfclose::{CallType, Client, Config, Event, Metadata, Misuse, Request, Seed, Server, Status, Time};
 
 use super::kit::{Counted, Peer, Still, Wire, poll};
 use super::{CHAT, SAY};
@@ -185,4 +185,23 @@ fn a_task_that_waits_for_its_turn_gets_it_when_the_driver_is_gone() {
     assert_eq!((swell.times(), woken.count()), (1, 1));
     assert!(matches!(receiving.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Ready(())));
     assert_eq!(swell.times(), MESSAGES, "what has come is not lost with the driver");
+}
+
+#[test]
+fn who_asks_for_a_call_that_is_gone_takes_no_turn_from_the_call_in_its_slot() {
+    answered!(swell, driver, receiver);
+    assert!(poll(pin!(receiver.recv())).is_ready());
+    let mut state = driver.shared().lock();
+    assert!(state.is_sated());
+    let request = || Request::new(CHAT.path(), CallType::BIDI);
+    let stale = state.connection.start(Time::ZERO, request()).expect("a call");
+    state.connection.release(stale);
+    let next = state.connection.start(Time::ZERO, request()).expect("a call");
+    assert_eq!(next.slot(), stale.slot());
+    let (waits, woken) = Counted::new();
+    assert!(state.poll_recv(next, &waits).is_pending());
+    assert!(matches!(state.poll_recv(stale, Waker::noop()), Poll::Ready(Err(Misuse::UnknownCall))));
+    drop(state);
+    assert!(poll(&mut driver).is_pending());
+    assert_eq!(woken.count(), 1);
 }
