@@ -94,7 +94,11 @@ impl BlockReader {
     ) -> Result<Result<Arc<RequestHeaders>, RequestError>, Violation> {
         let builder = &mut self.requests;
         decode(&mut self.decoder, work, limits, block, |field| {
-            builder.field(field.name, field.value);
+            if field.sensitive {
+                builder.sensitive_field(field.name, field.value);
+            } else {
+                builder.field(field.name, field.value);
+            }
         })?;
         let headers = match builder.finish(end_stream) {
             Ok(headers) => Arc::new(headers),
@@ -123,7 +127,11 @@ impl BlockReader {
     ) -> Result<Result<FirstBlock, Violation>, Violation> {
         let builder = &mut self.responses;
         decode(&mut self.decoder, work, limits, block, |field| {
-            builder.field(field.name, field.value);
+            if field.sensitive {
+                builder.sensitive_field(field.name, field.value);
+            } else {
+                builder.field(field.name, field.value);
+            }
         })?;
         Ok(match builder.finish(end_stream) {
             Err(reason) => Err(Violation::Malformed(reason)),
@@ -153,7 +161,11 @@ impl BlockReader {
     ) -> Result<Result<Arc<Trailers>, Violation>, Violation> {
         let builder = &mut self.trailers;
         decode(&mut self.decoder, work, limits, block, |field| {
-            builder.field(field.name, field.value);
+            if field.sensitive {
+                builder.sensitive_field(field.name, field.value);
+            } else {
+                builder.field(field.name, field.value);
+            }
         })?;
         Ok(match builder.finish() {
             Err(reason) => Err(Violation::Malformed(reason)),

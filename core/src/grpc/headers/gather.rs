@@ -1,5 +1,7 @@
 //! What the builders of headers and trailers share.
 
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +28,29 @@ impl Span {
     }
 }
 
+/// The values of a block's own fields; [`Span`]s are pieces of it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct OwnText {
+    text: Arc<str>,
+    /// One of the fields must never be indexed, so none of it is shown.
+    secret: bool,
+}
+
+impl Deref for OwnText {
+    type Target = str;
+
+    #[inline]
+    fn deref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Debug for OwnText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(if self.secret { "(sensitive)" } else { &self.text }, f)
+    }
+}
+
 /// The growing contents of one block, within the limit on its size.
 #[derive(Debug, Default)]
 pub(super) struct Gather {
@@ -42,6 +67,10 @@ pub(super) struct Gather {
     bad_binary: bool,
     /// A field is longer than metadata can hold.
     too_long: bool,
+    /// The field that is taken must never be indexed (RFC 7541 §7.1.3).
+    pub(super) sensitive: bool,
+    /// The text holds a value of such a field.
+    secret_text: bool,
 }
 
 impl Gather {
@@ -59,6 +88,7 @@ impl Gather {
         self.regular = false;
         self.bad_binary = false;
         self.too_long = false;
+        self.secret_text = false;
     }
 
     /// Counts a field and checks its value. Returns the value and whether the field is within the limit: one that is not
@@ -90,6 +120,7 @@ impl Gather {
     /// Keeps a value as text. In one that is no UTF-8, bytes that are not ASCII are replaced, each by one: no value that
     /// is kept here means anything with them, and none grows.
     pub(super) fn keep(&mut self, value: &[u8]) -> Span {
+        self.secret_text |= self.sensitive;
         let start = self.text.len();
         match str::from_utf8(value) {
             Ok(text) => self.text.push_str(text),
@@ -145,7 +176,7 @@ impl Gather {
             return Err(MalformedReason::ConnectionSpecific);
         }
         if keep && self.admit_parts(name, value) {
-            match push_field(&mut self.records, &mut self.count, name, value) {
+            match push_field(&mut self.records, &mut self.count, name, value, self.sensitive) {
                 Ok(()) => {}
                 Err(ReceivedError::Base64(_)) => self.bad_binary = true,
                 Err(_) => self.too_long = true,
@@ -183,8 +214,8 @@ impl Gather {
     }
 
     /// Returns the text and the metadata, in allocations of their exact size.
-    pub(super) fn store(&self) -> (Arc<str>, Metadata) {
-        (Arc::from(self.text.as_str()), self.metadata())
+    pub(super) fn store(&self) -> (OwnText, Metadata) {
+        (OwnText { text: Arc::from(self.text.as_str()), secret: self.secret_text }, self.metadata())
     }
 
     /// Returns the metadata; of a block over the limit nothing is kept, since a part could be taken for the whole.

@@ -1,10 +1,9 @@
 //! The headers of a request, as a server receives it ([P-1](crate::manual::rules#p-1) to [P-14](crate::manual::rules#p-14)).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::MalformedReason;
-use super::gather::{Gather, Span, check_te, content_length};
+use super::gather::{Gather, OwnText, Span, check_te, content_length};
 use crate::grpc::encoding::{Encoding, EncodingSet, names};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
@@ -141,6 +140,14 @@ impl RequestHeadersBuilder {
         if self.malformed.is_none() {
             self.malformed = self.checked_field(name, value).err();
         }
+    }
+
+    /// Takes the next field of the block, one that HPACK must never index, here or by whom it is passed on to (RFC 7541
+    /// §7.1.3).
+    pub fn sensitive_field(&mut self, name: &[u8], value: &[u8]) {
+        self.gather.sensitive = true;
+        self.field(name, value);
+        self.gather.sensitive = false;
     }
 
     fn checked_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), MalformedReason> {
@@ -361,7 +368,7 @@ fn check_whole(seen: &RequestFieldsSeen, text: &str, end_stream: bool) -> Result
 /// The headers of a call, as a server receives it. Cheap to clone: the text is shared.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestHeaders {
-    text: Arc<str>,
+    text: OwnText,
     path: Span,
     scheme: Span,
     authority: Option<Span>,

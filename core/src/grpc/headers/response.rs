@@ -1,9 +1,7 @@
 //! The headers of a response, as a client receives it ([P-20](crate::manual::rules#p-20) to [P-30](crate::manual::rules#p-30)).
 
-use std::sync::Arc;
-
 use super::MalformedReason;
-use super::gather::{Gather, Span, check_te, content_length, excerpt};
+use super::gather::{Gather, OwnText, Span, check_te, content_length, excerpt};
 use super::trailers::{StatusFields, Trailers};
 use crate::grpc::encoding::{Encoding, EncodingSet};
 use crate::grpc::metadata::Metadata;
@@ -24,7 +22,7 @@ pub enum ResponseBlock {
 /// Response-Headers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ResponseHeaders {
-    text: Arc<str>,
+    text: OwnText,
     subtype: Option<Span>,
     encoding_name: Option<Span>,
     /// The HTTP status, 200 for an answer of gRPC.
@@ -131,6 +129,14 @@ impl ResponseHeadersBuilder {
         if self.malformed.is_none() {
             self.malformed = self.checked_field(name, value).err();
         }
+    }
+
+    /// Takes the next field of the block, one that HPACK must never index, here or by whom it is passed on to (RFC 7541
+    /// §7.1.3).
+    pub fn sensitive_field(&mut self, name: &[u8], value: &[u8]) {
+        self.gather.sensitive = true;
+        self.field(name, value);
+        self.gather.sensitive = false;
     }
 
     fn checked_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), MalformedReason> {

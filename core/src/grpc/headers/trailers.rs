@@ -141,6 +141,14 @@ impl TrailersBuilder {
         }
     }
 
+    /// Takes the next field of the block, one that HPACK must never index, here or by whom it is passed on to (RFC 7541
+    /// §7.1.3).
+    pub fn sensitive_field(&mut self, name: &[u8], value: &[u8]) {
+        self.gather.sensitive = true;
+        self.field(name, value);
+        self.gather.sensitive = false;
+    }
+
     fn checked_field(&mut self, name: &[u8], value: &[u8]) -> Result<(), MalformedReason> {
         let (value, keep) = self.gather.admit(name, value)?;
         if name.starts_with(b":") {

@@ -36,7 +36,11 @@ fn add_bin(metadata: &mut Metadata, name: &str, value: &HeaderValue) -> Result<(
     for part in value.as_bytes().split(|&byte| byte == b',') {
         let mut bytes = Vec::new();
         base64::decode(part.trim_ascii(), &mut bytes)?;
-        metadata.append_bin(name, &bytes)?;
+        if value.is_sensitive() {
+            metadata.append_bin_sensitive(name, &bytes)?;
+        } else {
+            metadata.append_bin(name, &bytes)?;
+        }
     }
     Ok(())
 }

@@ -199,6 +199,16 @@ impl Metadata {
         Ok(())
     }
 
+    /// Adds a binary entry that HPACK must never index (RFC 7541 §7.1.3).
+    ///
+    /// # Errors
+    /// [`MetadataError`]; nothing is added then.
+    pub fn append_bin_sensitive(&mut self, name: &str, value: &[u8]) -> Result<(), MetadataError> {
+        check_binary(name, value)?;
+        self.records_mut().push(name.as_bytes(), value, true);
+        Ok(())
+    }
+
     /// Adds a text entry in place of all that have its name.
     ///
     /// # Errors
@@ -310,7 +320,7 @@ impl Metadata {
         let value = field::trim(value);
         field::check_value(value)?;
         let (bytes, count) = self.records_mut().writer();
-        push_field(bytes, count, name, value)
+        push_field(bytes, count, name, value, false)
     }
 
     /// Hands out the entries as they travel: binary values in base64, built in `scratch`, which is left empty.

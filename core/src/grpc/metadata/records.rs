@@ -126,18 +126,19 @@ pub(in crate::grpc) fn push_field(
     count: &mut u32,
     name: &[u8],
     value: &[u8],
+    sensitive: bool,
 ) -> Result<(), ReceivedError> {
     if name.len() > MAX_NAME_LEN || check_value_len(value.len()).is_err() {
         return Err(ReceivedError::TooLong);
     }
     if !is_bin(name) {
-        push(bytes, count, Record { name, value, sensitive: false });
+        push(bytes, count, Record { name, value, sensitive });
         return Ok(());
     }
     let (len_before, count_before) = (bytes.len(), *count);
     // P-43: commas join values, so they are taken apart before anything is decoded.
     for part in value.split(|&byte| byte == b',') {
-        if let Err(error) = push_encoded(bytes, name, part.trim_ascii()) {
+        if let Err(error) = push_encoded(bytes, name, part.trim_ascii(), sensitive) {
             bytes.truncate(len_before);
             *count = count_before;
             return Err(error.into());
@@ -148,9 +149,14 @@ pub(in crate::grpc) fn push_field(
 }
 
 /// Appends an entry with the bytes that `part` encodes, decoded in place.
-fn push_encoded(bytes: &mut Vec<u8>, name: &[u8], part: &[u8]) -> Result<(), base64::Base64Error> {
+fn push_encoded(
+    bytes: &mut Vec<u8>,
+    name: &[u8],
+    part: &[u8],
+    sensitive: bool,
+) -> Result<(), base64::Base64Error> {
     let start = bytes.len();
-    push_headers(bytes, name.len(), 0, false);
+    push_headers(bytes, name.len(), 0, sensitive);
     bytes.extend_from_slice(name);
     let value_start = bytes.len();
     base64::decode(part, bytes)?;
