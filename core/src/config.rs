@@ -137,9 +137,13 @@ impl Config {
 /// An honest peer may have a few questions under way at once: SETTINGS twice, and PINGs for keepalive, for a graceful
 /// shutdown and for measuring the path. Two ends that stopped reading at those could wait for each other for ever.
 const LEAST_REPLIES: u32 = 8;
+/// The headers of an ordinary call, with room for a long `user-agent`, a deadline and a little metadata.
+const LEAST_HEADERS: u32 = 1_024;
+/// The settings that RFC 9113 §6.5.2 defines, and two of extensions: more no honest peer sends at once.
+const LEAST_SETTINGS: u32 = 8;
 /// PINGs more often than this would be all that the connection does.
 const LEAST_KEEPALIVE: Duration = Duration::from_millis(1);
-/// The same for looks after memory.
+/// The same for looks after memory; and a peer has to have some time for what it owes.
 const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 
 impl Config {
@@ -156,17 +160,46 @@ impl Config {
         if is_client {
             (self.max_idle, self.max_age) = (None, None);
         }
-        let limits = &mut self.limits;
-        limits.max_frame_size = limits.max_frame_size.clamp(DEFAULT_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE);
-        limits.queued_replies = limits.queued_replies.max(LEAST_REPLIES);
-        for least_one in [&mut limits.frames_per_turn, &mut limits.bytes_per_turn] {
-            *least_one = (*least_one).max(1);
+        self.keepalive.timeout = self.keepalive.timeout.max(LEAST_TIMEOUT);
+        self.limits.raise();
+        self
+    }
+}
+
+impl Limits {
+    /// Raises what is below the least with which a connection works to that least. Limits for which nothing has a meaning
+    /// of its own are left as they are.
+    fn raise(&mut self) {
+        self.max_frame_size = self.max_frame_size.clamp(DEFAULT_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE);
+        for (limit, least) in [
+            (&mut self.max_concurrent_streams, 1),
+            (&mut self.queued_calls, 1),
+            (&mut self.pending_resets, 1),
+            (&mut self.frames_per_turn, 1),
+            (&mut self.bytes_per_turn, 1),
+            (&mut self.max_header_list, LEAST_HEADERS),
+            (&mut self.max_header_block, LEAST_HEADERS),
+            (&mut self.settings_entries, LEAST_SETTINGS),
+            (&mut self.queued_replies, LEAST_REPLIES),
+            (&mut self.control_frames.burst, LEAST_REPLIES),
+            (&mut self.resets.burst, 1),
+            (&mut self.internal_resets.burst, 1),
+            (&mut self.empty_data.burst, 1),
+            (&mut self.small_data.burst, 1),
+            (&mut self.glitches.burst, 1),
+        ] {
+            *limit = (*limit).max(least);
         }
-        limits.memory = limits.memory.max(Ledger::least(limits.max_receive_message));
-        for timeout in [&mut limits.memory_timeout, &mut limits.stall_timeout] {
+        self.memory = self.memory.max(Ledger::least(self.max_receive_message));
+        for timeout in [
+            &mut self.memory_timeout,
+            &mut self.stall_timeout,
+            &mut self.preface_timeout,
+            &mut self.settings_timeout,
+            &mut self.header_block_timeout,
+        ] {
             *timeout = (*timeout).max(LEAST_TIMEOUT);
         }
-        self
     }
 }
 
@@ -222,7 +255,7 @@ pub struct Keepalive {
     /// and servers that follow gRPC's defaults close connections that ask more often than every 5 minutes; server:
     /// 2 hours.
     pub interval: Option<Duration>,
-    /// The connection is dead when its answer takes longer than this: 20 seconds.
+    /// The connection is dead when its answer takes longer than this: 20 seconds; at least a millisecond.
     pub timeout: Duration,
     /// Whether PINGs go out while no call is open. Client: no; server: yes.
     pub without_calls: bool,
@@ -260,7 +293,7 @@ impl Keepalive {
 /// A token bucket: so many at once, and so many more each second.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
-    /// How many at once.
+    /// How many at once: at least 1.
     pub burst: u32,
     /// How many more each second.
     pub per_second: u32,
@@ -268,32 +301,37 @@ pub struct Rate {
 
 /// Every bound on what a peer may make this side hold or do. docs/limits.md has the formula for the most memory that
 /// one connection can hold.
+///
+/// One rule for values that are too small, 0 among them: where a connection could not work, the limit is taken for the least
+/// with which it can, which stands with the field. Where no least stands there, 0 means none of what the limit bounds
+/// (no table, no CONTINUATION frames, no message but an empty one), and everything else works.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Server: calls open at once, announced and enforced from the first byte: 200. More are refused with
+    /// Server: calls open at once, announced and enforced from the first byte: 200; at least 1. More are refused with
     /// REFUSED_STREAM (rapid reset, CVE-2023-44487).
     pub max_concurrent_streams: u32,
     /// Bytes of one frame's payload: 16,384, the least that RFC 9113 §4.2 allows; at most 2^24-1.
     pub max_frame_size: u32,
-    /// Bytes of one header list, 32 for each field included: 16 KiB. A call over it ends with RESOURCE_EXHAUSTED, and
+    /// Bytes of one header list, 32 for each field included: 16 KiB; at least 1 KiB. A call over it ends with RESOURCE_EXHAUSTED, and
     /// nothing of the list is kept. A list over four times as much ends the connection, where it is also more than three
     /// times as long as its encoded block (HPACK bomb, CVE-2016-1544): any other has cost the peer as much as this side.
     pub max_header_list: u32,
     /// CONTINUATION frames of one block: 8, and one more for each 8 KiB of the block (CVE-2024-28182 and its kin).
     pub max_continuations: u32,
-    /// Bytes of one encoded block; one over it ends the connection. Server: 64 KiB; client: 1 MiB.
+    /// Bytes of one encoded block; one over it ends the connection. Server: 64 KiB; client: 1 MiB; at
+    /// least 1 KiB.
     pub max_header_block: u32,
     /// Bytes of the table that the peer's encoder may use here: 4,096.
     pub decoder_table: u32,
     /// Bytes of the table that our encoder uses, whatever more the peer allows: 4,096.
     pub encoder_table: u32,
-    /// Entries of one SETTINGS frame: 32 (CVE-2020-11080).
+    /// Entries of one SETTINGS frame: 32; at least 8 (CVE-2020-11080).
     pub settings_entries: u32,
     /// Replies that may wait for the transport (to PING, SETTINGS, refused streams and broken rules; not the resets and
     /// the credit of this side's own); then nothing more is read: 64; at least 8, which no honest peer calls for at once.
     pub queued_replies: u32,
-    /// Frames that call for a reply, PING and SETTINGS (CVE-2019-9512, CVE-2019-9515): 1,000 and 1,000 a second, and
+    /// Frames that call for a reply, PING and SETTINGS (CVE-2019-9512, CVE-2019-9515): 1,000, at least 8, and 1,000 a second, and
     /// one more for each HEADERS or DATA frame that is sent and each DATA frame that brings something. A SETTINGS frame
     /// that changes the window of streams costs one more for every eight that are open.
     pub control_frames: Rate,
@@ -344,18 +382,18 @@ pub struct Limits {
     /// Bytes queued for sending on one call, 48 for each message included, beyond which its sender waits: 64 KiB
     /// (CVE-2019-9517). One message of any size may go over it, and a call that has none queued may always queue one.
     pub send_buffer: u32,
-    /// Client: calls that wait for a stream ([P-19](crate::manual::rules#p-19)): 65,536.
+    /// Client: calls that wait for a stream ([P-19](crate::manual::rules#p-19)): 65,536; at least 1.
     pub queued_calls: u32,
     /// Frames handled by one [`receive`](crate::Connection::receive): 64, so that a flood on one connection does not
     /// delay the others; at least 1.
     pub frames_per_turn: u32,
     /// Bytes handled by one `receive`: 64 KiB, at least 1; the frame that goes over is finished.
     pub bytes_per_turn: u32,
-    /// How long the peer may take for its preface and first SETTINGS: 10 seconds.
+    /// How long the peer may take for its preface and first SETTINGS: 10 seconds; at least a millisecond.
     pub preface_timeout: Duration,
-    /// How long the peer may take to acknowledge our SETTINGS: 10 seconds.
+    /// How long the peer may take to acknowledge our SETTINGS: 10 seconds; at least a millisecond.
     pub settings_timeout: Duration,
-    /// How long the peer may take to finish a header block: 10 seconds.
+    /// How long the peer may take to finish a header block: 10 seconds; at least a millisecond.
     pub header_block_timeout: Duration,
     /// Client: bytes of the body of a response that is not gRPC's (a proxy's or a web server's page) that are read for the
     /// message of the call's status; then the call ends: 1,024, as grpc-go ([P-28](crate::manual::rules#p-28)). 0 reads none and ends the call with its

@@ -32,6 +32,10 @@ fn continuations(count: usize) -> Vec<u8> {
     [frame(kind::HEADERS, 0, 1, &fields[..1]), pieces.concat()].concat()
 }
 
+fn long_block() -> Vec<u8> {
+    block(&[&REQUEST[..], &[("x-long", &"x".repeat(2_000))]].concat())
+}
+
 fn cancelled_calls(count: u32) -> Vec<u8> {
     let call = |n| [headers(2 * n + 1, 0, &block(&REQUEST)), reset(2 * n + 1, ErrorCode::CANCEL)].concat();
     (0..count).flat_map(call).collect()
@@ -43,28 +47,28 @@ fn limits_at_their_edges() {
         Case {
             // The SETTINGS of the preface were the first.
             flood: Flood::ControlFrames,
-            limit: |limits| (limits.control_frames.burst, limits.control_frames.per_second) = (3, 0),
-            taken: [ping(b"pingpong"), settings(&[])].concat(),
+            limit: |limits| (limits.control_frames.burst, limits.control_frames.per_second) = (8, 0),
+            taken: [ping(b"pingpong").repeat(6), settings(&[])].concat(),
             too_much: ping(b"pingpong"),
-            met: 4,
-            most: 3,
+            met: 9,
+            most: 8,
         },
         Case {
             // A window that changes costs as much as a frame: the walk over the open streams is the work.
             flood: Flood::ControlFrames,
-            limit: |limits| (limits.control_frames.burst, limits.control_frames.per_second) = (4, 0),
-            taken: settings(&[(4, 1), (4, 1), (4, 2)]),
+            limit: |limits| (limits.control_frames.burst, limits.control_frames.per_second) = (9, 0),
+            taken: [ping(b"pingpong").repeat(5), settings(&[(4, 1), (4, 1), (4, 2)])].concat(),
             too_much: settings(&[]),
-            met: 5,
-            most: 4,
+            met: 10,
+            most: 9,
         },
         Case {
             flood: Flood::SettingsEntries,
-            limit: |limits| limits.settings_entries = 2,
-            taken: settings(&[(3, 1), (3, 1)]),
-            too_much: settings(&[(3, 1), (3, 1), (3, 1)]),
-            met: 3,
-            most: 2,
+            limit: |limits| limits.settings_entries = 8,
+            taken: settings(&[(3, 1); 8]),
+            too_much: settings(&[(3, 1); 9]),
+            met: 9,
+            most: 8,
         },
         Case {
             flood: Flood::Continuations,
@@ -76,19 +80,19 @@ fn limits_at_their_edges() {
         },
         Case {
             flood: Flood::HeaderBlock,
-            limit: |limits| limits.max_header_block = 10,
-            taken: frame(kind::HEADERS, 0, 1, &block(&REQUEST)[..10]),
+            limit: |limits| limits.max_header_block = 1_030,
+            taken: frame(kind::HEADERS, 0, 1, &long_block()[..1_030]),
             too_much: frame(kind::CONTINUATION, 0, 1, &[0; 2]),
-            met: 12,
-            most: 10,
+            met: 1_032,
+            most: 1_030,
         },
         Case {
             flood: Flood::HeaderBlock,
-            limit: |limits| limits.max_header_block = 10,
+            limit: |limits| limits.max_header_block = 1_030,
             taken: Vec::new(),
-            too_much: frame(kind::HEADERS, 0, 1, &block(&REQUEST)[..11]),
-            met: 11,
-            most: 10,
+            too_much: frame(kind::HEADERS, 0, 1, &long_block()[..1_031]),
+            met: 1_031,
+            most: 1_030,
         },
     ];
     for case in table {
@@ -208,12 +212,12 @@ fn data_on_a_closed_stream_is_counted_beyond_what_its_window_allowed() {
     for (size, counted) in [(10, false), (11, true), (1_000, true)] {
         let mut config = Config::server();
         config.initial_stream_window = 30;
-        (config.limits.small_data.burst, config.limits.small_data.per_second) = (0, 0);
+        (config.limits.small_data.burst, config.limits.small_data.per_second) = (1, 0);
         let mut peer = Scripted::server(config, &[]);
         let call = peer.open(1);
         peer.core.cancel(call).unwrap();
         peer.sent();
-        let fed = [(); 3].map(|()| peer.feed(&data(1, 0, &vec![0; size])).is_ok());
+        let fed = [(); 4].map(|()| peer.feed(&data(1, 0, &vec![0; size])).is_ok());
         assert_eq!(fed.iter().all(|fed| *fed), !counted, "{size}: {fed:?}");
     }
 }
@@ -221,13 +225,13 @@ fn data_on_a_closed_stream_is_counted_beyond_what_its_window_allowed() {
 #[test]
 fn credit_for_a_closed_stream_is_counted_beyond_what_was_sent_on_it() {
     for (increment, counted) in [(5, false), (6, true), (0, true)] {
-        let mut peer = server(|limits| (limits.glitches.burst, limits.glitches.per_second) = (0, 0));
+        let mut peer = server(|limits| (limits.glitches.burst, limits.glitches.per_second) = (1, 0));
         let call = peer.open(1);
         // Ten bytes with the prefix.
         peer.core.send_message(call, "12345".into(), false).unwrap();
         peer.core.finish(call, Status::ok(), Metadata::new()).unwrap();
         peer.sent();
-        let fed = [(); 2].map(|()| peer.feed(&update(1, increment)).is_ok());
+        let fed = [(); 3].map(|()| peer.feed(&update(1, increment)).is_ok());
         assert_eq!(fed.iter().all(|fed| *fed), !counted, "{increment}: {fed:?}");
     }
 }

@@ -119,8 +119,10 @@ fn resets_for_the_peers_mistakes_are_replies() {
     assert_eq!(reads(&mut peer, &requests), Needed::More);
     assert_eq!(reads(&mut peer, &ping(b"pingpong")), Needed::Drain);
     // Streams over the limit are refused.
-    let mut peer = server(0);
-    let requests: Vec<u8> = (0..64).flat_map(|n| headers(2 * n + 1, END_STREAM, &block(&REQUEST))).collect();
+    let mut peer = server(1);
+    peer.open(1);
+    peer.sent();
+    let requests: Vec<u8> = (1..65).flat_map(|n| headers(2 * n + 1, END_STREAM, &block(&REQUEST))).collect();
     assert_eq!(reads(&mut peer, &requests), Needed::More);
     assert_eq!(reads(&mut peer, &settings(&[])), Needed::Drain);
 }

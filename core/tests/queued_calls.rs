@@ -40,11 +40,11 @@ fn a_call_cancelled_while_it_holds_the_free_stream_lets_the_next_one_start() {
 fn a_request_over_the_peers_header_limit_lets_the_next_one_start() {
     let mut config = Config::server();
     config.limits.max_concurrent_streams = 1;
-    config.limits.max_header_list = 1_000;
+    config.limits.max_header_list = 1_024;
     let mut pair = Pair::with(Config::client(), config);
     let first = pair.start(CallType::BIDI);
     let mut large = Request::new("/demo.Echo/Call", CallType::BIDI);
-    large.metadata.append("x-large", &"x".repeat(1_000)).unwrap();
+    large.metadata.append("x-large", &"x".repeat(1_024)).unwrap();
     let large = pair.client.start(Time::ZERO, large).unwrap();
     let third = pair.start(CallType::BIDI);
     answer_one(&mut pair);

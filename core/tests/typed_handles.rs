@@ -232,15 +232,15 @@ fn a_refused_message_is_given_back_with_the_handle_that_it_would_have_used_up() 
 #[test]
 fn a_server_hears_of_what_the_client_will_not_take() {
     let mut config = Config::client();
-    config.limits.max_header_list = 500;
+    config.limits.max_header_list = 1_100;
     let mut pair = Pair::with(config, Config::server());
     let _call = pair.client.unary(pair.now, "/demo.Echo/Unary").unwrap();
     let id = next(&mut pair);
     let handler = pair.server.accept_unary(id).unwrap();
     let mut metadata = Metadata::new();
-    metadata.append("x-large", &"x".repeat(500)).unwrap();
+    metadata.append("x-large", &"x".repeat(1_100)).unwrap();
     let refused = handler.send_headers(&mut pair.server, metadata).unwrap_err();
-    assert!(matches!(refused.reason, Misuse::HeaderListTooLarge { size: 600.., limit: 500 }));
+    assert!(matches!(refused.reason, Misuse::HeaderListTooLarge { size: 1_200.., limit: 1_100 }));
     let (handler, metadata) = refused.returned;
     assert_eq!(metadata.len(), 1);
     let handler = handler.send_headers(&mut pair.server, Metadata::new()).unwrap();

@@ -439,13 +439,13 @@ fn headers_that_the_client_does_not_take_end_the_call_and_are_not_left_out() {
     let wire = Wire::default();
     let router = Arc::new(Router::new().unary(&SAY, |_| async move {
         let mut response = Response::new(Bytes::from_static(b"answer"));
-        response.headers.insert("long", &"x".repeat(1000)).expect("a header");
+        response.headers.insert("long", &"x".repeat(1_024)).expect("a header");
         Ok(response)
     }));
     let mut driver =
         router.serve(wire.clone(), Still::default(), Config::server(), Seed(1), &Shutdown::new());
     let mut config = Config::client();
-    config.limits.max_header_list = 500;
+    config.limits.max_header_list = 1_024;
     let mut client = Peer::<Client>::new(config);
     let call = client.connection.start(Time::ZERO, Request::new("/driver.Test/Say", CallType::UNARY));
     let call = call.expect("a call");

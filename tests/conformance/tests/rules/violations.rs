@@ -118,23 +118,24 @@ fn flood(expected: Flood, limit: fn(&mut Config), pieces: &[Vec<u8>]) -> Vec<Nam
 /// Each limit against abuse, made small.
 fn by_floods() -> Vec<Name> {
     let pair = |stream| [request(stream, 0), reset(stream, ErrorCode::CANCEL)];
-    let malformed = headers(1, 0, &block(&[("x", "y")]));
+    let malformed = [1, 3].map(|stream| headers(stream, 0, &block(&[("x", "y")])));
+    let too_long = [frame(HEADERS, END_STREAM, 1, &block(&[("x", &"y".repeat(2_000))]))];
     let in_two = [frame(HEADERS, END_STREAM, 1, &block(&REQUEST)), frame(CONTINUATION, 0, 1, b"")];
     [
-        flood(Flood::Resets, |config| config.limits.resets = NONE, &pair(1)),
-        flood(Flood::InternalResets, |config| config.limits.internal_resets = NONE, &[malformed]),
-        flood(
-            Flood::ControlFrames,
-            |config| config.limits.control_frames = Rate { burst: 1, ..NONE },
-            &[ping(b"question")],
-        ),
+        flood(Flood::Resets, |config| config.limits.resets = NONE, &[pair(1), pair(3)].concat()),
+        flood(Flood::InternalResets, |config| config.limits.internal_resets = NONE, &malformed),
+        flood(Flood::ControlFrames, |config| config.limits.control_frames = NONE, &[settings(&[]).repeat(8)]),
         flood(Flood::Pings, |_| (), &[ping(b"too many").repeat(4)]),
-        flood(Flood::DataFrames, |config| config.limits.empty_data = NONE, &[request(1, 0), data(1, 0, b"")]),
+        flood(
+            Flood::DataFrames,
+            |config| config.limits.empty_data = NONE,
+            &[request(1, 0), data(1, 0, b"").repeat(2)],
+        ),
         flood(Flood::Continuations, |config| config.limits.max_continuations = 0, &in_two),
-        flood(Flood::HeaderBlock, |config| config.limits.max_header_block = 10, &in_two),
+        flood(Flood::HeaderBlock, |config| config.limits.max_header_block = 0, &too_long),
         flood(Flood::HeaderList, |_| (), &[headers(1, 0, &block(&[("x", ""); 2_000]))]),
-        flood(Flood::SettingsEntries, |config| config.limits.settings_entries = 0, &[settings(&[(1, 0)])]),
-        flood(Flood::Glitches, |config| config.limits.glitches = NONE, &[frame(0xbe, 0, 0, b"?")]),
+        flood(Flood::SettingsEntries, |config| config.limits.settings_entries = 0, &[settings(&[(1, 0); 9])]),
+        flood(Flood::Glitches, |config| config.limits.glitches = NONE, &[frame(0xbe, 0, 0, b"?").repeat(2)]),
     ]
     .concat()
 }

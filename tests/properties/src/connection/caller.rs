@@ -18,10 +18,10 @@ pub(super) fn config(base: Config, profile: u8) -> Config {
     if profile & 1 != 0 {
         let limits = &mut config.limits;
         limits.max_concurrent_streams = 2;
-        limits.max_header_list = 512;
-        limits.max_header_block = 400;
+        limits.max_header_list = 1_024;
+        limits.max_header_block = 1_024;
         limits.max_continuations = 2;
-        limits.settings_entries = 3;
+        limits.settings_entries = 8;
         limits.queued_replies = 8;
         limits.max_receive_message = 300;
         limits.send_buffer = 15;
