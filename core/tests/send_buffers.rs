@@ -86,16 +86,20 @@ fn a_call_queues_one_message_at_a_time_while_memory_is_short() {
     assert_eq!(send(&mut peer, one, 600), Ok(Sent::Ready));
     assert_eq!(send(&mut peer, one, 399), Ok(Sent::Ready));
     assert_eq!(send(&mut peer, two, 53), Ok(Sent::Full));
-    for call in [one, two] {
+    // The message of 47 bytes that the first one keeps is memory as well.
+    for (call, queued) in [(one, 1_052), (two, 1_052 + 47)] {
         assert!(!peer.core.is_writable(call));
-        let short = Misuse::NotWritable { queued: 1_052, limit: 1_052 };
+        let short = Misuse::NotWritable { queued, limit: 1_052 };
         assert_eq!(send(&mut peer, call, 100), Err(short));
     }
     // The end of its own queue is room for a call in any case, and the end of the shortage is.
     peer.feed(&update(3, 1_000)).unwrap();
     peer.sent();
     assert_eq!(peer.events(), [Event::Writable(two)]);
-    assert!(peer.core.is_writable(one) && peer.core.is_writable(two));
+    assert!(peer.core.is_writable(two) && !peer.core.is_writable(one));
+    assert_eq!(send(&mut peer, two, 100), Ok(Sent::Full));
+    assert_eq!(peer.events(), [Event::Writable(two)]);
+    assert!(peer.core.is_writable(one), "what the other one kept is gone");
     peer.feed(&update(1, 1)).unwrap();
     peer.sent();
     assert_eq!(peer.events(), [Event::Writable(one)]);

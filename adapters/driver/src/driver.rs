@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use halfclose::{CloseReason, Connection, ConnectionError, Event, Needed, Role, Time};
 
 use crate::io::{Clock, Io, Timer};
+use crate::memory::{Lease, MemoryBudget};
 use crate::shared::{Shared, State, Wakers, unlock};
 use crate::shutdown::{Shutdown, Watch};
 
@@ -103,6 +104,8 @@ struct DriverTask<I, K: Clock, S> {
     busy: Option<Time>,
     result: Result<(), ConnectionError>,
     watch: Option<Watch>,
+    /// The connection's account, where it shares memory with others.
+    lease: Option<Lease>,
     /// Empty, but for its memory.
     wakers: Wakers,
 }
@@ -136,6 +139,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
             severed: None,
             result: Ok(()),
             watch: None,
+            lease: None,
             wakers: Wakers::default(),
         };
         Self { shared: Shared::new(connection, Box::new(move || source.now())), works }
@@ -148,6 +152,13 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
     /// Shuts the connection down gracefully when `shutdown` says so.
     pub(crate) fn watch(&mut self, shutdown: &Shutdown) {
         self.works.watch = Some(shutdown.watch(&self.shared.signal));
+    }
+
+    /// Shares the memory of `budget` with other connections.
+    pub(crate) fn share_memory(&mut self, budget: &MemoryBudget) {
+        let now = self.works.clock.now();
+        let connection = &mut self.shared.lock().connection;
+        self.works.lease = Some(Lease::new(budget, connection, &self.shared.signal, now));
     }
 
     /// What came is handled, answered and written.
@@ -171,6 +182,9 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
                 }
                 state = shared.lock();
                 works.side.settle(&mut state);
+            }
+            if let Some(lease) = &mut works.lease {
+                state.settle_memory(lease, now);
             }
             if needed == Needed::Again && works.clock.now() - now > MOST_TIME {
                 *turns = 0;
@@ -200,6 +214,9 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
         works.flush(cx, now);
         shared.signal.sleep(cx.waker());
         let mut state = shared.lock();
+        if let Some(lease) = &mut works.lease {
+            state.settle_memory(lease, now);
+        }
         let wake_at = works.wake_at(&mut state, now);
         state.sleeps_until(wake_at);
         let work = works.has_work(&state);

@@ -11,6 +11,7 @@
 //! | [`codec`], [`method`] | message types and bytes; what a method is called and carries |
 //! | [`client`] | [`Channel`] and the client's side of the four call types |
 //! | [`server`] | [`Router`], and the server's side of the four call types |
+//! | [`memory`] | the memory that the connections of a server share |
 //! | `driver`, `shared` | the loop that owns the transport; the connection that it shares with its calls |
 //! | [`shutdown`] | graceful shutdown of many connections at once |
 //!
@@ -41,6 +42,7 @@ pub mod codec;
 pub mod details;
 mod driver;
 pub mod io;
+pub mod memory;
 pub mod method;
 pub mod server;
 mod shared;
@@ -58,6 +60,7 @@ pub use codec::Prost;
 pub use codec::{Codec, Raw, Sink};
 pub use halfclose;
 pub use io::{Clock, Io, Timer};
+pub use memory::MemoryBudget;
 pub use method::{Method, Response, SendError};
 pub use server::{
     BidiStreamingServer, ClientStreamingServer, Context, Request, Router, ServerDriver, ServerReceiver,

@@ -166,6 +166,7 @@ impl Router {
         };
         let mut driver = Driver::new(io, clock, connection, side);
         driver.watch(shutdown);
+        driver.share_memory(self.budget());
         driver
     }
 }

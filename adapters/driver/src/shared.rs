@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use atomic_waker::AtomicWaker;
-use halfclose::{CallId, Client, Connection, Event, Metadata, Misuse, Outcome, Recv, Role, Time};
+use halfclose::{
+    CallId, Client, Connection, Event, MessagePayload, Metadata, Misuse, Outcome, Recv, Role, Sent, Time,
+};
 
+use crate::memory::Lease;
 use crate::wakers::{WaitPlace, WakerSet};
 
 /// Messages are taken until they have come to so many bytes by decompression; then the driver and its executor have
@@ -84,11 +87,13 @@ pub(crate) struct Wakers {
     called: Vec<Waker>,
     /// Those to drop.
     stale: Vec<Waker>,
+    /// Drivers to tell.
+    told: Vec<Arc<Signal>>,
 }
 
 impl Wakers {
     fn is_empty(&self) -> bool {
-        self.called.is_empty() && self.stale.is_empty()
+        self.called.is_empty() && self.stale.is_empty() && self.told.is_empty()
     }
 
     /// Wakes and drops them: never under the lock.
@@ -98,6 +103,9 @@ impl Wakers {
             waker.wake();
         }
         self.stale.clear();
+        for signal in self.told.drain(..) {
+            signal.tell();
+        }
     }
 }
 
@@ -207,7 +215,7 @@ impl<R: Role> State<R> {
     }
 
     /// Wakes `waker` when there is buffer space.
-    pub(crate) fn wait_to_send(&mut self, call: CallId, waker: &Waker) {
+    fn wait_to_send(&mut self, call: CallId, waker: &Waker) {
         if let Some(waiting) = self.waiting_or_new(call) {
             let stale = set_waker(&mut waiting.sender, waker);
             self.wakers.stale.extend(stale);
@@ -223,6 +231,34 @@ impl<R: Role> State<R> {
             };
             self.wakers.stale.extend(waker);
         }
+    }
+
+    /// Queues a message, once there is space for it, and is done once there is space for the next one where much is queued:
+    /// a caller that makes its messages one after the other then does not make one that has to wait besides.
+    #[inline]
+    pub(crate) fn poll_send(
+        &mut self,
+        call: CallId,
+        waker: &Waker,
+        payload: &mut Option<MessagePayload>,
+        compress: bool,
+    ) -> Poll<Result<(), Misuse>> {
+        let waits = match payload {
+            Some(message) => match self.connection.send_message_from(call, message, compress) {
+                Ok(sent) => {
+                    *payload = None;
+                    sent == Sent::Full && self.connection.sends_much()
+                }
+                Err(Misuse::NotWritable { .. }) => true,
+                Err(misuse) => return Poll::Ready(Err(misuse)),
+            },
+            None => self.connection.awaits_space(call),
+        };
+        if waits {
+            self.wait_to_send(call, waker);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Keeps metadata for the trailers of a server's call.
@@ -274,6 +310,14 @@ impl<R: Role> State<R> {
         }
     }
 
+    /// Settles the connection's memory with its budget, where that is due.
+    #[inline]
+    pub(crate) fn settle_memory(&mut self, lease: &mut Lease, now: Time) {
+        if lease.is_due(&self.connection) {
+            lease.settle(&mut self.connection, now, &mut self.wakers.told);
+        }
+    }
+
     /// Returns whether there are wakers that are to be woken and dropped.
     #[inline]
     pub(crate) fn has_wakers(&self) -> bool {
@@ -318,6 +362,7 @@ impl<R: Role> State<R> {
         self.connection.wants_transmit()
             || self.connection.has_events()
             || self.is_deferring()
+            || self.connection.wants_memory()
             || self.connection.poll_timeout().is_some_and(|(at, _)| at < self.wake_at)
     }
 

@@ -272,6 +272,21 @@ impl<R: Role> Connection<R> {
         self.engine.is_writable(call)
     }
 
+    /// Returns whether an [`Event::Writable`] is still to come for a call.
+    #[must_use]
+    pub fn awaits_space(&self, call: CallId) -> bool {
+        self.engine.awaits_space(call)
+    }
+
+    /// Returns whether so much is queued on the connection, sixteen full send buffers or more, that a call that heard
+    /// [`Sent::Full`] does well to wait for [`Event::Writable`] before it makes its next message: each one that is made
+    /// early is memory too. Where the peer takes nothing, the event comes after
+    /// [`Limits::stall_timeout`](crate::Limits::stall_timeout).
+    #[must_use]
+    pub fn sends_much(&self) -> bool {
+        self.engine.sends_much()
+    }
+
     /// Ends a call at once with RST_STREAM(CANCEL); nothing goes out if nothing had ([P-83](crate::manual::rules#p-83)). A client takes the outcome
     /// CANCELLED by [`recv`](Self::recv); a server is told by [`Event::Ended`].
     ///
@@ -336,10 +351,26 @@ impl<R: Role> Connection<R> {
         self.engine.take_back(bytes)
     }
 
-    /// Memory is needed elsewhere: ends calls that stalled for [`Limits::stall_timeout`](crate::Limits::stall_timeout)
-    /// while they hold some, those that stalled first before the others, until so many bytes are spare. How many are.
-    pub fn reclaim(&mut self, now: Time, bytes: u64) -> u64 {
-        self.engine.reclaim(now, bytes)
+    /// Returns whether a grant would be put to use now.
+    #[must_use]
+    #[inline]
+    pub fn wants_memory(&self) -> bool {
+        self.engine.wants_memory()
+    }
+
+    /// Returns whether there is nothing to grant, and little to take back: the question after each turn, which costs next to
+    /// nothing. [`memory`](Self::memory) says how much where there is.
+    #[must_use]
+    #[inline]
+    pub fn is_memory_settled(&self) -> bool {
+        self.engine.is_memory_settled()
+    }
+
+    /// Memory is short, here or elsewhere, and no more is to be granted: ends calls that stalled for
+    /// [`Limits::stall_timeout`](crate::Limits::stall_timeout) while they hold some, those that stalled first before the
+    /// others, until no message waits and so many bytes are spare.
+    pub fn reclaim(&mut self, now: Time, bytes: u64) {
+        self.engine.reclaim(now, bytes);
     }
 
     /// Returns whether no call holds a slot.

@@ -237,7 +237,7 @@ impl Engine {
             return Err(Misuse::MessageTooLarge { size, limit });
         }
         if let Err(full) = stream.check_room(limits, &self.ledger) {
-            stream.want_write = true;
+            stream.refuse(payload.len(), &mut self.ledger);
             return Err(full);
         }
         let weight = match stream.codec {
@@ -251,6 +251,7 @@ impl Engine {
                 (first, Some(rest)) => stream.queue.push_pieces(size, first, *rest),
             },
         };
+        stream.accept_refused(&mut self.ledger);
         stream.begin_to_hold();
         self.ledger.queued(weight, stream.held_up);
         stream.step_message();
@@ -260,10 +261,19 @@ impl Engine {
         if !full {
             return Ok(Sent::Ready);
         }
-        if self.ledger.is_over() {
-            self.look_after_memory();
+        if self.ledger.sends_much() {
+            self.look_again();
         }
         Ok(Sent::Full)
+    }
+
+    /// Whether a call waits for [`Event::Writable`](crate::Event::Writable).
+    pub(crate) fn awaits_space(&self, call: CallId) -> bool {
+        self.look(call).is_ok_and(|stream| stream.want_write)
+    }
+
+    pub(crate) fn sends_much(&self) -> bool {
+        self.ledger.sends_much()
     }
 
     pub(crate) fn half_close(&mut self, call: CallId) -> Result<(), Misuse> {

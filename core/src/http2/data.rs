@@ -110,7 +110,10 @@ impl Engine {
                 } else {
                     payload
                 };
-                self.keep_data(slot, header, content)
+                self.keep_data(slot, header, content)?;
+                // What was promised is held now: with the last promise kept, an eighth less has to stay free.
+                self.memory_freed();
+                Ok(())
             }
         }
     }

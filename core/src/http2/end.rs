@@ -117,7 +117,7 @@ impl Engine {
         }
         let uncredited = i64::from(self.peer.initial_window) - stream.send_window;
         let id = std::mem::take(&mut stream.id);
-        self.ledger.sent(stream.queue.clear(), std::mem::take(&mut stream.held_up));
+        stream.drop_queue(&mut self.ledger);
         self.deadlines.remove(slot);
         self.queues.remove(slot);
         self.short.remove(slot);
@@ -316,7 +316,7 @@ impl Engine {
         self.ledger.dropped(&mut stream.inbound);
         self.short.remove(slot);
         // Messages that are still queued are not worth their place: the status is the answer.
-        self.ledger.sent(stream.queue.clear(), std::mem::take(&mut stream.held_up));
+        stream.drop_queue(&mut self.ledger);
         // Nor does the status wait for the connection's window, as they did.
         self.queues.remove(slot);
         self.conclude_server(slot, cause);
@@ -333,7 +333,7 @@ impl Engine {
             Side::Server(_) => return self.answer(slot, status, cause),
             Side::Client(_) => return self.cut_client(slot, status, cause, Some(ErrorCode::CANCEL)),
         }
-        self.ledger.sent(stream.queue.clear(), std::mem::take(&mut stream.held_up));
+        stream.drop_queue(&mut self.ledger);
         self.ledger.dropped(&mut stream.inbound);
         self.queues.remove(slot);
         self.short.remove(slot);

@@ -210,6 +210,13 @@ impl Engine {
         self.now = self.now.max(now);
     }
 
+    /// Checks what must hold after every step, in builds with debug assertions.
+    #[inline]
+    pub(super) fn audit(&self) {
+        #[cfg(debug_assertions)]
+        self.audit_memory();
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.lifecycle == Lifecycle::Closed
     }

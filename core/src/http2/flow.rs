@@ -55,6 +55,12 @@ impl Stream {
         quiet
     }
 
+    /// Returns what the window has grown by beyond the one that every stream has.
+    #[inline]
+    pub(super) fn growth(&self, own: u32) -> u32 {
+        self.recv_target.saturating_sub(own)
+    }
+
     /// Returns whether the reader has taken every message that was whole, and its window is what holds the sender up.
     fn wants_more_window(&self) -> bool {
         self.recv_pressed && self.inbound.complete() == 0
@@ -191,9 +197,10 @@ impl Engine {
             stream.recv_window.saturating_add(i64::from(increment)).saturating_add(i64::from(growth));
         if growth > 0 && self.ledger.fits_well(growth) && window <= i64::from(MAX_WINDOW) {
             self.path.stream_grew(&mut stream.turnover, self.now, target);
+            let before = stream.growth(own);
             stream.recv_target += growth;
             stream.recv_pressed = false;
-            self.ledger.grow(growth);
+            self.ledger.grow(stream.growth(own) - before);
             // What it was to come back by is kept, except for what a message is promised.
             let kept = growth.min(stream.recv_excess.saturating_sub(stream.promised));
             stream.recv_excess -= kept;
@@ -300,7 +307,7 @@ impl Engine {
     pub(super) fn release_promises(&mut self, slot: u32) {
         let own = self.least_window();
         let Some(stream) = self.slots.get_mut(slot) else { return };
-        let grown = stream.recv_target.saturating_sub(own);
+        let grown = stream.growth(own);
         if grown > 0 || stream.promised > 0 {
             stream.recv_target -= grown;
             self.ledger.shrink(grown);

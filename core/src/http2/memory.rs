@@ -11,6 +11,9 @@ use crate::grpc::message::{MessageBuffer, PREFIX_LEN};
 /// A connection never has less than this, or its limit if that is lower: enough for small calls whatever others hold.
 const FLOOR: u64 = 256 * 1024;
 
+/// So much more than it needs a connection may keep, so that it does not take and give back memory for every message.
+const SLACK: u64 = 256 * 1024;
+
 /// The transport has enough to do with so many full send buffers.
 const FLOWING: u64 = 16;
 
@@ -20,15 +23,22 @@ const MOST_RESERVE: u64 = 1 << 20;
 /// What a connection holds of the memory that it was granted, in bytes
 /// ([`Connection::memory`](crate::Connection::memory)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
 pub struct Memory {
     /// Messages that came and were not taken, parts of messages, and what is queued for sending.
     pub held: u64,
+    /// As much of that as is queued for sending, or waits to be queued.
+    pub sending: u64,
     /// What windows were opened for messages on their way, as far as these have not come yet, and what windows have grown by.
     pub promised: u64,
+    /// What messages lack that wait for memory.
+    pub waiting: u64,
     /// What may be held.
     pub granted: u64,
     /// What more would be put to use now. Never so much that `granted` would go over `Limits::memory`.
     pub wanted: u64,
+    /// The least of that which lets one of the messages go on that wait, 0 where none does.
+    pub least: u64,
     /// What `take_back` would give.
     pub spare: u64,
 }
@@ -202,11 +212,41 @@ impl Ledger {
         self.held() > self.granted
     }
 
-    /// Returns whether calls queue one message at a time: the transport has enough to do, or what is queued is half of the memory.
-    /// Calls that their peer holds up by their windows do not count for the first.
+    /// Returns whether calls queue one message at a time: the transport has enough to do, or memory is short. Calls that their peer
+    /// holds up by their windows do not count for the first.
     #[inline]
     pub(super) fn is_congested(&self) -> bool {
-        self.flowing >= self.most_flowing || self.sending >= self.granted / 2 || self.is_over()
+        self.flowing >= self.most_flowing || self.sending >= self.most_sending()
+    }
+
+    /// Returns whether so much is queued that callers had better not make their next messages before there is space for them: it may
+    /// be held up for long, and other messages stand outside as well.
+    #[inline]
+    pub(super) fn sends_much(&self) -> bool {
+        self.sending >= self.most_flowing.min(self.limit / 2)
+    }
+
+    /// What may be queued for sending before calls queue one message at a time: what receiving leaves of the grant, and half
+    /// of the limit at most; but what the transport has enough to do with in any case, until the caller has granted more.
+    fn most_sending(&self) -> u64 {
+        let left = self.granted.saturating_sub(self.received).saturating_sub(self.promised);
+        left.max(self.most_flowing).min(self.limit / 2)
+    }
+
+    /// What of what is queued for sending is too much, and its limit.
+    pub(super) fn congestion(&self) -> (usize, usize) {
+        let told = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        if self.flowing >= self.most_flowing {
+            (told(self.flowing), told(self.most_flowing))
+        } else {
+            (told(self.sending), told(self.most_sending()))
+        }
+    }
+
+    /// What the streams must add up to (`audit`).
+    #[cfg(debug_assertions)]
+    pub(super) fn sums(&self) -> [u64; 6] {
+        [self.received, self.promised, self.grown, self.sending, self.flowing, self.pinned.into()]
     }
 
     pub(super) fn grant(&mut self, bytes: u64) {
@@ -219,41 +259,66 @@ impl Ledger {
         given
     }
 
-    fn spare(&self) -> u64 {
+    /// Returns whether there is no more to ask for.
+    pub(super) fn is_at_limit(&self) -> bool {
+        self.granted >= self.limit
+    }
+
+    /// What was granted beyond what is needed.
+    pub(super) fn spare(&self) -> u64 {
         self.granted.saturating_sub(self.needed(0))
     }
 
-    /// Returns what is needed where messages wait for `waiting` bytes: room for one more turn on top of everything.
-    fn needed(&self, waiting: u64) -> u64 {
-        // What is queued for sending is to be half of it at most.
-        let received = self.received.saturating_add(self.promised).saturating_add(self.grown);
-        let used = received.saturating_add(self.sending.saturating_mul(2)).saturating_add(waiting);
-        let reserve = if self.promised + waiting > 0 { (used / 7).min(MOST_RESERVE) } else { 0 };
-        used.saturating_add(reserve.max(self.turn)).clamp(self.floor, self.limit)
+    /// Returns whether so many bytes more were granted than is needed.
+    pub(super) fn can_spare(&self, bytes: u64) -> bool {
+        self.granted >= self.needed(0).saturating_add(bytes)
     }
 
-    /// Returns what there is, where messages wait for `waiting` bytes.
-    pub(super) fn memory(&self, waiting: u64) -> Memory {
+    /// Returns whether more is needed than was granted, where no message waits.
+    #[inline]
+    pub(super) fn lacks(&self) -> bool {
+        self.granted < self.needed(0)
+    }
+
+    /// Returns whether more was granted than is needed, by what is worth taking back.
+    #[inline]
+    pub(super) fn has_spare(&self) -> bool {
+        let needed = self.needed(0);
+        self.granted.saturating_sub(needed) > SLACK.max(needed / 4)
+    }
+
+    /// What is needed where messages wait for `waiting` bytes: room for one more turn on top of everything.
+    fn needed(&self, waiting: u64) -> u64 {
+        let used = self.receiving(waiting).saturating_add(self.grown).saturating_add(self.sending);
+        used.saturating_add(self.reserve(waiting).max(self.turn)).clamp(self.floor, self.limit)
+    }
+
+    /// The least that lets a message go on that waits for `waiting` bytes: half of it is for receiving in any case.
+    fn least_needed(&self, waiting: u64) -> u64 {
+        let received = self.receiving(waiting).saturating_add(self.reserve(waiting));
+        received.saturating_add(self.sending.min(received)).min(self.limit)
+    }
+
+    fn receiving(&self, waiting: u64) -> u64 {
+        self.received.saturating_add(self.promised).saturating_add(waiting)
+    }
+
+    /// What is to stay free so that an eighth of the whole does (see `fits`).
+    fn reserve(&self, waiting: u64) -> u64 {
+        if self.promised + waiting > 0 { (self.receiving(waiting) / 7).min(MOST_RESERVE) } else { 0 }
+    }
+
+    /// What there is, where messages wait for `waiting` bytes, and the shortest of them for `least`.
+    pub(super) fn memory(&self, waiting: u64, least: u64) -> Memory {
         Memory {
             held: self.held(),
+            sending: self.sending,
             promised: self.promised.saturating_add(self.grown),
+            waiting,
             granted: self.granted,
             wanted: self.needed(waiting).saturating_sub(self.granted),
+            least: if waiting > 0 { self.least_needed(least).saturating_sub(self.granted) } else { 0 },
             spare: if waiting > 0 { 0 } else { self.spare() },
-        }
-    }
-
-    /// Returns what is held, and what of it is too much for more to be queued behind what a call has queued already.
-    pub(super) fn congestion(&self) -> (usize, usize) {
-        let told = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        let half = self.granted / 2;
-        if self.flowing >= self.most_flowing {
-            return (told(self.flowing), told(self.most_flowing));
-        }
-        if self.sending >= half {
-            (told(self.sending), told(half))
-        } else {
-            (told(self.held()), told(self.granted))
         }
     }
 }

@@ -33,6 +33,8 @@
 //! | `peer_settings`, `role` | the peer's SETTINGS; which end this is |
 
 mod abuse;
+#[cfg(debug_assertions)]
+mod audit;
 mod bdp;
 mod block_reader;
 mod block_reader_cache;

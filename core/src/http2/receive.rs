@@ -50,6 +50,7 @@ impl Engine {
         match self.read_frames(input) {
             Ok(needed) => {
                 self.turn.received(needed, input.len());
+                self.audit();
                 if self.is_closed() {
                     input.clear();
                     return self.failure().map_or(Ok(Needed::Closed), Err);

@@ -32,7 +32,9 @@ impl ClientCall {
 
 impl Engine {
     pub(crate) fn poll_transmit(&mut self, now: Time) -> Option<Transmit<'_>> {
+        self.audit();
         self.fill(now);
+        self.audit();
         if self.outbox.is_empty() { None } else { Some(self.outbox.transmit()) }
     }
 
@@ -114,6 +116,7 @@ impl Engine {
         if stream.want_write {
             self.tell_writable(slot);
         }
+        self.memory_freed();
         if count < queued {
             self.queues.join(READY, slot);
             return Turn::Waits;

@@ -19,6 +19,30 @@ impl Stream {
         }
         Ok(())
     }
+
+    /// A message has to wait outside of the queue: it is memory as well.
+    #[cold]
+    pub(super) fn refuse(&mut self, length: usize, ledger: &mut Ledger) {
+        self.want_write = true;
+        self.accept_refused(ledger);
+        self.refused = length;
+        ledger.queued(length, true);
+    }
+
+    /// The message that had to wait is queued, or is given up.
+    #[inline]
+    pub(super) fn accept_refused(&mut self, ledger: &mut Ledger) {
+        if self.refused > 0 {
+            ledger.sent(std::mem::take(&mut self.refused), true);
+        }
+    }
+
+    /// Drops what is queued.
+    #[inline]
+    pub(super) fn drop_queue(&mut self, ledger: &mut Ledger) {
+        self.accept_refused(ledger);
+        ledger.sent(self.queue.clear(), std::mem::take(&mut self.held_up));
+    }
 }
 
 #[cold]

@@ -1,22 +1,22 @@
 //! What happens when memory is short: who waits for it, for how long, and who has to give it up.
 //!
 //! A message that is larger than its window waits where its rest would go over what was granted. It waits for
-//! [`Limits::memory_timeout`] at most, and nothing else waits for it: what is promised to streams whose peers send
-//! nothing is not counted for longer than [`Limits::stall_timeout`], and calls that hold memory without any progress for
+//! [`Limits::memory_timeout`](crate::Limits::memory_timeout) at most, and nothing else waits for it: what is promised to streams whose peers send
+//! nothing is not counted for longer than [`Limits::stall_timeout`](crate::Limits::stall_timeout), and calls that hold memory without any progress for
 //! so long are ended while others wait for it, those that stalled first before the others.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::end::CUT_BY_US;
 use super::engine::Engine;
 use super::memory::Memory;
-use super::stream::Stream;
-use crate::config::Limits;
+use super::stream::{Pending, Stream};
 use crate::grpc::status::Status;
 use crate::time::Time;
 
 /// While memory is short, it is looked after so many times in a stall.
-const LOOKS: u32 = 4;
+const LOOKS: u32 = 8;
 
 /// A stream has made progress when this part of what it holds has moved. A peer cannot hold on to memory by a few
 /// bytes now and then.
@@ -73,7 +73,20 @@ impl Stream {
 
 impl Engine {
     pub(crate) fn memory(&self) -> Memory {
-        self.ledger.memory(self.waiting_bytes())
+        let waiting =
+            || self.short.iter().filter_map(|slot| self.slots.get(slot)).map(Stream::window_lacking);
+        let (sum, least) = (waiting().map(u64::from).sum(), waiting().min().unwrap_or(0));
+        self.ledger.memory(sum, least.into())
+    }
+
+    #[inline]
+    pub(crate) fn wants_memory(&self) -> bool {
+        self.ledger.lacks() || !(self.short.is_empty() || self.ledger.is_at_limit())
+    }
+
+    #[inline]
+    pub(crate) fn is_memory_settled(&self) -> bool {
+        !(self.wants_memory() || self.ledger.has_spare())
     }
 
     pub(crate) fn grant(&mut self, bytes: u64) {
@@ -85,16 +98,11 @@ impl Engine {
         if self.short.is_empty() { self.ledger.take_back(bytes) } else { 0 }
     }
 
-    pub(crate) fn reclaim(&mut self, now: Time, bytes: u64) -> u64 {
+    pub(crate) fn reclaim(&mut self, now: Time, bytes: u64) {
         self.advance_clock(now);
         self.forget_promises();
-        self.end_stalled(|engine| engine.memory().spare >= bytes);
-        self.memory().spare
-    }
-
-    /// Returns what the messages that wait for memory need.
-    fn waiting_bytes(&self) -> u64 {
-        self.short.iter().map(|slot| u64::from(self.slots.get(slot).map_or(0, Stream::window_lacking))).sum()
+        self.serve_short();
+        self.end_stalled(|engine| !engine.is_short() && engine.ledger.can_spare(bytes));
     }
 
     /// The message in progress on a stream waits for memory.
@@ -105,7 +113,24 @@ impl Engine {
         if let Some(stream) = self.slots.get_mut(slot) {
             stream.waits_since = now;
         }
-        self.look_after_memory();
+        self.on_short_memory();
+    }
+
+    /// Memory is short: looks after it at once where nobody can grant more, or else a while later.
+    #[cold]
+    pub(super) fn on_short_memory(&mut self) {
+        if self.ledger.is_at_limit() {
+            return self.look_after_memory();
+        }
+        self.forget_promises();
+        self.serve_short();
+        self.look_again();
+    }
+
+    /// Memory is looked after in a while.
+    #[inline]
+    pub(super) fn look_again(&mut self) {
+        self.clock.memory_short(self.now + self.config.limits.stall_timeout / LOOKS);
     }
 
     /// Memory was given back: messages that wait for it may go on.
@@ -134,8 +159,26 @@ impl Engine {
         self.serve_short();
         self.end_stalled(|engine| !engine.is_short());
         self.end_waiting();
-        if self.is_short() {
-            self.clock.memory_short(self.now + self.config.limits.stall_timeout / LOOKS);
+        self.release_senders();
+        if self.is_short() || self.ledger.sends_much() {
+            self.look_again();
+        }
+    }
+
+    /// Callers that wait with their next message do so for no longer than a stall: their peer may be one that waits for
+    /// them.
+    fn release_senders(&mut self) {
+        let (now, limit) = (self.now, self.config.limits.stall_timeout);
+        let open: Vec<u32> = self.slots.occupied().collect();
+        for slot in open {
+            if let Some(stream) = self.slots.get_mut(slot)
+                && stream.want_write
+                && stream.moved != FRESH
+                && now - stream.progress >= limit
+            {
+                stream.want_write = false;
+                self.tell(slot, Pending::WRITABLE);
+            }
         }
     }
 
@@ -159,7 +202,7 @@ impl Engine {
         if enough(self) {
             return;
         }
-        let Limits { memory, stall_timeout: limit, .. } = self.config.limits;
+        let limit = self.config.limits.stall_timeout;
         let mut stalled: Vec<(Time, u32)> = Vec::new();
         for slot in self.slots.occupied() {
             if let Some(stream) = self.slots.get(slot)
@@ -174,10 +217,7 @@ impl Engine {
             if enough(self) {
                 return;
             }
-            self.end_for_memory(
-                slot,
-                format!("{memory} bytes are in use, and this call stalled for {limit:?}"),
-            );
+            self.end_for_memory(slot, format_args!("this call stalled for {limit:?}"));
         }
     }
 
@@ -188,16 +228,13 @@ impl Engine {
 
     /// Ends the calls that have waited for too long.
     fn end_waiting(&mut self) {
-        let Limits { memory, memory_timeout: limit, .. } = self.config.limits;
+        let limit = self.config.limits.memory_timeout;
         let now = self.now;
         let waited =
             |slot: &u32| self.slots.get(*slot).is_some_and(|stream| now - stream.waits_since >= limit);
         let late: Vec<u32> = self.short.iter().filter(waited).collect();
         for slot in late {
-            self.end_for_memory(
-                slot,
-                format!("{memory} bytes are in use, and too few came free in {limit:?}"),
-            );
+            self.end_for_memory(slot, format_args!("too little came free in {limit:?}"));
         }
     }
 
@@ -210,19 +247,20 @@ impl Engine {
             && let Some(last) = self.short.back()
             && last != slot
         {
-            self.end_for_memory(last, format!("{} bytes are in use", self.config.limits.memory));
+            self.end_for_memory(last, format_args!("others need it"));
         }
         if self.ledger.admits(bytes) {
             return true;
         }
-        self.end_for_memory(slot, format!("{} bytes are in use", self.config.limits.memory));
+        self.end_for_memory(slot, format_args!("{bytes} bytes more came"));
         false
     }
 
     /// Ends a call for want of memory, and gives back what it holds.
-    fn end_for_memory(&mut self, slot: u32, why: String) {
+    fn end_for_memory(&mut self, slot: u32, why: fmt::Arguments<'_>) {
         self.short.remove(slot);
-        let status = Status::resource_exhausted(format!("over the limit `memory`: {why}"));
-        self.overrule(slot, status, CUT_BY_US);
+        let Memory { held, granted, .. } = self.ledger.memory(0, 0);
+        let text = format!("over the limit `memory`: {held} bytes of {granted} are in use, and {why}");
+        self.overrule(slot, Status::resource_exhausted(text), CUT_BY_US);
     }
 }

@@ -176,6 +176,8 @@ pub(crate) struct Stream {
     pub(crate) moved: u32,
     /// What is queued waits for the stream's window.
     pub(crate) held_up: bool,
+    /// The size of the message that the caller keeps until there is space for it.
+    pub(crate) refused: usize,
     /// Since when its message has waited for memory, where it does.
     pub(crate) waits_since: Time,
     /// Bytes that content-length still promises (RFC 9113 §8.1.1).
@@ -216,6 +218,7 @@ impl Stream {
             progress: Time::ZERO,
             moved: 0,
             held_up: false,
+            refused: 0,
             waits_since: Time::ZERO,
             content_length: None,
             deadline: None,
@@ -251,6 +254,7 @@ impl Stream {
             progress,
             moved,
             held_up,
+            refused,
             waits_since,
             content_length,
             deadline,
@@ -270,7 +274,8 @@ impl Stream {
         (*send_window, *recv_window, *recv_target) = (0, 0, 0);
         (*recv_owed, *recv_pressed, *recv_excess, *promised) = (0, false, 0, 0);
         *turnover = Turnover::default();
-        (*progress, *moved, *held_up, *waits_since) = (Time::ZERO, 0, false, Time::ZERO);
+        (*progress, *moved, *waits_since) = (Time::ZERO, 0, Time::ZERO);
+        (*held_up, *refused) = (false, 0);
         (*content_length, *deadline, *opened) = (None, None, Time::ZERO);
     }
 }

@@ -33,6 +33,7 @@ impl Engine {
         while let Some(kind) = self.clock.pop_due(self.now) {
             self.on_timer(kind);
         }
+        self.audit();
     }
 
     /// [P-84](crate::manual::rules#p-84) to [P-86](crate::manual::rules#p-86): ends the call here, whatever may still be under way.

@@ -146,7 +146,7 @@ impl Clock {
         }
     }
 
-    fn is_set(&self, kind: TimerKind) -> bool {
+    pub(super) fn is_set(&self, kind: TimerKind) -> bool {
         self.timers.get(kind as usize).is_some_and(|timer| *timer != Time::MAX)
     }
 

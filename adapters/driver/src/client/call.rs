@@ -122,17 +122,11 @@ impl SendHalf {
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        payload: &mut MessagePayload,
+        payload: &mut Option<MessagePayload>,
     ) -> Poll<Result<(), SendError>> {
         let (call, compress) = (self.call, self.compress);
-        self.shared.command(|state| match state.connection.send_message_from(call, payload, compress) {
-            Ok(_) => Poll::Ready(Ok(())),
-            Err(Misuse::NotWritable { .. }) => {
-                state.wait_to_send(call, cx.waker());
-                Poll::Pending
-            }
-            Err(misuse) => Poll::Ready(Err(SendError::from_misuse(misuse))),
-        })
+        let sent = self.shared.command(|state| state.poll_send(call, cx.waker(), payload, compress));
+        sent.map_err(SendError::from_misuse)
     }
 
     /// Half-closes. A call that is over has nothing left to close: its status comes from the receiving half, and a server

@@ -179,7 +179,7 @@ impl<Req, C> ClientSender<Req, C> {
     where
         C: Codec<Req>,
     {
-        let mut payload = codec::encode::<Req, C>(message).map_err(SendError::Encode)?;
+        let mut payload = Some(codec::encode::<Req, C>(message).map_err(SendError::Encode)?);
         poll_half(&mut self.half, |half, cx| half.poll_send(cx, &mut payload)).await
     }
 

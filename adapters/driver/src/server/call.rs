@@ -176,17 +176,11 @@ pub(super) fn poll_send(
     shared: &Shared<Server>,
     call: CallId,
     cx: &mut Context<'_>,
-    payload: &mut MessagePayload,
+    payload: &mut Option<MessagePayload>,
     compress: bool,
 ) -> Poll<Result<(), SendError>> {
-    shared.command(|state| match state.connection.send_message_from(call, payload, compress) {
-        Ok(_) => Poll::Ready(Ok(())),
-        Err(Misuse::NotWritable { .. }) => {
-            state.wait_to_send(call, cx.waker());
-            Poll::Pending
-        }
-        Err(misuse) => Poll::Ready(Err(SendError::from_misuse(misuse))),
-    })
+    let sent = shared.command(|state| state.poll_send(call, cx.waker(), payload, compress));
+    sent.map_err(SendError::from_misuse)
 }
 
 /// Returns the status of a call whose client half-closed without a message.

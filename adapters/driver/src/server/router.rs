@@ -14,6 +14,7 @@ use super::handlers::Handler;
 use super::stream::{BidiStreamingServer, ClientStreamingServer, ServerStreamingServer};
 use super::unary;
 use crate::codec::{self, Codec};
+use crate::memory::MemoryBudget;
 use crate::method::{Method, Response};
 use crate::shared::Shared;
 
@@ -93,6 +94,7 @@ pub struct Router {
     /// Of every method that is not in `early_headers_of`.
     early_headers: bool,
     early_headers_of: HashMap<&'static str, bool>,
+    budget: MemoryBudget,
 }
 
 impl Router {
@@ -127,6 +129,17 @@ impl Router {
     pub fn early_headers_of<Req, Res, C>(mut self, method: &Method<Req, Res, C>, on: bool) -> Self {
         self.early_headers_of.insert(method.path(), on);
         self
+    }
+
+    /// Sets the memory that the messages of all connections may hold: 256 MiB by default.
+    #[must_use]
+    pub fn memory_budget(mut self, budget: &MemoryBudget) -> Self {
+        self.budget = budget.clone();
+        self
+    }
+
+    pub(super) const fn budget(&self) -> &MemoryBudget {
+        &self.budget
     }
 
     fn sends_early_headers(&self, path: &str) -> bool {

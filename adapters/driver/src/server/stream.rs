@@ -33,7 +33,7 @@ impl<Res, C: Codec<Res>> ServerSender<Res, C> {
     ///
     /// [`SendError::Ended`] when the call is over.
     pub async fn send(&mut self, message: &Res) -> Result<(), SendError> {
-        let mut payload = codec::encode::<Res, C>(message).map_err(SendError::Encode)?;
+        let mut payload = Some(codec::encode::<Res, C>(message).map_err(SendError::Encode)?);
         poll_half(self, |this, cx| poll_send(&this.shared, this.call, cx, &mut payload, this.compress)).await
     }
 

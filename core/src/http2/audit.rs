@@ -1,0 +1,40 @@
+//! What must hold of a connection's memory after every step. Only builds with debug assertions look.
+
+use super::engine::Engine;
+use super::stream::Stream;
+use super::timers::TimerKind;
+
+/// Looking at more streams than this after every step would make tests slow.
+const MOST_STREAMS: u32 = 40;
+
+impl Engine {
+    /// Every byte of memory is accounted for by a stream, and whoever waits for some can neither go on nor wait for ever.
+    pub(super) fn audit_memory(&self) {
+        if self.slots.live() > MOST_STREAMS {
+            return;
+        }
+        let sum = |count: fn(&Self, &Stream) -> u64| {
+            let streams = self.slots.occupied().filter_map(|slot| self.slots.get(slot));
+            streams.map(|stream| count(self, stream)).sum::<u64>()
+        };
+        let sums = [
+            sum(|_, stream| stream.inbound.buffered() as u64),
+            sum(|_, stream| stream.promised.into()),
+            sum(|engine, stream| stream.growth(engine.least_window()).into()),
+            sum(|_, stream| (stream.queue.weight() + stream.refused) as u64),
+            sum(|_, stream| if stream.held_up { 0 } else { stream.queue.weight() as u64 }),
+            sum(|_, stream| stream.inbound.pinned().into()),
+        ];
+        debug_assert_eq!(sums, self.ledger.sums(), "memory is accounted for");
+        for slot in self.short.iter() {
+            let waits = self.slots.get(slot).is_some_and(|stream| {
+                !stream.wire_done && stream.want_read && !self.ledger.fits(stream.window_lacking())
+            });
+            debug_assert!(waits, "slot {slot} could go on, or is over");
+        }
+        debug_assert!(
+            self.short.is_empty() || self.clock.is_set(TimerKind::Memory),
+            "whoever waits for memory has a timer"
+        );
+    }
+}
