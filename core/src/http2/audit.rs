@@ -4,13 +4,13 @@ use super::engine::Engine;
 use super::stream::Stream;
 use super::timers::TimerKind;
 
-/// Looking at more streams than this after every step would make tests slow.
-const MOST_STREAMS: u32 = 40;
+/// To look at a larger table than this after every step would make tests slow.
+const MOST_PLACES: usize = 40;
 
 impl Engine {
     /// Every byte of memory is accounted for by a stream, and whoever waits for some can neither go on nor wait for ever.
     pub(super) fn audit_memory(&self) {
-        if self.slots.live() > MOST_STREAMS {
+        if self.slots.places() > MOST_PLACES {
             return;
         }
         let sum = |count: fn(&Self, &Stream) -> u64| {

@@ -267,7 +267,7 @@ impl Engine {
         Ok(Sent::Full)
     }
 
-    /// Whether a call waits for [`Event::Writable`](crate::Event::Writable).
+    /// Returns whether a call waits for [`Event::Writable`](crate::Event::Writable).
     pub(crate) fn awaits_space(&self, call: CallId) -> bool {
         self.look(call).is_ok_and(|stream| stream.want_write)
     }

@@ -169,8 +169,7 @@ impl Engine {
     /// them.
     fn release_senders(&mut self) {
         let (now, limit) = (self.now, self.config.limits.stall_timeout);
-        let open: Vec<u32> = self.slots.occupied().collect();
-        for slot in open {
+        for slot in self.ids.slots() {
             if let Some(stream) = self.slots.get_mut(slot)
                 && stream.want_write
                 && stream.moved != FRESH
@@ -187,8 +186,7 @@ impl Engine {
     fn forget_promises(&mut self) {
         let (now, limit) = (self.now, self.config.limits.stall_timeout);
         let own = self.least_window();
-        let open: Vec<u32> = self.slots.occupied().collect();
-        for slot in open {
+        for slot in self.ids.slots() {
             let Some(stream) = self.slots.get_mut(slot) else { continue };
             self.ledger.shrink(stream.shrink_after_pause(now, own));
             if stream.promised > 0 && now - stream.progress >= limit {
@@ -204,7 +202,7 @@ impl Engine {
         }
         let limit = self.config.limits.stall_timeout;
         let mut stalled: Vec<(Time, u32)> = Vec::new();
-        for slot in self.slots.occupied() {
+        for slot in self.ids.slots() {
             if let Some(stream) = self.slots.get(slot)
                 && stream.has_stalled(self.now, limit)
                 && !self.short.contains(slot)
