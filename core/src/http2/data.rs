@@ -80,10 +80,11 @@ impl Engine {
             return Err(Violation::WindowExceeded { connection: false, length: header.length, window });
         }
         stream.recv_window = window - i64::from(header.length);
+        let mut kept_last = false;
         if stream.promised > 0 {
             let kept = header.length.min(stream.promised);
             stream.promised -= kept;
-            self.ledger.release(kept);
+            kept_last = self.ledger.release(kept);
         }
         let used = match stream.step_data(end) {
             Ok(used) => used,
@@ -111,8 +112,10 @@ impl Engine {
                     payload
                 };
                 self.keep_data(slot, header, content)?;
-                // What was promised is held now: with the last promise kept, an eighth less has to stay free.
-                self.memory_freed();
+                if kept_last {
+                    // Nothing has to stay free any more beside what is promised.
+                    self.memory_freed();
+                }
                 Ok(())
             }
         }

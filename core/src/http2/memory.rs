@@ -159,10 +159,11 @@ impl Ledger {
         self.promised = self.promised.saturating_add(u64::from(bytes));
     }
 
-    /// A promise was kept, or is one no longer.
-    pub(super) fn release(&mut self, bytes: u32) {
+    /// A promise was kept, or is one no longer. Returns whether it was the last one.
+    pub(super) fn release(&mut self, bytes: u32) -> bool {
         debug_assert!(self.promised >= u64::from(bytes), "more is released than was promised");
         self.promised = self.promised.saturating_sub(u64::from(bytes));
+        self.promised == 0
     }
 
     /// A window has grown.
@@ -280,11 +281,11 @@ impl Ledger {
         self.granted < self.needed(0)
     }
 
-    /// Returns whether more was granted than is needed, by what is worth taking back.
+    /// Returns whether as much was granted as is needed, and little more: less than is worth taking back.
     #[inline]
-    pub(super) fn has_spare(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         let needed = self.needed(0);
-        self.granted.saturating_sub(needed) > SLACK.max(needed / 4)
+        self.granted.checked_sub(needed).is_some_and(|spare| spare <= SLACK.max(needed / 4))
     }
 
     /// What is needed where messages wait for `waiting` bytes: room for one more turn on top of everything.

@@ -20,6 +20,7 @@
 //! | **what both directions share** | |
 //! | `flow`, `bdp` | credit and windows; how far windows grow |
 //! | `memory`, `shortage` | what is held and what was granted; who waits and who gives way when it is short |
+//! | `audit` | what must hold of memory after every step, in builds with debug assertions |
 //! | `abuse`, `bucket` | the limits on useless work; the rates that they are counted in |
 //! | `end`, `input_end` | every way in which a call or the connection ends; the end of the transport |
 //! | `timeouts`, `timers`, `deadlines` | what is done when time has passed; the timers of the connection; those of calls |

@@ -86,7 +86,7 @@ impl Engine {
 
     #[inline]
     pub(crate) fn is_memory_settled(&self) -> bool {
-        !(self.wants_memory() || self.ledger.has_spare())
+        self.ledger.is_settled() && (self.short.is_empty() || self.ledger.is_at_limit())
     }
 
     pub(crate) fn grant(&mut self, bytes: u64) {
