@@ -65,6 +65,8 @@ impl Engine {
         let queued = stream.queue.weight();
         if queued == 0 || (queued <= half && !is_congested) {
             stream.want_write = false;
+            // The caller queues it now, or has given it up.
+            stream.accept_refused(&mut self.ledger);
             self.tell(slot, Pending::WRITABLE);
         }
     }

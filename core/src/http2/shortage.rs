@@ -176,6 +176,7 @@ impl Engine {
                 && now - stream.progress >= limit
             {
                 stream.want_write = false;
+                stream.accept_refused(&mut self.ledger);
                 self.tell(slot, Pending::WRITABLE);
             }
         }
