@@ -1,5 +1,5 @@
-//! What can go wrong, by whose fault: [`Misuse`] is the caller's, [`Violation`] the peer's, and
-//! [`ConnectionError`] says why a connection is over.
+//! Errors by fault: [`Misuse`] is the caller's, [`Violation`] the peer's. [`ConnectionError`] says why a connection
+//! failed.
 
 use std::borrow::Cow;
 
@@ -10,54 +10,57 @@ use crate::frame::{ErrorCode, FrameError, Scope};
 use crate::grpc::headers::MalformedReason;
 use crate::hpack::DecodeError;
 
-/// An order of the caller that could not be carried out. Nothing changed and nothing was sent.
+/// A command of the caller that could not be carried out. Nothing changed and nothing was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// The id is stale: its call ended and the outcome was taken, or it was released.
+    /// The id is stale: its call ended and the caller received the outcome, or the call was released.
     #[error("no such call: it has ended, and its id is no longer valid")]
     UnknownCall,
     /// A message or a second half-close after the half-close ([P-80](crate::manual::rules#p-80)).
     #[error("the call is already half-closed on this side")]
     AfterHalfClose,
-    /// A message after the call ended; the receiving side has the status ([P-88](crate::manual::rules#p-88)).
+    /// A message after the call ended; `recv` returns the status ([P-88](crate::manual::rules#p-88)).
     #[error("the call has ended; its status comes from the receiving side")]
     CallEnded,
     /// Response headers after response headers ([P-32](crate::manual::rules#p-32)).
     #[error("response headers were already sent")]
     HeadersTwice,
-    /// Anything after the status ([P-87](crate::manual::rules#p-87)).
+    /// A command after the status ([P-87](crate::manual::rules#p-87)).
     #[error("the status was already sent")]
     AfterStatus,
-    /// A second message where the method carries one ([P-71](crate::manual::rules#p-71), [P-73](crate::manual::rules#p-73)).
+    /// A second message on a method that carries one in this direction ([P-71](crate::manual::rules#p-71),
+    /// [P-73](crate::manual::rules#p-73)).
     #[error("the method carries one message in this direction, and it was already sent")]
     SecondMessage,
     /// The send buffer is full: wait for [`Event::Writable`](crate::Event::Writable).
     #[error("{queued} bytes are held for sending, at or over the limit of {limit}")]
     NotWritable {
-        /// Bytes queued on the call, or what the connection holds where that is why: then a call queues one message at a
-        /// time.
+        /// The bytes queued on the call; or, if memory is short, the bytes that the connection holds. In the second
+        /// case a call queues one message at a time.
         queued: usize,
-        /// [`Limits::send_buffer`](crate::config::Limits::send_buffer), or half of the memory that was granted.
+        /// [`Limits::send_buffer`](crate::config::Limits::send_buffer), or half of the memory that the connection was
+        /// granted.
         limit: usize,
     },
     /// A message larger than this side may send ([P-55](crate::manual::rules#p-55)).
     #[error("the message has {size} bytes, over the send limit of {limit}")]
     MessageTooLarge {
-        /// Its size.
+        /// The size of the message, in bytes.
         size: usize,
-        /// The limit.
+        /// [`Limits::max_send_message`](crate::config::Limits::max_send_message).
         limit: usize,
     },
     /// Headers larger than the peer accepts ([P-15](crate::manual::rules#p-15)).
     #[error("the header list has {size} bytes, over the peer's limit of {limit}")]
     HeaderListTooLarge {
-        /// Name, value and 32 bytes for each field.
+        /// The size: for each field its name, its value and 32 bytes.
         size: usize,
         /// The peer's SETTINGS_MAX_HEADER_LIST_SIZE.
         limit: usize,
     },
-    /// The connection takes no new calls: a GOAWAY was sent or received, or stream ids ran out ([P-18](crate::manual::rules#p-18), [P-93](crate::manual::rules#p-93)).
+    /// The connection accepts no new calls: a GOAWAY was sent or received, or the stream ids ran out
+    /// ([P-18](crate::manual::rules#p-18), [P-93](crate::manual::rules#p-93)).
     #[error("the connection is going away and takes no new calls")]
     GoingAway,
     /// The connection is over.
@@ -66,41 +69,43 @@ pub enum Misuse {
     /// Too many calls wait for a stream.
     #[error("{queued} calls wait for a stream, the limit is {limit}")]
     TooManyQueuedCalls {
-        /// Calls waiting.
+        /// The number of calls that wait.
         queued: usize,
         /// [`Limits::queued_calls`](crate::config::Limits::queued_calls).
         limit: usize,
     },
-    /// The path does not begin with a slash, or holds bytes that may not be in a field value ([P-4](crate::manual::rules#p-4)).
+    /// The path does not begin with a slash, or contains bytes that are not allowed in it
+    /// ([P-4](crate::manual::rules#p-4)).
     #[error("the path must begin with a slash and hold visible ASCII only")]
     InvalidPath,
-    /// The authority holds bytes that may not be in a field value ([P-5](crate::manual::rules#p-5)).
+    /// The authority contains bytes that are not allowed in it ([P-5](crate::manual::rules#p-5)).
     #[error("the authority must hold visible ASCII only")]
     InvalidAuthority,
-    /// An encoding that is not compiled in, not registered, or that the peer did not offer ([P-60](crate::manual::rules#p-60)).
+    /// An encoding that is not compiled in, is not registered, or that the peer did not offer
+    /// ([P-60](crate::manual::rules#p-60)).
     #[error("no codec for this message encoding, or the peer does not accept it")]
     UnsupportedEncoding,
-    /// The message could not be compressed by its codec.
+    /// The codec failed to compress the message.
     #[error("the message encoding's codec failed")]
     CompressionFailed,
 }
 
-/// A rule that the peer broke: what it was, whom it costs, and the code that answers it.
+/// A rule that the peer broke, with its scope and its error code.
 #[derive(Clone, PartialEq, Debug, Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// A frame that is wrong in itself (RFC 9113 §4 and §6).
+    /// A frame that is invalid in itself (RFC 9113 §4 and §6).
     #[error(transparent)]
     Frame(#[from] FrameError),
     /// A frame larger than we accept (RFC 9113 §4.2).
     #[error("a frame of {length} bytes, over SETTINGS_MAX_FRAME_SIZE {limit}")]
     FrameTooLarge {
-        /// The length in its head.
+        /// The length in its frame header.
         length: u32,
         /// Our SETTINGS_MAX_FRAME_SIZE.
         limit: u32,
     },
-    /// A frame, or the end of a stream, where a state table does not allow it.
+    /// A frame or an END_STREAM flag that a state table does not allow in the current state.
     #[error("{} in state {} of {}", .0.input, .0.state, .0.machine)]
     Order(&'static IllegalTransition),
     /// The connection did not begin with the client preface (RFC 9113 §3.4).
@@ -109,33 +114,33 @@ pub enum Violation {
     /// A header block that cannot be decoded (RFC 7541).
     #[error("header block: {0}")]
     Hpack(#[from] DecodeError),
-    /// A header block that decodes to what RFC 9113 §8 calls malformed.
+    /// A header block whose fields RFC 9113 §8 calls malformed.
     #[error("malformed: {0}")]
     Malformed(#[from] MalformedReason),
-    /// DATA over the content-length (RFC 9113 §8.1.1).
+    /// DATA whose length contradicts the content-length (RFC 9113 §8.1.1).
     #[error("content-length says {expected}, {met} bytes came")]
     ContentLength {
-        /// What the field says.
+        /// The announced length.
         expected: u64,
-        /// What came: more than that, or less when the stream ended.
+        /// The bytes that arrived: more than announced, or fewer when the stream ended.
         met: u64,
     },
-    /// DATA over the window of a stream or of the connection (RFC 9113 §5.2).
+    /// DATA beyond the window of a stream or of the connection (RFC 9113 §5.2).
     #[error("{length} bytes of DATA, the {} window had {window}", scope_name(.connection))]
     WindowExceeded {
-        /// Whether it was the connection's window.
+        /// Whether the connection's window was exceeded.
         connection: bool,
-        /// Flow-controlled length of the frame.
+        /// The flow-controlled length of the frame.
         length: u32,
-        /// What the window allowed.
+        /// What was left of the window.
         window: i64,
     },
     /// A window above 2^31-1 by WINDOW_UPDATE or SETTINGS (RFC 9113 §6.9.1, §6.9.2).
     #[error("the {} window would grow to {window}, over 2^31-1", scope_name(.connection))]
     WindowOverflow {
-        /// Whether it costs the connection: its own window, or a SETTINGS change.
+        /// Whether the error ends the connection: it is the connection's window, or SETTINGS caused it.
         connection: bool,
-        /// What it would have become.
+        /// The size that the window would have had.
         window: i64,
     },
     /// A SETTINGS value that this role may not send (RFC 9113 §6.5.2).
@@ -147,40 +152,40 @@ pub enum Violation {
     /// A GOAWAY whose last stream id is above that of an earlier one, or not a client's id (RFC 9113 §6.8, [P-93](crate::manual::rules#p-93)).
     #[error("GOAWAY with last stream {met}, after one with {previous}")]
     GoAwayRaised {
-        /// The earlier one's.
+        /// The last stream id of the earlier GOAWAY.
         previous: u32,
-        /// The new one's.
+        /// The last stream id of the new GOAWAY.
         met: u32,
     },
-    /// A limit against abuse was reached.
+    /// The peer reached an abuse limit.
     #[error("{flood}: {met}, the limit is {limit}")]
     Flood {
-        /// Which one.
+        /// The limit that was reached.
         flood: Flood,
-        /// What was met.
+        /// The value that exceeded it.
         met: u64,
         /// The limit.
         limit: u64,
     },
-    /// The peer did not do in time what it has to.
+    /// The peer did not do something in time.
     #[error("timed out: {0}")]
     Timeout(Timeout),
 }
 
-/// A broken rule, as the cell of a [state table](crate::machine) states it.
+/// An illegal transition, as the cell of a [state table](crate::machine) states it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct IllegalTransition {
-    /// Whom it costs.
+    /// Whether the error ends the stream or the connection.
     pub scope: Scope,
-    /// The wire code that answers it.
+    /// The error code on the wire.
     pub code: ErrorCode,
-    /// The table, `"ClientRecv"` for one.
+    /// The name of the table, for example `"ClientRecv"`.
     pub machine: &'static str,
-    /// The state in which the input came.
+    /// The state in which the input arrived.
     pub state: &'static str,
     /// The input that the state does not allow.
     pub input: &'static str,
-    /// The rule, `"RFC 9113 §5.1"` for one.
+    /// The rule, for example `"RFC 9113 §5.1"`.
     pub section: &'static str,
 }
 
@@ -188,26 +193,26 @@ fn scope_name(connection: &bool) -> &'static str {
     if *connection { "connection" } else { "stream" }
 }
 
-/// The limits whose breach is answered by ENHANCE_YOUR_CALM; their names are GOAWAY's debug data.
+/// The abuse limits. Exceeding one ends the connection with ENHANCE_YOUR_CALM and the limit's name as debug data.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
 #[non_exhaustive]
 pub enum Flood {
     /// Streams reset by the peer (CVE-2023-44487).
     #[error("too_many_resets")]
     Resets,
-    /// Streams that the peer made us reset (CVE-2025-8671).
+    /// Streams that this side reset because of the peer's violations (CVE-2025-8671).
     #[error("too_many_internal_resets")]
     InternalResets,
-    /// PING, SETTINGS and other frames that call for a reply (CVE-2019-9512, -9515).
+    /// PING, SETTINGS and other frames that require a reply (CVE-2019-9512, -9515).
     #[error("too_many_control_frames")]
     ControlFrames,
-    /// PINGs more often than the keepalive policy allows ([P-98](crate::manual::rules#p-98)).
+    /// PINGs that are more frequent than the keepalive policy allows ([P-98](crate::manual::rules#p-98)).
     #[error("too_many_pings")]
     Pings,
     /// Empty and tiny DATA frames (CVE-2019-9518).
     #[error("too_many_data_frames")]
     DataFrames,
-    /// CONTINUATION frames of one block (CVE-2024-28182 and others).
+    /// CONTINUATION frames of one header block (CVE-2024-28182 and others).
     #[error("too_many_continuations")]
     Continuations,
     /// Bytes of one header block.
@@ -219,15 +224,15 @@ pub enum Flood {
     /// Entries of one SETTINGS frame (CVE-2020-11080).
     #[error("too_many_settings")]
     SettingsEntries,
-    /// Replies that the peer calls for and does not read (CVE-2019-9512, -9514, -9515); what is met is the bytes that wait.
+    /// Replies that the peer causes and does not read (CVE-2019-9512, -9514, -9515), counted in unsent bytes.
     #[error("too_many_unread_replies")]
     Unread,
-    /// Other frames without use: unknown types, refused streams, frames for closed streams.
+    /// Other useless frames: unknown types, refused streams, frames for closed streams.
     #[error("too_many_useless_frames")]
     Glitches,
 }
 
-/// What the peer has to do in time.
+/// The action that the peer has to complete in time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
 #[non_exhaustive]
 pub enum Timeout {
@@ -246,7 +251,7 @@ pub enum Timeout {
 }
 
 impl Violation {
-    /// Returns whether it costs the stream or the connection.
+    /// Returns whether the violation ends the stream or the connection.
     #[must_use]
     pub fn scope(&self) -> Scope {
         match self {
@@ -262,7 +267,7 @@ impl Violation {
         }
     }
 
-    /// Returns the code that goes into RST_STREAM or GOAWAY.
+    /// Returns the code for RST_STREAM or GOAWAY.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -309,19 +314,19 @@ impl Violation {
     }
 }
 
-/// Why a connection failed. It is closed: everything parsed before has been delivered, and nothing more is read.
+/// Why a connection failed. Everything that was parsed before has been delivered, and nothing more is read.
 #[derive(Clone, PartialEq, Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
-    /// The peer broke a rule; GOAWAY with the violation's code and debug text is queued.
+    /// The peer broke a rule; a GOAWAY with the violation's code and text is queued.
     #[error("the peer broke a rule ({section}): {0}", section = .0.section())]
     Violation(#[source] Violation),
     /// The peer sent GOAWAY with an error code.
     #[error("the peer closed the connection with {code}{}", debug_text(.debug))]
     GoAway {
-        /// Its code.
+        /// The error code in the frame.
         code: ErrorCode,
-        /// Its debug data, at most 256 bytes.
+        /// The frame's debug data, at most 256 bytes of it.
         debug: Bytes,
     },
     /// The transport ended while calls were open or a frame was incomplete.
@@ -332,7 +337,7 @@ pub enum ConnectionError {
     Closed {
         /// The code in our GOAWAY.
         code: ErrorCode,
-        /// Its debug data.
+        /// The debug data in our GOAWAY.
         debug: Cow<'static, str>,
     },
 }
@@ -342,7 +347,7 @@ fn debug_text(debug: &Bytes) -> String {
 }
 
 impl ConnectionError {
-    /// Returns the code that describes the error on the wire, ours or the peer's.
+    /// Returns the error code that was sent or received.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -357,8 +362,8 @@ impl ConnectionError {
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// Every call ended, after a graceful shutdown by one side or the end of an idle transport.
+    /// Every call had ended: after a graceful shutdown by either side, or the transport ended while idle.
     Graceful,
-    /// A failure.
+    /// The connection failed.
     Error(ConnectionError),
 }

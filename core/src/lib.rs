@@ -1,34 +1,34 @@
 //! A sans-IO core for gRPC over HTTP/2: a pure function of bytes, time and commands.
 //!
-//! [`Connection`] is the whole of it: bytes and time go in, bytes and events come out, and the four call types are
-//! driven by typed handles ([`ClientHandle`], [`ServerHandle`]) or by [`CallId`]. It opens no socket, reads no clock,
-//! starts no thread and panics on no input. [`manual::embedding`] shows how to drive it; runtimes are bound by the crates
-//! `halfclose-tokio` and `halfclose-smol`.
+//! [`Connection`] is the entry point: bytes and time go in, bytes and events come out. Typed handles
+//! ([`ClientHandle`], [`ServerHandle`]) or plain [`CallId`]s drive calls of all four types. The core opens no socket,
+//! reads no clock, starts no thread and panics on no input. [`manual::embedding`] shows how to drive it; the crates
+//! `halfclose-tokio` and `halfclose-smol` bind it to runtimes.
 //!
-//! | module | what is in it |
+//! | module | contents |
 //! |---|---|
 //! | [`call`] | the connection, its calls, and the handles that make illegal commands compile errors |
 //! | [`config`] | every setting and every limit, with its default and the attack that it stops |
-//! | [`error`] | [`Misuse`] is the caller's fault, [`Violation`] the peer's |
+//! | [`error`] | errors by fault: [`Misuse`] is the caller's, [`Violation`] the peer's |
 //! | [`machine`] | the state tables: what each frame and each command means in each state |
-//! | [`grpc`] | gRPC's values: status, metadata, timeout, heads, messages, codecs |
+//! | [`grpc`] | gRPC's values: status, metadata, timeout, headers, messages, codecs |
 //! | [`frame`], [`hpack`] | HTTP/2's frames and header compression, usable on their own |
-//! | [`time`] | [`Time`], which the caller passes |
+//! | [`time`] | [`Time`], which the caller passes in |
 //! | [`manual`] | the embedding guide, the limits, the rules by number, the state tables, a glossary |
 //!
 //! # Features
 //!
-//! None is on by default.
+//! No feature is on by default.
 //!
-//! | feature | what it adds | what it brings |
+//! | feature | what it adds | dependencies |
 //! |---|---|---|
 //! | `gzip`, `deflate` | these message encodings | `flate2` |
 //! | `zstd` | this message encoding | `zstd`, which builds C code |
 //!
 //! # Platforms and Rust versions
 //!
-//! The core runs wherever Rust's standard library does: it asks nothing of the platform but memory. It needs Rust 1.88 or
-//! later; a new minimum is a minor version.
+//! The core runs wherever Rust's standard library does, and needs nothing from the platform but memory. It requires
+//! Rust 1.88 or later; raising that requires a new minor version.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
-//! The registry of what a peer can do wrong, by name.
+//! The names of everything that a peer can do wrong.
 //!
-//! Each enum of it knows the names of its variants. The match in `name` has an arm for each, so that a variant without a
-//! name does not compile, and a test of `halfclose-conformance` sends the bytes that provoke every name in `NAMES`.
+//! Each enum knows the names of its variants. The match in `name` has an arm for each variant, so a variant without a
+//! name does not compile; a test of `halfclose-conformance` sends bytes that provoke every name in `NAMES`.
 
 use crate::error::{ConnectionError, Flood, Timeout, Violation};
 use crate::frame::FrameError;
@@ -15,7 +15,7 @@ macro_rules! names {
             /// The names of all variants.
             pub const NAMES: &'static [&'static str] = &[ $( stringify!($variant) ),+ ];
 
-            /// Returns the name of the variant: the key under which a log or a metric counts it.
+            /// Returns the name of the variant, for example as the key of a log or a metric.
             #[must_use]
             pub const fn name(&self) -> &'static str {
                 match self { $( Self::$variant { .. } => stringify!($variant), )+ }

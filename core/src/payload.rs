@@ -1,11 +1,11 @@
-//! The bytes of a message that is to be sent.
+//! The bytes of a message to send.
 
 use bytes::{Bytes, BytesMut};
 
-/// The bytes of one message to send, in one piece or in several.
+/// The bytes of one message to send, in one piece or several.
 ///
-/// Pieces go out behind each other, each by reference where it is large: a message that wraps a large field is sent
-/// without copying the field. A payload made of one [`Bytes`] costs no allocation.
+/// The pieces are sent one after the other, large ones by reference: a message that wraps a large field is sent
+/// without copying the field. A payload of a single [`Bytes`] costs no allocation.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -20,12 +20,12 @@ use bytes::{Bytes, BytesMut};
 #[allow(clippy::box_collection, reason = "a second piece is rare, and a payload is moved often")]
 pub struct MessagePayload {
     first: Bytes,
-    /// What stands behind `first`: boxed, since most payloads have one piece.
+    /// The pieces behind `first`; boxed, because most payloads have one piece.
     rest: Option<Box<Vec<Bytes>>>,
 }
 
 impl MessagePayload {
-    /// Adds a piece behind the others.
+    /// Appends a piece.
     pub fn push(&mut self, piece: Bytes) {
         if self.first.is_empty() && self.rest.is_none() {
             self.first = piece;
@@ -34,7 +34,7 @@ impl MessagePayload {
         }
     }
 
-    /// Returns the length of all pieces together, in bytes.
+    /// Returns the total length of all pieces, in bytes.
     #[must_use]
     #[inline]
     pub fn len(&self) -> usize {
@@ -42,7 +42,7 @@ impl MessagePayload {
         self.first.len() + rest
     }
 
-    /// Returns whether there is no byte in it.
+    /// Returns whether it has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -53,7 +53,7 @@ impl MessagePayload {
         std::iter::once(&self.first).chain(self.rest.iter().flat_map(|rest| rest.iter()))
     }
 
-    /// Joins the pieces: a copy where there are several, and none where there is one.
+    /// Returns all pieces as one, copying only if there are several.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         if self.rest.is_none() {
@@ -66,7 +66,7 @@ impl MessagePayload {
         joined.freeze()
     }
 
-    /// Makes one piece of them all.
+    /// Joins the pieces into one, and returns it.
     pub(crate) fn join(&mut self) -> &Bytes {
         if self.rest.is_some() {
             self.first = std::mem::take(self).into_bytes();

@@ -1,14 +1,15 @@
-//! Time as the core sees it: a span since an epoch that the caller picks.
+//! Time as the core sees it: a duration since an epoch that the caller chooses.
 
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A point in time, in nanoseconds since an epoch that the caller picks.
+/// A point in time, in nanoseconds since an epoch that the caller chooses.
 ///
 /// The core never reads a clock: every entry point that needs the time takes it as an argument. Only differences
-/// matter, so the epoch may be the start of the process, of the connection or of a simulation. Readings should not
-/// run backwards; one that does is treated as no time having passed. Arithmetic saturates: the range is 584 years.
+/// matter, so the epoch may be the start of the process, of the connection or of a simulation. Times should not run
+/// backwards; a time earlier than the last is treated as if no time had passed. Arithmetic saturates: the range is
+/// 584 years.
 ///
 /// ```
 /// use halfclose::time::Time;
@@ -25,7 +26,7 @@ pub struct Time(u64);
 impl Time {
     /// The epoch itself.
     pub const ZERO: Self = Self(0);
-    /// The end of time: a deadline that never comes.
+    /// The end of time: a deadline that never passes.
     pub const MAX: Self = Self(u64::MAX);
 
     /// Returns the time `nanos` nanoseconds after the epoch.
@@ -40,7 +41,7 @@ impl Time {
         Self(saturating_nanos(span))
     }
 
-    /// Nanoseconds since the epoch.
+    /// Returns the nanoseconds since the epoch.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0
@@ -68,7 +69,7 @@ impl Add<Duration> for Time {
 impl Sub for Time {
     type Output = Duration;
 
-    /// Returns the span from `earlier` to `self`, zero when `earlier` is later.
+    /// Returns the span from `earlier` to `self`, or zero if `earlier` is later.
     fn sub(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

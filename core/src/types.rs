@@ -14,11 +14,11 @@ use crate::grpc::status::Status;
 use crate::machine::{ClientRecv, ClientSend, ServerRecv, ServerSend};
 use crate::time::Time;
 
-/// One call on one connection: a slot and the generation of its use.
+/// The id of one call on one connection: a slot, and the generation of its use.
 ///
-/// An id is never valid again once its call has ended and its outcome was taken: a stale id is answered by
-/// [`Misuse::UnknownCall`](crate::error::Misuse::UnknownCall), never by another call's data. Finding the call costs
-/// an array access; no hashing is involved.
+/// An id is never valid again once its call has ended and the caller has received the outcome: a stale id leads to
+/// [`Misuse::UnknownCall`](crate::error::Misuse::UnknownCall), never to another call's data. Finding the call costs
+/// one array access and no hashing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CallId {
     pub(crate) slot: u32,
@@ -26,8 +26,8 @@ pub struct CallId {
 }
 
 impl CallId {
-    /// Returns the index of the call's slot: small (at most the number of calls ever open at once), dense, and unique among
-    /// the calls that are open now. Useful as the index of a side table.
+    /// Returns the index of the call's slot. It is less than the largest number of calls that were ever open at once,
+    /// and unique among the calls that are open now, so it can index a side table.
     #[must_use]
     pub const fn slot(self) -> usize {
         self.slot as usize
@@ -39,7 +39,7 @@ impl CallId {
 pub enum Cardinality {
     /// Exactly one (for a response: one, or none with an error status).
     One,
-    /// Any number, also none.
+    /// Any number, including none.
     Many,
 }
 
@@ -63,26 +63,28 @@ impl CallType {
     pub const BIDI: Self = Self { requests: Cardinality::Many, responses: Cardinality::Many };
 }
 
-/// What a client asks for: the request headers of one call.
+/// The request headers of one call, as its client passes them.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
     /// `:path`, `"/package.Service/Method"` ([P-4](crate::manual::rules#p-4)).
     pub path: Bytes,
-    /// `:authority`; the connection's default where it is `None` ([P-5](crate::manual::rules#p-5)).
+    /// `:authority`; `None` uses the connection's default ([P-5](crate::manual::rules#p-5)).
     pub authority: Option<Bytes>,
     /// Custom metadata ([P-13](crate::manual::rules#p-13)).
     pub metadata: Metadata,
-    /// When the call ends with DEADLINE_EXCEEDED wherever it stands, its wait for a stream included ([P-85](crate::manual::rules#p-85)).
+    /// When the call ends with DEADLINE_EXCEEDED, in whatever state it is; waiting for a stream counts
+    /// ([P-85](crate::manual::rules#p-85)).
     pub deadline: Option<Time>,
-    /// The encoding of messages that are sent compressed; `None` sends every message as it is ([P-10](crate::manual::rules#p-10)).
+    /// The encoding of messages that are sent compressed; `None` sends all messages uncompressed
+    /// ([P-10](crate::manual::rules#p-10)).
     pub encoding: Option<Encoding>,
     /// How many messages go each way.
     pub call_type: CallType,
 }
 
 impl Request {
-    /// Makes a call of `call_type` to `path` without metadata, deadline or compression.
+    /// Makes a request for a call of `call_type` to `path`, without metadata, deadline or compression.
     #[must_use]
     pub fn new(path: impl Into<Bytes>, call_type: CallType) -> Self {
         Self {
@@ -97,33 +99,34 @@ impl Request {
 }
 
 impl From<&'static str> for Request {
-    /// Makes a call to this path, bidirectional until an opening such as
-    /// [`unary`](crate::Connection::unary) says what it is.
+    /// Makes a request for a call to this path. It is bidirectional until a method such as
+    /// [`unary`](crate::Connection::unary) sets its call type.
     fn from(path: &'static str) -> Self {
         Self::new(path, CallType::BIDI)
     }
 }
 
-/// A message as it came off the wire, decompressed.
+/// A received message, decompressed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Message {
     /// The message's bytes, without prefix.
     pub payload: Bytes,
-    /// Whether it came compressed ([P-50](crate::manual::rules#p-50)).
+    /// Whether the peer sent it compressed ([P-50](crate::manual::rules#p-50)).
     pub compressed: bool,
 }
 
-/// What [`recv`](crate::Connection::recv) found.
+/// The result of [`recv`](crate::Connection::recv).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Recv {
-    /// The next message, in order. Taking it returns its window credit to the peer.
+    /// The next message, in order. Receiving it returns its window credit to the peer.
     Message(Message),
-    /// Nothing yet: an [`Event::Readable`] will come when there is.
+    /// Nothing yet; an [`Event::Readable`] follows once there is something.
     Pending,
-    /// Server: the client half-closed, and every message before that has been taken. Said each time it is asked.
+    /// Server: the client half-closed, and every message before that has been received. Returned by every later call,
+    /// too.
     HalfClosed,
-    /// Client: the call is over, with this outcome. Said once; the call's id is invalid from here on.
+    /// Client: the call is over, with this outcome. Returned once; the call's id is invalid afterwards.
     End(Outcome),
 }
 
@@ -131,27 +134,27 @@ pub enum Recv {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// The final status; always present, made up from `cause` when the server gave none.
+    /// The final status; derived from `cause` if the server sent none.
     pub status: Status,
     /// Trailing metadata.
     pub trailers: Arc<Metadata>,
     /// What exactly ended the call.
     pub cause: Cause,
-    /// The response headers, where any came in a block of their own: also those of an answer that is not gRPC's, or that
-    /// cannot be used.
+    /// The response headers, if any arrived in a header block of their own, even those of a response that is not gRPC
+    /// or cannot be used.
     pub headers: Option<Arc<ResponseHeaders>>,
-    /// Whether anything of a response came, an interim one too: then the server has seen the call.
+    /// Whether any response header block arrived, an interim one included: then the server has seen the call.
     pub(crate) begun: bool,
 }
 
 impl Outcome {
-    /// Makes the outcome of a call that ended on this side: without headers or trailers.
+    /// Makes the outcome of a call that ended on this side, without headers or trailers.
     #[must_use]
     pub fn new(status: Status, cause: Cause) -> Self {
         Self { status, trailers: Arc::default(), cause, headers: None, begun: false }
     }
 
-    /// Returns the HTTP status of the answer, where one came: 200 for an answer of gRPC.
+    /// Returns the HTTP status of the response, if one arrived: 200 for a gRPC response.
     #[must_use]
     pub fn http_status(&self) -> Option<u16> {
         match (&self.headers, &self.cause) {
@@ -162,8 +165,8 @@ impl Outcome {
         }
     }
 
-    /// Returns whether the server certainly did not process the call, so that trying again is safe whatever the method does.
-    /// A server that has begun to answer has processed it, whatever it says later.
+    /// Returns whether the server certainly did not process the call, so that a retry is safe whatever the method
+    /// does. A server that has begun to respond has processed the call, whatever it says later.
     #[must_use]
     pub fn not_processed(&self) -> bool {
         let refused = matches!(
@@ -176,48 +179,50 @@ impl Outcome {
     }
 }
 
-/// Which side did it.
+/// Who caused something.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Initiator {
     /// The caller of this library.
     User,
-    /// This library, because of a limit, a deadline or a broken rule.
+    /// This library, because of a limit, a deadline or a violation.
     Library,
     /// The peer.
     Remote,
 }
 
-/// What ended a call.
+/// The reason why a call ended.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Cause {
-    /// Trailers with a status, or a server's status that went out whole.
+    /// Trailers with a status; on a server, a status that was sent completely.
     Trailers,
-    /// One HEADERS frame that was both head and trailers ([P-22](crate::manual::rules#p-22)).
+    /// One HEADERS frame that was both response headers and trailers ([P-22](crate::manual::rules#p-22)).
     TrailersOnly,
     /// The server ended the stream without trailers ([P-26](crate::manual::rules#p-26)).
     MissingTrailers,
-    /// An HTTP answer that is not gRPC's, with this status ([P-28](crate::manual::rules#p-28), [P-29](crate::manual::rules#p-29)).
+    /// An HTTP response that is not gRPC, with this status ([P-28](crate::manual::rules#p-28),
+    /// [P-29](crate::manual::rules#p-29)).
     Http(u16),
     /// RST_STREAM.
     Reset {
-        /// Its code.
+        /// The error code in the frame.
         code: ErrorCode,
-        /// Who sent it.
+        /// The side that sent it.
         by: Initiator,
     },
-    /// The peer went away.
+    /// The peer sent GOAWAY.
     GoAway {
-        /// GOAWAY's code.
+        /// The error code in the frame.
         code: ErrorCode,
-        /// Whether the peer may have processed the call: its stream id is not above GOAWAY's last ([P-93](crate::manual::rules#p-93)).
+        /// Whether the peer may have processed the call, because GOAWAY's last stream id is not below its id
+        /// ([P-93](crate::manual::rules#p-93)).
         processed: bool,
     },
     /// The deadline passed.
     Deadline,
     /// The caller cancelled.
     Cancelled,
-    /// The call never left this side: the connection ended before its HEADERS did.
+    /// The call was never sent: the connection ended before its HEADERS were written.
     NeverSent,
     /// The connection ended.
     Connection,
@@ -225,7 +230,7 @@ pub enum Cause {
     Violation(Violation),
 }
 
-/// Whether more may be sent on a call.
+/// Whether more may be sent on a call now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sent {
     /// The message is queued, and there is buffer space for more.
@@ -234,57 +239,59 @@ pub enum Sent {
     Full,
 }
 
-/// What a connection has to say, in the order in which it happened for each call.
+/// What happened on a connection, in order for each call.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Event {
     /// Server: a call's request headers arrived. See [`Connection::request`](crate::Connection::request).
     ///
-    /// A request that came before the connection failed or ended is told too, and its messages can be taken, although its
-    /// [`Event::Ended`] is the next thing to hear. One that its client reset, that broke a rule, or whose deadline passed
-    /// before it was told, is not told at all.
+    /// A request that arrived before the connection failed or ended is still delivered, and so are its messages,
+    /// although [`Event::Ended`] follows at once. A request is not delivered at all if, before this event is polled,
+    /// its client resets it, breaks a rule on it, or its deadline passes.
     Request(CallId),
     /// Client: response headers arrived. See [`Connection::response`](crate::Connection::response).
     Response(CallId),
-    /// After [`Recv::Pending`]: there is something to receive now, a message or the end.
+    /// After [`Recv::Pending`]: `recv` has something now, a message or the end.
     Readable(CallId),
-    /// After [`Sent::Full`]: there is buffer space again, or the call has ended and sending says so.
+    /// After [`Sent::Full`]: there is buffer space again, or the call has ended and sending reports that.
     Writable(CallId),
-    /// Server: the call is over, once, for this cause; its id is invalid from here on. `Cause::Trailers` and
-    /// `Cause::TrailersOnly` mean that the status went out; anything else means that the handler's work is unwanted.
+    /// Server: the call is over, for this cause; its id is invalid afterwards. `Cause::Trailers` and
+    /// `Cause::TrailersOnly` mean that the status was sent; any other cause means that the handler may stop working.
+    /// Delivered once.
     Ended(CallId, Cause),
-    /// The peer's SETTINGS arrived and are in force (the first ones tell that the peer speaks HTTP/2). Of several that were
-    /// not told yet the last one is.
+    /// The peer's SETTINGS arrived and apply now. The first one shows that the peer speaks HTTP/2. If several arrive
+    /// before the caller polls, only the last one is delivered.
     PeerSettings,
-    /// The peer sent GOAWAY. From a server: it takes no new calls; the open ones that it accepted go on ([P-93](crate::manual::rules#p-93)). From a
-    /// client: it is about to leave. Of several that were not told yet the last one is.
+    /// The peer sent GOAWAY. A server that sends it accepts no new calls; calls that it has accepted go on
+    /// ([P-93](crate::manual::rules#p-93)). A client that sends it is about to leave. If several arrive before the
+    /// caller polls, only the last one is delivered.
     GoAway {
-        /// GOAWAY's code.
+        /// The error code in the frame.
         code: ErrorCode,
         /// The highest stream id that the peer may have processed.
         last_stream: u32,
-        /// GOAWAY's debug data, at most 256 bytes of it.
+        /// The frame's debug data, at most 256 bytes of it.
         debug: Bytes,
     },
-    /// The connection is over. The last event, and said once.
+    /// The connection is over. This is the last event.
     Closed(CloseReason),
 }
 
 /// The states of both halves of a call, from the tables in [`machine`](crate::machine).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HalfStates {
-    /// As the client sees its call.
+    /// The states on the client.
     Client {
-        /// Its sending half.
+        /// The client's sending half.
         send: ClientSend,
-        /// Its receiving half.
+        /// The client's receiving half.
         recv: ClientRecv,
     },
-    /// As the server sees its call.
+    /// The states on the server.
     Server {
-        /// Its sending half.
+        /// The server's sending half.
         send: ServerSend,
-        /// Its receiving half.
+        /// The server's receiving half.
         recv: ServerRecv,
     },
 }

@@ -1,4 +1,5 @@
-//! A client's calls as typed handles: one type, `ClientHandle<Requests, Responses, Sending>`, for all four call types.
+//! A client's calls as typed handles: one type, `ClientHandle<Requests, Responses, Sending>`, for all four call
+//! types.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -15,18 +16,19 @@ use crate::time::Time;
 use crate::types::{CallId, CallType, HalfStates, Message, Outcome, Recv, Request, Sent};
 
 /// One call of a client. `Requests` and `Responses` say how many messages go each way, [`One`] or [`Many`]; `Sending`
-/// what may still be sent, [`Open`] or [`HalfClosed`].
+/// says what may still be sent, [`Open`] or [`HalfClosed`].
 ///
-/// A handle is a [`CallId`] that knows which commands are legal next, and costs no more. It borrows no connection: each
-/// method takes the connection that opened the call, so any number of calls are alive at once. What the types cannot
-/// rule out, because the server decides it, is a [`Misuse`] that changes nothing.
+/// A handle is a [`CallId`] that knows which commands are legal next, and costs no more. It does not borrow the
+/// connection: each method takes the connection that opened the call, so any number of calls can be open at once.
+/// Errors that the types cannot rule out, because they depend on the server, are reported as a [`Misuse`], which
+/// changes nothing.
 ///
-/// Dropping a handle does not end its call, which cannot be reached from here: take its end by `recv`, or give it up
-/// by [`release`](Self::release).
+/// Dropping a handle does not end its call, because a handle does not own its connection: receive the end of the call
+/// by `recv`, or give the call up by [`release`](Self::release).
 ///
-/// # Orders that do not compile
+/// # Commands that do not compile
 ///
-/// A second request on a call that takes one ([P-73](crate::manual::rules#p-73)):
+/// A second request on a call that carries one ([P-73](crate::manual::rules#p-73)):
 ///
 /// ```compile_fail,E0382
 /// # use halfclose::{Client, Connection, Misuse, Time};
@@ -68,7 +70,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Outcome, Recv, Request
 /// }
 /// ```
 ///
-/// A half-close without the one request that the method takes ([P-72](crate::manual::rules#p-72)):
+/// A half-close without the one request that the method requires ([P-72](crate::manual::rules#p-72)):
 ///
 /// ```compile_fail,E0599
 /// # use halfclose::{Client, Connection, Misuse, Time};
@@ -88,7 +90,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Outcome, Recv, Request
 /// }
 /// ```
 ///
-/// Anything after the call was given up:
+/// Any command after the call was given up:
 ///
 /// ```compile_fail,E0382
 /// # use halfclose::{Client, Connection, Misuse, Time};
@@ -103,7 +105,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Outcome, Recv, Request
 #[must_use = "dropping a handle does not end its call: take its end by `recv`, or `release` it"]
 pub struct ClientHandle<Requests: Count, Responses: Count, Sending: SendingHalf = Open> {
     id: CallId,
-    /// The one response, until the status says that it counts.
+    /// The one response, kept until the status shows whether the call succeeded.
     held: Responses::Held,
     types: PhantomData<(Requests, Sending)>,
 }
@@ -117,21 +119,23 @@ pub type ServerStreamingCall<Sending = Open> = ClientHandle<One, Many, Sending>;
 /// A client's bidirectional call.
 pub type BidiCall<Sending = Open> = ClientHandle<Many, Many, Sending>;
 
-/// What [`recv`](ClientHandle::recv) found on a call with many responses.
+/// The result of [`recv`](ClientHandle::recv) on a call with many responses.
 #[derive(Debug)]
 pub enum Received {
-    /// The next message. Taking it returns its window credit to the server.
+    /// The next message. Receiving it returns its window credit to the server.
     Message(Message),
-    /// Nothing yet: an [`Event::Readable`](crate::Event::Readable) will come when there is.
+    /// Nothing yet; an [`Event::Readable`](crate::Event::Readable) follows once there is something.
     Pending,
-    /// The call is over, with this outcome ([P-87](crate::manual::rules#p-87)). Said once: the handle is stale from here on.
+    /// The call is over, with this outcome ([P-87](crate::manual::rules#p-87)). Returned once: the handle is stale
+    /// afterwards.
     End(Outcome),
 }
 
-/// What [`recv`](ClientHandle::recv) found on a call with one response: the whole answer.
+/// The result of [`recv`](ClientHandle::recv) on a call with one response: response and outcome together.
 #[derive(Debug)]
 pub struct Reply {
-    /// The response; there if and only if the status is OK ([P-70](crate::manual::rules#p-70), [P-74](crate::manual::rules#p-74)).
+    /// The response, present if and only if the status is OK ([P-70](crate::manual::rules#p-70),
+    /// [P-74](crate::manual::rules#p-74)).
     pub message: Option<Message>,
     /// How the call ended.
     pub outcome: Outcome,
@@ -142,18 +146,18 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// The outcome, where its status is not OK.
+    /// Returns the outcome if its status is not OK.
     #[allow(clippy::result_large_err, reason = "the outcome of a call is not an error path to be kept small")]
     pub fn into_result(self) -> Result<Message, Outcome> {
         self.message.ok_or(self.outcome)
     }
 }
 
-/// Opening calls. The request's own call type is set to that of the method.
+/// Opens calls. Each method sets the call type of the request to its own.
 ///
 /// # Errors
 ///
-/// As [`start`](Connection::start), with the request given back.
+/// The errors of [`start`](Connection::start), with the request returned.
 #[allow(clippy::result_large_err, reason = "the request is given back whole")]
 impl Connection<Client> {
     /// Opens a unary call: one request, one response.
@@ -256,13 +260,13 @@ impl<Requests: Count, Responses: Count, Sending: SendingHalf> ClientHandle<Reque
         ClientHandle { id: self.id, held: self.held, types: PhantomData }
     }
 
-    /// Returns the call's id, by which events name it and the dynamic methods of [`Connection`] take it.
+    /// Returns the call's id, which events carry and the dynamic methods of [`Connection`] accept.
     #[must_use]
     pub fn id(&self) -> CallId {
         self.id
     }
 
-    /// Returns the response headers, once [`Event::Response`](crate::Event::Response) told of them.
+    /// Returns the response headers, once [`Event::Response`](crate::Event::Response) has announced them.
     #[must_use]
     pub fn response<'c>(&self, client: &'c Connection<Client>) -> Option<&'c Arc<ResponseHeaders>> {
         client.response(self.id)
@@ -272,23 +276,24 @@ impl<Requests: Count, Responses: Count, Sending: SendingHalf> ClientHandle<Reque
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownCall`] once the end was taken.
+    /// [`Misuse::UnknownCall`] once the end of the call has been received.
     pub fn states(&self, client: &Connection<Client>) -> Result<HalfStates, Misuse> {
         client.states(self.id)
     }
 
-    /// Ends the call at once with RST_STREAM(CANCEL), or with nothing if nothing had gone out ([P-82](crate::manual::rules#p-82), [P-83](crate::manual::rules#p-83)); `recv` then
-    /// gives the outcome CANCELLED. The first end wins ([P-89](crate::manual::rules#p-89)): a call that has ended keeps its outcome.
+    /// Ends the call at once with RST_STREAM(CANCEL), or silently if nothing has been sent yet
+    /// ([P-82](crate::manual::rules#p-82), [P-83](crate::manual::rules#p-83)); `recv` then returns the outcome
+    /// CANCELLED. A call that has ended already keeps its outcome ([P-89](crate::manual::rules#p-89)).
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownCall`] once the end was taken.
+    /// [`Misuse::UnknownCall`] once the end of the call has been received.
     pub fn cancel(&mut self, client: &mut Connection<Client>) -> Result<(), Misuse> {
         client.cancel(self.id)
     }
 
-    /// Gives the call up: it is cancelled if it has not ended, and messages that were not taken are dropped. Gives its
-    /// outcome, unless that was taken.
+    /// Gives the call up: cancels it if it has not ended, and drops messages that were not received. Returns its
+    /// outcome, unless `recv` has returned it before.
     pub fn release(self, client: &mut Connection<Client>) -> Option<Outcome> {
         client.release(self.id)
     }
@@ -296,12 +301,12 @@ impl<Requests: Count, Responses: Count, Sending: SendingHalf> ClientHandle<Reque
 
 #[allow(clippy::result_large_err, reason = "the handle and the message are given back")]
 impl<Responses: Count> ClientHandle<One, Responses, Open> {
-    /// Sends the one request and half-closes ([P-17](crate::manual::rules#p-17)), in one frame where it fits. It is compressed if the call has an
-    /// encoding.
+    /// Sends the one request and half-closes ([P-17](crate::manual::rules#p-17)), in one frame if it fits. The
+    /// message is compressed if the call has an encoding.
     ///
     /// # Errors
     ///
-    /// As [`send_message`](Connection::send_message), with the handle and the message given back.
+    /// The errors of [`send_message`](Connection::send_message), with the handle and the message returned.
     #[inline]
     pub fn send(
         self,
@@ -311,11 +316,11 @@ impl<Responses: Count> ClientHandle<One, Responses, Open> {
         self.send_once(client, message, true)
     }
 
-    /// As [`send`](Self::send), but the message goes as it is, whatever the call's encoding.
+    /// Sends the request like [`send`](Self::send), but never compresses it.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
+    /// The errors of [`send`](Self::send).
     pub fn send_uncompressed(
         self,
         client: &mut Connection<Client>,
@@ -333,7 +338,7 @@ impl<Responses: Count> ClientHandle<One, Responses, Open> {
         let mut payload = MessagePayload::from(message);
         match client.engine.send_message(self.id, &mut payload, compress) {
             Ok(_) => {
-                // The message was taken, so the half-close that follows it is legal.
+                // The message was accepted, so the half-close after it is legal.
                 let _ = client.half_close(self.id);
                 Ok(self.half_closed())
             }
@@ -343,23 +348,23 @@ impl<Responses: Count> ClientHandle<One, Responses, Open> {
 }
 
 impl<Responses: Count> ClientHandle<Many, Responses, Open> {
-    /// Sends a request. It is compressed if the call has an encoding. [`Sent::Full`] asks for one
+    /// Sends a request. The message is compressed if the call has an encoding. After [`Sent::Full`], wait for
     /// [`Event::Writable`](crate::Event::Writable) before the next one.
     ///
     /// # Errors
     ///
-    /// As [`send_message`](Connection::send_message), with the message given back. [`Misuse::CallEnded`] says that the
-    /// server has ended the call; its status comes from `recv` ([P-88](crate::manual::rules#p-88)).
+    /// The errors of [`send_message`](Connection::send_message), with the message returned. [`Misuse::CallEnded`]
+    /// means that the server has ended the call; `recv` returns its status ([P-88](crate::manual::rules#p-88)).
     #[inline]
     pub fn send(&mut self, client: &mut Connection<Client>, message: Bytes) -> Result<Sent, Refused<Bytes>> {
         self.send_one_of_many(client, message, true)
     }
 
-    /// As [`send`](Self::send), but the message goes as it is, whatever the call's encoding.
+    /// Sends a request like [`send`](Self::send), but never compresses it.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
+    /// The errors of [`send`](Self::send).
     pub fn send_uncompressed(
         &mut self,
         client: &mut Connection<Client>,
@@ -381,18 +386,20 @@ impl<Responses: Count> ClientHandle<Many, Responses, Open> {
             .map_err(|reason| Refused::new(reason, payload.into_bytes()))
     }
 
-    /// Returns whether [`send`](Self::send) would take a request now, and asks for one
-    /// [`Event::Writable`](crate::Event::Writable) if it would not.
+    /// Returns whether [`send`](Self::send) would accept a request now. If not, one
+    /// [`Event::Writable`](crate::Event::Writable) follows once it would.
     ///
     /// # Errors
     ///
-    /// As [`want_write`](Connection::want_write): [`Misuse::CallEnded`] says that the server has ended the call.
+    /// The errors of [`want_write`](Connection::want_write): [`Misuse::CallEnded`] means that the server has ended
+    /// the call.
     pub fn want_write(&self, client: &mut Connection<Client>) -> Result<bool, Misuse> {
         client.want_write(self.id)
     }
 
-    /// Half-closes: no more requests will be sent; responses go on ([P-17](crate::manual::rules#p-17), [P-80](crate::manual::rules#p-80)). On a call that the server has ended
-    /// there is nothing left to close, and `recv` has the outcome.
+    /// Half-closes: no more requests will be sent, and responses go on ([P-17](crate::manual::rules#p-17),
+    /// [P-80](crate::manual::rules#p-80)). If the server has ended the call, this does nothing, and `recv` has the
+    /// outcome.
     #[inline]
     pub fn close_send(self, client: &mut Connection<Client>) -> ClientHandle<Many, Responses, HalfClosed> {
         let _ = client.half_close(self.id);
@@ -401,16 +408,16 @@ impl<Responses: Count> ClientHandle<Many, Responses, Open> {
 }
 
 impl<Requests: Count, Sending: SendingHalf> ClientHandle<Requests, Many, Sending> {
-    /// Takes the next response, or the end.
+    /// Receives the next response, or the end of the call.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownCall`] once the end was taken.
+    /// [`Misuse::UnknownCall`] once the end of the call has been received.
     #[inline]
     pub fn recv(&mut self, client: &mut Connection<Client>) -> Result<Received, Misuse> {
         Ok(match client.recv(self.id)? {
             Recv::Message(message) => Received::Message(message),
-            // A server half-closes by its trailers, which are the end.
+            // A server half-closes by its trailers, which end the call.
             Recv::Pending | Recv::HalfClosed => Received::Pending,
             Recv::End(outcome) => Received::End(outcome),
         })
@@ -418,12 +425,12 @@ impl<Requests: Count, Sending: SendingHalf> ClientHandle<Requests, Many, Sending
 }
 
 impl<Requests: Count, Sending: SendingHalf> ClientHandle<Requests, One, Sending> {
-    /// Takes the answer, once it is whole: the response counts only when its status is there ([P-74](crate::manual::rules#p-74)). `None` asks for
-    /// one [`Event::Readable`](crate::Event::Readable).
+    /// Receives the complete answer: a response is valid only together with its status
+    /// ([P-74](crate::manual::rules#p-74)). After `None`, one [`Event::Readable`](crate::Event::Readable) follows.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownCall`] once the answer was taken.
+    /// [`Misuse::UnknownCall`] once the answer has been received.
     pub fn recv(&mut self, client: &mut Connection<Client>) -> Result<Option<Reply>, Misuse> {
         loop {
             match client.recv(self.id)? {

@@ -30,7 +30,7 @@ mod sealed {
     }
 }
 
-/// Which end of a connection: [`Client`] or [`Server`].
+/// The role of one end of a connection: [`Client`] or [`Server`].
 pub trait Role: sealed::Sealed {}
 
 /// The end that starts calls.
@@ -56,15 +56,16 @@ impl Role for Server {}
 ///
 /// # The loop
 ///
-/// 1. Bytes in: [`receive`](Self::receive) whatever the transport brought, until it gives [`Needed::More`].
-/// 2. Events out: [`poll_event`](Self::poll_event) until `None`, acting on each with the methods that take a
-///    [`CallId`].
-/// 3. Bytes out: [`poll_transmit`](Self::poll_transmit) until `None`, handing the bytes to the transport.
+/// 1. Bytes in: pass what the transport received to [`receive`](Self::receive) until it returns [`Needed::More`].
+/// 2. Events out: call [`poll_event`](Self::poll_event) until `None`, handling each with the methods that take a
+///   [`CallId`].
+/// 3. Bytes out: call [`poll_transmit`](Self::poll_transmit) until `None`, writing the bytes to the transport.
 /// 4. Sleep until the transport is readable, or writable if bytes are left, or until
-///    [`poll_timeout`](Self::poll_timeout); then [`handle_timeout`](Self::handle_timeout).
+///   [`poll_timeout`](Self::poll_timeout); then call [`handle_timeout`](Self::handle_timeout).
 ///
-/// Orders may be given at any time; steps 2 and 3 follow them. What came before a fatal error is delivered;
-/// [`Event::Closed`] comes last, once. Nothing here blocks, reads a clock, or panics on any input.
+/// Commands may be given at any time; repeat steps 2 and 3 after them. What arrived before a fatal error is still
+/// delivered; [`Event::Closed`] is the last event, and is delivered once. Nothing here blocks, reads a clock, or
+/// panics on any input.
 ///
 /// ```
 /// use bytes::{Buf, BytesMut};
@@ -117,65 +118,67 @@ impl<R: Role> fmt::Debug for Connection<R> {
 }
 
 impl<R: Role> Connection<R> {
-    /// Makes a connection that has sent and received nothing. Its preface and SETTINGS are the first that
-    /// [`poll_transmit`](Self::poll_transmit) gives.
+    /// Makes a connection that has sent and received nothing. [`poll_transmit`](Self::poll_transmit) returns its
+    /// preface and SETTINGS first.
     #[must_use]
     pub fn new(config: Config, seed: Seed, now: Time) -> Self {
         let role = if R::IS_CLIENT { RoleKind::Client } else { RoleKind::Server };
         Self { engine: Engine::new(role, config, seed, now), role: PhantomData }
     }
 
-    /// Says what is to be done next: fires the timers that are due, then gives every event, then the bytes for the
-    /// transport, and only then lets the caller wait. Go on polling until it says [`Next::Wait`], and nothing is left
-    /// behind, in whatever order the connection produces it.
+    /// Returns what to do next: fires the timers that are due, then returns every event, then the bytes for the
+    /// transport, and only then lets the caller wait. Poll until [`Next::Wait`], and nothing is left undone, whatever
+    /// the connection produces in between.
     #[inline]
     pub fn poll(&mut self, now: Time) -> Next<'_> {
         self.engine.poll(now)
     }
 
-    /// Parses what it can from the front of `input`, and removes it there. The work of one call is bounded by
-    /// [`Limits::frames_per_turn`](crate::config::Limits::frames_per_turn) and
-    /// [`Limits::bytes_per_turn`](crate::config::Limits::bytes_per_turn). How the bytes are split over calls does
-    /// not matter.
+    /// Parses the complete frames at the front of `input`, and removes them from it. One call does a bounded amount
+    /// of work: [`Limits::frames_per_turn`](crate::config::Limits::frames_per_turn) and
+    /// [`Limits::bytes_per_turn`](crate::config::Limits::bytes_per_turn). How the bytes are split over calls does not
+    /// matter.
     ///
     /// # Errors
     ///
-    /// A [`ConnectionError`] once the peer broke a rule of the connection: what was parsed before is still delivered
-    /// by [`poll_event`](Self::poll_event), a GOAWAY waits in [`poll_transmit`](Self::poll_transmit), and nothing more
-    /// is read.
+    /// A [`ConnectionError`] once the peer has broken a rule of the connection. [`poll_event`](Self::poll_event)
+    /// still delivers what was parsed before, [`poll_transmit`](Self::poll_transmit) returns a GOAWAY, and nothing
+    /// more is read.
     #[inline]
     pub fn receive(&mut self, now: Time, input: &mut BytesMut) -> Result<Needed, ConnectionError> {
         self.engine.receive(now, input)
     }
 
-    /// The peer has ended its side of the transport: nothing more will come. A client's calls end, and a server's whose
-    /// requests are not complete. A server's other calls go on: a client may end its side after its last request and wait
-    /// for the answers. They have [`Limits::half_close_timeout`](crate::Limits::half_close_timeout), and the connection
-    /// ends with the last of them.
+    /// Handles the end of the peer's side of the transport: no more bytes will arrive. Every call of a client ends,
+    /// and every call of a server whose request is not complete. A server's other calls go on, because a client may
+    /// end its side after its last request and wait for the responses. They have
+    /// [`Limits::half_close_timeout`](crate::Limits::half_close_timeout), and the connection ends with the last of
+    /// them.
     pub fn receive_eof(&mut self, now: Time) {
         self.engine.receive_eof(now);
     }
 
-    /// The transport has failed, in both directions: every call ends, and nothing more is written. For a read or a write
-    /// that gives an error.
+    /// Handles a failure of the transport, such as an error of a read or a write: ends every call and drops all
+    /// output.
     pub fn transport_failed(&mut self, now: Time) {
         self.engine.transport_failed(now);
     }
 
-    /// Acts on every timer that is due at `now`.
+    /// Fires every timer that is due at `now`.
     pub fn handle_timeout(&mut self, now: Time) {
         self.engine.handle_timeout(now);
     }
 
-    /// Bytes for the transport, up to about 128 KiB at a time. Advance the [`Transmit`] by what was written; what is
-    /// left is given again, in the same order, by the next call.
+    /// Returns bytes for the transport, up to about 128 KiB at a time. Advance the [`Transmit`] by the number of
+    /// bytes written; the next call returns the rest in the same order.
     #[inline]
     pub fn poll_transmit(&mut self, now: Time) -> Option<Transmit<'_>> {
         self.engine.poll_transmit(now)
     }
 
-    /// As [`poll_transmit`](Self::poll_transmit), but the bytes are handed over for good: for transports that
-    /// complete later, such as io_uring. Everything must be written before the next one is taken.
+    /// Returns bytes for the transport like [`poll_transmit`](Self::poll_transmit), but hands them over for good: for
+    /// transports that complete writes later, such as io_uring. The caller has to write all of them before the next
+    /// ones.
     pub fn take_transmit(&mut self, now: Time) -> Option<OwnedTransmit> {
         self.engine.take_transmit(now)
     }
@@ -187,27 +190,27 @@ impl<R: Role> Connection<R> {
         self.engine.wants_transmit()
     }
 
-    /// Returns the next thing that the caller should know.
+    /// Returns the next event, if there is one.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.engine.poll_event()
     }
 
-    /// Returns whether [`poll_event`](Self::poll_event) has something to tell.
+    /// Returns whether [`poll_event`](Self::poll_event) would return an event.
     #[must_use]
     #[inline]
     pub fn has_events(&self) -> bool {
         self.engine.has_events()
     }
 
-    /// Returns when [`handle_timeout`](Self::handle_timeout) is wanted next, and for what.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) has to be called next, and for which timer.
     #[must_use]
     #[inline]
     pub fn poll_timeout(&self) -> Option<(Time, TimerKind)> {
         self.engine.poll_timeout()
     }
 
-    /// Takes the next message of a call, or its end. [`Recv::Pending`] asks for one [`Event::Readable`].
+    /// Receives the next message of a call, or its end. After [`Recv::Pending`], one [`Event::Readable`] follows.
     ///
     /// # Errors
     ///
@@ -217,33 +220,36 @@ impl<R: Role> Connection<R> {
         self.engine.recv(call)
     }
 
-    /// Returns what the messages that [`recv`](Self::recv) gave have come to by decompression, in bytes since the connection
-    /// began; one that failed counts as the longest that is allowed. No turn of [`receive`](Self::receive) bounds this
-    /// work: it is done when messages are taken, and a few bytes can ask for much of it. A caller that takes many in a
-    /// row does well to let others run now and then.
+    /// Returns how many bytes decompression has produced since the connection began, for messages that
+    /// [`recv`](Self::recv) returned. A message that failed to decompress counts as the longest that is allowed. No
+    /// turn of [`receive`](Self::receive) bounds this work, because `recv` does it, and a few received bytes can
+    /// cause much of it. A caller that receives many messages in a row can use this to decide when to yield to other
+    /// tasks.
     #[must_use]
     pub const fn decompressed(&self) -> u64 {
         self.engine.decompressed()
     }
 
-    /// Queues a message; its prefix is added, and it is compressed if `compress` is set and the call has an encoding.
-    /// [`Sent::Full`] asks for one [`Event::Writable`].
+    /// Queues a message. Its prefix is added, and it is compressed if `compress` is set and the call has an encoding.
+    /// After [`Sent::Full`], wait for [`Event::Writable`] before the next one.
     ///
     /// # Errors
     ///
-    /// [`Misuse::NotWritable`] when the call's or the connection's send buffer is full (an [`Event::Writable`]
-    /// follows), [`Misuse::MessageTooLarge`], or a command that the call's state does not allow.
+    /// [`Misuse::NotWritable`] if the send buffer of the call or the memory of the connection is full (an
+    /// [`Event::Writable`] follows), [`Misuse::MessageTooLarge`], or the misuse of a command that the call's state
+    /// does not allow.
     #[inline]
     pub fn send_message(&mut self, call: CallId, payload: Bytes, compress: bool) -> Result<Sent, Misuse> {
         self.engine.send_message(call, &mut payload.into(), compress)
     }
 
-    /// As [`send_message`](Self::send_message), with a payload in any number of pieces, which is taken only if it is queued: a
-    /// caller that has to wait for buffer space keeps it without sharing it.
+    /// Queues a message like [`send_message`](Self::send_message), from a payload in any number of pieces. The
+    /// payload is taken only if it is queued, so a caller that has to wait for buffer space keeps it without sharing
+    /// it.
     ///
     /// # Errors
     ///
-    /// As [`send_message`](Self::send_message); `payload` is as it was then.
+    /// The errors of [`send_message`](Self::send_message); `payload` is unchanged then.
     #[inline]
     pub fn send_message_from(
         &mut self,
@@ -254,19 +260,20 @@ impl<R: Role> Connection<R> {
         self.engine.send_message(call, payload, compress)
     }
 
-    /// Returns whether [`send_message`](Self::send_message) would take a message now, and asks for one
-    /// [`Event::Writable`] if it would not: for callers that produce a message only when there is buffer space for it.
+    /// Returns whether [`send_message`](Self::send_message) would accept a message now. If not, one
+    /// [`Event::Writable`] follows once it would. This is for callers that produce a message only when there is
+    /// buffer space for it.
     ///
     /// # Errors
     ///
-    /// Why no message may be sent on this call any more, whatever the buffers hold: [`Misuse::AfterHalfClose`],
+    /// Why no message may be sent on this call any more, regardless of buffer space: [`Misuse::AfterHalfClose`],
     /// [`Misuse::AfterStatus`], [`Misuse::SecondMessage`], [`Misuse::CallEnded`], [`Misuse::UnknownCall`].
     pub fn want_write(&mut self, call: CallId) -> Result<bool, Misuse> {
         self.engine.want_write(call)
     }
 
-    /// Returns whether [`send_message`](Self::send_message) would take a message now. It asks for no event: whoever
-    /// waits for buffer space calls [`want_write`](Self::want_write).
+    /// Returns whether [`send_message`](Self::send_message) would accept a message now. No event follows; to wait for
+    /// buffer space, call [`want_write`](Self::want_write).
     #[must_use]
     pub fn is_writable(&self, call: CallId) -> bool {
         self.engine.is_writable(call)
@@ -287,8 +294,9 @@ impl<R: Role> Connection<R> {
         self.engine.sends_much()
     }
 
-    /// Ends a call at once with RST_STREAM(CANCEL); nothing goes out if nothing had ([P-83](crate::manual::rules#p-83)). A client takes the outcome
-    /// CANCELLED by [`recv`](Self::recv); a server is told by [`Event::Ended`].
+    /// Ends a call at once with RST_STREAM(CANCEL), or silently if nothing has been sent yet
+    /// ([P-83](crate::manual::rules#p-83)). A client receives the outcome CANCELLED by [`recv`](Self::recv); a server
+    /// gets [`Event::Ended`].
     ///
     /// # Errors
     ///
@@ -306,14 +314,15 @@ impl<R: Role> Connection<R> {
         self.engine.states(call)
     }
 
-    /// Returns the deadline of a call, if it has one. A server ends the call two milliseconds later, so that the client hears of
-    /// it first from its own clock.
+    /// Returns the deadline of a call, if it has one. A server ends the call two milliseconds after it, so that the
+    /// client's own timer fires first.
     #[must_use]
     pub fn deadline(&self, call: CallId) -> Option<Time> {
         self.engine.deadline(call)
     }
 
-    /// Takes no new calls; the open ones go on to their end, then the connection closes ([P-94](crate::manual::rules#p-94)).
+    /// Starts a graceful shutdown: no new calls are accepted, open ones complete, then the connection closes
+    /// ([P-94](crate::manual::rules#p-94)).
     pub fn shutdown(&mut self, now: Time) {
         self.engine.shutdown(now);
     }
@@ -323,52 +332,53 @@ impl<R: Role> Connection<R> {
         self.engine.close(now, code, debug);
     }
 
-    /// Returns whether the connection is over. The transport may be closed once [`poll_transmit`](Self::poll_transmit) gives
-    /// `None`.
+    /// Returns whether the connection is over. The transport may be closed once
+    /// [`poll_transmit`](Self::poll_transmit) returns `None`.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.engine.is_closed()
     }
 
-    /// Returns what the connection's messages hold of the memory that it was granted. A caller that shares memory among
-    /// connections asks after each turn, and gives what is wanted or takes what is spare; one that does not need not ask:
-    /// a connection begins with [`Limits::memory`](crate::Limits::memory) granted.
+    /// Returns how much memory the connection's messages hold, and how much it was granted. A caller that shares
+    /// memory among connections reads this after each turn, then grants what is wanted and takes back what is spare.
+    /// A caller that does not share memory can ignore it: a connection begins with a grant of
+    /// [`Limits::memory`](crate::Limits::memory).
     #[must_use]
     pub fn memory(&self) -> Memory {
         self.engine.memory()
     }
 
-    /// Lets the connection hold so many bytes more. Messages that waited for memory go on: look at
+    /// Grants the connection `bytes` more bytes of memory. Messages that waited for memory go on; call
     /// [`poll_transmit`](Self::poll_transmit) afterwards.
     pub fn grant(&mut self, bytes: u64) {
         self.engine.grant(bytes);
     }
 
-    /// Takes back so many bytes of what was granted, as far as they are spare, and tells how many these were. What is
-    /// left is enough for what is held and for one more turn, and never less than 256 KiB, or `Limits::memory` if that
-    /// is less.
+    /// Takes back up to `bytes` bytes of the memory that was granted, as far as they are spare. Returns how many
+    /// these were. The rest is enough for what the connection holds and for one more turn, and never less than 256
+    /// KiB, or than `Limits::memory` if that is less.
     pub fn take_back(&mut self, bytes: u64) -> u64 {
         self.engine.take_back(bytes)
     }
 
-    /// Returns whether a grant would be put to use now.
+    /// Returns whether the connection would use a grant now.
     #[must_use]
     #[inline]
     pub fn wants_memory(&self) -> bool {
         self.engine.wants_memory()
     }
 
-    /// Returns whether there is nothing to grant, and little to take back: the question after each turn, which costs next to
-    /// nothing. [`memory`](Self::memory) says how much where there is.
+    /// Returns whether the connection wants no memory and has little to take back. It is cheap enough to call after
+    /// each turn; [`memory`](Self::memory) has the amounts.
     #[must_use]
     #[inline]
     pub fn is_memory_settled(&self) -> bool {
         self.engine.is_memory_settled()
     }
 
-    /// Memory is short, here or elsewhere, and no more is to be granted: ends calls that stalled for
-    /// [`Limits::stall_timeout`](crate::Limits::stall_timeout) while they hold some, those that stalled first before the
-    /// others, until no message waits and so many bytes are spare.
+    /// Frees memory that is needed here or elsewhere and cannot be granted: ends calls that hold memory and have
+    /// stalled for [`Limits::stall_timeout`](crate::Limits::stall_timeout), the longest stalled first, until no message
+    /// waits for memory and `bytes` bytes are spare.
     pub fn reclaim(&mut self, now: Time, bytes: u64) {
         self.engine.reclaim(now, bytes);
     }
@@ -379,19 +389,19 @@ impl<R: Role> Connection<R> {
         self.engine.is_idle()
     }
 
-    /// Gives back memory that only serves speed; worth it when a connection has been idle for a while.
+    /// Frees caches and spare capacity. Worth calling when a connection has been idle for a while.
     pub fn shrink(&mut self) {
         self.engine.shrink();
     }
 }
 
 impl Connection<Client> {
-    /// Starts a call. It waits for a stream while the server's SETTINGS_MAX_CONCURRENT_STREAMS are taken ([P-19](crate::manual::rules#p-19));
-    /// messages may be sent at once.
+    /// Starts a call. It waits for a stream while the server's SETTINGS_MAX_CONCURRENT_STREAMS allows no more
+    /// ([P-19](crate::manual::rules#p-19)); messages may be sent at once.
     ///
     /// # Errors
     ///
-    /// [`Misuse::GoingAway`] and [`Misuse::Closed`] when the connection takes no new calls,
+    /// [`Misuse::GoingAway`] and [`Misuse::Closed`] if the connection accepts no new calls,
     /// [`Misuse::TooManyQueuedCalls`], [`Misuse::InvalidPath`], [`Misuse::InvalidAuthority`],
     /// [`Misuse::UnsupportedEncoding`].
     #[inline]
@@ -399,13 +409,13 @@ impl Connection<Client> {
         self.engine.start(now, request)
     }
 
-    /// Returns whether [`start`](Self::start) may take a call: neither side is going away.
+    /// Returns whether [`start`](Self::start) may accept a call, because neither side is going away.
     #[must_use]
     pub fn takes_calls(&self) -> bool {
         self.engine.is_running()
     }
 
-    /// Half-closes: no more messages will be sent ([P-17](crate::manual::rules#p-17)). Responses go on.
+    /// Half-closes: no more messages will be sent ([P-17](crate::manual::rules#p-17)); responses go on.
     ///
     /// # Errors
     ///
@@ -415,15 +425,15 @@ impl Connection<Client> {
         self.engine.half_close(call)
     }
 
-    /// Returns the response headers, once [`Event::Response`] told of them and until the outcome is taken, which has them from
-    /// then on. Those that cannot be used are here too, without an event.
+    /// Returns the response headers, from [`Event::Response`] on until the outcome is received, which then contains
+    /// them. Headers that cannot be used are returned, too, but have no event.
     #[must_use]
     pub fn response(&self, call: CallId) -> Option<&Arc<ResponseHeaders>> {
         self.engine.response(call)
     }
 
-    /// Forgets a call: it is cancelled if it is still open, messages that were not taken are dropped, and no outcome is
-    /// kept. Gives the outcome that it had, unless the id is no longer valid.
+    /// Forgets a call: cancels it if it is still open, and drops messages that were not received. Returns its
+    /// outcome, unless the id is no longer valid.
     pub fn release(&mut self, call: CallId) -> Option<Outcome> {
         self.engine.release(call)
     }
@@ -440,18 +450,19 @@ impl Connection<Server> {
         self.engine.request(call)
     }
 
-    /// As [`request`](Self::request), for a caller that keeps them: the connection has no more use for them.
+    /// Takes the request headers of a call, for a caller that keeps them: [`request`](Self::request) fails
+    /// afterwards.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownCall`], also when they were taken before.
+    /// [`Misuse::UnknownCall`], also if they were taken before.
     #[inline]
     pub fn take_request(&mut self, call: CallId) -> Result<Arc<RequestHeaders>, Misuse> {
         self.engine.take_request(call)
     }
 
-    /// Says how many messages the method takes and gives, so that wrong counts are answered ([P-72](crate::manual::rules#p-72), [P-73](crate::manual::rules#p-73)). Without it
-    /// any number is taken.
+    /// Sets how many messages the method sends and receives, so that the library answers violations of that
+    /// ([P-72](crate::manual::rules#p-72), [P-73](crate::manual::rules#p-73)). Without it, any number is accepted.
     ///
     /// # Errors
     ///
@@ -461,39 +472,41 @@ impl Connection<Server> {
         self.engine.accept(call, call_type)
     }
 
-    /// Picks the encoding of messages that are sent compressed. Before the response headers only.
+    /// Sets the encoding of the messages that are sent compressed. Only possible before the response headers are
+    /// sent.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnsupportedEncoding`] when there is no codec for it or the client did not offer it ([P-60](crate::manual::rules#p-60)),
-    /// [`Misuse::HeadersTwice`], [`Misuse::UnknownCall`].
+    /// [`Misuse::UnsupportedEncoding`] if there is no codec for it or the client did not offer it
+    /// ([P-60](crate::manual::rules#p-60)), [`Misuse::HeadersTwice`], [`Misuse::UnknownCall`].
     pub fn set_encoding(&mut self, call: CallId, encoding: Option<Encoding>) -> Result<(), Misuse> {
         self.engine.set_encoding(call, encoding)
     }
 
-    /// Adds to the initial metadata without sending anything: the response headers go with the first message, with the
-    /// status, or by [`send_headers`](Self::send_headers) ([P-33](crate::manual::rules#p-33)).
+    /// Adds to the initial metadata without sending anything. The response headers are sent with the first message,
+    /// with the status, or by [`send_headers`](Self::send_headers) ([P-33](crate::manual::rules#p-33)).
     ///
     /// # Errors
     ///
-    /// As [`send_headers`](Self::send_headers); nothing is added then.
+    /// The errors of [`send_headers`](Self::send_headers); nothing is added then.
     pub fn set_headers(&mut self, call: CallId, mut metadata: Metadata) -> Result<(), Misuse> {
         self.engine.set_headers(call, &mut metadata)
     }
 
-    /// Sends the response headers now, with this initial metadata behind what was set. Without it they go with the first
-    /// message ([P-33](crate::manual::rules#p-33)).
+    /// Sends the response headers now, with `metadata` appended to what was set before. Otherwise they are sent with
+    /// the first message ([P-33](crate::manual::rules#p-33)).
     ///
     /// # Errors
     ///
-    /// [`Misuse::HeaderListTooLarge`] when the client says that it takes less ([P-45](crate::manual::rules#p-45)), [`Misuse::HeadersTwice`],
-    /// [`Misuse::AfterStatus`], [`Misuse::CallEnded`], [`Misuse::UnknownCall`].
+    /// [`Misuse::HeaderListTooLarge`] if they exceed the client's limit ([P-45](crate::manual::rules#p-45)),
+    /// [`Misuse::HeadersTwice`], [`Misuse::AfterStatus`], [`Misuse::CallEnded`], [`Misuse::UnknownCall`].
     pub fn send_headers(&mut self, call: CallId, mut metadata: Metadata) -> Result<(), Misuse> {
         self.engine.send_headers(call, &mut metadata)
     }
 
-    /// Ends the call with its status, behind the messages that are queued: in trailers, or as Trailers-Only when
-    /// nothing was sent before ([P-21](crate::manual::rules#p-21), [P-22](crate::manual::rules#p-22)). [`Event::Ended`] follows when it is on its way.
+    /// Ends the call with its status, behind the messages that are queued: as trailers, or as Trailers-Only if
+    /// nothing was sent before ([P-21](crate::manual::rules#p-21), [P-22](crate::manual::rules#p-22)).
+    /// [`Event::Ended`] follows once the status has been written.
     ///
     /// # Errors
     ///

@@ -16,16 +16,16 @@ use crate::payload::MessagePayload;
 use crate::types::{CallId, CallType, HalfStates, Message, Recv, Sent};
 
 /// One call of a server. `Requests` and `Responses` say how many messages go each way, [`One`] or [`Many`]; `Answer`
-/// what has been sent: [`Unanswered`], [`Answering`] or [`Answered`].
+/// says what has been sent: [`Unanswered`], [`Answering`] or [`Answered`].
 ///
-/// A handle is a [`CallId`] that knows which commands are legal next, and costs no more. It borrows no connection: each
-/// method takes the connection that the call came on, so any number of calls are alive at once. What the types cannot
-/// rule out, because the client decides it, is a [`Misuse`] that changes nothing: after
-/// [`Event::Ended`](crate::Event::Ended) the handle is stale and may be dropped. Before that, dropping a handle leaves
-/// its client without an answer: end every call by [`finish`](Self::finish), `send_and_close` or
-/// [`cancel`](Self::cancel).
+/// A handle is a [`CallId`] that knows which commands are legal next, and costs no more. It does not borrow the
+/// connection: each method takes the connection on which the call arrived, so any number of calls can be open at
+/// once. Errors that the types cannot rule out, because they depend on the client, are reported as a [`Misuse`],
+/// which changes nothing. After [`Event::Ended`](crate::Event::Ended) the handle is stale and may be dropped.
+/// Dropping it earlier leaves its client without an answer: end every call by [`finish`](Self::finish),
+/// `send_and_close` or [`cancel`](Self::cancel).
 ///
-/// # Orders that do not compile
+/// # Commands that do not compile
 ///
 /// The status twice ([P-87](crate::manual::rules#p-87)):
 ///
@@ -59,7 +59,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Recv, Sent};
 /// }
 /// ```
 ///
-/// A message before the response headers are settled, to which headers could still be added:
+/// A message while the response headers may still be extended:
 ///
 /// ```compile_fail,E0599
 /// # use halfclose::{BidiServerCall, Connection, Misuse, Server};
@@ -69,7 +69,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Recv, Sent};
 /// }
 /// ```
 ///
-/// A second response where the method gives one ([P-71](crate::manual::rules#p-71)):
+/// A second response on a call that carries one ([P-71](crate::manual::rules#p-71)):
 ///
 /// ```compile_fail,E0382
 /// # use halfclose::{Answering, Connection, Misuse, Server, UnaryServerCall};
@@ -88,7 +88,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Recv, Sent};
 /// }
 /// ```
 ///
-/// A stream of responses closed as if it were one:
+/// `send_and_close` on a method with a stream of responses:
 ///
 /// ```compile_fail,E0599
 /// # use halfclose::{Connection, Misuse, Server, ServerStreamingServerCall};
@@ -101,7 +101,7 @@ use crate::types::{CallId, CallType, HalfStates, Message, Recv, Sent};
 #[must_use = "a call that is not ended leaves its client waiting: `finish` or `cancel` it"]
 pub struct ServerHandle<Requests: Count, Responses: Count, Answer: AnsweringHalf = Unanswered> {
     id: CallId,
-    /// The one request, until the half-close says that it is whole.
+    /// The one request, kept until the half-close shows that the request is complete.
     held: Requests::Held,
     types: PhantomData<(Responses, Answer)>,
 }
@@ -115,24 +115,25 @@ pub type ServerStreamingServerCall<Answer = Unanswered> = ServerHandle<One, Many
 /// A server's bidirectional call.
 pub type BidiServerCall<Answer = Unanswered> = ServerHandle<Many, Many, Answer>;
 
-/// What [`recv`](ServerHandle::recv) found.
+/// The result of [`recv`](ServerHandle::recv).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Incoming {
-    /// The next request. Taking it returns its window credit to the client.
+    /// The next request. Receiving it returns its window credit to the client.
     Message(Message),
-    /// Nothing yet: an [`Event::Readable`](crate::Event::Readable) will come when there is.
+    /// Nothing yet; an [`Event::Readable`](crate::Event::Readable) follows once there is something.
     Pending,
-    /// The client half-closed, and every request has been taken ([P-80](crate::manual::rules#p-80)). Said each time it is asked.
+    /// The client half-closed, and every request has been received ([P-80](crate::manual::rules#p-80)). Returned by
+    /// every later call, too.
     HalfClosed,
 }
 
-/// Taking calls, by the id in [`Event::Request`](crate::Event::Request), as what their method is.
+/// Accepts calls, by the id in [`Event::Request`](crate::Event::Request), as the call type of their method.
 ///
 /// # Errors
 ///
-/// [`Misuse::UnknownCall`] when the call has ended in the meantime.
+/// [`Misuse::UnknownCall`] if the call has ended in the meantime.
 impl Connection<Server> {
-    /// Takes a call as unary: one request, one response.
+    /// Accepts a unary call: one request, one response.
     ///
     /// ```no_run
     /// use halfclose::{Incoming, CallId, Connection, Misuse, Server};
@@ -151,19 +152,19 @@ impl Connection<Server> {
         self.accept_as(call)
     }
 
-    /// Takes a call as client streaming: many requests, one response.
+    /// Accepts a client-streaming call: many requests, one response.
     #[inline]
     pub fn accept_client_streaming(&mut self, call: CallId) -> Result<ClientStreamingServerCall, Misuse> {
         self.accept_as(call)
     }
 
-    /// Takes a call as server streaming: one request, many responses.
+    /// Accepts a server-streaming call: one request, many responses.
     #[inline]
     pub fn accept_server_streaming(&mut self, call: CallId) -> Result<ServerStreamingServerCall, Misuse> {
         self.accept_as(call)
     }
 
-    /// Takes a call as bidirectional: many requests, many responses, in any interleaving.
+    /// Accepts a bidirectional call: many requests, many responses, in any interleaving.
     #[inline]
     pub fn accept_bidi(&mut self, call: CallId) -> Result<BidiServerCall, Misuse> {
         self.accept_as(call)
@@ -185,7 +186,7 @@ impl<Requests: Count, Responses: Count, Answer: AnsweringHalf> ServerHandle<Requ
         ServerHandle { id: self.id, held: self.held, types: PhantomData }
     }
 
-    /// Returns the call's id, by which events name it and the dynamic methods of [`Connection`] take it.
+    /// Returns the call's id, which events carry and the dynamic methods of [`Connection`] accept.
     #[must_use]
     pub fn id(&self) -> CallId {
         self.id
@@ -195,7 +196,7 @@ impl<Requests: Count, Responses: Count, Answer: AnsweringHalf> ServerHandle<Requ
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownCall`] when the call has ended.
+    /// [`Misuse::UnknownCall`] if the call has ended.
     pub fn request<'c>(&self, server: &'c Connection<Server>) -> Result<&'c Arc<RequestHeaders>, Misuse> {
         server.request(self.id)
     }
@@ -204,20 +205,23 @@ impl<Requests: Count, Responses: Count, Answer: AnsweringHalf> ServerHandle<Requ
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownCall`] when the call has ended.
+    /// [`Misuse::UnknownCall`] if the call has ended.
     pub fn states(&self, server: &Connection<Server>) -> Result<HalfStates, Misuse> {
         server.states(self.id)
     }
 
-    /// Ends the call with its status and trailing metadata, behind the messages that are queued ([P-21](crate::manual::rules#p-21)), or as
-    /// Trailers-Only if nothing was sent ([P-22](crate::manual::rules#p-22)). [`Event::Ended`](crate::Event::Ended) follows when it is on its way.
+    /// Ends the call with its status and trailing metadata, behind the messages that are queued
+    /// ([P-21](crate::manual::rules#p-21)), or as Trailers-Only if nothing was sent
+    /// ([P-22](crate::manual::rules#p-22)). [`Event::Ended`](crate::Event::Ended) follows once the status has been
+    /// written.
     ///
-    /// OK without the one response that the method gives becomes INTERNAL: the client could only make that up ([P-70](crate::manual::rules#p-70)).
+    /// OK without the one response that the method requires becomes INTERNAL ([P-70](crate::manual::rules#p-70)),
+    /// because the client could not return a response either.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownCall`], [`Misuse::CallEnded`] or [`Misuse::AfterStatus`]: the call has ended in the meantime,
-    /// by the client, its deadline, or the library's own answer to a broken rule.
+    /// [`Misuse::UnknownCall`], [`Misuse::CallEnded`] or [`Misuse::AfterStatus`] if the call has ended in the
+    /// meantime: by the client, its deadline, or the library's answer to a violation.
     #[inline]
     pub fn finish(
         self,
@@ -228,7 +232,7 @@ impl<Requests: Count, Responses: Count, Answer: AnsweringHalf> ServerHandle<Requ
         server.finish(self.id, status, trailers)
     }
 
-    /// Ends the call at once with RST_STREAM(CANCEL), without a status: for answers that cannot be completed.
+    /// Ends the call at once with RST_STREAM(CANCEL), without a status: for responses that cannot be completed.
     ///
     /// # Errors
     ///
@@ -240,12 +244,12 @@ impl<Requests: Count, Responses: Count, Answer: AnsweringHalf> ServerHandle<Requ
 
 #[allow(clippy::result_large_err, reason = "the handle and the metadata are given back")]
 impl<Requests: Count, Responses: Count> ServerHandle<Requests, Responses, Unanswered> {
-    /// Picks the encoding of messages that are sent compressed.
+    /// Sets the encoding of the messages that are sent compressed.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnsupportedEncoding`] when there is no codec for it or the client did not offer it ([P-60](crate::manual::rules#p-60)),
-    /// [`Misuse::UnknownCall`] when the call has ended.
+    /// [`Misuse::UnsupportedEncoding`] if there is no codec for it or the client did not offer it
+    /// ([P-60](crate::manual::rules#p-60)), [`Misuse::UnknownCall`] if the call has ended.
     pub fn set_encoding(
         &mut self,
         server: &mut Connection<Server>,
@@ -258,7 +262,7 @@ impl<Requests: Count, Responses: Count> ServerHandle<Requests, Responses, Unansw
     ///
     /// # Errors
     ///
-    /// As [`send_headers`](Connection::send_headers), with the handle and the metadata given back.
+    /// The errors of [`send_headers`](Connection::send_headers), with the handle and the metadata returned.
     pub fn send_headers(
         self,
         server: &mut Connection<Server>,
@@ -270,12 +274,12 @@ impl<Requests: Count, Responses: Count> ServerHandle<Requests, Responses, Unansw
         }
     }
 
-    /// Sets the initial metadata without sending anything: they go with the first message, or ahead of the status if that
-    /// comes first.
+    /// Sets the initial metadata without sending anything: the response headers are sent with the first message, or
+    /// ahead of the status if there is none.
     ///
     /// # Errors
     ///
-    /// As [`set_headers`](Connection::set_headers), with the handle and the metadata given back.
+    /// The errors of [`set_headers`](Connection::set_headers), with the handle and the metadata returned.
     pub fn with_metadata(
         self,
         server: &mut Connection<Server>,
@@ -287,30 +291,30 @@ impl<Requests: Count, Responses: Count> ServerHandle<Requests, Responses, Unansw
         }
     }
 
-    /// There will be no initial metadata: the response headers go with the first message, or not at all if the status
-    /// comes first ([P-33](crate::manual::rules#p-33)). Nothing is sent by this.
+    /// Declares that there is no initial metadata: the response headers are sent with the first message, or not at
+    /// all if the call has only a status ([P-33](crate::manual::rules#p-33)). This sends nothing by itself.
     pub fn without_metadata(self) -> ServerHandle<Requests, Responses, Answering> {
         self.advance()
     }
 }
 
 impl<Requests: Count> ServerHandle<Requests, Many, Answering> {
-    /// Sends a response. It is compressed if the call has an encoding. [`Sent::Full`] asks for one
+    /// Sends a response. The message is compressed if the call has an encoding. After [`Sent::Full`], wait for
     /// [`Event::Writable`](crate::Event::Writable) before the next one.
     ///
     /// # Errors
     ///
-    /// As [`send_message`](Connection::send_message), with the message given back.
+    /// The errors of [`send_message`](Connection::send_message), with the message returned.
     #[inline]
     pub fn send(&mut self, server: &mut Connection<Server>, message: Bytes) -> Result<Sent, Refused<Bytes>> {
         self.send_one_of_many(server, message, true)
     }
 
-    /// As [`send`](Self::send), but the message goes as it is, whatever the call's encoding.
+    /// Sends a response like [`send`](Self::send), but never compresses it.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
+    /// The errors of [`send`](Self::send).
     pub fn send_uncompressed(
         &mut self,
         server: &mut Connection<Server>,
@@ -319,12 +323,12 @@ impl<Requests: Count> ServerHandle<Requests, Many, Answering> {
         self.send_one_of_many(server, message, false)
     }
 
-    /// Returns whether [`send`](Self::send) would take a response now, and asks for one
-    /// [`Event::Writable`](crate::Event::Writable) if it would not.
+    /// Returns whether [`send`](Self::send) would accept a response now. If not, one
+    /// [`Event::Writable`](crate::Event::Writable) follows once it would.
     ///
     /// # Errors
     ///
-    /// As [`want_write`](Connection::want_write).
+    /// The errors of [`want_write`](Connection::want_write).
     pub fn want_write(&self, server: &mut Connection<Server>) -> Result<bool, Misuse> {
         server.want_write(self.id)
     }
@@ -345,12 +349,11 @@ impl<Requests: Count> ServerHandle<Requests, Many, Answering> {
 
 #[allow(clippy::result_large_err, reason = "the handle and the message are given back")]
 impl<Requests: Count> ServerHandle<Requests, One, Answering> {
-    /// Sends the one response. The status is to come, with trailing metadata if there is any:
-    /// [`finish`](Self::finish).
+    /// Sends the one response. The status, with any trailing metadata, has to follow: [`finish`](Self::finish).
     ///
     /// # Errors
     ///
-    /// As [`send_message`](Connection::send_message), with the handle and the message given back.
+    /// The errors of [`send_message`](Connection::send_message), with the handle and the message returned.
     #[inline]
     pub fn send(
         self,
@@ -360,11 +363,11 @@ impl<Requests: Count> ServerHandle<Requests, One, Answering> {
         self.send_once(server, message, true)
     }
 
-    /// As [`send`](Self::send), but the message goes as it is, whatever the call's encoding.
+    /// Sends the response like [`send`](Self::send), but never compresses it.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
+    /// The errors of [`send`](Self::send).
     pub fn send_uncompressed(
         self,
         server: &mut Connection<Server>,
@@ -390,7 +393,7 @@ impl<Requests: Count> ServerHandle<Requests, One, Answering> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
+    /// The errors of [`send`](Self::send).
     #[inline]
     pub fn send_and_close(
         self,
@@ -398,7 +401,7 @@ impl<Requests: Count> ServerHandle<Requests, One, Answering> {
         message: Bytes,
     ) -> Result<(), Refused<(Self, Bytes)>> {
         let answered = self.send(server, message)?;
-        // The message was taken, so the status that follows it is legal.
+        // The message was accepted, so the status after it is legal.
         let _ = answered.finish(server, Status::ok(), Metadata::new());
         Ok(())
     }
@@ -410,7 +413,7 @@ impl<Requests: Count> ServerHandle<Requests, One, Unanswered> {
     ///
     /// # Errors
     ///
-    /// As [`send_message`](Connection::send_message), with the handle and the message given back.
+    /// The errors of [`send_message`](Connection::send_message), with the handle and the message returned.
     #[inline]
     pub fn send_and_close(
         self,
@@ -425,11 +428,11 @@ impl<Requests: Count> ServerHandle<Requests, One, Unanswered> {
 }
 
 impl<Responses: Count, Answer: AnsweringHalf> ServerHandle<Many, Responses, Answer> {
-    /// Takes the next request, or the client's half-close.
+    /// Receives the next request, or the client's half-close.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownCall`] when the call has ended.
+    /// [`Misuse::UnknownCall`] if the call has ended.
     #[inline]
     pub fn recv(&mut self, server: &mut Connection<Server>) -> Result<Incoming, Misuse> {
         Ok(match server.recv(self.id)? {
@@ -441,13 +444,14 @@ impl<Responses: Count, Answer: AnsweringHalf> ServerHandle<Many, Responses, Answ
 }
 
 impl<Responses: Count, Answer: AnsweringHalf> ServerHandle<One, Responses, Answer> {
-    /// Takes the one request, once it is whole: only the half-close says so, or a call that is cancelled halfway could
-    /// pass for a complete one ([P-75](crate::manual::rules#p-75)). Too few or too many requests are answered by the library ([P-72](crate::manual::rules#p-72), [P-73](crate::manual::rules#p-73)), and
-    /// [`Event::Ended`](crate::Event::Ended) follows.
+    /// Receives the one request, once it is complete: only the half-close shows that, because otherwise a call that
+    /// is cancelled halfway could pass for a complete one ([P-75](crate::manual::rules#p-75)). The library itself
+    /// answers calls with too few or too many requests ([P-72](crate::manual::rules#p-72),
+    /// [P-73](crate::manual::rules#p-73)), and [`Event::Ended`](crate::Event::Ended) follows.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnknownCall`] when the call has ended.
+    /// [`Misuse::UnknownCall`] if the call has ended.
     pub fn recv(&mut self, server: &mut Connection<Server>) -> Result<Incoming, Misuse> {
         loop {
             match server.recv(self.id)? {

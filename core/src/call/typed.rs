@@ -1,4 +1,5 @@
-//! What the typed handles of both sides share: cardinalities and states as types, and refusals that lose nothing.
+//! The parts that the typed handles of both sides share: cardinalities and states as types, and refusals that return
+//! what they were given.
 
 use thiserror::Error;
 
@@ -10,7 +11,7 @@ mod sealed {
 
     pub trait Counted: Debug {
         const CARDINALITY: super::Cardinality;
-        /// What a handle keeps of a direction until it is complete.
+        /// What a handle keeps of a direction until the call is complete.
         type Held: Debug + Default;
     }
 
@@ -26,7 +27,7 @@ pub trait Count: Counted {}
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct One;
 
-/// Any number of messages, also none.
+/// Any number of messages, including none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Many;
 
@@ -43,10 +44,10 @@ impl Counted for Many {
 impl Count for One {}
 impl Count for Many {}
 
-/// What a client's sending half may still do: [`Open`] or [`HalfClosed`].
+/// What a client may still send: [`Open`] or [`HalfClosed`].
 pub trait SendingHalf: sealed::State {}
 
-/// Client: messages may be sent, and the half-close is to come.
+/// Client: messages may be sent until the half-close.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Open;
 
@@ -59,18 +60,19 @@ impl sealed::State for HalfClosed {}
 impl SendingHalf for Open {}
 impl SendingHalf for HalfClosed {}
 
-/// What a server's answer consists of so far: [`Unanswered`], [`Answering`] or [`Answered`].
+/// What a server has sent so far: [`Unanswered`], [`Answering`] or [`Answered`].
 pub trait AnsweringHalf: sealed::State {}
 
-/// Server: nothing has been sent; response headers may be, and a status now is Trailers-Only ([P-22](crate::manual::rules#p-22)).
+/// Server: nothing has been sent. Response headers may be set; a status now is sent as Trailers-Only
+/// ([P-22](crate::manual::rules#p-22)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unanswered;
 
-/// Server: the response headers are settled; messages may be sent.
+/// Server: the response headers are final; messages may be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Answering;
 
-/// Server: the one response was sent; only the status is to come.
+/// Server: the one response has been sent; only the status may follow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Answered;
 
@@ -81,13 +83,13 @@ impl AnsweringHalf for Unanswered {}
 impl AnsweringHalf for Answering {}
 impl AnsweringHalf for Answered {}
 
-/// A command that was refused, and everything that was given with it: nothing changed, and nothing is lost.
+/// A command that was refused, with everything that was passed to it: nothing changed, and nothing is lost.
 #[derive(Clone, PartialEq, Debug, Error)]
 #[error("{reason}")]
 pub struct Refused<T: std::fmt::Debug> {
-    /// Why.
+    /// Why the command was refused.
     pub reason: Misuse,
-    /// What was given: the handle, where the command would have used it up, and the message or the metadata.
+    /// The arguments: the message or the metadata, and the handle if the command would have consumed it.
     pub returned: T,
 }
 

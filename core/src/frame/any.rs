@@ -1,11 +1,11 @@
-//! A frame of any kind.
+//! A frame of any type.
 
 use super::{
     Continuation, Data, FrameError, FrameHeader, FrameType, GoAway, Headers, Ping, PriorityFrame,
     PushPromise, RstStream, Settings, WindowUpdate,
 };
 
-/// A frame of any kind, borrowing its payload.
+/// A frame of any type, borrowing its payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Frame<'a> {
     /// DATA (RFC 9113 §6.1).
@@ -28,20 +28,20 @@ pub enum Frame<'a> {
     WindowUpdate(WindowUpdate),
     /// CONTINUATION (RFC 9113 §6.10).
     Continuation(Continuation<'a>),
-    /// A kind that RFC 9113 does not define; to be ignored (RFC 9113 §5.5).
+    /// A type that RFC 9113 does not define; receivers ignore it (RFC 9113 §5.5).
     Unknown {
-        /// Its header.
+        /// Its frame header.
         header: FrameHeader,
-        /// Its payload, whatever it means.
+        /// Its payload, uninterpreted.
         payload: &'a [u8],
     },
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the payload that belongs to `header`. The length of `payload` is what counts; `header.length` is not read.
+    /// Parses the payload that belongs to `header`. The length of `payload` is used; `header.length` is ignored.
     ///
     /// # Errors
-    /// What the kind's own `parse` returns. Frames of unknown kinds pass.
+    /// The errors of the frame type's own `parse`. A frame of an unknown type has none.
     pub fn parse(header: &FrameHeader, payload: &'a [u8]) -> Result<Self, FrameError> {
         Ok(match header.kind {
             FrameType::Data => Self::Data(Data::parse(header, payload)?),
@@ -58,12 +58,12 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// Appends the frame to `out`: flags that have no meaning for its kind are left out, padding is zero, and the
-    /// length is that of the payload.
+    /// Appends the frame to `out`. Flags without meaning for its type are left unset, padding is zero, and the length
+    /// is that of the payload.
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload; nothing is written. A payload of at most the peer's
-    /// SETTINGS_MAX_FRAME_SIZE, which the caller sees to, never comes to that.
+    /// [`FrameError::TooLarge`] if the payload exceeds 2^24 - 1 bytes; nothing is written. The caller has to keep the
+    /// payload within the peer's SETTINGS_MAX_FRAME_SIZE, which rules this error out.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         match self {
             Self::Data(data) => data.write(out)?,

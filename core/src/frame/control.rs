@@ -1,4 +1,4 @@
-//! The small frames that steer: RST_STREAM (RFC 9113 §6.4), PING (§6.7), GOAWAY (§6.8) and WINDOW_UPDATE (§6.9).
+//! The small control frames: RST_STREAM (RFC 9113 §6.4), PING (§6.7), GOAWAY (§6.8) and WINDOW_UPDATE (§6.9).
 
 use super::{
     ErrorCode, Flags, FrameError, FrameHeader, FrameType, MAX_MAX_FRAME_SIZE, MAX_WINDOW, StreamId,
@@ -8,14 +8,14 @@ use super::{
 /// An RST_STREAM frame (RFC 9113 §6.4).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct RstStream {
-    /// The stream that ends, not zero.
+    /// The stream that the frame ends; not zero.
     pub stream: StreamId,
-    /// Why.
+    /// Why the stream ends.
     pub code: ErrorCode,
 }
 
 impl RstStream {
-    /// Reads an RST_STREAM payload.
+    /// Parses an RST_STREAM payload.
     ///
     /// # Errors
     /// [`FrameError::StreamZero`], [`FrameError::WrongLength`].
@@ -36,14 +36,14 @@ impl RstStream {
 /// A PING frame (RFC 9113 §6.7).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Ping {
-    /// Whether it answers a PING of ours.
+    /// Whether the frame is the reply to a PING of ours.
     pub ack: bool,
-    /// What the answer repeats.
+    /// The payload, which the reply repeats.
     pub data: [u8; 8],
 }
 
 impl Ping {
-    /// Reads a PING payload.
+    /// Parses a PING payload.
     ///
     /// # Errors
     /// [`FrameError::StreamNotZero`], [`FrameError::WrongLength`].
@@ -63,22 +63,22 @@ impl Ping {
 /// A GOAWAY frame (RFC 9113 §6.8).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct GoAway<'a> {
-    /// The last stream that its sender may have acted on.
+    /// The last stream that the sender may have processed.
     pub last_stream: StreamId,
     /// Why the connection ends.
     pub code: ErrorCode,
-    /// Bytes for diagnosis, without defined meaning.
+    /// Debug data without a defined meaning.
     pub debug: &'a [u8],
 }
 
-/// Bytes of a GOAWAY payload before the debug data.
+/// Length in bytes of a GOAWAY payload without its debug data.
 const GOAWAY_LEN: u32 = 8;
 
 impl<'a> GoAway<'a> {
-    /// Reads a GOAWAY payload.
+    /// Parses a GOAWAY payload.
     ///
     /// # Errors
-    /// [`FrameError::StreamNotZero`], [`FrameError::TooShort`] under 8 bytes.
+    /// [`FrameError::StreamNotZero`]; [`FrameError::TooShort`] if the payload has fewer than 8 bytes.
     pub fn parse(header: &FrameHeader, payload: &'a [u8]) -> Result<Self, FrameError> {
         header.require_connection()?;
         let Some((&[s0, s1, s2, s3, c0, c1, c2, c3], debug)) = payload.split_first_chunk() else {
@@ -92,8 +92,8 @@ impl<'a> GoAway<'a> {
         })
     }
 
-    /// Appends the frame to `out`. Debug data is advice (RFC 9113 §6.8): it is cut where the frame has no room for
-    /// it, after 2^24 - 9 bytes, so that a GOAWAY can always be written.
+    /// Appends the frame to `out`. Debug data is diagnostic only (RFC 9113 §6.8): it is cut after 2^24 - 9 bytes, the
+    /// most that fits, so that a GOAWAY can always be written.
     pub fn write(&self, out: &mut Vec<u8>) {
         let room = MAX_MAX_FRAME_SIZE.saturating_sub(GOAWAY_LEN);
         let debug = usize::try_from(room).ok().and_then(|room| self.debug.get(..room)).unwrap_or(self.debug);
@@ -111,12 +111,12 @@ impl<'a> GoAway<'a> {
 pub struct WindowUpdate {
     /// The stream, or zero for the connection.
     pub stream: StreamId,
-    /// Bytes that the window grows by, 1 to 2^31 - 1.
+    /// Bytes by which the window grows, 1 to 2^31 - 1.
     pub increment: u32,
 }
 
 impl WindowUpdate {
-    /// Reads a WINDOW_UPDATE payload; the reserved bit is ignored.
+    /// Parses a WINDOW_UPDATE payload; the reserved bit is ignored.
     ///
     /// # Errors
     /// [`FrameError::WrongLength`], [`FrameError::ZeroIncrement`].

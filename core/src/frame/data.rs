@@ -1,4 +1,4 @@
-//! DATA (RFC 9113 §6.1), and the padding that it shares with HEADERS and PUSH_PROMISE.
+//! DATA (RFC 9113 §6.1), and padding, which HEADERS and PUSH_PROMISE have, too.
 
 use super::{Flags, FrameError, FrameHeader, FrameType, StreamId, saturating_len};
 use std::ops::Range;
@@ -8,20 +8,20 @@ use std::ops::Range;
 pub struct Data<'a> {
     /// The stream, not zero.
     pub stream: StreamId,
-    /// The bytes of content, without padding.
+    /// The content, without padding.
     pub data: &'a [u8],
-    /// Bytes of padding after the content; `None` where the frame has no pad length at all.
+    /// Bytes of padding after the content; `None` if the frame has no pad length field.
     pub pad_len: Option<u8>,
-    /// Whether the sender's half of the stream ends here.
+    /// Whether the frame ends the sender's half of the stream.
     pub end_stream: bool,
 }
 
 impl<'a> Data<'a> {
-    /// Reads a DATA payload. What the padding bytes hold is not checked (RFC 9113 §6.1 allows either).
+    /// Parses a DATA payload. The value of the padding bytes is not checked (RFC 9113 §6.1 allows either).
     ///
     /// # Errors
-    /// [`FrameError::StreamZero`], [`FrameError::TooShort`] where there is no room for the pad length,
-    /// [`FrameError::Padding`] where the padding is as long as the payload or longer.
+    /// [`FrameError::StreamZero`]; [`FrameError::TooShort`] if the pad length field is missing;
+    /// [`FrameError::Padding`] if the padding is as long as the payload or longer.
     #[inline]
     pub fn parse(header: &FrameHeader, payload: &'a [u8]) -> Result<Self, FrameError> {
         header.require_stream()?;
@@ -34,8 +34,8 @@ impl<'a> Data<'a> {
         })
     }
 
-    /// Bytes that this frame takes from the flow-control windows: content, padding and pad length
-    /// (RFC 9113 §6.9.1).
+    /// Returns the number of bytes that this frame uses of the flow-control windows: content, padding and pad length
+    /// field (RFC 9113 §6.9.1).
     #[must_use]
     pub fn flow_controlled_len(&self) -> u32 {
         saturating_len(padded_len(self.data.len(), self.pad_len))
@@ -44,7 +44,7 @@ impl<'a> Data<'a> {
     /// Appends the frame to `out`; padding bytes are zero (RFC 9113 §6.1).
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload; nothing is written.
+    /// [`FrameError::TooLarge`] if the payload exceeds 2^24 - 1 bytes; nothing is written.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let flags = pad_flag(self.pad_len).with(Flags::END_STREAM, self.end_stream);
         FrameHeader::begin(
@@ -61,8 +61,8 @@ impl<'a> Data<'a> {
     }
 }
 
-/// Returns where the content of a DATA frame stands in its payload, for a caller that slices a shared buffer instead of
-/// borrowing. The whole payload counts for flow control, whatever this range is (RFC 9113 §6.9.1).
+/// Returns the range of the content in the payload of a DATA frame, for a caller that slices a shared buffer instead
+/// of borrowing. The whole payload counts for flow control, whatever this range is (RFC 9113 §6.9.1).
 ///
 /// ```
 /// use halfclose::frame::{Flags, FrameHeader, FrameType, StreamId, data_range};
@@ -73,7 +73,7 @@ impl<'a> Data<'a> {
 /// ```
 ///
 /// # Errors
-/// Those of [`Data::parse`].
+/// The errors of [`Data::parse`].
 #[inline]
 pub fn data_range(header: &FrameHeader, payload: &[u8]) -> Result<Range<usize>, FrameError> {
     header.require_stream()?;
@@ -81,12 +81,12 @@ pub fn data_range(header: &FrameHeader, payload: &[u8]) -> Result<Range<usize>, 
         return Ok(0..payload.len());
     }
     let (data, _) = unpad(header, payload, 0)?;
-    // `unpad` took the one byte of pad length from the front.
+    // `unpad` removed the pad length field, one byte, from the front.
     Ok(1..data.len().saturating_add(1))
 }
 
-/// Takes the pad length and the padding away (RFC 9113 §6.1, §6.2, §6.6). What is left holds at least the `fixed`
-/// bytes of the fields that the kind must have.
+/// Removes the pad length field and the padding (RFC 9113 §6.1, §6.2, §6.6). Checks that the rest has at least the
+/// `fixed` bytes of the frame type's mandatory fields.
 #[inline]
 pub(super) fn unpad<'a>(
     header: &FrameHeader,
@@ -114,7 +114,7 @@ fn unpad_flagged<'a>(
     let Some(room) = rest.len().checked_sub(fixed) else {
         return Err(too_short(header, payload, minimum));
     };
-    // RFC 9113 §6.1, §6.2: padding may fill what the fixed fields leave, and no more.
+    // RFC 9113 §6.1, §6.2: padding may fill all space behind the fixed fields, and no more.
     let padding = Some(usize::from(pad_len)).filter(|padding| *padding <= room);
     match padding.and_then(|padding| rest.len().checked_sub(padding)).and_then(|end| rest.get(..end)) {
         Some(body) => Ok((body, Some(pad_len))),
@@ -131,17 +131,17 @@ pub(super) fn too_short(header: &FrameHeader, payload: &[u8], minimum: usize) ->
     }
 }
 
-/// Bytes of `body` with its pad length and padding.
+/// Returns the length of `body` together with its pad length field and padding.
 pub(super) fn padded_len(body: usize, pad_len: Option<u8>) -> usize {
     body.saturating_add(pad_len.map_or(0, |padding| usize::from(padding) + 1))
 }
 
-/// Returns the flag that says that there is a pad length.
+/// Returns the flag that announces a pad length field.
 pub(super) fn pad_flag(pad_len: Option<u8>) -> Flags {
     Flags::NONE.with(Flags::PADDED, pad_len.is_some())
 }
 
-/// Appends the padding: zeros (RFC 9113 §6.1).
+/// Appends zero padding (RFC 9113 §6.1).
 pub(super) fn write_padding(pad_len: Option<u8>, out: &mut Vec<u8>) {
     out.resize(out.len().saturating_add(pad_len.map_or(0, usize::from)), 0);
 }

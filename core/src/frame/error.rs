@@ -1,9 +1,9 @@
-//! What a frame can do wrong by itself, and the error codes of the protocol (RFC 9113 §7).
+//! The errors that a single frame can contain, and the error codes of the protocol (RFC 9113 §7).
 
 use super::{FrameType, Setting, SettingId, StreamId};
 use std::fmt;
 
-/// An error code as RST_STREAM and GOAWAY carry it (RFC 9113 §7). Codes without a name are allowed.
+/// An error code of RST_STREAM or GOAWAY (RFC 9113 §7). Codes without a name are allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ErrorCode(pub u32);
 
@@ -23,33 +23,33 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    /// No error: a graceful shutdown, or a complete response sent before the whole request came (RFC 9113 §7, §8.1).
+    /// No error: a graceful shutdown, or a complete response before the end of the request (RFC 9113 §7, §8.1).
     NO_ERROR = 0x00;
     /// The peer broke a rule that has no code of its own (RFC 9113 §7).
     PROTOCOL_ERROR = 0x01;
-    /// Something unexpected went wrong on the sender's side (RFC 9113 §7).
+    /// The sender met an unexpected internal error (RFC 9113 §7).
     INTERNAL_ERROR = 0x02;
     /// The peer broke the flow-control rules (RFC 9113 §7).
     FLOW_CONTROL_ERROR = 0x03;
-    /// No acknowledgement of our settings in time (RFC 9113 §7).
+    /// The peer did not acknowledge our settings in time (RFC 9113 §7).
     SETTINGS_TIMEOUT = 0x04;
     /// A frame for a stream that was half-closed already (RFC 9113 §7).
     STREAM_CLOSED = 0x05;
     /// A frame of an invalid size (RFC 9113 §7).
     FRAME_SIZE_ERROR = 0x06;
-    /// The stream was refused before anything was done for it: safe to try again (RFC 9113 §7, §8.7).
+    /// The stream was refused before any processing, so a retry is safe (RFC 9113 §7, §8.7).
     REFUSED_STREAM = 0x07;
     /// The stream is no longer needed (RFC 9113 §7).
     CANCEL = 0x08;
-    /// The field compression context cannot be kept (RFC 9113 §7).
+    /// The HPACK state cannot be maintained (RFC 9113 §7).
     COMPRESSION_ERROR = 0x09;
     /// The connection of a CONNECT was reset or closed abnormally (RFC 9113 §7).
     CONNECT_ERROR = 0x0a;
-    /// The peer makes too much load (RFC 9113 §7).
+    /// The peer causes excessive load (RFC 9113 §7).
     ENHANCE_YOUR_CALM = 0x0b;
-    /// The transport is not secure enough (RFC 9113 §7).
+    /// The transport does not meet the security requirements (RFC 9113 §7).
     INADEQUATE_SECURITY = 0x0c;
-    /// HTTP/1.1 must be used instead (RFC 9113 §7).
+    /// The sender requires HTTP/1.1 instead (RFC 9113 §7).
     HTTP_1_1_REQUIRED = 0x0d;
 }
 
@@ -68,7 +68,7 @@ impl fmt::Debug for ErrorCode {
     }
 }
 
-/// How much an error ends (RFC 9113 §5.4).
+/// What an error ends (RFC 9113 §5.4).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Scope {
     /// The stream of the frame: answer with RST_STREAM (RFC 9113 §5.4.2).
@@ -77,62 +77,62 @@ pub enum Scope {
     Connection,
 }
 
-/// A frame that breaks a rule by itself. Each names the value met and the limit; [`FrameError::scope`],
-/// [`FrameError::code`] and [`FrameError::section`] say what to do about it and why.
+/// An error in a single frame. Each variant holds the invalid value and the limit; [`FrameError::scope`],
+/// [`FrameError::code`] and [`FrameError::section`] say how to answer it and which rule it breaks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum FrameError {
-    /// The payload is longer than SETTINGS_MAX_FRAME_SIZE allows, or than the length field can say.
+    /// The payload is longer than SETTINGS_MAX_FRAME_SIZE allows, or than the length field can express.
     #[error("{kind} of {length} bytes, over the limit of {limit}")]
     TooLarge {
         /// The type of the frame.
         kind: FrameType,
-        /// Bytes of payload.
+        /// The length of the payload, in bytes.
         length: u32,
-        /// Bytes allowed.
+        /// The most bytes that are allowed.
         limit: u32,
     },
-    /// The payload ends before the fields that the frame must have.
+    /// The payload ends within the frame's mandatory fields.
     #[error("{kind} of {length} bytes, must have {minimum} or more")]
     TooShort {
         /// The type of the frame.
         kind: FrameType,
-        /// Bytes of payload.
+        /// The length of the payload, in bytes.
         length: u32,
-        /// Bytes that the fields need.
+        /// The bytes that the mandatory fields need.
         minimum: u32,
     },
-    /// The payload of a frame of fixed size has another size.
+    /// The payload of a frame of fixed size has a different size.
     #[error("{kind} of {length} bytes, must have {expected}")]
     WrongLength {
         /// The type of the frame.
         kind: FrameType,
-        /// Bytes of payload.
+        /// The length of the payload, in bytes.
         length: u32,
-        /// Bytes that the kind has.
+        /// The length that the frame type requires, in bytes.
         expected: u32,
     },
-    /// A frame that belongs to a stream came on stream 0.
+    /// A frame that belongs to a stream arrived on stream 0.
     #[error("{kind} on stream 0, must be on a stream")]
     StreamZero {
         /// The type of the frame.
         kind: FrameType,
     },
-    /// A frame that belongs to the connection came on a stream.
+    /// A frame that belongs to the connection arrived on a stream.
     #[error("{kind} on stream {stream}, must be on stream 0")]
     StreamNotZero {
         /// The type of the frame.
         kind: FrameType,
-        /// The stream that it came on.
+        /// The stream on which it arrived.
         stream: StreamId,
     },
-    /// More padding than the payload has room for.
+    /// The padding is longer than the payload allows.
     #[error("{kind} with padding of {pad_len} bytes, has room for {room}")]
     Padding {
         /// The type of the frame.
         kind: FrameType,
         /// The pad length, in bytes.
         pad_len: u8,
-        /// Bytes after the fixed fields.
+        /// The bytes of payload after the mandatory fields.
         room: u32,
     },
     /// A stream that depends on itself.
@@ -140,38 +140,38 @@ pub enum FrameError {
     SelfDependency {
         /// The type of the frame.
         kind: FrameType,
-        /// The stream.
+        /// The stream that depends on itself.
         stream: StreamId,
     },
-    /// A SETTINGS payload that does not consist of whole settings.
+    /// The length of a SETTINGS payload is not a multiple of the length of a setting.
     #[error("SETTINGS of {length} bytes, must be a multiple of 6")]
     SettingsLength {
-        /// Bytes of payload.
+        /// The length of the payload, in bytes.
         length: u32,
     },
-    /// A SETTINGS acknowledgement with a payload.
+    /// A SETTINGS acknowledgement has a payload.
     #[error("SETTINGS with ACK of {length} bytes, must have 0")]
     SettingsAck {
-        /// Bytes of payload.
+        /// The length of the payload, in bytes.
         length: u32,
     },
-    /// A setting with a value out of its range.
+    /// The value of a setting is out of its range.
     #[error("{} of {}, must be {minimum} to {maximum}", setting.id, setting.value)]
     SettingValue {
-        /// The setting as it came.
+        /// The setting as received.
         setting: Setting,
         /// The smallest value allowed.
         minimum: u32,
         /// The largest value allowed.
         maximum: u32,
     },
-    /// A promised stream that a server cannot open.
+    /// PUSH_PROMISE names a stream that a server cannot open.
     #[error("PUSH_PROMISE of stream {promised}, must be even and not 0")]
     PromisedStream {
-        /// The stream that was promised.
+        /// The promised stream.
         promised: StreamId,
     },
-    /// A WINDOW_UPDATE that updates nothing.
+    /// A WINDOW_UPDATE has an increment of zero.
     #[error("WINDOW_UPDATE by 0 on stream {stream}, must be 1 to 2147483647")]
     ZeroIncrement {
         /// The stream, or zero for the connection.
@@ -180,17 +180,18 @@ pub enum FrameError {
 }
 
 impl FrameError {
-    /// Returns how much the error ends.
+    /// Returns whether the error ends the stream or the connection.
     #[must_use]
     pub fn scope(&self) -> Scope {
         match self {
-            // RFC 9113 §6.3: this one size error concerns the stream alone.
+            // RFC 9113 §6.3: this size error is a stream error.
             Self::WrongLength { kind: FrameType::Priority, .. } | Self::SelfDependency { .. } => {
                 Scope::Stream
             }
             // RFC 9113 §6.9.
             Self::ZeroIncrement { stream } if !stream.is_connection() => Scope::Stream,
-            // RFC 9113 §4.2 would let an oversized DATA end its stream only; what is over the limit is not read.
+            // RFC 9113 §4.2 would allow a stream error for an oversized DATA frame; this library reads no frame above
+            // its limit.
             _ => Scope::Connection,
         }
     }
@@ -218,7 +219,7 @@ impl FrameError {
         }
     }
 
-    /// Returns the section that has the rule, as `"RFC 9113 §6.5"`.
+    /// Returns the section of the rule, for example `"RFC 9113 §6.5"`.
     #[must_use]
     pub fn section(&self) -> &'static str {
         match self {
@@ -237,7 +238,7 @@ impl FrameError {
     }
 }
 
-/// Returns the section that defines a kind of frame.
+/// Returns the section that defines a frame type.
 fn section_of(kind: FrameType) -> &'static str {
     match kind {
         FrameType::Data => "RFC 9113 §6.1",

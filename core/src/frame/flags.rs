@@ -2,23 +2,23 @@
 
 use std::ops::BitOr;
 
-/// The flags of a frame. A bit means different things in different kinds of frame; one that has no meaning for the
-/// kind is ignored on receipt and left unset when sending (RFC 9113 §4.1).
+/// The flags of a frame. The meaning of a bit depends on the frame type. A bit without meaning for the type is
+/// ignored when received and left unset when sent (RFC 9113 §4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Flags(pub u8);
 
 impl Flags {
     /// No flag.
     pub const NONE: Self = Self(0);
-    /// The sender's half of the stream ends here: DATA, HEADERS (RFC 9113 §6.1, §6.2).
+    /// The frame ends the sender's half of the stream: DATA, HEADERS (RFC 9113 §6.1, §6.2).
     pub const END_STREAM: Self = Self(0x01);
     /// An acknowledgement: SETTINGS, PING (RFC 9113 §6.5, §6.7).
     pub const ACK: Self = Self(0x01);
-    /// The field block ends here: HEADERS, PUSH_PROMISE, CONTINUATION (RFC 9113 §6.2, §6.6, §6.10).
+    /// The frame ends the field block: HEADERS, PUSH_PROMISE, CONTINUATION (RFC 9113 §6.2, §6.6, §6.10).
     pub const END_HEADERS: Self = Self(0x04);
-    /// The payload begins with a pad length: DATA, HEADERS, PUSH_PROMISE (RFC 9113 §6.1, §6.2, §6.6).
+    /// The payload begins with a pad length field: DATA, HEADERS, PUSH_PROMISE (RFC 9113 §6.1, §6.2, §6.6).
     pub const PADDED: Self = Self(0x08);
-    /// Priority fields stand before the field block: HEADERS (RFC 9113 §6.2).
+    /// Priority fields precede the field block: HEADERS (RFC 9113 §6.2).
     pub const PRIORITY: Self = Self(0x20);
 
     /// Returns whether every bit of `other` is set.
@@ -28,7 +28,7 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
-    /// These flags with those of `other` added where `condition` holds.
+    /// Returns these flags, with those of `other` added if `condition` is true.
     #[inline]
     #[must_use]
     pub const fn with(self, other: Self, condition: bool) -> Self {

@@ -1,19 +1,19 @@
-//! The nine bytes before every payload (RFC 9113 §4.1).
+//! The nine bytes in front of every payload (RFC 9113 §4.1).
 
 use super::{FRAME_HEADER_LEN, Flags, FrameError, MAX_MAX_FRAME_SIZE, saturating_len};
 use std::fmt;
 
-/// A stream identifier: 31 bits (RFC 9113 §5.1.1). Zero stands for the connection.
+/// A stream id: 31 bits (RFC 9113 §5.1.1). Zero means the connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct StreamId(u32);
 
 impl StreamId {
     /// The connection itself.
     pub const ZERO: Self = Self(0);
-    /// The last identifier that there is, 2^31 - 1.
+    /// The largest stream id, 2^31 - 1.
     pub const MAX: Self = Self(0x7fff_ffff);
 
-    /// Returns the identifier in the low 31 bits; the reserved bit is ignored (RFC 9113 §4.1).
+    /// Returns the id in the low 31 bits; the reserved bit is ignored (RFC 9113 §4.1).
     ///
     /// ```
     /// use halfclose::frame::StreamId;
@@ -25,28 +25,28 @@ impl StreamId {
         Self(value & Self::MAX.0)
     }
 
-    /// Returns the identifier as a number, at most 2^31 - 1.
+    /// Returns the id as a number, at most 2^31 - 1.
     #[inline]
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }
 
-    /// Returns whether it names the connection and not a stream.
+    /// Returns whether the id means the connection and not a stream.
     #[inline]
     #[must_use]
     pub const fn is_connection(self) -> bool {
         self.0 == 0
     }
 
-    /// Returns whether a client opens streams with such an identifier: odd (RFC 9113 §5.1.1).
+    /// Returns whether a client may open a stream with this id: it is odd (RFC 9113 §5.1.1).
     #[inline]
     #[must_use]
     pub const fn is_client(self) -> bool {
         self.0 & 1 == 1
     }
 
-    /// Returns whether a server opens streams with such an identifier: even and not zero (RFC 9113 §5.1.1).
+    /// Returns whether a server may open a stream with this id: it is even and not zero (RFC 9113 §5.1.1).
     #[inline]
     #[must_use]
     pub const fn is_server(self) -> bool {
@@ -68,8 +68,8 @@ impl fmt::Debug for StreamId {
 
 /// The type of a frame (RFC 9113 §6).
 ///
-/// [`FrameType::Unknown`] stands for the values that RFC 9113 does not define: such frames are ignored (§5.5). Use
-/// [`FrameType::from`] to make one from its byte, so that a defined value never ends up in `Unknown`.
+/// [`FrameType::Unknown`] holds the values that RFC 9113 does not define; receivers ignore such frames (§5.5). Use
+/// [`FrameType::from`] to convert a byte, so that a defined value never ends up in `Unknown`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum FrameType {
     /// DATA, 0x00 (RFC 9113 §6.1).
@@ -155,22 +155,22 @@ impl fmt::Display for FrameType {
 /// The header of a frame (RFC 9113 §4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FrameHeader {
-    /// Bytes of payload that follow the header; 24 bits on the wire.
+    /// The length of the payload in bytes; 24 bits on the wire.
     pub length: u32,
     /// The type of the frame.
     pub kind: FrameType,
-    /// The flags, with those that have no meaning for the kind.
+    /// The flags, including those that have no meaning for the type.
     pub flags: Flags,
-    /// The stream that the frame belongs to.
+    /// The stream to which the frame belongs.
     pub stream: StreamId,
 }
 
 impl FrameHeader {
-    /// Reads a header. Every value of the nine bytes is a header; the reserved bit is ignored (RFC 9113 §4.1).
+    /// Parses a frame header. Any nine bytes are one; the reserved bit is ignored (RFC 9113 §4.1).
     #[inline]
     #[must_use]
     pub fn parse(bytes: &[u8; FRAME_HEADER_LEN]) -> Self {
-        // All but the last byte as one number, which is one load.
+        // Reading all bytes but the last as one number takes a single load.
         let [a, b, c, d, e, f, g, h, last] = *bytes;
         let first = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         Self {
@@ -181,12 +181,13 @@ impl FrameHeader {
         }
     }
 
-    /// Returns the nine bytes of this header, the reserved bit unset. Only the low 24 bits of `length` have room.
+    /// Returns the nine bytes of this header, with the reserved bit unset. Only the low 24 bits of `length` are
+    /// encoded.
     #[inline]
     #[must_use]
     pub fn encode(&self) -> [u8; FRAME_HEADER_LEN] {
         let stream = self.stream.get();
-        // All but the last byte as one number, which is one store.
+        // Writing all bytes but the last as one number takes a single store.
         let first = u64::from(self.length & MAX_MAX_FRAME_SIZE) << 40
             | u64::from(u8::from(self.kind)) << 32
             | u64::from(self.flags.0) << 24
@@ -204,7 +205,7 @@ impl FrameHeader {
     /// Checks the length against `limit`, our own SETTINGS_MAX_FRAME_SIZE in bytes (RFC 9113 §4.2).
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] where the payload would be longer than `limit`.
+    /// [`FrameError::TooLarge`] if the payload is longer than `limit`.
     #[inline]
     pub fn check_length(&self, limit: u32) -> Result<(), FrameError> {
         if self.length > limit {
@@ -213,7 +214,7 @@ impl FrameHeader {
         Ok(())
     }
 
-    /// For the kinds that belong to a stream (RFC 9113 §6).
+    /// Checks that a frame that belongs to a stream is on one (RFC 9113 §6).
     #[inline]
     pub(super) fn require_stream(&self) -> Result<(), FrameError> {
         if self.stream.is_connection() {
@@ -222,7 +223,7 @@ impl FrameHeader {
         Ok(())
     }
 
-    /// For the kinds that belong to the connection (RFC 9113 §6).
+    /// Checks that a frame that belongs to the connection is on stream 0 (RFC 9113 §6).
     #[inline]
     pub(super) fn require_connection(&self) -> Result<(), FrameError> {
         if !self.stream.is_connection() {
@@ -241,7 +242,7 @@ impl FrameHeader {
         })
     }
 
-    /// Writes the header of a frame whose payload has `length` bytes, where the length field can say so.
+    /// Appends the header of a frame whose payload has `length` bytes, if the length field can express that.
     pub(super) fn begin(
         kind: FrameType,
         flags: Flags,

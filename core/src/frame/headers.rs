@@ -12,23 +12,23 @@ pub struct Headers<'a> {
     pub fragment: &'a [u8],
     /// The deprecated priority fields (RFC 9113 §5.3.2).
     pub priority: Option<Priority>,
-    /// Bytes of padding after the fragment; `None` where the frame has no pad length at all.
+    /// Bytes of padding after the fragment; `None` if the frame has no pad length field.
     pub pad_len: Option<u8>,
-    /// Whether the sender's half of the stream ends here.
+    /// Whether the frame ends the sender's half of the stream.
     pub end_stream: bool,
-    /// Whether the field block ends here; CONTINUATION follows otherwise.
+    /// Whether the frame ends the field block; otherwise CONTINUATION follows.
     pub end_headers: bool,
 }
 
 impl<'a> Headers<'a> {
-    /// Reads a HEADERS payload.
+    /// Parses a HEADERS payload.
     ///
-    /// A stream that depends on itself is not an error here but in [`Headers::check_priority`]: it is an error of the
-    /// stream alone, so the field block must still reach the decoder (RFC 9113 §4.3).
+    /// A stream that depends on itself is reported by [`Headers::check_priority`] instead: it is a stream error, so
+    /// the decoder still has to process the field block (RFC 9113 §4.3).
     ///
     /// # Errors
-    /// [`FrameError::StreamZero`], [`FrameError::TooShort`] where the fields that the flags promise do not fit,
-    /// [`FrameError::Padding`] where the padding is longer than what they leave.
+    /// [`FrameError::StreamZero`]; [`FrameError::TooShort`] if the fields that the flags announce do not fit;
+    /// [`FrameError::Padding`] if the padding is longer than the rest.
     #[inline]
     pub fn parse(header: &FrameHeader, payload: &'a [u8]) -> Result<Self, FrameError> {
         header.require_stream()?;
@@ -49,10 +49,11 @@ impl<'a> Headers<'a> {
         })
     }
 
-    /// Checks that the stream does not depend on itself (RFC 7540 §5.3.1, which RFC 9113 §5.3.2 keeps on the wire).
+    /// Checks that the stream does not depend on itself (RFC 7540 §5.3.1; RFC 9113 §5.3.2 keeps the fields on the
+    /// wire).
     ///
     /// # Errors
-    /// [`FrameError::SelfDependency`], a stream error: decode the field block all the same.
+    /// [`FrameError::SelfDependency`], a stream error: decode the field block nevertheless.
     pub fn check_priority(&self) -> Result<(), FrameError> {
         match self.priority {
             Some(priority) => priority.check(FrameType::Headers, self.stream),
@@ -63,7 +64,7 @@ impl<'a> Headers<'a> {
     /// Appends the frame to `out`; padding bytes are zero (RFC 9113 §6.2).
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload; nothing is written.
+    /// [`FrameError::TooLarge`] if the payload exceeds 2^24 - 1 bytes; nothing is written.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let flags = pad_flag(self.pad_len)
             .with(Flags::END_STREAM, self.end_stream)
@@ -84,16 +85,16 @@ impl<'a> Headers<'a> {
 /// A CONTINUATION frame (RFC 9113 §6.10).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Continuation<'a> {
-    /// The stream of the HEADERS or PUSH_PROMISE that it continues, not zero.
+    /// The stream of the HEADERS or PUSH_PROMISE frame that it continues; not zero.
     pub stream: StreamId,
     /// The next part of the field block.
     pub fragment: &'a [u8],
-    /// Whether the field block ends here.
+    /// Whether the frame ends the field block.
     pub end_headers: bool,
 }
 
 impl<'a> Continuation<'a> {
-    /// Reads a CONTINUATION payload.
+    /// Parses a CONTINUATION payload.
     ///
     /// # Errors
     /// [`FrameError::StreamZero`].
@@ -106,7 +107,7 @@ impl<'a> Continuation<'a> {
     /// Appends the frame to `out`.
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload; nothing is written.
+    /// [`FrameError::TooLarge`] if the payload exceeds 2^24 - 1 bytes; nothing is written.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let flags = Flags::NONE.with(Flags::END_HEADERS, self.end_headers);
         FrameHeader::begin(FrameType::Continuation, flags, self.stream, self.fragment.len(), out)?;
@@ -118,27 +119,27 @@ impl<'a> Continuation<'a> {
 /// A PUSH_PROMISE frame (RFC 9113 §6.6).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PushPromise<'a> {
-    /// The stream that the promise is made on, not zero.
+    /// The stream on which the promise is made; not zero.
     pub stream: StreamId,
-    /// The stream that is promised: even, not zero.
+    /// The promised stream: even, and not zero.
     pub promised: StreamId,
     /// The first part of the field block, or all of it.
     pub fragment: &'a [u8],
-    /// Bytes of padding after the fragment; `None` where the frame has no pad length at all.
+    /// Bytes of padding after the fragment; `None` if the frame has no pad length field.
     pub pad_len: Option<u8>,
-    /// Whether the field block ends here; CONTINUATION follows otherwise.
+    /// Whether the frame ends the field block; otherwise CONTINUATION follows.
     pub end_headers: bool,
 }
 
-/// Bytes of the promised stream identifier.
+/// Length of the promised stream id, in bytes.
 const PROMISED_LEN: usize = 4;
 
 impl<'a> PushPromise<'a> {
-    /// Reads a PUSH_PROMISE payload.
+    /// Parses a PUSH_PROMISE payload.
     ///
     /// # Errors
     /// [`FrameError::StreamZero`], [`FrameError::TooShort`], [`FrameError::Padding`], and
-    /// [`FrameError::PromisedStream`] where a server could not open the promised stream (RFC 9113 §5.1.1).
+    /// [`FrameError::PromisedStream`] if a server could not open the promised stream (RFC 9113 §5.1.1).
     pub fn parse(header: &FrameHeader, payload: &'a [u8]) -> Result<Self, FrameError> {
         header.require_stream()?;
         let (body, pad_len) = unpad(header, payload, PROMISED_LEN)?;
@@ -156,7 +157,7 @@ impl<'a> PushPromise<'a> {
     /// Appends the frame to `out`; padding bytes are zero (RFC 9113 §6.6).
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload; nothing is written.
+    /// [`FrameError::TooLarge`] if the payload exceeds 2^24 - 1 bytes; nothing is written.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let flags = pad_flag(self.pad_len).with(Flags::END_HEADERS, self.end_headers);
         let body = self.fragment.len().saturating_add(PROMISED_LEN);

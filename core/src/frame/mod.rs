@@ -1,11 +1,11 @@
-//! HTTP/2 frames: bytes to values and back (RFC 9113 §4 and §6).
+//! HTTP/2 frames: parsing and writing them (RFC 9113 §4 and §6).
 //!
-//! This layer has no state. It knows the layout of each frame and the rules that a single frame can break on its own:
-//! its size, whether it may stand on stream 0, its padding, the range of a setting. What depends on earlier frames
-//! (is the stream open, is this CONTINUATION expected, does the window allow it) is decided elsewhere.
+//! This module has no state. It knows the layout of each frame and the rules that a single frame can break: its size,
+//! whether it may be on stream 0, its padding, the range of a setting. Other modules decide what depends on earlier
+//! frames: whether the stream is open, whether this CONTINUATION is expected, whether the window allows the DATA.
 //!
-//! A receiver reads a [`FrameHeader`] from nine bytes, checks [`FrameHeader::check_length`] *before* it waits for the
-//! payload, then parses the payload with [`Frame::parse`] or with the function of the one kind that it expects.
+//! A receiver parses a [`FrameHeader`] from nine bytes, calls [`FrameHeader::check_length`] *before* it waits for the
+//! payload, then parses the payload with [`Frame::parse`] or with the function of the one frame type that it expects.
 //! Parsed frames borrow the payload. Nothing here panics on any input.
 //!
 //! ```
@@ -44,32 +44,32 @@ pub use headers::{Continuation, Headers, PushPromise};
 pub use priority::{Priority, PriorityFrame};
 pub use settings::{Setting, SettingId, Settings, SettingsIter, write_settings};
 
-/// Bytes in a frame header (RFC 9113 §4.1).
+/// The length of a frame header, in bytes (RFC 9113 §4.1).
 pub const FRAME_HEADER_LEN: usize = 9;
 
-/// The largest payload, in bytes, that every endpoint must accept, and the initial value of
-/// SETTINGS_MAX_FRAME_SIZE (RFC 9113 §4.2).
+/// The largest payload, in bytes, that every endpoint has to accept, and the initial value of SETTINGS_MAX_FRAME_SIZE
+/// (RFC 9113 §4.2).
 pub const DEFAULT_MAX_FRAME_SIZE: u32 = 16_384;
 
-/// The largest value, in bytes, that SETTINGS_MAX_FRAME_SIZE may take: what the 24-bit length can say
-/// (RFC 9113 §4.2).
+/// The largest value of SETTINGS_MAX_FRAME_SIZE, in bytes: the most that the 24-bit length field can express (RFC
+/// 9113 §4.2).
 pub const MAX_MAX_FRAME_SIZE: u32 = (1 << 24) - 1;
 
-/// The flow-control window of a connection and of a stream until it is changed (RFC 9113 §6.9.2): a stream's by
-/// SETTINGS_INITIAL_WINDOW_SIZE, a connection's by WINDOW_UPDATE only.
+/// The initial flow-control window of a connection and of a stream, in bytes (RFC 9113 §6.9.2).
+/// SETTINGS_INITIAL_WINDOW_SIZE changes the windows of streams; only WINDOW_UPDATE changes that of the connection.
 pub const DEFAULT_WINDOW: u32 = 65_535;
 
 /// The largest flow-control window, in bytes (RFC 9113 §6.9.1).
 pub const MAX_WINDOW: u32 = (1 << 31) - 1;
 
-/// Bytes that a DATA frame may have beside its content: the longest padding, and the byte that tells its length
-/// (RFC 9113 §6.1).
+/// The most bytes that a DATA frame may have besides its content: the longest padding and the pad length field (RFC
+/// 9113 §6.1).
 pub const MOST_PADDING: u32 = 256;
 
-/// What a client sends before its first frame (RFC 9113 §3.4).
+/// The fixed bytes that a client sends before its first frame (RFC 9113 §3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Returns a length that came from a slice, for comparison with the 32-bit limits of the protocol.
+/// Converts the length of a slice, for comparison with the protocol's 32-bit limits.
 #[inline]
 fn saturating_len(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)

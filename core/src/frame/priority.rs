@@ -1,22 +1,22 @@
 //! PRIORITY (RFC 9113 §6.3) and the priority fields of HEADERS (§6.2).
 //!
-//! RFC 9113 §5.3.2 deprecates the scheme; the layout and the checks remain, since peers still send it.
+//! RFC 9113 §5.3.2 deprecates priorities; the layout and the checks remain, because peers still send them.
 
 use super::{Flags, FrameError, FrameHeader, FrameType, StreamId, saturating_len};
 
 /// The deprecated priority fields (RFC 9113 §5.3.2, §6.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Priority {
-    /// The stream that this one depends on; zero for none.
+    /// The stream on which this one depends; zero for none.
     pub depends_on: StreamId,
     /// Whether the dependency is exclusive.
     pub exclusive: bool,
-    /// The weight as on the wire: one less than the weight of 1 to 256.
+    /// The weight as it is on the wire: one less than the real weight of 1 to 256.
     pub weight: u8,
 }
 
 impl Priority {
-    /// Bytes on the wire.
+    /// Length on the wire, in bytes.
     pub const LEN: usize = 5;
 
     #[inline]
@@ -31,7 +31,7 @@ impl Priority {
         [d0 | (u8::from(self.exclusive) << 7), d1, d2, d3, self.weight]
     }
 
-    /// RFC 7540 §5.3.1: a stream cannot depend on itself; a stream error.
+    /// Checks that a stream does not depend on itself, which is a stream error (RFC 7540 §5.3.1).
     #[inline]
     pub(super) fn check(self, kind: FrameType, stream: StreamId) -> Result<(), FrameError> {
         if self.depends_on == stream {
@@ -44,18 +44,18 @@ impl Priority {
 /// A PRIORITY frame (RFC 9113 §6.3).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PriorityFrame {
-    /// The stream, not zero; it may be in any state.
+    /// The stream, which may be in any state; not zero.
     pub stream: StreamId,
     /// The priority fields.
     pub priority: Priority,
 }
 
 impl PriorityFrame {
-    /// Reads a PRIORITY payload.
+    /// Parses a PRIORITY payload.
     ///
     /// # Errors
-    /// [`FrameError::StreamZero`]; [`FrameError::WrongLength`] and [`FrameError::SelfDependency`], which are errors of
-    /// the stream alone.
+    /// [`FrameError::StreamZero`]; [`FrameError::WrongLength`] and [`FrameError::SelfDependency`], which are stream
+    /// errors.
     pub fn parse(header: &FrameHeader, payload: &[u8]) -> Result<Self, FrameError> {
         header.require_stream()?;
         let priority = Priority::decode(header.require_exactly(payload)?);

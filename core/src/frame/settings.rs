@@ -7,32 +7,32 @@ use super::{
 use std::fmt;
 use std::iter::FusedIterator;
 
-/// Bytes of one setting on the wire (RFC 9113 §6.5.1).
+/// Length of one setting on the wire, in bytes (RFC 9113 §6.5.1).
 const SETTING_LEN: usize = 6;
 
-/// The identifier of a setting (RFC 9113 §6.5.2). Unknown ones are ignored.
+/// The identifier of a setting (RFC 9113 §6.5.2). Receivers ignore unknown ones.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SettingId(pub u16);
 
 impl SettingId {
-    /// SETTINGS_HEADER_TABLE_SIZE: bytes of dynamic table that the sender's decoder keeps, 4,096 at first
-    /// (RFC 9113 §6.5.2).
+    /// SETTINGS_HEADER_TABLE_SIZE: the size of the sender's decoder table in bytes; initially 4,096 (RFC 9113
+    /// §6.5.2).
     pub const HEADER_TABLE_SIZE: Self = Self(0x1);
-    /// SETTINGS_ENABLE_PUSH: 0 or 1, 1 at first (RFC 9113 §6.5.2).
+    /// SETTINGS_ENABLE_PUSH: 0 or 1; initially 1 (RFC 9113 §6.5.2).
     pub const ENABLE_PUSH: Self = Self(0x2);
-    /// SETTINGS_MAX_CONCURRENT_STREAMS: streams that the sender lets its peer have open, no limit at first
-    /// (RFC 9113 §6.5.2).
+    /// SETTINGS_MAX_CONCURRENT_STREAMS: the number of streams that the sender's peer may have open; initially
+    /// unlimited (RFC 9113 §6.5.2).
     pub const MAX_CONCURRENT_STREAMS: Self = Self(0x3);
-    /// SETTINGS_INITIAL_WINDOW_SIZE: bytes, at most 2^31 - 1, 65,535 at first (RFC 9113 §6.5.2).
+    /// SETTINGS_INITIAL_WINDOW_SIZE: bytes, at most 2^31 - 1; initially 65,535 (RFC 9113 §6.5.2).
     pub const INITIAL_WINDOW_SIZE: Self = Self(0x4);
-    /// SETTINGS_MAX_FRAME_SIZE: bytes, 2^14 (the initial value) to 2^24 - 1 (RFC 9113 §6.5.2).
+    /// SETTINGS_MAX_FRAME_SIZE: bytes, 2^14 to 2^24 - 1; initially 2^14 (RFC 9113 §6.5.2).
     pub const MAX_FRAME_SIZE: Self = Self(0x5);
-    /// SETTINGS_MAX_HEADER_LIST_SIZE: bytes of an uncompressed field section that the sender accepts, no limit at
-    /// first (RFC 9113 §6.5.2).
+    /// SETTINGS_MAX_HEADER_LIST_SIZE: the size in bytes of an uncompressed field section that the sender accepts;
+    /// initially unlimited (RFC 9113 §6.5.2).
     pub const MAX_HEADER_LIST_SIZE: Self = Self(0x6);
-    /// SETTINGS_ENABLE_CONNECT_PROTOCOL: 0 or 1, 0 at first (RFC 8441 §3).
+    /// SETTINGS_ENABLE_CONNECT_PROTOCOL: 0 or 1; initially 0 (RFC 8441 §3).
     pub const ENABLE_CONNECT_PROTOCOL: Self = Self(0x8);
-    /// SETTINGS_NO_RFC7540_PRIORITIES: 0 or 1, 0 at first (RFC 9218 §2.1).
+    /// SETTINGS_NO_RFC7540_PRIORITIES: 0 or 1; initially 0 (RFC 9218 §2.1).
     pub const NO_RFC7540_PRIORITIES: Self = Self(0x9);
 
     fn name(self) -> Option<&'static str> {
@@ -49,8 +49,8 @@ impl SettingId {
         })
     }
 
-    /// Returns the smallest and the largest value that the setting may have. Those of extensions that are not supported
-    /// here have no range: RFC 9113 §6.5.2 wants settings that are not supported ignored, whatever their values.
+    /// Returns the smallest and the largest value that the setting may have. Settings of extensions that this library
+    /// does not support have no range: RFC 9113 §6.5.2 requires ignoring them, whatever their values.
     fn range(self) -> (u32, u32) {
         match self {
             Self::ENABLE_PUSH => (0, 1),
@@ -79,7 +79,7 @@ impl fmt::Debug for SettingId {
 /// One setting (RFC 9113 §6.5.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Setting {
-    /// What is set.
+    /// The setting's identifier.
     pub id: SettingId,
     /// Its value.
     pub value: u32,
@@ -113,7 +113,7 @@ impl Setting {
 
 /// A SETTINGS frame (RFC 9113 §6.5): settings in the order in which they take effect, or an acknowledgement.
 ///
-/// Its values have been checked; the settings of an acknowledgement are none.
+/// All values have been checked. An acknowledgement has no settings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settings<'a> {
     ack: bool,
@@ -124,7 +124,7 @@ impl<'a> Settings<'a> {
     /// An acknowledgement (RFC 9113 §6.5.3).
     pub const ACK: Self = Self { ack: true, entries: &[] };
 
-    /// Reads a SETTINGS payload and checks every value.
+    /// Parses a SETTINGS payload and checks every value.
     ///
     /// # Errors
     /// [`FrameError::StreamNotZero`], [`FrameError::SettingsAck`], [`FrameError::SettingsLength`],
@@ -144,13 +144,14 @@ impl<'a> Settings<'a> {
         Ok(settings)
     }
 
-    /// Returns whether this acknowledges settings of ours (RFC 9113 §6.5.3).
+    /// Returns whether the frame acknowledges settings of ours (RFC 9113 §6.5.3).
     #[must_use]
     pub fn is_ack(&self) -> bool {
         self.ack
     }
 
-    /// Returns the settings in order. An identifier may come more than once; the last one counts (RFC 9113 §6.5.3).
+    /// Returns the settings in order. An identifier may occur more than once; the last value counts (RFC 9113
+    /// §6.5.3).
     #[must_use]
     pub fn iter(&self) -> SettingsIter<'a> {
         SettingsIter(self.entries.iter())
@@ -159,7 +160,7 @@ impl<'a> Settings<'a> {
     /// Appends the frame to `out`.
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload; nothing is written.
+    /// [`FrameError::TooLarge`] if the payload exceeds 2^24 - 1 bytes; nothing is written.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), FrameError> {
         let flags = Flags::NONE.with(Flags::ACK, self.ack);
         let payload = self.entries.as_flattened();
@@ -197,7 +198,7 @@ impl Iterator for SettingsIter<'_> {
 impl ExactSizeIterator for SettingsIter<'_> {}
 impl FusedIterator for SettingsIter<'_> {}
 
-/// Appends a SETTINGS frame of `settings` to `out`; an empty one is a frame too (RFC 9113 §3.4).
+/// Appends a SETTINGS frame with `settings` to `out`. It may be empty, as the first one may be (RFC 9113 §3.4).
 ///
 /// ```
 /// use halfclose::frame::{Setting, SettingId, write_settings};
@@ -209,8 +210,8 @@ impl FusedIterator for SettingsIter<'_> {}
 /// ```
 ///
 /// # Errors
-/// [`FrameError::SettingValue`] for a value out of range, [`FrameError::TooLarge`] over 2^24 - 1 bytes of payload;
-/// nothing is written.
+/// [`FrameError::SettingValue`] for a value out of range, [`FrameError::TooLarge`] if the payload exceeds 2^24 - 1
+/// bytes; nothing is written.
 pub fn write_settings(settings: &[Setting], out: &mut Vec<u8>) -> Result<(), FrameError> {
     settings.iter().copied().try_for_each(Setting::check)?;
     let length = settings.len().saturating_mul(SETTING_LEN);

@@ -1,22 +1,23 @@
-//! A bump buffer for small messages.
+//! A bump allocator for small messages.
 
 use std::mem;
 
 use bytes::{Bytes, BytesMut};
 
-/// The size of a block, in bytes.
+/// Size of a block, in bytes.
 const BLOCK: usize = 4096;
 
-/// Copies small byte strings into a shared block and hands out views of it.
+/// Copies small byte strings into a shared block and returns references to it.
 ///
-/// One per connection. A full block stands aside while the next one is filled, and is used again without an allocation
-/// if none of its views is alive by then; so a connection whose small messages are consumed as they come allocates
-/// nothing. A view that is kept keeps its whole block, 4 KiB; [`MessageBuffer`](super::message::MessageBuffer) therefore
-/// takes at most one view per stream here and puts what queues up behind it elsewhere.
+/// A connection has one. When a block is full, the arena fills the spare block instead, reusing it without an
+/// allocation if none of its bytes are referenced any more. So a connection whose small messages are consumed as they
+/// arrive allocates nothing. A reference that is kept alive keeps its whole block of 4 KiB;
+/// [`MessageBuffer`](super::message::MessageBuffer) therefore keeps at most one message per stream here, and stores
+/// those that queue up behind it elsewhere.
 #[derive(Debug, Default)]
 pub struct Arena {
     block: BytesMut,
-    /// The end of the block before, which keeps it.
+    /// The remainder of the previous block, which keeps that block alive.
     spare: BytesMut,
 }
 
@@ -27,8 +28,10 @@ impl Arena {
         Self::default()
     }
 
-    /// Returns a view of a copy of `bytes`. More than a quarter of a block gets an allocation of its own.
-    // Always: what it returns is moved at once, which is dear by way of memory and free in registers.
+    /// Returns a reference-counted copy of `bytes`. More than a quarter of a block gets its own allocation.
+    ///
+    /// `inline(always)`: the caller moves the returned `Bytes` straight away; inlined, it stays in registers instead
+    /// of going through the stack.
     #[inline(always)]
     pub fn copy(&mut self, bytes: &[u8]) -> Bytes {
         if bytes.is_empty() || bytes.len() > BLOCK / 4 {
@@ -41,18 +44,19 @@ impl Arena {
         self.block.split().freeze()
     }
 
-    /// The block is full: takes it again if no view of it is left, else the one before, else a new one.
+    /// Replaces a full block: reuses it if nothing refers to it any more, else the previous one, else allocates a new
+    /// one.
     #[cold]
     fn next_block(&mut self) {
         if self.block.try_reclaim(BLOCK) {
             return;
         }
         mem::swap(&mut self.block, &mut self.spare);
-        // Allocates, where there are views of this one too.
+        // Allocates if this block is still referenced, too.
         self.block.reserve(BLOCK);
     }
 
-    /// Gives the blocks back; views that are alive keep theirs until they are dropped.
+    /// Frees the blocks; those that are still referenced live on until the last reference is dropped.
     pub fn shrink(&mut self) {
         *self = Self::default();
     }
@@ -77,7 +81,7 @@ mod tests {
             let view = arena.copy(&[i as u8; 100]);
             assert!(view.iter().all(|&b| b == i as u8));
             if view.as_ptr() < last || view.as_ptr() as usize > first as usize + BLOCK {
-                // Back at the start of the one block.
+                // Back at the start of the only block.
                 assert_eq!(view.as_ptr(), first);
                 blocks_seen += 1;
             }

@@ -1,4 +1,5 @@
-//! Base64 of `-bin` metadata ([P-43](crate::manual::rules#p-43)): RFC 4648 §4, standard alphabet, written without padding.
+//! Base64 for `-bin` metadata ([P-43](crate::manual::rules#p-43)): RFC 4648 §4, standard alphabet, written without
+//! padding.
 
 const ALPHABET: [u8; 64] = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const INVALID: u8 = 0xff;
@@ -9,7 +10,7 @@ const fn reverse() -> [u8; 256] {
     let mut i = 0;
     while i < 64 {
         #[allow(clippy::indexing_slicing)]
-        // Evaluated by the compiler: an index out of range would not build.
+        // Evaluated by the compiler, where an index out of range fails the build.
         {
             table[ALPHABET[i] as usize] = i as u8;
         }
@@ -18,27 +19,27 @@ const fn reverse() -> [u8; 256] {
     table
 }
 
-/// Why bytes are not base64.
+/// Why text is not valid base64.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Base64Error {
     /// A byte outside the alphabet.
     #[error("byte {byte:#04x} at {index} is not in the base64 alphabet")]
     Byte {
-        /// The byte met.
+        /// The byte.
         byte: u8,
-        /// Where it stands, in bytes from the start.
+        /// Its index, in bytes from the start.
         index: usize,
     },
-    /// No bytes encode to this many digits, or the padding does not fill up the last group of four.
+    /// No input encodes to this many digits, or the padding does not complete the last group of four.
     #[error("base64 of {0} bytes is cut short or wrongly padded")]
     Length(usize),
 }
 
-/// Returns the length of `len` bytes once encoded without padding.
+/// Returns the length of `len` bytes when encoded without padding.
 #[must_use]
 pub const fn encoded_len(len: usize) -> usize {
-    // 4 digits for every 3 bytes; 2 or 3 for a rest of 1 or 2.
+    // 4 digits for every 3 bytes; 2 or 3 digits for a remainder of 1 or 2 bytes.
     let rest = len % 3;
     (len / 3).saturating_mul(4).saturating_add(if rest == 0 { 0 } else { rest + 1 })
 }
@@ -65,12 +66,12 @@ pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the bytes that `text`, padded or not, encodes to `out`.
+/// Appends the decoded bytes of `text`, with or without padding, to `out`.
 ///
-/// Bits left over in the last digit are ignored (RFC 4648 §3.5 lets a decoder choose; grpc-go ignores them).
+/// Unused bits of the last digit are ignored (RFC 4648 §3.5 lets a decoder choose; grpc-go ignores them).
 ///
 /// # Errors
-/// [`Base64Error`]; `out` is then as before.
+/// [`Base64Error`]; `out` is unchanged then.
 pub fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
     let start = out.len();
     let result = decode_unpadded(strip_padding(text)?, out);
@@ -80,7 +81,7 @@ pub fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
     result
 }
 
-/// Takes one or two `=` off a text of whole groups of four.
+/// Removes one or two `=` from a text of complete groups of four.
 fn strip_padding(text: &[u8]) -> Result<&[u8], Base64Error> {
     let stripped = match text {
         [headers @ .., b'=', b'='] | [headers @ .., b'='] => headers,
@@ -203,7 +204,7 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(decoded(text), expected, "{text:?}");
         }
-        // Bits left over are ignored.
+        // Unused bits are ignored.
         assert_eq!(decoded(b"Zh").as_deref(), Ok(b"f".as_slice()));
     }
 

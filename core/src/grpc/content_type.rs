@@ -1,24 +1,25 @@
-//! The `content-type` of gRPC ([P-8](crate::manual::rules#p-8)): `application/grpc`, a codec after `+`, parameters after `;`.
+//! The `content-type` of gRPC ([P-8](crate::manual::rules#p-8)): `application/grpc`, then a codec after `+` and
+//! parameters after `;`.
 
-/// The type itself, without a codec.
+/// The content type without a codec.
 pub const TYPE: &[u8] = b"application/grpc";
 
-/// What follows `application/grpc`.
+/// The part after `application/grpc`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Subtype<'a>(Option<&'a str>);
 
 impl<'a> Subtype<'a> {
-    /// Returns the codec, such as `proto` or `json`; `None` for plain `application/grpc`, which means `proto`.
+    /// Returns the codec, for example `proto` or `json`; `None` for plain `application/grpc`, which means `proto`.
     #[must_use]
     pub fn codec(self) -> Option<&'a str> {
         self.0
     }
 }
 
-/// Reads a `content-type`; `None` when it is not gRPC's, which a server answers with HTTP 415.
+/// Parses a `content-type`; `None` if it is not gRPC, which a server answers with HTTP 415.
 ///
-/// Case does not matter in the type (RFC 9110 §8.3.1), and `application/grpcx` or `application/grpc-web` are other
-/// types. Parameters are ignored.
+/// The type is case-insensitive (RFC 9110 §8.3.1); `application/grpcx` and `application/grpc-web` are other types.
+/// Parameters are ignored.
 ///
 /// ```
 /// use halfclose::grpc::content_type;
@@ -43,7 +44,7 @@ pub fn parse(value: &[u8]) -> Option<Subtype<'_>> {
     }
 }
 
-/// Returns what stands before a `;`, without the optional white space in front of it.
+/// Returns the part before a `;`, without trailing white space.
 fn before_parameters(rest: &[u8]) -> &[u8] {
     let end = rest.iter().position(|&b| b == b';').unwrap_or(rest.len());
     rest.get(..end).unwrap_or_default().trim_ascii_end()

@@ -1,6 +1,6 @@
 //! Names of message encodings ([P-10](crate::manual::rules#p-10), [P-11](crate::manual::rules#p-11), gRPC `compression.md`).
 
-/// A message encoding: one that this library knows by name, or one under a name of its own.
+/// A message encoding: one that this library knows by name, or a custom one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Encoding {
     /// `identity`: not compressed.
@@ -17,7 +17,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// All encodings known by name.
+    /// All encodings that this library knows by name.
     pub const ALL: [Self; 4] = [Self::Identity, Self::Gzip, Self::Deflate, Self::Zstd];
 
     /// Returns the name on the wire.
@@ -32,7 +32,7 @@ impl Encoding {
         }
     }
 
-    /// Returns the encoding of a name, which is case-sensitive; `None` for a name that is not known here.
+    /// Returns the encoding with this name, which is case-sensitive; `None` if this library does not know the name.
     #[must_use]
     pub fn from_name(name: &[u8]) -> Option<Self> {
         match name {
@@ -44,7 +44,7 @@ impl Encoding {
         }
     }
 
-    /// Returns whether the codec is compiled in; `identity` needs none, and a custom one is added by the application.
+    /// Returns whether the codec is compiled in. `identity` needs none; the application adds custom ones.
     #[must_use]
     pub const fn is_compiled(self) -> bool {
         match self {
@@ -56,7 +56,7 @@ impl Encoding {
         }
     }
 
-    /// Returns the place of an encoding in an [`EncodingSet`]; none for a custom one.
+    /// Returns the bit of an encoding in an [`EncodingSet`]; a custom one has none.
     const fn bit(self) -> u8 {
         match self {
             Self::Identity => 1,
@@ -68,7 +68,7 @@ impl Encoding {
     }
 }
 
-/// A set of encodings that are known by name: custom ones are never in it.
+/// A set of encodings that this library knows by name; custom ones are never in it.
 ///
 /// ```
 /// use halfclose::grpc::encoding::{Encoding, EncodingSet};
@@ -84,7 +84,7 @@ impl EncodingSet {
     /// The empty set.
     pub const EMPTY: Self = Self(0);
 
-    /// `identity` and every encoding that is compiled in.
+    /// Returns `identity` and every encoding that is compiled in.
     #[must_use]
     pub fn compiled() -> Self {
         Encoding::ALL.into_iter().filter(|encoding| encoding.is_compiled()).collect()
@@ -101,13 +101,13 @@ impl EncodingSet {
         self.0 |= encoding.bit();
     }
 
-    /// Returns what is in either set.
+    /// Returns the union of both sets.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Reads a `grpc-accept-encoding` value; names that are not known here are left out.
+    /// Parses a `grpc-accept-encoding` value, ignoring unknown names.
     #[must_use]
     pub fn parse(value: &[u8]) -> Self {
         names(value).filter_map(Encoding::from_name).collect()
@@ -140,8 +140,8 @@ impl std::fmt::Display for EncodingSet {
     }
 }
 
-/// Returns the names in a comma-separated list, without the optional white space around them (RFC 9110 §5.6.1). Empty list
-/// members are left out.
+/// Returns the names in a comma-separated list, without the optional white space around them (RFC 9110 §5.6.1). Empty
+/// list members are skipped.
 pub fn names(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty())
 }
@@ -155,7 +155,7 @@ mod tests {
         for encoding in Encoding::ALL {
             assert_eq!(Encoding::from_name(encoding.as_str().as_bytes()), Some(encoding));
         }
-        // A custom one keeps its name, and no set has it.
+        // A custom encoding keeps its name, and no set contains it.
         let custom = Encoding::Custom("gzip");
         let mut set = EncodingSet::EMPTY;
         set.insert(custom);

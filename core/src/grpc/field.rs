@@ -1,27 +1,27 @@
 //! Validity of HTTP fields (RFC 9113 §8.2, RFC 9110 §5).
 
-/// What is wrong with a field name or value.
+/// Why a field name or value is invalid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FieldError {
-    /// A name of no bytes (RFC 9110 §5.1: a token has at least one).
+    /// The name is empty (RFC 9110 §5.1: a token has at least one byte).
     #[error("a field name is empty")]
     EmptyName,
-    /// An upper-case letter in a name (RFC 9113 §8.2.1).
+    /// The name has an upper-case letter (RFC 9113 §8.2.1).
     #[error("a field name holds the upper-case letter {0:#04x}")]
     UpperCase(u8),
-    /// A byte in a name that is not part of a token (RFC 9113 §8.2.1, RFC 9110 §5.6.2).
+    /// The name has a byte that a token may not have (RFC 9113 §8.2.1, RFC 9110 §5.6.2).
     #[error("a field name holds byte {0:#04x}")]
     NameByte(u8),
-    /// A control byte in a value, among them NUL, CR and LF (RFC 9113 §8.2.1, RFC 9110 §5.5).
+    /// The value has a control character, such as NUL, CR or LF (RFC 9113 §8.2.1, RFC 9110 §5.5).
     #[error("a field value holds byte {0:#04x}")]
     ValueByte(u8),
-    /// A value begins or ends with a space or a tab (RFC 9113 §8.2.1).
+    /// The value begins or ends with a space or a tab (RFC 9113 §8.2.1).
     #[error("a field value begins or ends with white space")]
     Whitespace,
 }
 
-/// 1 for bytes of a lower-case token: `tchar` of RFC 9110 §5.6.2 without upper-case letters.
+/// A table with 1 for bytes of a lower-case token: `tchar` of RFC 9110 §5.6.2 without upper-case letters.
 const NAME: [u8; 256] = name_table();
 
 const fn name_table() -> [u8; 256] {
@@ -31,7 +31,7 @@ const fn name_table() -> [u8; 256] {
         if matches!(i, b'a'..=b'z' | b'0'..=b'9' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
         {
             #[allow(clippy::indexing_slicing)]
-            // Evaluated by the compiler: an index out of range would not build.
+            // Evaluated by the compiler, where an index out of range fails the build.
             {
                 table[i as usize] = 1;
             }
@@ -46,10 +46,10 @@ fn is_name_byte(byte: u8) -> bool {
     NAME.get(usize::from(byte)).is_some_and(|&class| class != 0)
 }
 
-/// Checks the name of a field that is not a pseudo-header field.
+/// Checks the name of a regular field.
 ///
 /// # Errors
-/// [`FieldError`] with the first byte that is wrong. A name that begins with `:` is wrong here too.
+/// [`FieldError`] for the first invalid byte. A name that begins with `:` is invalid here, too.
 #[inline]
 pub fn check_name(name: &[u8]) -> Result<(), FieldError> {
     if !name.is_empty() && name.iter().all(|&byte| is_name_byte(byte)) { Ok(()) } else { Err(bad_name(name)) }
@@ -70,13 +70,13 @@ fn is_control(byte: u8) -> bool {
     ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f)
 }
 
-/// Checks the value of a field, also of a pseudo-header field. Bytes over 0x7F are valid (RFC 9110 §5.5).
+/// Checks the value of a field or pseudo-header field. Bytes over 0x7F are valid (RFC 9110 §5.5).
 ///
 /// # Errors
-/// [`FieldError`] with the first byte that is wrong.
+/// [`FieldError`] for the first invalid byte.
 #[inline]
 pub fn check_value(value: &[u8]) -> Result<(), FieldError> {
-    // No early exit: the loop then runs on whole vectors, and a bad value is rare.
+    // Without an early exit the loop vectorises, and a bad value is rare.
     let controls = value.iter().fold(false, |bad, &byte| bad | is_control(byte));
     let padded = matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
     if controls | padded { Err(bad_value(value)) } else { Ok(()) }
@@ -89,7 +89,7 @@ fn bad_value(value: &[u8]) -> FieldError {
     control.map_or(FieldError::Whitespace, FieldError::ValueByte)
 }
 
-/// Returns a value without the white space at its ends, which is no part of it (RFC 9110 §5.5).
+/// Returns a value without the white space at its ends, which is not part of it (RFC 9110 §5.5).
 #[must_use]
 pub fn trim(value: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
@@ -98,7 +98,8 @@ pub fn trim(value: &[u8]) -> &[u8] {
     value.get(start..end).unwrap_or_default()
 }
 
-/// Returns whether a field belongs to one HTTP/1.1 connection and must not appear in HTTP/2 at all (RFC 9113 §8.2.2, [P-14](crate::manual::rules#p-14)).
+/// Returns whether a field is specific to an HTTP/1.1 connection, so that it may not appear in HTTP/2 (RFC 9113
+/// §8.2.2, [P-14](crate::manual::rules#p-14)).
 ///
 /// `te` is not among these: it may appear with the value `trailers`.
 #[inline]
@@ -140,7 +141,7 @@ mod tests {
         for padded in [&b" a"[..], b"a ", b"\ta", b"a\t", b" "] {
             assert_eq!(check_value(padded), Err(FieldError::Whitespace));
         }
-        // White space at an end hides no control character, and one control character no other.
+        // Neither white space at an end nor an earlier control character hides a control character.
         assert_eq!(check_value(b" \0"), Err(FieldError::ValueByte(0)));
         assert_eq!(check_value(b"a\n\r"), Err(FieldError::ValueByte(b'\n')));
         assert_eq!(check_value(b""), Ok(()));

@@ -1,10 +1,11 @@
-//! What an HTTP status means when the answer carries no `grpc-status` (gRPC `http-grpc-status-mapping.md`).
+//! Maps the HTTP status of a response without `grpc-status` to a gRPC code (gRPC `http-grpc-status-mapping.md`).
 
 use super::status::Code;
 
-/// Returns the code for an HTTP status; only where `grpc-status` is absent ([P-29](crate::manual::rules#p-29)).
+/// Returns the code for an HTTP status, if `grpc-status` is absent ([P-29](crate::manual::rules#p-29)).
 ///
-/// Interim answers (1xx) never come here: they are skipped ([P-24](crate::manual::rules#p-24)). 200 without a `grpc-status` is `UNKNOWN` too.
+/// Interim responses (1xx) have no code, because the caller skips them ([P-24](crate::manual::rules#p-24)). 200
+/// without a `grpc-status` is `UNKNOWN`, too.
 #[must_use]
 pub fn code_of(http_status: u16) -> Code {
     match http_status {

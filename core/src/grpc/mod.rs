@@ -1,14 +1,14 @@
-//! What gRPC says on top of HTTP/2, as pure values and codecs: no connection, no stream, no state between calls.
+//! The part of gRPC on top of HTTP/2, as pure values and codecs: no connection, no stream, no state between calls.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`status`], [`http_status`], [`reset`] | the outcome of a call, and what becomes one |
+//! | [`status`], [`http_status`], [`reset`] | the status of a call, and what HTTP statuses and resets map to |
 //! | [`timeout`], [`percent`], [`base64`] | the small text formats |
-//! | [`field`], [`path`], [`content_type`], [`user_agent`] | the vocabulary of a header section |
+//! | [`field`], [`path`], [`content_type`], [`user_agent`] | the fields of a header section |
 //! | [`metadata`] | the ordered multi-map of custom metadata |
-//! | [`headers`] | whole headers and trailers, parsed and written |
-//! | [`message`], [`arena`] | length-prefixed messages, and the memory that small ones live in |
-//! | [`encoding`], [`compress`] | names of message encodings, and the codecs behind them |
+//! | [`headers`] | request headers, response headers and trailers, parsed and written |
+//! | [`message`], [`arena`] | length-prefixed messages, and the buffer for small ones |
+//! | [`encoding`], [`compress`] | names of message encodings, and their codecs |
 
 pub mod arena;
 pub mod base64;

@@ -1,9 +1,9 @@
 //! The `:path` of a call ([P-4](crate::manual::rules#p-4)): `/service/method`, case-sensitive.
 
-/// Splits a path into service and method at its last `/`; `None` when it has not that form, which is answered with
-/// `UNIMPLEMENTED`.
+/// Splits a path into service and method at its last `/`. Returns `None` for a path of any other form, which a server
+/// answers with `UNIMPLEMENTED`.
 ///
-/// Neither part may be empty. The first `/` must be there: a path without it never reaches a method.
+/// The path has to begin with `/`, and neither part may be empty.
 ///
 /// ```
 /// use halfclose::grpc::path;

@@ -4,14 +4,15 @@ use std::borrow::Cow;
 
 const HEX: [u8; 16] = *b"0123456789ABCDEF";
 
-/// Returns whether a byte travels as it is within a message: 0x20 to 0x7E without `%`.
+/// Returns whether a byte is not escaped within a message: 0x20 to 0x7E except `%`.
 fn is_plain(byte: u8) -> bool {
     matches!(byte, 0x20..=0x24 | 0x26..=0x7e)
 }
 
-/// Returns the message without a space at its start and one at its end, and which of the two there were.
+/// Splits off one space at each end of the message. Returns whether there was one at the start, the rest, and whether
+/// there was one at the end.
 ///
-/// RFC 9113 §8.2.1: a field value neither begins nor ends with a space, so those two travel as `%20`.
+/// RFC 9113 §8.2.1: a field value neither begins nor ends with a space, so these two are sent as `%20`.
 fn without_end_spaces(message: &str) -> (bool, &str, bool) {
     let (first, rest) = match message.strip_prefix(' ') {
         Some(rest) => (true, rest),
@@ -46,7 +47,7 @@ fn push_escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte)]);
 }
 
-/// Returns the encoded form of `message`, borrowed when nothing needs to be escaped.
+/// Returns the encoded form of `message`, borrowed if nothing needs escaping.
 ///
 /// ```
 /// use halfclose::grpc::percent;
@@ -74,7 +75,7 @@ pub fn encoded_len(message: &str) -> usize {
     middle.bytes().fold(spaces, |len: usize, byte| len.saturating_add(if is_plain(byte) { 1 } else { 3 }))
 }
 
-/// Returns the longest start of `message` whose encoded form has at most `room` bytes. No character is cut in two.
+/// Returns the longest prefix of `message` whose encoded form has at most `room` bytes. No character is split.
 #[must_use]
 pub fn prefix_that_fits(message: &str, room: usize) -> &str {
     let mut left = room;
@@ -89,7 +90,7 @@ pub fn prefix_that_fits(message: &str, room: usize) -> &str {
         }
     });
     let mut fits = end.and_then(|end| message.get(..end)).unwrap_or(message);
-    // A space takes more at an end than within: at most four bytes more in all.
+    // A space is longer at an end than within the text, by at most four bytes in total.
     while encoded_len(fits) > room {
         let mut shorter = fits.chars();
         shorter.next_back();
@@ -98,8 +99,8 @@ pub fn prefix_that_fits(message: &str, room: usize) -> &str {
     fits
 }
 
-/// Decodes a `grpc-message`. Never fails and never discards ([P-44](crate::manual::rules#p-44)): an escape that is none is copied through, and
-/// what is not UTF-8 afterwards is replaced by U+FFFD.
+/// Decodes a `grpc-message`. It never fails and discards nothing ([P-44](crate::manual::rules#p-44)): an invalid
+/// escape is copied, and bytes that are not UTF-8 afterwards are replaced by U+FFFD.
 #[must_use]
 pub fn decode(value: &[u8]) -> Cow<'_, str> {
     if !value.contains(&b'%') {
@@ -153,7 +154,7 @@ mod tests {
             ("%", "%25"),
             ("\u{7f}\u{1f}", "%7F%1F"),
             ("\r\n\0", "%0D%0A%00"),
-            // The message of the interop case special_status_message.
+            // The message of the interop test case special_status_message.
             (
                 "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n",
                 "%09%0Atest with whitespace%0D%0Aand Unicode BMP %E2%98%BA and non-BMP %F0%9F%98%88%09%0A",

@@ -1,12 +1,13 @@
-//! What the error code of an RST_STREAM means to a call (gRPC `PROTOCOL-HTTP2.md`, "Errors").
+//! Maps the error code of an RST_STREAM to a gRPC code (gRPC `PROTOCOL-HTTP2.md`, "Errors").
 
 use super::status::Code;
 
-/// Returns the code of a call that ends with an RST_STREAM of error code `error` (RFC 9113 §7) from the peer.
+/// Returns the code of a call that the peer ended with an RST_STREAM of error code `error` (RFC 9113 §7).
 ///
-/// `REFUSED_STREAM` also promises that the call was not processed, and `CANCEL` after our own deadline is
-/// `DEADLINE_EXCEEDED` ([P-84](crate::manual::rules#p-84)): the caller, who knows the call, adds both. `STREAM_CLOSED` and `HTTP_1_1_REQUIRED`,
-/// which the document leaves open, are `INTERNAL`, as in grpc-go; an error code nobody has assigned is `UNKNOWN`.
+/// Two rules need more than the error code, so the caller applies them: `REFUSED_STREAM` also guarantees that the
+/// call was not processed, and `CANCEL` after our own deadline means `DEADLINE_EXCEEDED`
+/// ([P-84](crate::manual::rules#p-84)). The document leaves `STREAM_CLOSED` and `HTTP_1_1_REQUIRED` open; they are
+/// `INTERNAL` here, as in grpc-go. An unassigned error code is `UNKNOWN`.
 #[must_use]
 pub fn code_of(error: u32) -> Code {
     match error {

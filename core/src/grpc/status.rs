@@ -14,35 +14,36 @@ pub enum Code {
     Ok = 0,
     /// 1: the call was cancelled, typically by the caller.
     Cancelled = 1,
-    /// 2: an error that no other code describes, or a code that this version does not know ([P-27](crate::manual::rules#p-27)).
+    /// 2: an error that no other code describes, or a code that this library does not know
+    /// ([P-27](crate::manual::rules#p-27)).
     Unknown = 2,
-    /// 3: the client gave an argument that is wrong whatever the state of the system.
+    /// 3: the client passed an argument that is invalid regardless of the system's state.
     InvalidArgument = 3,
     /// 4: the deadline passed before the call completed.
     DeadlineExceeded = 4,
-    /// 5: something that was asked for does not exist.
+    /// 5: a requested entity does not exist.
     NotFound = 5,
-    /// 6: something that was to be created exists already.
+    /// 6: an entity that was to be created exists already.
     AlreadyExists = 6,
-    /// 7: the caller may not do this.
+    /// 7: the caller lacks the permission.
     PermissionDenied = 7,
-    /// 8: a quota, a limit or a resource is used up.
+    /// 8: a quota or a resource is exhausted.
     ResourceExhausted = 8,
-    /// 9: the system is not in the state that the call needs.
+    /// 9: the system is not in a state that the call requires.
     FailedPrecondition = 9,
-    /// 10: the call was aborted, typically by a conflict with another.
+    /// 10: the call was aborted, typically because of a conflict with another.
     Aborted = 10,
-    /// 11: past the valid range.
+    /// 11: the operation exceeds the valid range.
     OutOfRange = 11,
-    /// 12: the method is not implemented here.
+    /// 12: the server does not implement the method.
     Unimplemented = 12,
     /// 13: an invariant of the system is broken.
     Internal = 13,
-    /// 14: the service cannot be reached at the moment; a retry may help.
+    /// 14: the service is currently unavailable; a retry may help.
     Unavailable = 14,
-    /// 15: data are lost or damaged beyond recovery.
+    /// 15: data is lost or corrupted beyond recovery.
     DataLoss = 15,
-    /// 16: the caller's credentials are missing or not valid.
+    /// 16: the caller's credentials are missing or invalid.
     Unauthenticated = 16,
 }
 
@@ -68,7 +69,7 @@ impl Code {
         Self::Unauthenticated,
     ];
 
-    /// Returns the code of a number; a number over 16 is [`Code::Unknown`] ([P-27](crate::manual::rules#p-27)).
+    /// Returns the code with this number; a number over 16 is [`Code::Unknown`] ([P-27](crate::manual::rules#p-27)).
     #[must_use]
     pub fn from_u32(number: u32) -> Self {
         usize::try_from(number).ok().and_then(|n| Self::ALL.get(n)).copied().unwrap_or(Self::Unknown)
@@ -80,10 +81,10 @@ impl Code {
         self as u32
     }
 
-    /// Reads the value of a `grpc-status` field: one digit or more ([P-21](crate::manual::rules#p-21)).
+    /// Parses the value of a `grpc-status` field: one digit or more ([P-21](crate::manual::rules#p-21)).
     ///
-    /// `None` when it is not a number. A number without a code is [`Code::Unknown`] ([P-27](crate::manual::rules#p-27)). Leading zeros, which
-    /// a sender must not write, are read as C-core reads them.
+    /// Returns `None` if it is not a number. A number without a code is [`Code::Unknown`]
+    /// ([P-27](crate::manual::rules#p-27)). Leading zeros, which a sender may not write, are accepted, as in C-core.
     #[must_use]
     pub fn from_wire(value: &[u8]) -> Option<Self> {
         if value.is_empty() {
@@ -99,7 +100,7 @@ impl Code {
         Some(Self::from_u32(number))
     }
 
-    /// Returns the value of a `grpc-status` field: no leading zeros ([P-21](crate::manual::rules#p-21)).
+    /// Returns the value of a `grpc-status` field, without leading zeros ([P-21](crate::manual::rules#p-21)).
     #[must_use]
     pub const fn as_wire(self) -> &'static str {
         match self {
@@ -123,7 +124,7 @@ impl Code {
         }
     }
 
-    /// Returns the canonical name, such as `DEADLINE_EXCEEDED`.
+    /// Returns the canonical name, for example `DEADLINE_EXCEEDED`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -154,7 +155,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// The outcome of a call: a code, a message for people and details for programs.
+/// The status of a call: a code, a message for people and details for programs.
 ///
 /// ```
 /// use halfclose::grpc::status::{Code, Status};
@@ -168,8 +169,8 @@ impl fmt::Display for Code {
 pub struct Status {
     /// The code.
     pub code: Code,
-    /// Message and details; `None` where both are empty. In a box, since most calls end with OK and nothing more, and
-    /// every call has room for a status.
+    /// Message and details; `None` if both are empty. Boxed, because most calls end with plain OK, and every call has
+    /// space for a status.
     text: Option<Box<CodeText>>,
 }
 
@@ -182,13 +183,13 @@ struct CodeText {
 static NO_DETAILS: Bytes = Bytes::new();
 
 impl Status {
-    /// [`Code::Ok`] without a message. Allocates nothing.
+    /// Returns [`Code::Ok`] without a message. Allocates nothing.
     #[must_use]
     pub const fn ok() -> Self {
         Self { code: Code::Ok, text: None }
     }
 
-    /// Makes a status of any code. A `&'static str` message is not copied.
+    /// Makes a status with any code. A `&'static str` message is not copied.
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
@@ -206,19 +207,19 @@ impl Status {
         self
     }
 
-    /// Returns the message for people; empty when there is none.
+    /// Returns the message for people; empty if there is none.
     #[must_use]
     pub fn message(&self) -> &str {
         self.text.as_ref().map_or("", |text| &text.message)
     }
 
-    /// Returns the details; empty when there are none.
+    /// Returns the details; empty if there are none.
     #[must_use]
     pub fn details(&self) -> &Bytes {
         self.text.as_ref().map_or(&NO_DETAILS, |text| &text.details)
     }
 
-    /// Returns whether this is OK and nothing else: no message and no details.
+    /// Returns whether this is plain OK, without message and details.
     #[must_use]
     #[inline]
     pub fn is_plain_ok(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Statuses made of other errors, so that a handler can use `?`.
+//! Conversions of other errors into statuses, so that a handler can use `?`.
 
 use std::error::Error;
 use std::io;
@@ -7,13 +7,13 @@ use super::metadata::MetadataError;
 use super::status::{Code, Status};
 use crate::error::Misuse;
 
-/// The most causes that are looked through, so that a chain that loops ends.
+/// The most causes that are followed, so that a cyclic chain ends.
 const MOST_CAUSES: usize = 32;
 
 impl Status {
-    /// Makes a status of any error: the [`Status`] that it is or was caused by, if there is one; else the code that an
-    /// [`io::Error`] among its causes stands for; else [`Code::Unknown`]. The message is the error's own, which the
-    /// client sees: do not convert errors whose text is not meant for it.
+    /// Makes a status from any error: the [`Status`] that it is or was caused by, if there is one; otherwise the code
+    /// that matches an [`io::Error`] among its causes; otherwise [`Code::Unknown`]. The client sees the error's own
+    /// message, so do not convert errors whose text is not meant for it.
     ///
     /// ```
     /// use halfclose::{Code, Status};
@@ -49,7 +49,7 @@ impl Status {
     }
 }
 
-/// Returns the code that says to a client what an error of I/O says to its caller.
+/// Returns the gRPC code that matches an I/O error.
 fn code_of(kind: io::ErrorKind) -> Code {
     use io::ErrorKind as Kind;
     match kind {
@@ -89,8 +89,8 @@ impl From<Box<dyn Error + Send + Sync>> for Status {
     }
 }
 
-/// Says what a call ends with whose next command this side could not carry out ([P-15](crate::manual::rules#p-15),
-/// [P-55](crate::manual::rules#p-55)).
+/// Returns the status for a call that ends because one of its commands could not be carried out
+/// ([P-15](crate::manual::rules#p-15), [P-55](crate::manual::rules#p-55)).
 impl From<Misuse> for Status {
     fn from(misuse: Misuse) -> Self {
         let code = match misuse {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// The longest timeout that [`parse`] gives: 2^64 - 1 nanoseconds, 584 years, the range of [`crate::time::Time`].
+/// The longest timeout that [`parse`] returns: 2^64 - 1 nanoseconds, 584 years, the range of [`crate::time::Time`].
 pub const MAX: Duration = Duration::from_nanos(u64::MAX);
 
 const MAX_DIGITS: usize = 8;
 const MAX_VALUE: u64 = 99_999_999;
 
-/// Units from the finest, with their length in nanoseconds.
+/// The units, beginning with the finest, and their length in nanoseconds.
 const UNITS: [(u8, u64); 6] = [
     (b'n', 1),
     (b'u', 1_000),
@@ -18,7 +18,7 @@ const UNITS: [(u8, u64); 6] = [
     (b'H', 3_600_000_000_000),
 ];
 
-/// Why the value of a `grpc-timeout` field cannot be read.
+/// Why the value of a `grpc-timeout` field is invalid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimeoutError {
@@ -28,7 +28,7 @@ pub enum TimeoutError {
     /// The last byte is not one of `H M S m u n`.
     #[error("grpc-timeout ends with byte {0:#04x}, which is not a unit (H, M, S, m, u or n)")]
     Unit(u8),
-    /// There is no digit, or something else than digits, before the unit.
+    /// There is no digit before the unit, or something other than digits.
     #[error("grpc-timeout has something else than digits before its unit")]
     Digits,
     /// There are more than 8 digits.
@@ -36,10 +36,10 @@ pub enum TimeoutError {
     TooLong(usize),
 }
 
-/// Reads the value of a `grpc-timeout` field.
+/// Parses the value of a `grpc-timeout` field.
 ///
-/// The grammar asks for a positive integer; 0 is accepted and means that the deadline has passed already. Spans
-/// over [`MAX`] are clamped to it.
+/// The grammar requires a positive integer; 0 is accepted and means that the deadline has passed. Timeouts over
+/// [`MAX`] are clamped to it.
 ///
 /// ```
 /// use halfclose::grpc::timeout;
@@ -50,7 +50,8 @@ pub enum TimeoutError {
 /// ```
 ///
 /// # Errors
-/// [`TimeoutError`] names what is wrong; [P-7](crate::manual::rules#p-7) answers it with HTTP 400 and `INTERNAL`.
+/// [`TimeoutError`] says what is invalid; a server answers with HTTP 400 and `INTERNAL`
+/// ([P-7](crate::manual::rules#p-7)).
 pub fn parse(value: &[u8]) -> Result<Duration, TimeoutError> {
     let (&unit, digits) = value.split_last().ok_or(TimeoutError::Empty)?;
     let &(_, nanos) = UNITS.iter().find(|(name, _)| *name == unit).ok_or(TimeoutError::Unit(unit))?;
@@ -65,7 +66,7 @@ pub fn parse(value: &[u8]) -> Result<Duration, TimeoutError> {
     Ok(Duration::from_nanos(count.saturating_mul(nanos)))
 }
 
-/// A formatted `grpc-timeout` value, held inline.
+/// A formatted `grpc-timeout` value, stored inline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TimeoutValue {
     // Right-aligned: the value is the last `len` bytes.
@@ -74,7 +75,7 @@ pub struct TimeoutValue {
 }
 
 impl TimeoutValue {
-    /// Returns the bytes of the field value, 2 to 9 of them.
+    /// Returns the field value, 2 to 9 bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         let start = self.text.len().saturating_sub(usize::from(self.len));
@@ -82,9 +83,9 @@ impl TimeoutValue {
     }
 }
 
-/// Writes a timeout in the finest unit that fits in 8 digits, rounded up.
+/// Formats a timeout in the finest unit that fits in 8 digits, rounded up.
 ///
-/// Rounding up keeps the server from expiring earlier than was said. Spans over [`MAX`] are clamped to it.
+/// Rounding up keeps the server from timing out before the client does. Timeouts over [`MAX`] are clamped to it.
 #[must_use]
 pub fn format(timeout: Duration) -> TimeoutValue {
     let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
@@ -94,7 +95,7 @@ pub fn format(timeout: Duration) -> TimeoutValue {
             return write(count, unit);
         }
     }
-    // 2^64 nanoseconds are 5 124 096 hours, so this line is never reached; the largest value is right all the same.
+    // 2^64 nanoseconds are 5 124 096 hours, so this point is not reached; the largest value would be right here.
     write(MAX_VALUE, b'H')
 }
 
@@ -186,7 +187,7 @@ mod tests {
             let span = Duration::from_nanos(nanos);
             let back = parse(format(span).as_bytes()).unwrap();
             prop_assert!(back >= span);
-            // One unit at most too long, and the unit is at most a millionth, or an hour.
+            // At most one unit too long; a unit is at most a millionth of the value, or an hour.
             prop_assert!(back - span <= Duration::from_nanos(nanos / 1_000_000) || back - span < Duration::from_secs(3600));
         }
 

@@ -1,9 +1,9 @@
 //! The `user-agent` of a client ([P-12](crate::manual::rules#p-12)).
 
-/// What a client says by default: `grpc-`, language, variant, `/`, version.
+/// The default user agent: `grpc-`, language, variant, `/`, version.
 pub const DEFAULT: &str = concat!("grpc-rust-halfclose/", env!("CARGO_PKG_VERSION"));
 
-/// Returns a user agent with the application's own name in front, as the gRPC document recommends.
+/// Returns a user agent with the application's own name in front, as gRPC's `PROTOCOL-HTTP2.md` recommends.
 ///
 /// ```
 /// use halfclose::grpc::user_agent;

@@ -1,39 +1,39 @@
-//! Header blocks to fields.
+//! Decodes header blocks into fields.
 
 use std::ops::Range;
 
 use super::table::{self, DynamicTable, OVERHEAD};
 use super::{DecodeError, Field, huffman, integer, static_table};
 
-/// Size updates that one block may begin with (RFC 7541 §4.2: the smallest and the final size).
+/// Size updates with which one block may begin (RFC 7541 §4.2: the smallest and the final size).
 const MAX_SIZE_UPDATES: usize = 2;
 
-/// Memory for Huffman-coded strings that is kept from one block to the next, in bytes; strings of usual headers need less.
+/// Bytes of scratch for Huffman-coded strings that are kept between blocks; the strings of usual headers need less.
 const KEPT_SCRATCH: usize = 32 * 1024;
 
-/// The bounds that one header block must keep.
+/// The limits for one header block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockLimits {
-    /// Most bytes in one decoded name or value; more is [`DecodeError::StringTooLong`].
+    /// The most bytes in one decoded name or value; more is [`DecodeError::StringTooLong`].
     pub max_string: usize,
-    /// Most bytes in the whole list, where each field counts its name, its value and 32 (RFC 9113 §6.5.2,
-    /// SETTINGS_MAX_HEADER_LIST_SIZE); more is [`DecodeError::ListTooLarge`].
+    /// The largest size of the whole list in bytes, where each field counts its name, its value and 32 (RFC 9113
+    /// §6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE); more is [`DecodeError::ListTooLarge`].
     pub max_list_size: usize,
 }
 
-/// What a header block amounted to.
+/// The size of a decoded header block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlockStats {
-    /// Bytes of all names and values and 32 for each field (RFC 9113 §6.5.2).
+    /// The size of the header list in bytes: all names and values, and 32 for each field (RFC 9113 §6.5.2).
     pub list_size: usize,
-    /// Fields in the block.
+    /// The number of fields.
     pub fields: usize,
 }
 
 /// The receiving side of a connection's header compression (RFC 7541).
 ///
-/// It owns no memory until a block needs some, and none beyond the table and one buffer for Huffman-coded strings
-/// after. Memory grows with bytes received, never with a number that the peer wrote.
+/// It allocates when a block first needs memory, and then only for the table and one buffer for Huffman-coded
+/// strings. Memory grows with the bytes received, never with a number that the peer sends.
 ///
 /// ```
 /// use halfclose::hpack::{BlockLimits, Decoder};
@@ -50,18 +50,18 @@ pub struct BlockStats {
 #[derive(Debug)]
 pub struct Decoder {
     table: DynamicTable,
-    /// Huffman-coded strings of one field, decoded; its length is memory kept, not content.
+    /// The decoded Huffman strings of the current field; its length is memory kept, not content.
     scratch: Vec<u8>,
-    /// Largest table size that the peer may choose.
+    /// The largest table size that the peer may choose, in bytes.
     announced: usize,
-    /// The smallest size acknowledged since the last block, if the table's was larger.
+    /// The smallest size acknowledged since the last block, if the table was larger.
     reduce_to: Option<usize>,
 }
 
 impl Decoder {
-    /// Makes a decoder whose table has `max_table_size` bytes at first and at most, the size that both sides take for
-    /// agreed. For HTTP/2 that is [`DEFAULT_TABLE_SIZE`](super::DEFAULT_TABLE_SIZE) whatever our first SETTINGS say,
-    /// because it holds until their acknowledgement (RFC 9113 §4.3.1); then call
+    /// Makes a decoder whose table has at most `max_table_size` bytes, the size that both sides agree on at first.
+    /// For HTTP/2 that is [`DEFAULT_TABLE_SIZE`](super::DEFAULT_TABLE_SIZE), whatever our first SETTINGS say, because
+    /// these apply only once they are acknowledged (RFC 9113 §4.3.1); then call
     /// [`set_max_table_size`](Self::set_max_table_size). Sizes over 2^30 count as 2^30.
     #[must_use]
     pub fn new(max_table_size: usize) -> Self {
@@ -69,28 +69,28 @@ impl Decoder {
         Self { table: DynamicTable::new(announced), scratch: Vec::new(), announced, reduce_to: None }
     }
 
-    /// The peer has acknowledged our SETTINGS_HEADER_TABLE_SIZE of `size` bytes (RFC 7541 §4.2).
+    /// Applies a SETTINGS_HEADER_TABLE_SIZE of `size` bytes that the peer has acknowledged (RFC 7541 §4.2).
     ///
-    /// Below the table's present maximum the next block must begin with a size update to at most `size`; else it is
-    /// [`DecodeError::MissingSizeUpdate`]. Above it nothing changes until the peer chooses a larger size. Sizes over
-    /// 2^30 count as 2^30.
+    /// If `size` is less than the table's current maximum, the next block has to begin with a size update to at most
+    /// `size`, or it fails with [`DecodeError::MissingSizeUpdate`]. If it is more, nothing changes until the peer
+    /// chooses a larger size. Sizes over 2^30 count as 2^30.
     pub fn set_max_table_size(&mut self, size: usize) {
         self.announced = table::clamp(size);
         let agreed = self.reduce_to.unwrap_or(self.table.max_size());
         if self.announced < agreed {
             self.reduce_to = Some(self.announced);
-            // A block that was remembered must not be taken for granted: it lacks the update.
+            // Invalidates cached blocks: they lack the size update that is due now.
             self.table.touch();
         }
     }
 
-    /// Decodes one whole header block and calls `sink` for every field in order. The table stays in step with the
-    /// peer's whatever the sink does with the fields.
+    /// Decodes one complete header block and calls `sink` for every field in order. The table stays in step with the
+    /// peer's, whatever the sink does with the fields.
     ///
     /// # Errors
     ///
-    /// See [`DecodeError`]; the fields before the faulty one have gone to `sink`. After an error the decoder is out of
-    /// step with the peer for good.
+    /// See [`DecodeError`]. Fields before the faulty one have been passed to `sink`. After an error the decoder is
+    /// permanently out of step with the peer.
     pub fn decode<F>(
         &mut self,
         block: &[u8],
@@ -131,27 +131,27 @@ impl Decoder {
         Ok(stats)
     }
 
-    /// Changes with every insertion into the table, every eviction and every change of its size, also one that is still
-    /// to come. While it stands, a block of indexed fields alone means what it meant before.
+    /// Returns a number that changes with every insertion, eviction and change of the table's size, including a
+    /// change that is still due. While it is unchanged, a block of indexed fields alone keeps its meaning.
     #[must_use]
     #[inline]
     pub const fn generation(&self) -> u64 {
         self.table.generation()
     }
 
-    /// Size of the table's entries in bytes, 32 for each included (RFC 7541 §4.1).
+    /// Returns the size of the table's entries in bytes, 32 for each included (RFC 7541 §4.1).
     #[must_use]
     pub const fn table_size(&self) -> usize {
         self.table.size()
     }
 
-    /// Gives back all memory but the table's content.
+    /// Frees all memory except the table's content.
     pub fn shrink(&mut self) {
         self.scratch = Vec::new();
         self.table.shrink();
     }
 
-    /// Reads the size updates that a block begins with (RFC 7541 §4.2 and §6.3).
+    /// Reads the size updates at the start of a block (RFC 7541 §4.2 and §6.3).
     #[inline]
     fn size_updates(&mut self, cursor: &mut Cursor<'_>) -> Result<(), DecodeError> {
         let update = cursor.block.first().is_some_and(|&first| is_size_update(first));
@@ -205,7 +205,7 @@ impl Decoder {
 }
 
 impl BlockStats {
-    /// Counts a field.
+    /// Counts a field, and checks the size of the list.
     #[inline]
     fn add(&mut self, name: &[u8], value: &[u8], limits: &BlockLimits) -> Result<(), DecodeError> {
         self.fields = self.fields.wrapping_add(1);
@@ -237,7 +237,7 @@ fn lookup(table: &DynamicTable, index: u32) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// Where the next byte of a block stands.
+/// A position in a block.
 struct Cursor<'b> {
     block: &'b [u8],
     at: usize,
@@ -258,7 +258,7 @@ impl<'b> Cursor<'b> {
         Ok(value)
     }
 
-    /// Reads a string literal (RFC 7541 §5.2); `used` bytes of the scratch are taken.
+    /// Reads a string literal (RFC 7541 §5.2), decoding Huffman code into `scratch` from index `used` on.
     #[inline]
     fn string(
         &mut self,
@@ -282,7 +282,7 @@ impl<'b> Cursor<'b> {
     }
 }
 
-/// A string, where it stands.
+/// A string, by the place of its bytes.
 enum StringLiteral<'b> {
     Block(&'b [u8]),
     Scratch(Range<usize>),
@@ -300,7 +300,7 @@ impl<'b> StringLiteral<'b> {
         }
     }
 
-    /// Bytes of the scratch that are taken up to its end.
+    /// Returns the end of the scratch bytes that it occupies.
     fn used(&self) -> usize {
         match self {
             Self::Block(_) => 0,
@@ -309,13 +309,13 @@ impl<'b> StringLiteral<'b> {
     }
 }
 
-/// A literal's name.
+/// The name of a literal.
 enum Name<'b> {
     Index(u32),
     StringLiteral(StringLiteral<'b>),
 }
 
-/// What the receiver and those after it do with a literal (RFC 7541 §6.2).
+/// Whether the receiver and later hops may index a literal (RFC 7541 §6.2).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LiteralKind {
     Incremental,

@@ -1,25 +1,24 @@
-//! Fields to header blocks.
+//! Encodes fields into header blocks.
 
 use super::index::{Hashes, Index};
 use super::static_table::Found;
 use super::table::{self, DynamicTable, OVERHEAD};
 use super::{DEFAULT_TABLE_SIZE, huffman, integer, static_table};
 
-/// Whether a field goes into the table.
+/// Whether a field enters the dynamic table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Indexing {
-    /// The field is likely to come again as it is (RFC 7541 §6.2.1).
+    /// The field is likely to repeat unchanged (RFC 7541 §6.2.1).
     Incremental,
-    /// The field varies: an entry for it would only drive others out (RFC 7541 §6.2.2).
+    /// The field varies: an entry would only evict others (RFC 7541 §6.2.2).
     Without,
-    /// The value is sensitive: it must not be compressed by reference here or on any hop after (RFC 7541 §6.2.3 and
-    /// §7.1.3).
+    /// The value is sensitive: no hop may compress it by reference (RFC 7541 §6.2.3 and §7.1.3).
     Never,
 }
 
 /// The sending side of a connection's header compression (RFC 7541).
 ///
-/// It owns no memory until the first field goes into the table.
+/// It allocates when the first field enters the table.
 ///
 /// ```
 /// use halfclose::hpack::{Encoder, Indexing};
@@ -36,7 +35,7 @@ pub enum Indexing {
 pub struct Encoder {
     table: DynamicTable,
     index: Index,
-    /// Most that the table may have, whatever the peer allows.
+    /// The largest size that the table may have, whatever the peer allows.
     cap: usize,
     pending: Option<SizeUpdates>,
 }
@@ -49,9 +48,9 @@ struct SizeUpdates {
 }
 
 impl Encoder {
-    /// Makes an encoder whose table never has more than `max_table_size` bytes nor more than the peer allows. Until
-    /// [`set_peer_max_table_size`](Self::set_peer_max_table_size) that is [`DEFAULT_TABLE_SIZE`] (RFC 9113 §6.5.2); a
-    /// smaller `max_table_size` is told to the peer in the first block.
+    /// Makes an encoder whose table has at most `max_table_size` bytes, and never more than the peer allows. Until
+    /// [`set_peer_max_table_size`](Self::set_peer_max_table_size) the peer allows [`DEFAULT_TABLE_SIZE`] (RFC 9113
+    /// §6.5.2); a smaller `max_table_size` is announced in the first block.
     #[must_use]
     pub fn new(max_table_size: usize) -> Self {
         let mut encoder = Self {
@@ -64,8 +63,9 @@ impl Encoder {
         encoder
     }
 
-    /// The peer's SETTINGS_HEADER_TABLE_SIZE is now `size` bytes. Where that changes our table's size, the next block
-    /// begins by saying so: with the smallest size since the block before, then the last (RFC 7541 §4.2).
+    /// Applies the peer's SETTINGS_HEADER_TABLE_SIZE of `size` bytes. If that changes the size of our table, the next
+    /// block begins with size updates: to the smallest size since the previous block, then to the current one (RFC
+    /// 7541 §4.2).
     pub fn set_peer_max_table_size(&mut self, size: u32) {
         self.resize(size as usize);
     }
@@ -80,7 +80,7 @@ impl Encoder {
         self.table.touch();
     }
 
-    /// Starts a block: appends the size updates that are due to `out`. Must come before the block's first field.
+    /// Starts a block: appends pending size updates to `out`. Call it before the block's first field.
     pub fn begin(&mut self, out: &mut Vec<u8>) {
         if let Some(pending) = self.pending.take() {
             self.update(pending, out);
@@ -98,10 +98,10 @@ impl Encoder {
         self.table.set_max_size(last);
     }
 
-    /// Appends a field to `out`. `name` must be in lower case (RFC 9113 §8.2.1), which is not checked.
+    /// Appends a field to `out`. `name` has to be in lower case (RFC 9113 §8.2.1), which is not checked.
     ///
-    /// A field that takes more than three quarters of the table is not put into it whatever `indexing` says. Strings are
-    /// Huffman-coded where that is shorter.
+    /// A field that needs more than three quarters of the table never enters it, whatever `indexing` says. Strings
+    /// are Huffman-coded if that is shorter.
     pub fn field(&mut self, name: &[u8], value: &[u8], indexing: Indexing, out: &mut Vec<u8>) {
         let known = static_table::find(name, value);
         if indexing == Indexing::Never {
@@ -139,29 +139,29 @@ impl Encoder {
         literal(name_index, 0x0f, 0x10, name, value, out);
     }
 
-    /// Returns whether an entry leaves at least a quarter of the table to others.
+    /// Returns whether an entry would leave at least a quarter of the table to others.
     #[inline]
     fn is_worth_an_entry(&self, name: &[u8], value: &[u8]) -> bool {
         let size = name.len().saturating_add(value.len()).saturating_add(OVERHEAD);
         size <= self.table.max_size() / 4 * 3
     }
 
-    /// Changes with every insertion into the table, every eviction and every change of its size, also one that the next
-    /// [`begin`](Self::begin) will tell of. A block whose encoding left it as it was may be sent again, byte for
-    /// byte, while it stands.
+    /// Returns a number that changes with every insertion, eviction and change of the table's size, including a
+    /// change that the next [`begin`](Self::begin) will announce. A block whose encoding left it unchanged may be
+    /// sent again, byte for byte, until it changes.
     #[must_use]
     #[inline]
     pub const fn generation(&self) -> u64 {
         self.table.generation()
     }
 
-    /// Size of the table's entries in bytes, 32 for each included (RFC 7541 §4.1).
+    /// Returns the size of the table's entries in bytes, 32 for each included (RFC 7541 §4.1).
     #[must_use]
     pub const fn table_size(&self) -> usize {
         self.table.size()
     }
 
-    /// Gives back all memory but the table's content.
+    /// Frees all memory except the table's content.
     pub fn shrink(&mut self) {
         self.table.shrink();
         if self.table.len() == 0 {
@@ -176,7 +176,7 @@ const fn dynamic_index(nth: u32) -> usize {
     static_table::LEN as usize + 1 + nth as usize
 }
 
-/// Appends a literal; `name_index` is 0 for a name that is in no table (RFC 7541 §6.2).
+/// Appends a literal; `name_index` is 0 if neither table has the name (RFC 7541 §6.2).
 fn literal(name_index: usize, mask: u8, pattern: u8, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     integer::encode(name_index, mask, pattern, out);
     if name_index == 0 {
@@ -185,7 +185,7 @@ fn literal(name_index: usize, mask: u8, pattern: u8, name: &[u8], value: &[u8], 
     string(value, out);
 }
 
-/// Appends a string literal, in the Huffman code where that is shorter (RFC 7541 §5.2).
+/// Appends a string literal, Huffman-coded if that is shorter (RFC 7541 §5.2).
 fn string(text: &[u8], out: &mut Vec<u8>) {
     let coded = huffman::encoded_len(text);
     if coded < text.len() {

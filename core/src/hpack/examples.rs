@@ -1,4 +1,4 @@
-//! The examples of RFC 7541 appendix C, through both sides.
+//! The examples of RFC 7541 appendix C, decoded and encoded.
 
 use super::{BlockLimits, Decoder, Encoder, Indexing};
 
@@ -6,7 +6,7 @@ const WIDE: BlockLimits = BlockLimits { max_string: 1 << 16, max_list_size: 1 <<
 
 type List = &'static [(&'static str, &'static str)];
 
-/// A block in hex, its list, and the table's size after it.
+/// A block in hex, its header list, and the size of the table after it.
 type Example = (&'static str, List, usize);
 
 fn unhex(hex: &str) -> Vec<u8> {
@@ -146,7 +146,7 @@ fn responses_with_huffman() {
                  d7f2 e6c7 b335 dfdf cd5b 3960 d5af 2708 7f36 72c1 ab27 0fb5 291f 9587 3160 65c0 03ed 4ee5 b106
                  3d50 07";
     decodes(256, &examples([first, "4883 640e ffc1 c0bf", third], RESPONSES, [222, 222, 215]));
-    // The RFC's encoder takes the Huffman code where it is as long as the plain text ("307"), ours does not.
+    // The RFC's encoder uses the Huffman code even if it is as long as the plain text ("307"); ours does not.
     encodes(256, &examples([first, "4803 3330 37c1 c0bf", third], RESPONSES, [222, 222, 215]));
 }
 

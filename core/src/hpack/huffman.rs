@@ -1,25 +1,25 @@
-//! Strings in the Huffman code (RFC 7541 §5.2).
+//! Huffman-coded strings (RFC 7541 §5.2).
 
 use super::DecodeError;
 use super::huffman_code::{CODES, LONG, PAIRS, PEEK, SORTED, SymbolPair};
 
-/// Bytes that [`decode`] stores at once: four pairs.
+/// Bytes that [`decode`] stores at once: four pairs of symbols.
 const STORE: usize = 8;
 
-/// Bytes that `text` takes in the code, padding included.
+/// Returns the length of `text` in the Huffman code, padding included.
 #[inline]
 pub(super) fn encoded_len(text: &[u8]) -> usize {
     let bits: usize = text.iter().map(|&byte| usize::from(code(byte).1)).sum();
     bits.div_ceil(8)
 }
 
-/// Appends `text` in the code, padded with ones.
+/// Appends `text` in the Huffman code, padded with ones.
 pub(super) fn encode(text: &[u8], out: &mut Vec<u8>) {
     let mut queue = 0_u64;
     let mut queued = 0;
     for &byte in text {
         let (bits, len) = code(byte);
-        // At most 31 bits wait, and a code has at most 30.
+        // At most 31 bits are queued, and a code has at most 30.
         queue = queue << len | u64::from(bits);
         queued += u32::from(len);
         if queued >= 32 {
@@ -42,10 +42,10 @@ fn pair(window: u64) -> SymbolPair {
     PAIRS.get((window >> (64 - PEEK)) as usize).copied().unwrap_or(SymbolPair::NONE)
 }
 
-/// Decodes the `len` bytes of `block` from `start` into `out` from `at`, where it grows `out` as needed but never by
-/// more than the string can fill; gives the number of bytes decoded, at most `limit`.
+/// Decodes the `len` bytes of `block` from `start` on into `out`, from index `at` on. Returns the number of bytes
+/// decoded, at most `limit`. `out` grows as needed, but never beyond what the string can fill.
 ///
-/// The string lies whole within `block`; what surrounds it there lets the loads be wide.
+/// The string lies completely within `block`; passing the whole block allows wide loads at its ends.
 #[inline(never)]
 pub(super) fn decode(
     block: &[u8],
@@ -85,7 +85,7 @@ pub(super) fn decode(
             return Err(too_long(limit, filled));
         }
     }
-    // A code that runs past the string's end took bits of padding that are not there.
+    // A code that extends past the end of the string used padding bits that do not exist.
     if bits.left < 0 { Err(DecodeError::HuffmanPadding) } else { Ok(filled) }
 }
 
@@ -94,18 +94,18 @@ fn too_long(limit: usize, met: usize) -> DecodeError {
     DecodeError::StringTooLong { limit, met }
 }
 
-/// The bits of a string.
+/// The bits of a string that is being decoded.
 struct Bits<'a> {
     block: &'a [u8],
-    /// Next byte of the block to load.
+    /// The index in `block` of the next byte to load.
     next: usize,
-    /// Where the string ends in the block.
+    /// The index in `block` of the string's end.
     end: usize,
-    /// The next bits, the first highest; past the string's end there are ones.
+    /// The next bits, first bit highest; ones after the end of the string.
     window: u64,
-    /// How many bits of the window are sure to be right.
+    /// How many bits of the window are valid.
     ready: u32,
-    /// Bits of the string that are not decoded; negative once a code has run past the end.
+    /// Bits of the string that are not decoded yet; negative once a code has extended past the end.
     left: isize,
 }
 
@@ -115,10 +115,10 @@ impl<'a> Bits<'a> {
         Self { block, next: start, end: start.saturating_add(len), window: 0, ready: 0, left }
     }
 
-    /// Readies at least 56 bits.
+    /// Fills the window to at least 56 valid bits.
     #[inline]
     fn refill(&mut self) {
-        // What to load does not hang on what was decoded last, so that the load need not wait for it.
+        // The address of the load does not depend on the last decoded symbol, so the load need not wait for it.
         let ahead = self.end.saturating_sub(self.next);
         let mut bytes = load(self.block, self.next);
         if ahead < 8 {
@@ -136,8 +136,8 @@ impl<'a> Bits<'a> {
         self.left -= bits as isize;
     }
 
-    /// Decodes up to eight symbols: them, the first lowest, their number, and whether a code longer than [`PEEK`] or
-    /// the padding stands next. May run past the end.
+    /// Decodes up to eight symbols. Returns them, the first one lowest, their number, and whether a code longer than
+    /// [`PEEK`] or the padding is next. May read past the end.
     #[inline]
     fn four_pairs(&mut self) -> (u64, usize, bool) {
         let mut window = self.window;
@@ -158,18 +158,18 @@ impl<'a> Bits<'a> {
         (symbols, four.count(), fourth.bits() == 0)
     }
 
-    /// Returns whether only padding is left, where the next [`PEEK`] bits begin with no whole code: at most 7 bits. They are all
-    /// ones, since such a run begins with ten.
+    /// Returns whether only padding is left, given that the next [`PEEK`] bits do not begin with a complete code: at
+    /// most 7 bits. They are all ones, because such a sequence begins with ten ones.
     #[inline]
     fn at_padding(&self) -> bool {
         (0..8).contains(&self.left)
     }
 
-    /// Decodes a symbol whose code is longer than [`PEEK`].
+    /// Decodes a symbol whose code is longer than [`PEEK`] bits.
     fn long(&mut self) -> Result<u8, DecodeError> {
         let window = self.window >> 32;
         let Some(row) = LONG.iter().find(|row| window < row.end) else {
-            // 30 ones are EOS; fewer are padding, but too much of it.
+            // 30 ones are EOS; fewer are padding that is too long.
             return Err(if self.left >= 30 { DecodeError::HuffmanEos } else { DecodeError::HuffmanPadding });
         };
         let nth = (window >> (32 - row.len)).saturating_sub(u64::from(row.first));
@@ -179,7 +179,7 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// Returns the eight bytes of `block` from `at`, zeros after its end.
+/// Returns the eight bytes of `block` from `at` on, with zeros after its end.
 #[inline]
 fn load(block: &[u8], at: usize) -> u64 {
     match block.get(at..).and_then(|rest| rest.first_chunk()) {

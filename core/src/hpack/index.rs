@@ -1,9 +1,9 @@
-//! Finds a field in the encoder's dynamic table.
+//! Finds fields in the encoder's dynamic table.
 //!
-//! Every entry stands in two chains, newest first: one of entries with the same hash of name and value, one of entries
+//! Every entry is in two chains, newest first: one of entries with the same hash of name and value, one of entries
 //! with the same hash of the name. A chain ends at the first entry that the table has evicted, so eviction costs
-//! nothing here. The hashes are fixed and weak by intent: a search compares bytes before it believes, and all that it
-//! can compare is what the table holds, a few kibibytes at most.
+//! nothing here. The hashes are fixed and weak on purpose: a search compares the bytes of each candidate, and the
+//! candidates are limited to the table's content, a few kibibytes.
 
 use super::table::DynamicTable;
 
@@ -14,7 +14,7 @@ const FEWEST: usize = 8;
 struct ChainLink {
     field_hash: u32,
     name_hash: u32,
-    /// Number of the next older entry in either chain; of no meaning unless that entry is live and older.
+    /// The number of the next older entry in each chain; ignored unless that entry is live and older.
     older_field: u32,
     older_name: u32,
 }
@@ -35,14 +35,14 @@ impl Hashes {
     }
 }
 
-/// Returns a hash of the length, the first eight bytes and the last eight.
+/// Returns a hash of the length, the first eight bytes and the last eight bytes.
 #[inline]
 fn digest(text: &[u8]) -> u64 {
     let (first, last) = match (text.first_chunk(), text.last_chunk()) {
         (Some(&first), Some(&last)) => (u64::from_le_bytes(first), u64::from_le_bytes(last)),
         _ => digest_short(text),
     };
-    // Both halves of the product: every bit of either factor reaches the low ones.
+    // Combining both halves of the product lets every bit of either factor reach the low bits.
     let product = u128::from(first ^ 0x9e37_79b9_7f4a_7c15 ^ text.len() as u64)
         * u128::from(last ^ 0xbf58_476d_1ce4_e5b9);
     (product >> 64) as u64 ^ product as u64
@@ -61,15 +61,15 @@ fn digest_short(text: &[u8]) -> (u64, u64) {
 /// The chains of a [`DynamicTable`]. Owns no memory until the first insertion.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    /// Newest entry of each chain; as many chains as links.
+    /// The number of the newest entry of each chain; there are as many chains as links.
     fields: Vec<u32>,
     names: Vec<u32>,
-    /// By the entry's number; a power of two.
+    /// Indexed by entry number; a power of two in length.
     links: Vec<ChainLink>,
 }
 
 impl Index {
-    /// Returns the newest entry with this name and value, counted from the newest.
+    /// Returns the position of the newest entry with this name and value, counted from the newest entry.
     #[inline]
     pub(super) fn find_field(
         &self,
@@ -88,7 +88,7 @@ impl Index {
         None
     }
 
-    /// Returns the newest entry with this name, counted from the newest.
+    /// Returns the position of the newest entry with this name, counted from the newest entry.
     #[inline]
     pub(super) fn find_name(&self, table: &DynamicTable, hashes: Hashes, name: &[u8]) -> Option<u32> {
         let mut walk = ChainWalk::new(&self.names, hashes.name);
@@ -101,7 +101,7 @@ impl Index {
         None
     }
 
-    /// Enters the table's newest entry.
+    /// Adds the table's newest entry.
     #[inline]
     pub(super) fn add(&mut self, table: &DynamicTable, hashes: Hashes) {
         if table.len() as usize > self.links.len() {
@@ -130,13 +130,13 @@ impl Index {
         *name = number;
     }
 
-    /// Doubles the chains and links and enters the older entries anew.
+    /// Doubles the chains and links, and adds the older entries again.
     #[inline(never)]
     fn grow(&mut self, table: &DynamicTable) {
         let old = std::mem::take(&mut self.links);
         let count = (2 * old.len()).max(FEWEST);
         self.links = vec![ChainLink::default(); count];
-        // No entry is as far back as this number, so it ends a chain.
+        // No live entry has this number, so it ends a chain.
         let none = table.inserted();
         self.fields = vec![none; count];
         self.names = vec![none; count];
@@ -149,23 +149,23 @@ impl Index {
     }
 }
 
-/// A way down a chain.
+/// A walk along a chain.
 struct ChainWalk {
-    /// The entry to look at next.
+    /// The number of the next entry.
     number: u32,
-    /// Age of the entry before it, 1 being the newest's; ages must rise.
+    /// The age of the previous entry, where the newest one has age 1; ages have to rise along a chain.
     age: u32,
 }
 
 impl ChainWalk {
     #[inline]
     fn new(heads: &[u32], hash: u32) -> Self {
-        // An empty index has no live entries to be mistaken for this number.
+        // An empty index belongs to a table without live entries, so this number ends the walk.
         let number = heads.get(hash as usize & heads.len().wrapping_sub(1)).copied().unwrap_or_default();
         Self { number, age: 0 }
     }
 
-    /// Returns the entry's place from the newest and its link; none at the end of the chain.
+    /// Returns the entry's position from the newest, and its link; `None` at the end of the chain.
     #[inline]
     fn next<'a>(&mut self, table: &DynamicTable, links: &'a [ChainLink]) -> Option<(u32, &'a ChainLink)> {
         let age = table.inserted().wrapping_sub(self.number);
@@ -182,7 +182,7 @@ impl ChainWalk {
 mod tests {
     use super::*;
 
-    /// Fields that differ in one digit at either end, or in length alone, spread over the chains.
+    /// Checks that fields which differ in one digit at either end, or in length only, spread over the chains.
     #[test]
     fn hashes_spread() {
         let values: [fn(usize) -> String; 4] = [

@@ -2,11 +2,11 @@
 
 use super::DecodeError;
 
-/// Continuation bytes that an integer may have: five carry any 32-bit integer.
+/// The most continuation bytes of an integer: five are enough for any 32-bit integer.
 const MAX_CONTINUATION: usize = 5;
 
-/// Reads the integer whose prefix is the bits of `first` under `mask` and which goes on in `rest`; gives it and the
-/// number of bytes taken from `rest`.
+/// Decodes the integer whose prefix is the bits of `first` under `mask` and which continues in `rest`. Returns it
+/// with the number of bytes consumed from `rest`.
 #[inline]
 pub(super) fn decode(first: u8, mask: u8, rest: &[u8]) -> Result<(u32, usize), DecodeError> {
     let prefix = first & mask;
@@ -26,7 +26,7 @@ fn continued(mask: u8, rest: &[u8]) -> Result<(u32, usize), DecodeError> {
     Err(if rest.len() < MAX_CONTINUATION { DecodeError::Truncated } else { DecodeError::IntegerTooLong })
 }
 
-/// Appends `value` with the prefix under `mask`, the bits above it being `pattern`.
+/// Appends `value` with a prefix under `mask`; the bits above the prefix are `pattern`.
 #[inline]
 pub(super) fn encode(value: usize, mask: u8, pattern: u8, out: &mut Vec<u8>) {
     match u8::try_from(value) {

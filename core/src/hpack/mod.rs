@@ -1,8 +1,8 @@
 //! HPACK, the header compression of HTTP/2 (RFC 7541).
 //!
-//! [`Encoder`] turns fields into header blocks, [`Decoder`] turns them back. Each keeps a dynamic table that the other
-//! side mirrors, so every block must be decoded, in order, even one whose fields nobody wants. Neither looks at what
-//! names and values say: that is the HTTP layer's.
+//! [`Encoder`] turns fields into header blocks, [`Decoder`] turns them back. Each keeps a dynamic table that the
+//! other side mirrors, so every block has to be decoded, in order, even if its fields are not needed. Neither checks
+//! names and values; the HTTP layer does.
 //!
 //! ```
 //! use halfclose::hpack::{BlockLimits, Decoder, Encoder, Indexing};
@@ -37,16 +37,16 @@ pub use decoder::{BlockLimits, BlockStats, Decoder};
 pub use encoder::{Encoder, Indexing};
 pub use error::DecodeError;
 
-/// Size in bytes that each table has until SETTINGS say otherwise (RFC 9113 §6.5.2, SETTINGS_HEADER_TABLE_SIZE).
+/// The initial size of each table in bytes (RFC 9113 §6.5.2, SETTINGS_HEADER_TABLE_SIZE).
 pub const DEFAULT_TABLE_SIZE: usize = 4096;
 
-/// A field as the decoder passes it on; its bytes last as long as the call.
+/// A field as the decoder passes it to the sink; its bytes are valid for that call only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// The name, as sent: nothing here checks case, characters or that there are any.
+    /// The name, as received: the decoder does not check case, characters or length.
     pub name: &'a [u8],
-    /// The value, as sent.
+    /// The value, as received.
     pub value: &'a [u8],
-    /// True for a literal that must never be indexed, here or on any hop after (RFC 7541 §6.2.3).
+    /// Whether it is a literal that no hop may index (RFC 7541 §6.2.3).
     pub sensitive: bool,
 }

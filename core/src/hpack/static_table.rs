@@ -1,11 +1,11 @@
 //! The static table (RFC 7541 appendix A).
-// The functions that index run at compile time, where an index out of range is a build error.
+// The functions that index run at compile time, where an index out of range fails the build.
 #![allow(clippy::indexing_slicing)]
 
-/// Entries of the static table; the dynamic table's indices follow.
+/// The number of entries of the static table; the indices of the dynamic table follow.
 pub(super) const LEN: u32 = 61;
 
-/// Name and value of each entry; index 1 stands first.
+/// Name and value of each entry, beginning with index 1.
 #[rustfmt::skip]
 static ENTRIES: [(&[u8], &[u8]); LEN as usize] = TABLE;
 
@@ -74,24 +74,24 @@ const TABLE: [(&[u8], &[u8]); LEN as usize] = [
     (b"www-authenticate", b""),
 ];
 
-/// Name and value of the entry with this index, 1 to [`LEN`].
+/// Returns name and value of the entry with this index, 1 to [`LEN`].
 #[inline]
 pub(super) fn get(index: u32) -> Option<(&'static [u8], &'static [u8])> {
     ENTRIES.get(index.wrapping_sub(1) as usize).copied()
 }
 
-/// What the static table has for a field.
+/// The result of a look-up in the static table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The entry with this index is the field.
+    /// The entry with this index has the field's name and value.
     Field(u32),
-    /// The entry with this index, the first of several, has its name.
+    /// The entry with this index, the first of one or more, has the field's name.
     Name(u32),
-    /// No entry has its name.
+    /// No entry has the field's name.
     Nothing,
 }
 
-/// Looks a field up.
+/// Looks up a field.
 #[inline]
 pub(super) fn find(name: &[u8], value: &[u8]) -> Found {
     let Some(&NameEntries { first, len }) = SLOTS.groups.get(slot(name, SLOTS.multiplier)) else {
@@ -109,25 +109,25 @@ pub(super) fn find(name: &[u8], value: &[u8]) -> Found {
     }
 }
 
-/// A perfect hash of the names: each has a slot of its own.
+/// A perfect hash of the names: each name has its own slot.
 struct NameSlots {
-    /// The multiplier that parts them.
+    /// A multiplier that puts all names into different slots.
     multiplier: u32,
-    /// The entries of the slot's name.
+    /// The entries of the name in each slot.
     groups: [NameEntries; 256],
 }
 
-/// The entries of one name, which stand together; none for an empty slot.
+/// The entries of one name, which are adjacent; none in an empty slot.
 #[derive(Clone, Copy)]
 struct NameEntries {
-    /// Place of the first in [`ENTRIES`].
+    /// The index of the first one in [`ENTRIES`].
     first: u8,
     len: u8,
 }
 
 static SLOTS: NameSlots = slots();
 
-/// Returns the slot of a name: its length and three of its bytes, multiplied.
+/// Returns the slot of a name, from its length and three of its bytes.
 #[inline]
 const fn slot(name: &[u8], multiplier: u32) -> usize {
     let len = name.len();
@@ -137,7 +137,7 @@ const fn slot(name: &[u8], multiplier: u32) -> usize {
     (key.wrapping_mul(multiplier) >> 24) as usize
 }
 
-/// Tries multipliers until one parts all names.
+/// Tries multipliers until one puts all names into different slots.
 const fn slots() -> NameSlots {
     let mut multiplier = 0x9e37_79b1;
     loop {
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(find(b"x", b""), Found::Nothing);
     }
 
-    /// The builder runs here as it ran in the compiler.
+    /// Runs the builder at run time as the compiler does at compile time.
     #[test]
     fn every_name_has_a_slot_of_its_own() {
         let NameSlots { multiplier, groups } = slots();

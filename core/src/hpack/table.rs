@@ -1,12 +1,12 @@
 //! The dynamic table (RFC 7541 §2.3.2 and §4): a ring of entries over one store of bytes.
 
-/// What an entry counts for besides its bytes (RFC 7541 §4.1).
+/// Bytes that an entry counts for besides its name and value (RFC 7541 §4.1).
 pub(super) const OVERHEAD: usize = 32;
 
-/// Most bytes that a table may have whatever is announced, so that positions fit 32 bits.
+/// The largest size of a table, whatever is announced, so that positions fit in 32 bits.
 const CEILING: usize = 1 << 30;
 
-/// `size` as a table can have it, in bytes.
+/// Returns `size`, or the largest size that a table can have.
 pub(super) const fn clamp(size: usize) -> usize {
     if size < CEILING { size } else { CEILING }
 }
@@ -14,13 +14,13 @@ pub(super) const fn clamp(size: usize) -> usize {
 /// Slots of the smallest ring, a power of two.
 const FEWEST_SLOTS: usize = 8;
 
-/// Bytes of the smallest store.
+/// Size of the smallest store, in bytes.
 const SMALLEST_STORE: usize = 128;
 
-/// An entry's bytes: the name and, right behind it, the value.
+/// The place of an entry's bytes: the name, followed by the value.
 #[derive(Clone, Copy, Default)]
 struct TableEntry {
-    /// Position of the name in the endless run of bytes ever stored, modulo 2^32.
+    /// The position of the name among all bytes ever stored, modulo 2^32.
     at: u32,
     name_len: u32,
     value_len: u32,
@@ -36,27 +36,27 @@ impl TableEntry {
     }
 }
 
-/// The dynamic table. Entries are numbered from 0, the newest; it owns no memory until the first insertion.
+/// The dynamic table. Entries are numbered from the newest, which is 0. It allocates with the first insertion.
 ///
-/// New bytes go to the end of the store; eviction moves its beginning on. When the store is full the live bytes move
-/// to its front, or to a larger one, which stays below one and a half of the maximum size: a move is paid for by
-/// insertions of at least a third of the bytes moved.
+/// New bytes are appended to the store; eviction advances its beginning. When the store is full, the live bytes move
+/// to its front, or to a larger store, which never exceeds one and a half of the maximum size. So each move is
+/// preceded by insertions of at least a third of the bytes moved.
 #[derive(Debug, Default)]
 pub(super) struct DynamicTable {
     store: Vec<u8>,
-    /// Position of the store's first byte.
+    /// The position of the first byte of the store.
     base: u32,
-    /// Position of the oldest entry's first byte.
+    /// The position of the first byte of the oldest entry.
     head: u32,
-    /// A power of two of slots, or none.
+    /// Empty, or a power of two in length.
     ring: Vec<TableEntry>,
-    /// Insertions so far, modulo 2^32; the next entry's slot.
+    /// The number of insertions modulo 2^32, which gives the slot of the next entry.
     inserted: u32,
     len: u32,
     size: usize,
     max_size: usize,
     generation: u64,
-    /// Holds a name that an insertion both refers to and evicts, when its bytes must move.
+    /// Holds the name for an insertion that both refers to it and evicts it, while the store moves.
     spare: Vec<u8>,
 }
 
@@ -71,13 +71,13 @@ impl DynamicTable {
         Self { max_size: clamp(max_size), ..Self::default() }
     }
 
-    /// Entries in the table.
+    /// Returns the number of entries.
     #[inline]
     pub(super) const fn len(&self) -> u32 {
         self.len
     }
 
-    /// Size of the entries, [`OVERHEAD`] included.
+    /// Returns the size of the entries in bytes, [`OVERHEAD`] included.
     pub(super) const fn size(&self) -> usize {
         self.size
     }
@@ -86,25 +86,25 @@ impl DynamicTable {
         self.max_size
     }
 
-    /// Insertions so far, modulo 2^32: the newest entry is the one before this number.
+    /// Returns the number of insertions modulo 2^32; the newest entry has the number before it.
     #[inline]
     pub(super) const fn inserted(&self) -> u32 {
         self.inserted
     }
 
-    /// Changes with every insertion, eviction and change of the maximum size.
+    /// Returns a number that changes with every insertion, eviction and change of the maximum size.
     #[inline]
     pub(super) const fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Makes the generation another one.
+    /// Changes the generation.
     #[inline]
     pub(super) const fn touch(&mut self) {
         self.generation = self.generation.wrapping_add(1);
     }
 
-    /// Name and value of the `nth` newest entry.
+    /// Returns name and value of the `nth` newest entry.
     #[inline]
     pub(super) fn get(&self, nth: u32) -> Option<(&[u8], &[u8])> {
         let entry = self.entry(nth)?;
@@ -126,7 +126,7 @@ impl DynamicTable {
         number as usize & self.ring.len().wrapping_sub(1)
     }
 
-    /// Sets the maximum size and evicts what no longer fits (RFC 7541 §4.3).
+    /// Sets the maximum size, evicting entries that no longer fit (RFC 7541 §4.3).
     pub(super) fn set_max_size(&mut self, max_size: usize) {
         let max_size = clamp(max_size);
         if max_size == self.max_size {
@@ -140,7 +140,8 @@ impl DynamicTable {
         }
     }
 
-    /// Inserts an entry, evicting what it takes; one larger than the table empties it instead (RFC 7541 §4.4).
+    /// Inserts an entry, evicting others as needed. An entry larger than the table empties it instead (RFC 7541
+    /// §4.4). Returns whether the entry was inserted.
     pub(super) fn insert(&mut self, name: &[u8], value: &[u8]) -> bool {
         if !self.make_way(name.len(), value.len()) {
             return false;
@@ -152,14 +153,15 @@ impl DynamicTable {
         true
     }
 
-    /// Inserts an entry with the name of the `nth` newest one, which the insertion itself may evict (RFC 7541 §4.4).
+    /// Inserts an entry with the name of the `nth` newest entry, which the insertion itself may evict (RFC 7541
+    /// §4.4).
     pub(super) fn insert_named_as(&mut self, nth: u32, value: &[u8]) {
         let Some(TableEntry { at, name_len, .. }) = self.entry(nth) else { return };
         let name_len = name_len as usize;
         if !self.make_way(name_len, value.len()) {
             return;
         }
-        // Evicted bytes stand until the store moves.
+        // Evicted bytes stay in the store until it moves.
         let wanted = name_len + value.len();
         let evicted = at.wrapping_sub(self.base) < self.head.wrapping_sub(self.base);
         if evicted && self.lacks_room(wanted) {
@@ -181,7 +183,7 @@ impl DynamicTable {
         self.spare.extend_from_slice(self.store.get(start..start + name_len).unwrap_or_default());
     }
 
-    /// Gives back memory that holds no entry.
+    /// Frees memory that holds no entry.
     pub(super) fn shrink(&mut self) {
         self.compact();
         self.store.shrink_to_fit();
@@ -191,7 +193,7 @@ impl DynamicTable {
         }
     }
 
-    /// Evicts for an entry; false if it is larger than the table, which is then empty.
+    /// Evicts entries to fit a new one. Returns false if it is larger than the table, which is then empty.
     #[inline]
     fn make_way(&mut self, name_len: usize, value_len: usize) -> bool {
         self.touch();
@@ -238,7 +240,7 @@ impl DynamicTable {
         self.max_size + self.max_size / 2
     }
 
-    /// Moves the live bytes to the front, or to a larger store while that is small for them.
+    /// Moves the live bytes to the front of the store, or to a larger store if it is nearly full.
     #[inline(never)]
     fn move_store(&mut self, wanted: usize) {
         self.compact();
@@ -257,14 +259,14 @@ impl DynamicTable {
         self.base = self.head;
     }
 
-    /// Makes the bytes just stored an entry.
+    /// Adds an entry for the bytes that were just stored.
     #[inline]
     fn record(&mut self, name_len: usize, value_len: usize) {
         if self.len as usize == self.ring.len() {
             self.grow_ring();
         }
         let bytes = name_len + value_len;
-        // Positions and lengths fit 32 bits: the table holds at most `CEILING` bytes.
+        // Positions and lengths fit in 32 bits: the table holds at most `CEILING` bytes.
         let at = self.base.wrapping_add((self.store.len() - bytes) as u32);
         let slot = self.slot(self.inserted);
         if let Some(entry) = self.ring.get_mut(slot) {

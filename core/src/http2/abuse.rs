@@ -1,8 +1,9 @@
-//! What is counted against a peer, each class in a token bucket of its own, and what pays for it.
+//! The abuse limits: each class of useless work has a token bucket of its own.
 //!
-//! A guard counts what is useless in proportion to what is useful (docs/decisions/abuse.md): messages, calls that end
-//! and the passing of time put tokens back. What is useful is only added up, and put into a bucket when that is next
-//! asked for a token: that comes to the same, since a bucket holds no more than its burst, and calls pay nothing for it.
+//! A guard limits useless work in proportion to useful work (docs/decisions/abuse.md): messages, ended calls and the
+//! passing of time put tokens back. Useful work is only summed up as it happens; its tokens enter a bucket the next
+//! time that the bucket is charged. The result is the same, because a bucket never holds more than its burst, and
+//! ordinary calls do not pay for the bookkeeping.
 
 use std::time::Duration;
 
@@ -12,16 +13,17 @@ use crate::error::{Flood, Violation};
 use crate::grpc::message::PREFIX_LEN;
 use crate::time::Time;
 
-/// What every stream that ends puts back: an honest peer may have sent so many frames on it before it knew: two header
-/// blocks, an update of its window and a reset.
+/// Tokens that every ended stream puts back. An honest peer may have this many frames in flight for a stream that has
+/// just ended: two header blocks, a WINDOW_UPDATE and an RST_STREAM.
 const LATE_FRAMES: u64 = 4;
 
-/// What the end of a stream that comes late is worth, in bytes of DATA.
+/// The allowance for a late END_STREAM flag, counted as if it were this many bytes of DATA.
 const LATE_END: u64 = 1;
 
-/// A call that its client resets later than this was wanted (Envoy takes the same for premature).
+/// Age from which a reset call counts as one that its client really wanted. Envoy draws the same line for premature
+/// resets.
 const WANTED: Duration = Duration::from_secs(1);
-/// A call that is reset sooner than this was hardly meant to be answered.
+/// Age below which the client of a reset call cannot have waited for an answer.
 const INSTANT: Duration = Duration::from_millis(5);
 
 /// One class of abuse.
@@ -29,7 +31,7 @@ struct Guard {
     flood: Flood,
     bucket: TokenBucket,
     burst: u32,
-    /// How much of what is useful has been put back.
+    /// The total of useful work, in tokens, that has been credited to `bucket` so far.
     paid: u64,
 }
 
@@ -39,7 +41,8 @@ impl Guard {
         Self { flood, bucket, burst: rate.burst, paid: 0 }
     }
 
-    /// Takes so many quarters of a token, or names the flood. `useful` is what has been of use so far, in tokens.
+    /// Charges `quarters` quarters of a token, or returns the flood. `useful` is the total of useful work so far, in
+    /// tokens.
     fn take(&mut self, now: Time, quarters: u32, useful: u64) -> Result<(), Violation> {
         self.bucket.give(useful.wrapping_sub(self.paid));
         self.paid = useful;
@@ -53,7 +56,7 @@ impl Guard {
     }
 }
 
-/// The guards of one connection, and what has been of use on it.
+/// The guards of one connection, and the useful work that refills them.
 pub(super) struct AbuseLimits {
     control_frames: Guard,
     resets: Guard,
@@ -61,17 +64,19 @@ pub(super) struct AbuseLimits {
     empty_data: Guard,
     small_data: Guard,
     glitches: Guard,
-    /// HEADERS and DATA that were sent, and DATA that brought something; one more for every 256 bytes.
+    /// HEADERS frames sent, and DATA frames received that carried content; plus one for every 256 bytes of that
+    /// content.
     useful_frames: u64,
-    /// Streams that are over.
+    /// Streams that have ended.
     ended_streams: u64,
-    /// Calls that ended with the status that their server meant.
+    /// Calls that ended with the status that their server sent.
     good_calls: u64,
-    /// Bytes of DATA that the peer may still send on streams that are closed: what their windows allowed, and their ends.
+    /// Bytes of DATA that the peer may still send on streams that this side reset: what was left of their windows,
+    /// and their END_STREAM flags.
     late_data: u64,
-    /// Bytes that were sent on streams that are closed and were not credited yet.
+    /// Bytes that were sent on streams which are closed now, and that the peer may still credit by WINDOW_UPDATE.
     late_credit: u64,
-    /// Calls that were reset since the caller last took an event, and whose end it has not heard of.
+    /// Calls that were reset since the caller last polled an event, and whose end the caller has not seen.
     pub(super) pending_resets: u32,
 }
 
@@ -94,13 +99,13 @@ impl AbuseLimits {
         }
     }
 
-    /// Notes a frame that is of use, with so many bytes of content.
+    /// Counts a useful frame with `bytes` bytes of content.
     #[inline]
     pub(super) const fn useful(&mut self, bytes: usize) {
         self.useful_frames = self.useful_frames.wrapping_add(1 + (bytes as u64 >> 8));
     }
 
-    /// Notes the end of a stream, on which the peer may still credit so many bytes that it was sent.
+    /// Counts the end of a stream for which the peer may still send WINDOW_UPDATE frames of up to `uncredited` bytes.
     #[inline]
     pub(super) fn ended(&mut self, uncredited: i64) {
         self.ended_streams = self.ended_streams.wrapping_add(1);
@@ -109,13 +114,13 @@ impl AbuseLimits {
         }
     }
 
-    /// Notes that the peer may still send so many bytes on a stream that this side has closed, and its end.
+    /// Expects up to `window` more bytes of DATA and an END_STREAM flag on a stream that this side has reset.
     pub(super) fn expect_late_data(&mut self, window: i64) {
         let window = u64::try_from(window).unwrap_or(0);
         self.late_data = self.late_data.saturating_add(window).saturating_add(LATE_END);
     }
 
-    /// Notes a call that ended as its server meant it to.
+    /// Counts a call that ended with the status that its server sent.
     #[inline]
     pub(super) const fn good_call(&mut self) {
         self.good_calls = self.good_calls.wrapping_add(1);
@@ -130,28 +135,29 @@ impl AbuseLimits {
         self.useful_frames.wrapping_add(self.ended_streams.wrapping_mul(LATE_FRAMES))
     }
 
-    /// PING or SETTINGS, or what costs as much as so many of them.
+    /// Charges a PING or SETTINGS frame, or work that costs as much as `cost` of them.
     pub(super) fn control_frame(&mut self, now: Time, cost: u32) -> Result<(), Violation> {
         let useful = self.useful_so_far();
-        // A single frame is no flood, however much it costs.
+        // One frame alone never trips the limit, however much work it causes.
         let cost = cost.min((self.control_frames.burst / 16).max(1));
         self.control_frames.take(now, cost.saturating_mul(4), useful)
     }
 
-    /// A frame without use.
+    /// Charges a frame that had no effect.
     pub(super) fn glitch(&mut self, now: Time) -> Result<(), Violation> {
         let useful = self.useful_so_far();
         self.glitches.take(now, 4, useful)
     }
 
-    /// DATA that brings nothing: with hardly a byte, or with none.
+    /// Charges a DATA frame that carries no content, or next to none.
     pub(super) fn useless_data(&mut self, now: Time, bytes: u32) -> Result<(), Violation> {
         let useful = self.useful_so_far();
         let guard = if bytes == 0 { &mut self.empty_data } else { &mut self.small_data };
         guard.take(now, 4, useful)
     }
 
-    /// DATA on a closed stream: of no use any more, and no abuse as far as the peer did not know.
+    /// Charges a DATA frame on a closed stream. It is free as long as the peer may have sent it before it learnt of
+    /// the reset.
     pub(super) fn late_data(&mut self, now: Time, bytes: u32, ends: bool) -> Result<(), Violation> {
         let cost = if bytes == 0 && ends { LATE_END } else { u64::from(bytes) };
         match self.late_data.checked_sub(cost) {
@@ -166,7 +172,8 @@ impl AbuseLimits {
         }
     }
 
-    /// WINDOW_UPDATE for a closed stream.
+    /// Charges a WINDOW_UPDATE for a closed stream. It is free as long as it credits bytes that were sent on such
+    /// streams.
     pub(super) fn late_credit(&mut self, now: Time, bytes: u32) -> Result<(), Violation> {
         match self.late_credit.checked_sub(u64::from(bytes)) {
             Some(left) if bytes > 0 => {
@@ -177,12 +184,12 @@ impl AbuseLimits {
         }
     }
 
-    /// A stream that this side resets for the peer's mistake.
+    /// Charges a stream that this side resets because the peer broke a rule on it.
     pub(super) fn internal_reset(&mut self, now: Time) -> Result<(), Violation> {
         self.internal_resets.take(now, 4, self.good_calls)
     }
 
-    /// A call that its client resets.
+    /// Charges a call that its client resets.
     pub(super) fn reset(&mut self, now: Time, call: &ResetCall) -> Result<(), Violation> {
         match call.cost() {
             0 => Ok(()),
@@ -191,22 +198,22 @@ impl AbuseLimits {
     }
 }
 
-/// A call that its client resets, as far as it matters whether that came too soon to be honest.
+/// What decides whether a client's reset of a call came too soon to be honest.
 pub(super) struct ResetCall {
-    /// For how long it was open.
+    /// How long the call was open.
     pub(super) age: Duration,
-    /// How long it had, where its client said so.
+    /// The timeout that the client set, if any.
     pub(super) timeout: Option<Duration>,
-    /// Whether the answer had begun.
+    /// Whether the response had begun.
     pub(super) answered: bool,
 }
 
 impl ResetCall {
     /// Returns what the reset costs, in quarters of a token.
     ///
-    /// Nothing where the answer had begun, after a second, and where the call ran out of time: its client may be a
-    /// little ahead, and round what it says. What lasts for 5 ms and more is bounded by the streams that may be open
-    /// at once, hence cheap.
+    /// A reset is free once the response has begun, once the call is a second old, and once its timeout has passed;
+    /// an eighth is allowed for a client whose clock runs ahead or that rounds its timeout. A call that lasted for at
+    /// least 5 ms costs a quarter, because the limit on concurrent streams bounds how many of those there can be.
     fn cost(&self) -> u32 {
         let expired = self.timeout.is_some_and(|timeout| self.age >= timeout - timeout / 8);
         let instant = self.age < INSTANT;

@@ -1,9 +1,9 @@
-//! How far receive windows grow: as far as the bandwidth-delay product of the path asks for (docs/decisions/windows.md).
+//! Grows receive windows to the bandwidth-delay product of the path (docs/decisions/windows.md).
 //!
-//! A window holds its sender up where as many bytes as it allows come within about one round trip. The round trip is
-//! measured by PINGs, which the peer answers at once (RFC 9113 §6.7); how long a window takes to turn over is seen where
-//! its credit is returned. For a stream that is where its reader takes messages, so the window of a reader that does
-//! not keep up never grows.
+//! A window limits its sender if as many bytes as the window allows arrive within about one round trip. PINGs measure
+//! the round trip, because the peer answers them at once (RFC 9113 §6.7). How long a window takes to turn over is
+//! measured when its credit is returned. A stream returns credit when its reader takes messages, so the window of a
+//! reader that does not keep up never grows.
 
 use std::time::Duration;
 
@@ -13,42 +13,43 @@ use crate::time::Time;
 /// The payload of the PINGs that measure the round trip.
 pub(super) const MEASURE_PING: [u8; 8] = *b"hc-round";
 
-/// Windows grow to this whatever the path is: what one of a millisecond needs for a gigabyte a second.
+/// Bytes to which every window under pressure may grow, whatever the path: the window that 1 GB/s needs with a round
+/// trip of 1 ms.
 const LEAST_GROWN: u32 = 1 << 20;
 
-/// Until it is seen what a path carries, it is taken for one of a gigabit a second: windows grow to what that needs in its
-/// round trip at once, and no further than [`MOST_GUESSED`].
+/// The rate assumed for a path until one has been measured, in bytes per microsecond: one gigabit per second. Windows
+/// grow at once to the product of this rate and the round trip, but not beyond [`MOST_GUESSED`].
 const GUESSED_BYTES_PER_MICROSECOND: u64 = 125;
 const MOST_GUESSED: u32 = 8 << 20;
 
-/// A window of this size grows by a larger step where the path needs a large one.
+/// Size in bytes up to which a window grows by a larger step if the path needs a large one.
 const SMALL_WINDOW: u32 = 64 * 1024;
 
-/// Between bytes that are so far apart lies a pause of the sender's, and no round trip.
+/// A gap between received bytes from which the sender is assumed to have paused, so the gap is not a round trip.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is known of a path is forgotten when nothing was credited for so long, and windows that grew shrink.
+/// Time without credit after which the estimate of the path is forgotten, and windows that grew shrink.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// Returns how many bytes a stream is owed before credit returns, for a window of `target` bytes: half of one that grows by
-/// how much of it is used, and a small part of a larger one, since what is owed is missing from the window.
+/// Returns how many bytes a stream owes before it returns credit, for a window of `target` bytes: half of a window
+/// that grows by pressure, and an eighth of a larger one, because owed bytes are missing from the window.
 #[inline]
 pub(super) const fn credit_step(target: u32) -> u32 {
     if target < LEAST_GROWN { target / 2 } else { target / 8 }
 }
 
-/// Returns how many updates at most a peer can call for by using up `window` of the connection once, on streams with large
-/// windows, and for the connection's own.
+/// Returns how many WINDOW_UPDATEs a peer can cause at most by using `window` bytes of the connection once: on
+/// streams with large windows, and for the connection itself.
 pub(super) const fn updates_of_large_windows(window: u32) -> u32 {
     window / credit_step(LEAST_GROWN) + 8
 }
 
-/// How long a window takes to turn over: until three quarters of what it allows were credited. Not all of it, since what
-/// is owed for is missing from each round trip.
+/// Measures how long a window takes to turn over: the time until three quarters of it have been credited. Not all of
+/// it, because the bytes owed are missing from each round trip.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Turnover {
     began: Time,
-    /// When bytes were credited last.
+    /// When bytes were last credited.
     last: Time,
     bytes: u32,
 }
@@ -58,12 +59,13 @@ impl Turnover {
         *self = Self { began: now, last: now, bytes: 0 };
     }
 
-    /// Returns whether nothing was credited for a long time.
+    /// Returns whether nothing has been credited for [`IDLE`].
     pub(super) fn is_idle(&self, now: Time) -> bool {
         now - self.last >= IDLE
     }
 
-    /// Counts credited bytes. Returns how long the window took, once it turned over without a pause of the sender's.
+    /// Counts credited bytes. Returns how long the window took, once it has turned over without a pause of the
+    /// sender.
     fn count(&mut self, now: Time, bytes: u32, window: u32) -> Option<Duration> {
         if now - self.last > PAUSE {
             self.restart(now);
@@ -79,39 +81,41 @@ impl Turnover {
     }
 }
 
-/// What is known of the path from the peer, and the connection's window, which follows from it.
+/// The estimate of the path from the peer, and the connection's window, which follows from it.
 #[derive(Debug)]
 pub(super) struct PathEstimate {
     /// When our SETTINGS were sent, until they are acknowledged.
     settings_sent: Option<Time>,
-    /// The shortest round trip that was measured by a PING.
+    /// The shortest round trip that a PING has measured.
     round_trip: Option<Duration>,
-    /// What the round trip was when it was last seen, by our SETTINGS at first: the least that it takes to be worth a PING.
+    /// The last estimate of the round trip, at first from the acknowledgement of our SETTINGS. A turnover much slower
+    /// than this is not worth a PING.
     rough: Duration,
-    /// When the PING was sent that is under way.
+    /// When the outstanding PING was sent.
     ping_sent: Option<Time>,
-    /// Whether a measurement would serve: a window is under pressure and the round trip is not known, or it has grown
-    /// since.
+    /// Whether a measurement would help: a window is under pressure and the round trip is unknown, or the window has
+    /// grown since it was measured.
     wants_measurement: bool,
-    /// Bytes of DATA that had come when the last PING was answered.
+    /// Bytes of DATA that had arrived when the last PING was answered.
     received_at_answer: u64,
-    /// Bytes of DATA for which the connection's credit is settled.
+    /// Bytes of DATA whose connection credit has been settled.
     settled: u64,
-    /// The most bytes a second at which the connection's window turned over.
+    /// The highest rate at which the connection's window has turned over, in bytes per second.
     fastest: u64,
     turnover: Turnover,
-    /// The window that the connection is kept at.
+    /// The size at which the connection's window is kept.
     target: u32,
-    /// What the peer may send beyond the target, until credit is held back for it.
+    /// Bytes that the peer may send beyond the target; credit is held back until they are gone.
     excess: u32,
-    /// Where the connection's window begins, and comes back to.
+    /// The connection's initial window, to which it also shrinks.
     least: u32,
-    /// How far it may grow.
+    /// The largest window that the connection may reach.
     most: u32,
-    /// How far a stream's may grow, and below which size it does so by how much of it is used.
+    /// The largest window that a stream may reach. `pressed_below` is the size below which a stream's window grows by
+    /// pressure.
     most_stream: u32,
     pressed_below: u32,
-    /// What the path is taken to need until its rate is seen.
+    /// The window that the path is assumed to need until its rate has been measured.
     guess: u32,
 }
 
@@ -138,14 +142,14 @@ impl PathEstimate {
         }
     }
 
-    /// Takes the path for one of this round trip and an ordinary rate.
+    /// Sets the guess from a round trip and an assumed rate.
     fn guess_from(&mut self, round_trip: Duration) {
         let micros = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX);
         let product = micros.saturating_mul(GUESSED_BYTES_PER_MICROSECOND).min(u64::from(MOST_GUESSED));
         self.guess = u32::try_from(product).unwrap_or(MOST_GUESSED).max(LEAST_GROWN);
     }
 
-    /// The peer has acknowledged our SETTINGS: it took a round trip at least.
+    /// Takes a first estimate of the round trip from the acknowledgement of our SETTINGS.
     pub(super) fn settings_acked(&mut self, now: Time) {
         if let Some(sent) = self.settings_sent.take() {
             self.rough = now - sent;
@@ -159,14 +163,14 @@ impl PathEstimate {
         self.target / 8
     }
 
-    /// Returns below which size a stream's window grows by how much of it is used.
+    /// Returns the size below which a stream's window grows by how much of it is in use.
     #[inline]
     pub(super) const fn pressed_below(&self) -> u32 {
         self.pressed_below
     }
 
-    /// Settles `owed` bytes that came on the connection. Returns the credit for them: more where the window is to grow,
-    /// less where it shrinks.
+    /// Settles `owed` bytes that arrived on the connection. Returns the credit for them: more if the window grows,
+    /// less if it shrinks.
     pub(super) fn settle(&mut self, now: Time, owed: u32) -> u32 {
         self.settled = self.settled.saturating_add(u64::from(owed));
         if self.turnover.is_idle(now) {
@@ -180,7 +184,7 @@ impl PathEstimate {
         } else {
             0
         };
-        // A window that shrinks and grows at once stays.
+        // Growth first cancels an excess that has not been held back yet.
         let kept = growth.min(self.excess);
         self.excess -= kept;
         let held_back = owed.min(self.excess);
@@ -188,10 +192,11 @@ impl PathEstimate {
         (owed - held_back).saturating_add(growth - kept)
     }
 
-    /// Returns by how much the window of a stream is to grow, of which `credited` bytes return now. `pressed` tells that
-    /// more than half of it was used at once, and its reader keeps up.
+    /// Returns by how much a stream's window grows, now that `credited` bytes are returned. `pressed` says that more
+    /// than half of it was in use at once and its reader keeps up.
     ///
-    /// It doubles, or goes faster to what the path is taken to need, since each step costs a round trip.
+    /// The window doubles, or grows faster towards what the path is assumed to need, because each step costs a round
+    /// trip.
     pub(super) fn stream_growth(
         &self,
         turnover: &mut Turnover,
@@ -205,7 +210,8 @@ impl PathEstimate {
             if !pressed {
                 return 0;
             }
-            // The first step is the largest: a reader that keeps up with so little is no sign that it will with much.
+            // Only the first step is larger: a reader that keeps up with a small window may not keep up with a large
+            // one.
             let factor = if self.guess > LEAST_GROWN && target <= SMALL_WINDOW { 8 } else { 2 };
             target.saturating_mul(factor).min(LEAST_GROWN)
         } else {
@@ -218,18 +224,18 @@ impl PathEstimate {
         goal.min(self.most_stream).saturating_sub(target)
     }
 
-    /// A stream's window has grown from `target`: it is judged anew.
+    /// Starts a new measurement for a stream whose window has grown from `target`.
     pub(super) fn stream_grew(&mut self, turnover: &mut Turnover, now: Time, target: u32) {
         self.wants_measurement |= self.round_trip.is_none() || target >= LEAST_GROWN;
         turnover.restart(now);
     }
 
-    /// Returns whether a PING is to go out now to measure the round trip, and notes it as sent. `owed` are the bytes that
-    /// came on the connection and are not settled.
+    /// Returns whether a PING has to be sent now to measure the round trip, and records it as sent. `owed` is the
+    /// number of bytes that arrived on the connection and are not settled.
     ///
-    /// There is one under way at a time, and none before DATA has come since the last was answered: between two of them
-    /// the peer has sent DATA after it received the first, so that a server that counts PINGs without DATA (gRFC A8)
-    /// counts none of them.
+    /// One PING is outstanding at a time, and the next waits for DATA that arrives after the answer to the last. So
+    /// the peer has always sent DATA between two PINGs, and a server that counts PINGs without DATA (gRFC A8) counts
+    /// none of them.
     pub(super) fn begin_measurement(&mut self, now: Time, owed: u32) -> bool {
         let may_grow = self.most_stream > LEAST_GROWN || self.most > self.least.max(LEAST_GROWN);
         let due = may_grow
@@ -243,7 +249,7 @@ impl PathEstimate {
         due
     }
 
-    /// The PING was answered.
+    /// Records the round trip, now that the PING has been answered.
     pub(super) fn end_measurement(&mut self, now: Time, owed: u32) {
         let Some(sent) = self.ping_sent.take() else { return };
         let round_trip = now - sent;
@@ -257,11 +263,11 @@ impl PathEstimate {
         self.settled.saturating_add(u64::from(owed))
     }
 
-    /// Returns whether a window holds its sender up, three quarters of which were used in so long.
+    /// Returns whether a window limits its sender, given that three quarters of it turned over in `took`.
     ///
-    /// Where it does, that takes a round trip at most, and one and a quarter just after the window has doubled, when the
-    /// first round trip still brings what the old one allowed. Growth ends where the window is 1.8 times the
-    /// bandwidth-delay product.
+    /// If it does, that takes at most one round trip, or one and a quarter just after the window has doubled, when
+    /// the first round trip still carries what the old window allowed. Growth ends at 1.8 times the bandwidth-delay
+    /// product.
     fn holds_up(&self, took: Duration) -> bool {
         self.round_trip.is_some_and(|round_trip| took.saturating_mul(8) < round_trip.saturating_mul(11))
     }
@@ -284,7 +290,7 @@ impl PathEstimate {
         if self.round_trip.is_none() {
             self.wants_measurement |= took < self.rough.saturating_mul(2);
         } else if rate < self.fastest / 2 {
-            // The path may have become longer: what was measured on the old one would keep the window too small.
+            // The path may have become longer: the round trip of the old one would keep the window too small.
             self.round_trip = None;
             self.wants_measurement = true;
             self.fastest = rate;
@@ -293,7 +299,7 @@ impl PathEstimate {
         0
     }
 
-    /// After a while without traffic the path is a new one.
+    /// Forgets the path after a time without traffic, because it may have changed.
     fn forget(&mut self) {
         self.round_trip = None;
         self.wants_measurement = false;

@@ -1,4 +1,5 @@
-//! Header blocks to headers: the connection's decoder, and what the last few blocks meant.
+//! Decodes header blocks into headers with the connection's HPACK decoder, and remembers what the last few blocks
+//! meant.
 
 use std::sync::Arc;
 
@@ -11,26 +12,27 @@ use crate::grpc::headers::{
 };
 use crate::hpack::{BlockLimits, DEFAULT_TABLE_SIZE, DecodeError, Decoder, Field};
 
-/// A header list over its limit still has to be decoded, to keep the table in step; over this many times the limit the
-/// connection ends (CVE-2016-1544), unless the list is in proportion to its block.
+/// How many times the limit a header list may reach before the connection ends (CVE-2016-1544). A list above the
+/// limit itself only fails its stream, and has to be decoded to keep the dynamic table in step. Lists in proportion
+/// to their block are exempt, see [`EXPANSION`].
 const HARD_LIST_FACTOR: usize = 4;
 
-/// How many times as long as its block a header list may be in any case. Fields that are not in the table come to less: a
-/// field counts 32 bytes more than it has, and the shortest codes of Huffman have five bits. Empty fields, crumbs and
-/// entries of the table come to more.
+/// How many times as long as its block a header list may be in any case. Literal fields stay below this: a field
+/// counts for 32 bytes more than it has, and the shortest Huffman codes have five bits. Only empty fields, split
+/// cookies and references to the dynamic table exceed it.
 const EXPANSION: usize = 3;
 
-/// A header block whose END_HEADERS has not come.
+/// A header block whose END_HEADERS flag has not arrived.
 pub(super) struct OpenBlock {
     pub(super) stream: u32,
     pub(super) end_stream: bool,
     pub(super) block: Vec<u8>,
     pub(super) continuations: u32,
-    /// What is wrong with the HEADERS frame itself; the block is decoded all the same, to keep the table in step.
+    /// What is wrong with the HEADERS frame itself. The block is still decoded, to keep the dynamic table in step.
     pub(super) fault: Option<Violation>,
 }
 
-/// What turns header blocks into headers.
+/// Decodes header blocks into headers.
 pub(super) struct BlockReader {
     decoder: Decoder,
     requests: RequestHeadersBuilder,
@@ -55,18 +57,18 @@ impl BlockReader {
         }
     }
 
-    /// The peer has our SETTINGS.
+    /// Applies our own table size, now that the peer has acknowledged our SETTINGS.
     pub(super) fn settings_acked(&mut self, limits: &Limits) {
         self.decoder.set_max_table_size(limits.decoder_table as usize);
     }
 
-    /// Gives back the memory that only speed needs; the table that the peer relies on stays.
+    /// Frees the caches and spare capacity. The dynamic table stays, because the peer's encoder refers to it.
     pub(super) fn shrink(&mut self, limits: &Limits) {
         self.decoder.shrink();
         self.decoder = std::mem::replace(self, Self::new(limits)).decoder;
     }
 
-    /// Decodes a block that nobody will read: the table has to stay in step with the peer's.
+    /// Decodes a block whose fields are not needed, to keep the dynamic table in step with the peer's.
     pub(super) fn discard(
         &mut self,
         work: &mut usize,
@@ -76,14 +78,14 @@ impl BlockReader {
         decode(&mut self.decoder, work, limits, block, |_| {})
     }
 
-    /// Returns the headers of a request whose block is known, byte for byte. A block that ends the stream may be judged otherwise
-    /// (content-length), so only open ones are remembered.
+    /// Returns the headers of a request whose block is cached, byte for byte. A block that ends the stream may be
+    /// judged differently (content-length), so only blocks without END_STREAM are cached.
     #[inline]
     pub(super) fn known_request(&self, block: &[u8], end_stream: bool) -> Option<Arc<RequestHeaders>> {
         if end_stream { None } else { self.request_memo.get(block, self.decoder.generation()) }
     }
 
-    /// Returns a request's headers; the inner error costs the request alone.
+    /// Decodes a request's header block. The inner error fails that request alone.
     #[inline(never)]
     pub(super) fn request(
         &mut self,
@@ -110,13 +112,13 @@ impl BlockReader {
         Ok(Ok(headers))
     }
 
-    /// Response headers whose block is known.
+    /// Returns the response headers whose block is cached.
     #[inline]
     pub(super) fn known_response(&self, block: &[u8], end_stream: bool) -> Option<Arc<ResponseHeaders>> {
         if end_stream { None } else { self.response_memo.get(block, self.decoder.generation()) }
     }
 
-    /// Returns the first block of a response; the inner error costs the stream alone.
+    /// Decodes the first header block of a response. The inner error fails that stream alone.
     #[inline(never)]
     pub(super) fn response(
         &mut self,
@@ -145,13 +147,13 @@ impl BlockReader {
         })
     }
 
-    /// Trailers whose block is known.
+    /// Returns the trailers whose block is cached.
     #[inline]
     pub(super) fn known_trailers(&self, block: &[u8]) -> Option<Arc<Trailers>> {
         self.trailers_memo.get(block, self.decoder.generation())
     }
 
-    /// Returns the block behind the messages of a response; the inner error costs the stream alone.
+    /// Decodes the trailers of a response. The inner error fails that stream alone.
     #[inline(never)]
     pub(super) fn trailers(
         &mut self,
@@ -178,23 +180,24 @@ impl BlockReader {
     }
 }
 
-/// A response's first header block.
+/// The first header block of a response.
 pub(super) enum FirstBlock {
     Informational,
     Headers(Arc<ResponseHeaders>),
     TrailersOnly(Box<TrailersOnly>),
 }
 
-/// RFC 9113 §4.3.1: the peer's encoder uses a table of 4,096 bytes until it has our SETTINGS. It may use a larger one as
-/// soon as it has them; a smaller one is in force once it has acknowledged them.
+/// Makes the decoder for the first blocks. RFC 9113 §4.3.1: the peer's encoder uses a table of 4,096 bytes until it
+/// receives our SETTINGS, and may use a larger one as soon as it has them. A smaller table applies only once the peer
+/// has acknowledged them.
 fn first_decoder(limits: &Limits) -> Decoder {
     let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
     decoder.set_max_table_size((limits.decoder_table as usize).max(DEFAULT_TABLE_SIZE));
     decoder
 }
 
-/// Decodes one block, whatever becomes of its fields, and adds its list to the work of the turn: a byte of a block may
-/// stand for a whole entry of the table, so the block's own length says little.
+/// Decodes one block, and adds the size of its header list to the work of the turn: one byte of a block can stand for
+/// a whole entry of the dynamic table, so the block's own length is no measure.
 #[inline]
 fn decode(
     decoder: &mut Decoder,
@@ -250,7 +253,7 @@ mod tests {
             reader.request(&mut 0, &limits, block, false).unwrap().unwrap()
         };
         let headers = read(&mut reader, &block());
-        // From now on every field is in the table.
+        // After the first block, every field is in the dynamic table.
         let again = block();
         assert_eq!(read(&mut reader, &again), headers);
         assert_eq!(reader.known_request(&again, false), Some(headers.clone()));

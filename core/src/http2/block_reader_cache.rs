@@ -1,11 +1,12 @@
-//! Header blocks that repeat are recognised on the way in; `templates` does the same on the way out.
+//! Recognises received header blocks that repeat; `block_writer_cache` does the same for those that are sent.
 //!
-//! A block made only of indexed fields changes no table (RFC 7541 §3.2) and means the same for as long as the table has
-//! not changed. So the headers that such a block gave is kept beside its bytes and the table's generation.
+//! A block of indexed fields alone does not change the dynamic table (RFC 7541 §3.2), and means the same for as long
+//! as the table does not change. So the cache keeps the decoded headers with the block's bytes and the table's
+//! generation.
 
 use std::sync::Arc;
 
-/// Longer blocks are not kept.
+/// The longest block that is cached, in bytes.
 const MAX_BLOCK: usize = 128;
 
 struct CachedBlock<T> {
@@ -14,7 +15,7 @@ struct CachedBlock<T> {
     value: Arc<T>,
 }
 
-/// What the last few distinct blocks meant.
+/// The decoded values of the last few distinct blocks.
 pub(super) struct ReaderCache<T> {
     entries: Vec<CachedBlock<T>>,
     capacity: usize,
@@ -33,7 +34,7 @@ impl<T> ReaderCache<T> {
         Some(Arc::clone(&known.value))
     }
 
-    /// Keeps `value` as the meaning of `block`, if a block like it can come again with the same meaning.
+    /// Caches `value` as the meaning of `block`, if the same bytes can mean the same again.
     pub(super) fn put(&mut self, block: &[u8], generation: u64, value: &Arc<T>) {
         if block.len() > MAX_BLOCK || !is_indexed_only(block) {
             return;
@@ -48,7 +49,8 @@ impl<T> ReaderCache<T> {
     }
 }
 
-/// RFC 7541 §6.1: indexed fields begin with a one bit; 127 (all ones) begins a longer integer.
+/// Returns whether a block has nothing but indexed fields. RFC 7541 §6.1: these have the top bit set; seven one bits
+/// below it begin a longer integer.
 fn is_indexed_only(block: &[u8]) -> bool {
     block.iter().all(|&byte| byte >= 0x80 && byte != 0xff)
 }

@@ -1,4 +1,4 @@
-//! Heads to HEADERS and CONTINUATION frames: the connection's encoder, and the encoded fields of headers that repeat.
+//! Encodes headers into HEADERS and CONTINUATION frames, and remembers the encoded fields of headers that repeat.
 
 use std::time::Duration;
 
@@ -26,12 +26,12 @@ const fn indexing(hint: Hint) -> Indexing {
     }
 }
 
-/// Bytes from the peer or the caller as text; what is no text is refused before it comes here.
+/// Returns bytes of the peer or the caller as text. Bytes that are not UTF-8 were refused earlier.
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
-/// A HEADERS frame that is being written: its headers is put in when its block is complete.
+/// A HEADERS frame that is being written. Its frame header is filled in when its block is complete.
 struct OpenFrame {
     start: usize,
 }
@@ -43,7 +43,8 @@ impl OpenFrame {
         Self { start }
     }
 
-    /// Completes the frame, in several CONTINUATION frames where the peer's frame size asks for it.
+    /// Completes the frame, splitting the block into CONTINUATION frames where it exceeds the peer's maximum frame
+    /// size.
     fn finish(self, out: &mut Vec<u8>, stream: StreamId, end_stream: bool, max_frame: usize) {
         let length = out.len() - self.start - FRAME_HEADER_LEN;
         let whole = length <= max_frame;
@@ -63,11 +64,11 @@ impl OpenFrame {
     }
 }
 
-/// A HEADERS frame whose block is a template: shorter than any frame may be.
+/// Writes a HEADERS frame from a cached block, which is shorter than the smallest maximum frame size.
 #[inline]
 fn write_template(out: &mut Vec<u8>, stream: StreamId, end_stream: bool, fields: &[u8]) {
     let headers = FrameHeader {
-        // WriterCache are short.
+        // A cached block is at most `MAX_BLOCK` bytes long.
         length: fields.len() as u32,
         kind: FrameType::Headers,
         flags: Flags::END_HEADERS.with(Flags::END_STREAM, end_stream),
@@ -78,7 +79,7 @@ fn write_template(out: &mut Vec<u8>, stream: StreamId, end_stream: bool, fields:
     out.extend_from_slice(fields);
 }
 
-/// RFC 9113 §6.10: the rest of a block that is longer than one frame.
+/// Writes the CONTINUATION frames of a block that is longer than one frame (RFC 9113 §6.10).
 #[cold]
 fn continue_block(out: &mut Vec<u8>, stream: StreamId, rest: &[u8], max_frame: usize) {
     let mut pieces = rest.chunks(max_frame.max(1)).peekable();
@@ -90,11 +91,11 @@ fn continue_block(out: &mut Vec<u8>, stream: StreamId, rest: &[u8], max_frame: u
     }
 }
 
-/// What turns headers into header blocks.
+/// Encodes headers into header blocks.
 pub(super) struct BlockWriter {
     encoder: Encoder,
     templates: WriterCache,
-    /// Room for the base64 of one value.
+    /// Buffer for the base64 encoding of one value.
     scratch: Vec<u8>,
 }
 
@@ -111,23 +112,25 @@ impl BlockWriter {
         self.encoder.set_peer_max_table_size(size);
     }
 
-    /// Gives back the memory that only speed needs; the table that the peer relies on stays.
+    /// Frees the cache and spare capacity. The dynamic table stays, because the peer's decoder refers to it.
     pub(super) fn shrink(&mut self) {
         self.encoder.shrink();
         self.templates.clear();
         self.scratch = Vec::new();
     }
 
-    /// Returns whether a request's own fields, all but its deadline and metadata, have been found valid and written before.
+    /// Returns whether the request's own fields, everything but its timeout and metadata, are cached, and therefore
+    /// valid.
     #[inline]
     pub(super) fn knows(&self, request: &Request) -> bool {
         self.templates.find(request).is_some()
     }
 
-    /// Writes the HEADERS of a request, with what is left of its deadline.
+    /// Writes the HEADERS of a request; `left` is the time until its deadline.
     ///
     /// # Errors
-    /// [P-15](crate::manual::rules#p-15): its size as a header list, where the peer would refuse that; nothing is written.
+    /// Returns the size of the request's header list if it exceeds the peer's limit
+    /// ([P-15](crate::manual::rules#p-15)); then nothing is written.
     #[inline]
     pub(super) fn request(
         &mut self,
@@ -138,7 +141,7 @@ impl BlockWriter {
     ) -> Result<(), usize> {
         let template = self.templates.find(request);
         let own = template.map_or_else(|| fields_size(config, request), |template| template.list_size);
-        // P-7: what is left of the deadline when the request leaves, its wait for a stream taken off.
+        // P-7: the timeout counts from when the request leaves, so the time that it waited for a stream is deducted.
         let left = left.map(timeout::format);
         let timeout_size = left.map_or(0, |left| TIMEOUT_NAME.len() + left.as_bytes().len() + FIELD_OVERHEAD);
         let size = own.saturating_add(timeout_size).saturating_add(request.metadata.list_size());
@@ -249,7 +252,8 @@ impl BlockWriter {
         size
     }
 
-    /// The headers of an answer to a request that is not gRPC's ([P-2](crate::manual::rules#p-2), [P-8](crate::manual::rules#p-8)): a plain text body follows, then trailers.
+    /// Writes the headers of a response to a request that is not gRPC ([P-2](crate::manual::rules#p-2),
+    /// [P-8](crate::manual::rules#p-8)). A body of plain text and trailers follow.
     #[cold]
     pub(super) fn refusal(&mut self, out: &mut Vec<u8>, id: StreamId, peer: &PeerSettings, http_status: u16) {
         let frame = OpenFrame::begin(out);
@@ -260,7 +264,8 @@ impl BlockWriter {
         frame.finish(out, id, false, peer.max_frame_size as usize);
     }
 
-    /// Writes the answer to a HEAD request: the same headers without content (RFC 9110 §9.3.2), and its status with them.
+    /// Writes the response to a HEAD request: the same headers without content (RFC 9110 §9.3.2), with the status
+    /// beside them.
     #[cold]
     pub(super) fn refusal_of_head(
         &mut self,
@@ -284,7 +289,7 @@ impl BlockWriter {
         frame.finish(out, id, true, peer.max_frame_size as usize);
     }
 
-    /// Writes a status, in trailers or as Trailers-Only.
+    /// Writes a status, as trailers or as Trailers-Only.
     #[inline]
     pub(super) fn status(
         &mut self,
@@ -317,7 +322,7 @@ impl BlockWriter {
         let from = out.len();
         let limit = peer.max_header_list as usize;
         let write = |name: &[u8], value: &[u8], hint| encoder.field(name, value, indexing(hint), out);
-        // P-45: the writers shorten what is over the peer's limit; the code always goes.
+        // P-45: the writers shorten or drop what exceeds the peer's limit; they always send the status code.
         if trailers_only {
             let fields = response_fields(config, None);
             write_trailers_only(200, &fields, (status, metadata), limit, scratch, write);
@@ -339,10 +344,10 @@ fn is_plain((status, metadata): (&Status, &Metadata)) -> bool {
 static NO_METADATA: Metadata = Metadata::new();
 
 const TIMEOUT_NAME: &[u8] = b"grpc-timeout";
-/// The type of what is said to clients that may not speak gRPC.
+/// The content type of responses to clients that may not speak gRPC.
 const REFUSAL_TYPE: &str = "text/plain; charset=utf-8";
 
-/// `grpc-accept-encoding`, where there is anything but identity to say.
+/// Returns the value of `grpc-accept-encoding`, or `None` if only identity is supported.
 fn accept_encoding(config: &Config) -> Option<&str> {
     let names = config.codecs.accept_encoding();
     (names != "identity").then_some(names)
@@ -356,7 +361,7 @@ fn response_fields(config: &Config, codec: Option<CodecIndex>) -> ResponseFields
     }
 }
 
-/// The fields of a request that are the same for every call of its kind.
+/// Passes the request's own fields, which are the same for every call of a method, to `f`.
 fn write_own_fields(config: &Config, request: &Request, f: impl FnMut(&[u8], &[u8], Hint)) {
     let fields = RequestFields {
         scheme: text(config.scheme.as_bytes()),
@@ -373,7 +378,7 @@ fn write_own_fields(config: &Config, request: &Request, f: impl FnMut(&[u8], &[u
     write_request(&fields, &mut Vec::new(), f);
 }
 
-/// Returns the size of those fields as a header list (RFC 9113 §6.5.2).
+/// Returns the size of the request's own fields as a header list (RFC 9113 §6.5.2).
 #[inline(never)]
 fn fields_size(config: &Config, request: &Request) -> usize {
     let mut size = 0_usize;

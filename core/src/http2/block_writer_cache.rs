@@ -1,14 +1,14 @@
-//! Heads that repeat: their encoded fields, kept beside the generation of the encoder for which they hold.
+//! Caches the encoded fields of headers that repeat, with the generation of the encoder for which they are valid.
 
 use bytes::Bytes;
 
 use crate::grpc::encoding::Encoding;
 use crate::types::Request;
 
-/// Longer blocks are not kept.
+/// The longest block that is cached, in bytes.
 const MAX_BLOCK: usize = 128;
 
-/// Distinct requests whose fields are kept.
+/// How many distinct requests are cached.
 const REQUEST_TEMPLATES: usize = 8;
 
 /// The encoded fields of headers that repeat.
@@ -20,7 +20,7 @@ pub(super) struct WriterCache {
     pub(super) status_ok: Template,
 }
 
-/// A request's own fields, everything but its timeout and metadata.
+/// The encoded fields of a request, without its timeout and metadata.
 pub(super) struct RequestTemplate {
     path: Bytes,
     authority: Option<Bytes>,
@@ -42,7 +42,7 @@ impl RequestTemplate {
     }
 }
 
-/// Equality, seen at once where both are pinned of the same bytes: paths are mostly constants.
+/// Returns whether both are equal. Paths are mostly constants, so comparing the pointers first settles most cases.
 #[inline]
 fn same(one: &Bytes, other: &Bytes) -> bool {
     one.len() == other.len() && (one.as_ptr() == other.as_ptr() || one == other)
@@ -54,7 +54,8 @@ impl WriterCache {
         self.requests.iter().find(|template| template.is_for(request))
     }
 
-    /// Keeps the fields of `request`, unless writing them changed the table: then they mean it only once.
+    /// Caches the fields of `request`, unless writing them changed the dynamic table: then the bytes have this
+    /// meaning only once.
     pub(super) fn put(
         &mut self,
         request: &Request,
@@ -90,7 +91,7 @@ impl WriterCache {
     }
 }
 
-/// An encoded block of fields, and the encoder's generation for which it holds.
+/// An encoded block of fields, and the encoder's generation for which it is valid.
 #[derive(Default)]
 pub(super) struct Template {
     generation: Option<u64>,
@@ -103,7 +104,7 @@ impl Template {
         (self.generation == Some(generation)).then_some(self.block.as_slice())
     }
 
-    /// Keeps `block`, unless it is long or writing it changed the table: then it means its fields only once.
+    /// Caches `block`, unless it is too long, or writing it changed the dynamic table.
     pub(super) fn put(&mut self, before: u64, generation: u64, block: &[u8]) {
         if before == generation && block.len() <= MAX_BLOCK {
             self.generation = Some(generation);
@@ -157,7 +158,7 @@ mod tests {
             templates.put(variant, n, 7, 7, &[n as u8]);
         }
         for (n, variant) in variants.iter().enumerate() {
-            // Bytes count, not where they are.
+            // The bytes of a path count, not their address.
             let copy = Request { path: Bytes::copy_from_slice(&variant.path), ..variant.clone() };
             assert_eq!(fields(&templates, &copy), Some([n as u8].as_slice()), "{variant:?}");
             assert_eq!(templates.find(&copy).map(|template| template.list_size), Some(n));

@@ -1,19 +1,19 @@
-//! Rates that a peer may not exceed.
+//! Token buckets, which limit the rate of events.
 
 use crate::time::Time;
 
-/// Parts that a token is counted in, so that a nanosecond adds a whole number of them at any rate.
+/// Parts in a token, chosen so that each nanosecond adds a whole number of parts at any rate.
 const PARTS: u64 = 1_000_000_000;
 
 /// A token bucket: `burst` events at once, `per_second` over time.
 ///
-/// It starts full and is refilled when it is asked. The count is exact, so nothing is lost or gained over any time:
-/// in a span of `s` seconds it grants at most `burst + per_second * s`, and it never refuses events that keep to that
-/// bound. Where a token's period is no whole number of nanoseconds, events at the mean rate need a `burst` of two,
-/// since some of them are less than a period apart. A reading of the time that runs backwards adds nothing.
+/// It starts full and refills when it is used. The count is exact: in a span of `s` seconds it grants at most `burst
+/// + per_second * s` tokens, and it never refuses events that stay within that bound. If the period of a token is not
+/// a whole number of nanoseconds, events at exactly the mean rate need a `burst` of two, since some of them are less
+/// than a period apart. A time earlier than the last one adds nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenBucket {
-    /// What there is, in parts; at most `full`.
+    /// Tokens left, in parts; at most `full`.
     level: u64,
     full: u64,
     per_second: u32,
@@ -22,15 +22,14 @@ pub(crate) struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// Makes a full bucket of `burst` tokens that gains `per_second` of them a second; none at all where that is zero.
+    /// Makes a full bucket of `burst` tokens that gains `per_second` of them each second.
     pub(crate) fn new(burst: u32, per_second: u32) -> Self {
         // 2^32 * 10^9 is less than 2^62.
         let full = u64::from(burst).saturating_mul(PARTS);
         Self { level: full, full, per_second, last: Time::ZERO }
     }
 
-    /// Takes `n` quarters of a token at the time `now`, or none where there are not so many. Returns whether it took
-    /// them.
+    /// Takes `n` quarters of a token and returns true, or takes nothing and returns false if fewer are left.
     pub(crate) fn take_quarters(&mut self, now: Time, n: u32) -> bool {
         self.refill(now);
         match self.level.checked_sub(u64::from(n).saturating_mul(PARTS / 4)) {
@@ -42,7 +41,7 @@ impl TokenBucket {
         }
     }
 
-    /// Puts `n` tokens back, as far as they fit.
+    /// Puts `n` tokens back, up to the burst.
     pub(crate) fn give(&mut self, n: u64) {
         self.level = self.level.saturating_add(n.saturating_mul(PARTS)).min(self.full);
     }
@@ -52,7 +51,7 @@ impl TokenBucket {
             return;
         }
         let nanos = now.as_nanos().saturating_sub(self.last.as_nanos());
-        // Per second and token, per nanosecond and part: the same number. Saturation is far above `full`.
+        // Tokens per second equal parts per nanosecond. Saturation is far above `full`.
         let gained = nanos.saturating_mul(u64::from(self.per_second));
         self.level = self.level.saturating_add(gained).min(self.full);
         self.last = now;
@@ -66,13 +65,13 @@ mod tests {
     use proptest::prelude::*;
 
     impl TokenBucket {
-        /// Takes whole tokens.
+        /// Takes `n` whole tokens.
         fn take(&mut self, now: Time, n: u32) -> bool {
             self.take_quarters(now, 4 * n)
         }
     }
 
-    /// Returns the first nanosecond at which `count` tokens have come at `per_second`.
+    /// Returns the first nanosecond at which `count` tokens have accumulated at `per_second`.
     fn at_rate(count: u64, per_second: u32) -> u64 {
         (u128::from(count) * u128::from(PARTS)).div_ceil(u128::from(per_second)) as u64
     }
@@ -117,8 +116,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
 
-        /// An hour and a half from an empty bucket, an event at the first nanosecond of each token. The mean spacing
-        /// is exactly the rate, so what is rounded away once would show as a refusal later.
+        /// Runs for an hour and a half from an empty bucket, with an event at the first nanosecond of each token. The
+        /// mean spacing is exactly the rate, so any rounding loss would show as a refusal later.
         #[test]
         fn the_exact_rate_is_never_refused(burst in 2..5u32, per_second in 1..50u32, start in 0..u64::MAX / 4) {
             let mut bucket = TokenBucket::new(burst, per_second);
@@ -129,7 +128,7 @@ mod tests {
             }
         }
 
-        /// With a burst of one, each gap must be a whole period: rounded up, it is a little longer.
+        /// With a burst of one, each gap has to be a whole period; rounded up to nanoseconds, it is slightly longer.
         #[test]
         fn a_period_apart_is_never_refused(per_second in 1..50u32, start in 0..u64::MAX / 4) {
             let mut bucket = TokenBucket::new(1, per_second);

@@ -1,4 +1,4 @@
-//! The caller's commands: the dynamic API of a call, by [`CallId`]. What the caller receives is in `recv`.
+//! The caller's commands on a call, addressed by [`CallId`]. `recv` has the receiving side.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl Stream {
         }
     }
 
-    /// The state that a message leads to, or why it may not be sent.
+    /// Returns why a message may not be sent now, if it may not.
     #[inline]
     fn check_message(&self) -> Result<(), Misuse> {
         let step = match &self.side {
@@ -73,7 +73,7 @@ impl Stream {
     }
 }
 
-/// The misuse that a cell of a sending table names, if it names one.
+/// Returns the misuse that a cell of a sending table names, if any.
 fn misuse<S>(step: Step<S>) -> Result<(), Misuse> {
     match step {
         Step::Misuse(misuse) => Err(misuse),
@@ -85,13 +85,13 @@ fn is_path(path: &[u8]) -> bool {
     path.first() == Some(&b'/') && is_visible(path)
 }
 
-/// No early exit: the loop then runs on whole vectors, and a bad byte is rare.
+/// Returns whether all bytes are visible ASCII. Without an early exit the loop vectorises, and a bad byte is rare.
 #[inline]
 fn is_visible(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
-/// Returns the codec of an encoding that a caller asks for; identity needs none.
+/// Returns the codec for an encoding that the caller asks for; identity has none.
 fn codec_of(codecs: &Codecs, encoding: Option<Encoding>) -> Result<Option<CodecIndex>, Misuse> {
     match encoding.map(Encoding::as_str) {
         None | Some("identity") => Ok(None),
@@ -113,7 +113,7 @@ impl Engine {
         Ok(self.open(request))
     }
 
-    /// Whether `request` may be started.
+    /// Checks whether `request` may be started.
     pub(crate) fn admit(&mut self, now: Time, request: &Request) -> Result<(), Misuse> {
         self.advance_clock(now);
         match self.lifecycle {
@@ -121,7 +121,7 @@ impl Engine {
             Lifecycle::Announced | Lifecycle::Draining => return Err(Misuse::GoingAway),
             Lifecycle::Closed => return Err(Misuse::Closed),
         }
-        // What has been written before was found valid before.
+        // A cached request was found valid before.
         if !self.writer.knows(request) {
             self.check_own_fields(request)?;
         }
@@ -142,10 +142,10 @@ impl Engine {
         codec_of(&self.config.codecs, request.encoding).map(drop)
     }
 
-    /// Starts a request that has been admitted.
+    /// Starts a request that [`Self::admit`] has accepted.
     pub(crate) fn open(&mut self, request: Request) -> CallId {
         let (call_type, deadline) = (request.call_type, request.deadline);
-        // An encoding without a codec was not admitted.
+        // `admit` has refused any encoding without a codec.
         let codec = codec_of(&self.config.codecs, request.encoding).unwrap_or_default();
         let slot = self.slots.insert(call_type, self.new_windows());
         if let Some(stream) = self.slots.get_mut(slot) {
@@ -159,7 +159,8 @@ impl Engine {
         if let Some(deadline) = deadline {
             self.deadlines.insert(slot, deadline);
         }
-        // P-19: behind those that wait already, so that calls start in the order in which they were made.
+        // P-19: a new call queues behind those that wait already, so that calls start in the order in which they were
+        // made.
         let line = if self.queues.len_of(WAITING) == 0 { READY } else { WAITING };
         self.queues.join(line, slot);
         self.clock.call_started(self.now, &self.config);
@@ -211,7 +212,8 @@ impl Engine {
         })
     }
 
-    /// Returns whether a message may be queued now; if not for want of buffer space, the caller is told when there is.
+    /// Returns whether a message may be queued now. If there is no buffer space, the caller gets an event once there
+    /// is.
     pub(crate) fn want_write(&mut self, call: CallId) -> Result<bool, Misuse> {
         let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
         stream.check_message()?;
@@ -220,7 +222,7 @@ impl Engine {
         Ok(writable)
     }
 
-    /// Takes `payload`, unless it is refused.
+    /// Queues `payload` as a message. A refused payload stays with the caller.
     pub(crate) fn send_message(
         &mut self,
         call: CallId,
@@ -301,7 +303,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Forgets a call: whatever becomes of it, nobody is told. Gives how it ended.
+    /// Forgets a call: the caller gets no more events about it. Returns its outcome, if it has one.
     pub(crate) fn release(&mut self, call: CallId) -> Option<Outcome> {
         let (slot, _) = self.find(call).ok()?;
         let _ = self.cancel(call);
@@ -329,12 +331,12 @@ impl Engine {
             ServerHeaders::Set(metadata) => self.writer.response_size(&self.config, codec, metadata),
             _ => return Err(Misuse::HeadersTwice),
         };
-        // P-45: the name of the encoding may be one field too many beside what is set.
+        // P-45: the encoding's name may push the headers that are set already over the peer's limit.
         let limit = self.peer.max_header_list as usize;
         if size > limit {
             return Err(Misuse::HeaderListTooLarge { size, limit });
         }
-        // P-60: only what the client advertised, or used itself.
+        // P-60: a server uses only an encoding that the client advertised or used itself.
         let offered = |encoding| {
             call.accept.contains(encoding)
                 || call.accept_names.as_ref().is_some_and(|headers| headers.accepts(encoding))
@@ -346,7 +348,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Adds `metadata` to the response headers, unless it is refused; they go with the first message or the status.
+    /// Adds `metadata` to the response headers, which are sent with the first message or the status. Refused metadata
+    /// stays with the caller.
     pub(crate) fn set_headers(&mut self, call: CallId, metadata: &mut Metadata) -> Result<(), Misuse> {
         let all = self.admit_headers(call, metadata)?;
         let (_, stream) = self.find(call)?;
@@ -358,7 +361,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Sends the response headers with what is set and `metadata`, unless it is refused.
+    /// Sends the response headers with all metadata set so far and `metadata`. Refused metadata stays with the
+    /// caller.
     pub(crate) fn send_headers(&mut self, call: CallId, metadata: &mut Metadata) -> Result<(), Misuse> {
         let all = self.admit_headers(call, metadata)?;
         let (slot, stream) = self.find(call)?;
@@ -372,7 +376,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes `metadata` and gives it behind what is set already, if response headers may still be set.
+    /// Takes `metadata` and returns it appended to what is set already, if response headers may still be set.
     fn admit_headers(&mut self, call: CallId, metadata: &mut Metadata) -> Result<Metadata, Misuse> {
         let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
         let codec = stream.codec;
@@ -383,7 +387,7 @@ impl Engine {
         let set = if let ServerHeaders::Set(set) = &call.headers { set.list_size() } else { 0 };
         let size = self.writer.response_size(&self.config, codec, metadata).saturating_add(set);
         let limit = self.peer.max_header_list as usize;
-        // P-45: a client that says how much it takes need not be sent more.
+        // P-45: a client that announces a limit need not be sent more.
         if size > limit {
             return Err(Misuse::HeaderListTooLarge { size, limit });
         }
@@ -402,14 +406,15 @@ impl Engine {
             _ => {}
         }
         let status = if missing_response && status.code == Code::Ok {
-            // P-70: the client would have to make this up; better that it hears who is at fault.
+            // P-70: otherwise the client would have to invent this error, without knowing that the handler is at
+            // fault.
             Status::internal("the handler ended the call with OK and without its response message")
         } else {
             status
         };
         call.status = Some((status, trailers));
         call.headers.settle();
-        // The handler is done: the rest of the request is nobody's to read.
+        // The handler is done and will not read the rest of the request.
         match call.recv.step(ServerRecvInput::Cancel) {
             Step::To(next) => {
                 call.recv = next;

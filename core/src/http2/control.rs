@@ -14,7 +14,7 @@ use crate::machine::{ClosedStream, ClosedStreamInput, Lifecycle, LifecycleInput,
 use crate::time::Time;
 use crate::types::{Cause, Event, Initiator};
 
-/// At most so many bytes of GOAWAY debug data are kept.
+/// Bytes of GOAWAY debug data that are kept.
 const MAX_DEBUG: usize = 256;
 
 /// The payload of the PING that follows the first GOAWAY of a graceful shutdown.
@@ -41,20 +41,21 @@ impl Engine {
             return Err(Violation::Flood { flood: Flood::SettingsEntries, met, limit });
         }
         if first {
-            // A server that has not spoken yet may accept any number of streams; from now on its word counts.
+            // Until its SETTINGS arrive, a server's stream limit is assumed (`PeerSettings::default`). From here on
+            // its own applies.
             self.clock.preface_came();
             self.peer.max_concurrent_streams = u32::MAX;
         }
-        // RFC 9113 §6.5.3: the values are applied in the order in which they stand, then acknowledged at once.
+        // RFC 9113 §6.5.3: the values are applied in the order in which they appear, then acknowledged at once.
         for setting in settings.iter() {
             setting.check()?;
             self.apply_setting(setting.id, setting.value)?;
         }
-        // Without a limit in them, the first SETTINGS lift the assumed one.
+        // First SETTINGS without MAX_CONCURRENT_STREAMS lift the assumed limit.
         self.start_waiting();
         self.tell_notice(Event::PeerSettings);
         self.reply(|out| {
-            // An ACK has no entries, so there is nothing that could be refused.
+            // An ACK has no entries, so it has none that could be refused.
             let _ = Settings::ACK.write(out);
         });
         Ok(())
@@ -71,7 +72,7 @@ impl Engine {
                 self.start_waiting();
             }
             SettingId::INITIAL_WINDOW_SIZE if value != self.peer.initial_window => {
-                // Each change walks over the open streams: eight of them are about the work of a frame.
+                // Each change visits every open stream; eight of them cost about as much as a frame.
                 self.abuse.control_frame(self.now, 1 + self.open_streams / 8)?;
                 self.change_initial_window(value)?;
             }
@@ -93,20 +94,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes a reply that the peer called for, and counts it until the transport has taken it.
+    /// Writes a reply to a frame of the peer, and counts it until the transport has accepted it.
     pub(super) fn reply(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let bytes = self.append(write);
         self.replies.add_reply(bytes, self.outbox.appended());
     }
 
-    /// Writes what follows from what the peer has sent, and is not an answer to a single frame of it: credit, and the
-    /// resets of calls that it started. A peer that keeps the rules calls for only so much of it before it reads.
+    /// Writes output that the peer causes without it being the reply to one frame: WINDOW_UPDATEs, and resets of
+    /// calls that it started. A peer that follows the rules can cause only a bounded amount of it before it reads.
     pub(super) fn write_called_for(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let bytes = self.append(write);
         self.replies.add_bytes(bytes, self.outbox.appended());
     }
 
-    /// Appends to the output, and returns how many bytes.
+    /// Appends to the output, and returns the number of bytes appended.
     fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> usize {
         let out = self.outbox.buf();
         let before = out.len();
@@ -126,7 +127,7 @@ impl Engine {
             self.clock.forgive_pings(self.abuse.useful_frames());
             self.clock.count_ping_strike(self.now, &self.config.keepalive, idle)?;
         }
-        // P-95: the answer echoes the data.
+        // P-95: the reply echoes the payload.
         self.reply(|out| Ping { ack: true, data: ping.data }.write(out));
         Ok(())
     }
@@ -151,7 +152,7 @@ impl Engine {
         match self.role {
             RoleKind::Server => {
                 let counted = self.count_reset(slot);
-                // First, so that a call which its client took back is void, even if this reset costs the connection.
+                // End the call first: it is over even if its reset costs the connection.
                 self.end_server(slot, Cause::Reset { code, by: Initiator::Remote }, None);
                 counted
             }
@@ -162,13 +163,13 @@ impl Engine {
         }
     }
 
-    /// Counts a reset of the client against the limits.
+    /// Charges a reset by the client against the abuse limits.
     fn count_reset(&mut self, slot: u32) -> Result<(), Violation> {
         if let Some(stream) = self.slots.get(slot) {
             self.abuse.reset(self.now, &reset_call(stream, self.now))?;
         }
         if !self.is_unheard(slot) {
-            // What runs for a call that is over is to be stopped before many more are started.
+            // Let the caller stop the handlers of ended calls before many more calls start.
             self.abuse.pending_resets = self.abuse.pending_resets.saturating_add(1);
             if self.abuse.pending_resets >= self.config.limits.pending_resets {
                 self.work = usize::MAX;
@@ -187,7 +188,7 @@ impl Engine {
     pub(super) fn on_goaway(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Violation> {
         let goaway = GoAway::parse(header, payload)?;
         let last = goaway.last_stream.get();
-        // P-93: a client hears of its own, odd ids; no later GOAWAY may take back what an earlier one refused.
+        // P-93: a client only receives its own, odd ids; a later GOAWAY may not accept what an earlier one refused.
         let ours = self.role == RoleKind::Server || last == 0 || goaway.last_stream.is_client();
         let previous = self.peer_goaway.unwrap_or(StreamId::MAX.get());
         if last > previous || !ours {
@@ -202,8 +203,8 @@ impl Engine {
             self.lifecycle(LifecycleInput::PeerGoAway);
             self.clock.drain_started(self.now, &self.config);
         }
-        // RFC 9113 §6.8: a client's GOAWAY is about streams that a server would open, and there are none. The client
-        // may still send requests; the connection ends when its transport does.
+        // RFC 9113 §6.8: a client's GOAWAY refers to streams that a server would open, and there are none. The client
+        // may go on sending requests; the connection ends with its transport.
         if goaway.code != ErrorCode::NO_ERROR {
             self.goaway_error = Some(ConnectionError::GoAway { code: goaway.code, debug });
         }
@@ -211,12 +212,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends the calls that the server will not process: those above `last`, of which none is above `previous`, and those
-    /// without a stream. They are safe to try again elsewhere.
+    /// Ends the calls that the server will not process: those above `last` (and not above `previous`), and those
+    /// without a stream. They are safe to retry on another connection.
     fn refuse_above(&mut self, last: u32, previous: u32, code: ErrorCode, debug: &Bytes) {
         let newest = self.next_local_id.saturating_sub(2).min(previous);
         let refused = self.ids.slots_between(last, newest).into_iter();
-        // What the server has begun to answer it has seen, whatever its GOAWAY says.
+        // A call whose response has begun was processed, whatever the GOAWAY says.
         let processed = |slot| match self.slots.get(slot).map(|stream| &stream.side) {
             Some(Side::Client(call)) => call.begun,
             _ => false,
@@ -243,7 +244,7 @@ impl Engine {
         self.queues.iter_of(READY).chain(self.queues.iter_of(WAITING)).filter(is_queued).collect()
     }
 
-    /// A frame for a stream without a slot: the table of closed streams says what it means.
+    /// Handles a frame for a stream that is not open, as the table of closed streams says.
     #[cold]
     pub(super) fn on_closed_stream(&mut self, id: u32, input: ClosedStreamInput) -> Result<(), Violation> {
         match self.closed_state(id).step(input) {
@@ -254,8 +255,8 @@ impl Engine {
 
     pub(super) fn closed_state(&self, id: u32) -> ClosedStream {
         use super::ids::HowClosed;
-        // RFC 9113 §6.8: whatever belongs to a request that the last GOAWAY refused is discarded. And a stream that this
-        // side reset long ago may still be ended by trailers that were under way (RFC 9113 §5.1).
+        // RFC 9113 §6.8: frames of a request that the last GOAWAY refused are ignored. Trailers in flight may also
+        // still end a stream that this side reset long ago (RFC 9113 §5.1).
         let unheeded = id > self.accept_limit || id <= self.closed_ids.last_forgotten_reset();
         let was_open = id % 2 == 1 && id <= self.last_remote_id;
         if self.role == RoleKind::Server && unheeded && was_open && self.closed_ids.get(id).is_none() {
@@ -266,7 +267,7 @@ impl Engine {
             Some(HowClosed::ResetByPeer) => ClosedStream::ResetByPeer,
             Some(HowClosed::ResetByUs) => ClosedStream::ResetByUs,
             None => {
-                // Only clients open streams: servers could by PUSH_PROMISE alone, which is refused.
+                // Only clients open streams. Servers could by PUSH_PROMISE, which this library refuses.
                 let odd = id % 2 == 1;
                 match self.role {
                     RoleKind::Server if odd && id <= self.last_remote_id => ClosedStream::Passed,
@@ -277,7 +278,8 @@ impl Engine {
         }
     }
 
-    /// Graceful shutdown ([P-94](crate::manual::rules#p-94)): a server first says that it will stop, and stops once the client has heard it.
+    /// Starts a graceful shutdown ([P-94](crate::manual::rules#p-94)): a server announces it first, and stops
+    /// accepting once the client has confirmed that.
     pub(crate) fn shutdown(&mut self, now: Time) {
         self.advance_clock(now);
         if self.lifecycle != Lifecycle::Running {
@@ -286,7 +288,7 @@ impl Engine {
         self.lifecycle(LifecycleInput::Shutdown);
         self.clock.drain_started(self.now, &self.config);
         if self.role == RoleKind::Client {
-            // Only servers' streams could be refused, and there are none: one GOAWAY says all.
+            // A client's GOAWAY would refuse streams of the server, and there are none: it needs no announcement.
             return self.confirm_shutdown();
         }
         self.write_goaway(StreamId::MAX, ErrorCode::NO_ERROR, b"");
@@ -294,19 +296,21 @@ impl Engine {
         self.clock.drain_ping_sent(self.now);
     }
 
-    /// The client has heard of the shutdown, or had its time: what it starts from now on is not looked at.
+    /// Completes the announcement: the client has seen it, or its time is up. Calls that it starts from now on are
+    /// ignored.
     pub(super) fn confirm_shutdown(&mut self) {
         self.lifecycle(LifecycleInput::Confirmed);
         self.clock.drain_confirmed();
         self.accept_limit = self.last_remote_id;
-        // Servers exist that close an idle connection at a client's GOAWAY: it waits until every request is out.
+        // Some servers close an idle connection when they receive a GOAWAY, so the client sends it only after its
+        // queued requests.
         if self.queued_calls == 0 {
             self.write_goaway(self.last_accepted(), ErrorCode::NO_ERROR, b"");
         }
         self.check_drained();
     }
 
-    /// A client's call has its stream, or ended without one.
+    /// Notes that one of a client's queued calls got its stream, or ended without one.
     pub(super) fn leave_queue(&mut self) {
         self.queued_calls = self.queued_calls.saturating_sub(1);
         let leaving = self.lifecycle == Lifecycle::Draining && self.peer_goaway.is_none();
@@ -315,8 +319,8 @@ impl Engine {
         }
     }
 
-    /// Returns the highest stream that was looked at. RFC 9113 §6.8: no GOAWAY may name a higher one than the one before it,
-    /// and ids go on growing after the first.
+    /// Returns the highest stream id that was processed. RFC 9113 §6.8: a GOAWAY may not name a higher id than the
+    /// one before it, though the client's ids go on growing after the first.
     pub(super) fn last_accepted(&self) -> StreamId {
         StreamId::new(self.last_remote_id.min(self.accept_limit))
     }
@@ -325,7 +329,7 @@ impl Engine {
         GoAway { last_stream, code, debug }.write(self.outbox.buf());
     }
 
-    /// Ends the connection at once, by the caller's command.
+    /// Closes the connection at once, at the caller's command.
     pub(crate) fn close(&mut self, now: Time, code: ErrorCode, debug: &'static str) {
         self.advance_clock(now);
         if self.is_closed() {
@@ -335,7 +339,7 @@ impl Engine {
     }
 }
 
-/// Returns what the guard has to know of a call that its client resets.
+/// Returns what the abuse limits need to know of a call that its client resets.
 fn reset_call(stream: &Stream, now: Time) -> ResetCall {
     let answered = match &stream.side {
         Side::Server(call) => {
@@ -371,7 +375,7 @@ mod tests {
         engine.start(Time::ZERO, Request::new("/a/b", CallType::BIDI)).expect("a good request")
     }
 
-    /// Returns a client with so many calls open, its oldest ones, that once had as many more.
+    /// Returns a client with its `open` oldest calls open; `past` more have ended.
     fn client(past: usize, open: usize) -> (Engine, Vec<CallId>) {
         let mut config = Config::client();
         config.limits.glitches.burst = u32::MAX;
@@ -392,7 +396,7 @@ mod tests {
         frame(kind::GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat())
     }
 
-    /// What frames of the server cost is bounded by the calls that are open, and by those that were, once for all.
+    /// The server's frames cost time in proportion to the calls that are open, plus once for each call that was.
     #[test]
     fn goaways_cost_what_is_open_however_many_calls_there_were() {
         const PAST: usize = 20_000;
@@ -402,7 +406,7 @@ mod tests {
             for nth in 0..9_000 {
                 feed(&mut engine, &goaway((newest + 2).saturating_sub(2 * nth)));
             }
-            // The same one again has nothing to refuse.
+            // Repeating the same GOAWAY has nothing to refuse.
             let last = engine.peer_goaway.expect("a GOAWAY");
             (0..1_000).for_each(|_| feed(&mut engine, &goaway(last)));
             let steps = engine.ids.steps + engine.slots.steps.get();
@@ -424,12 +428,13 @@ mod tests {
         }
     }
 
-    /// [P-93](crate::manual::rules#p-93), with every number of calls refused at once, and whatever was refused before.
+    /// Checks [P-93](crate::manual::rules#p-93) with every number of calls refused at once, and any number refused
+    /// before.
     #[test]
     fn each_goaway_refuses_what_is_above_it_in_the_order_in_which_it_was_started() {
         for (past, open) in [(0, 5), (3, 40), (1_000, 7)] {
             let (mut engine, calls) = client(past, open);
-            // The newest one that is open: those behind it are over.
+            // The newest open call; all calls behind it have ended.
             let newest = 2 * u32::try_from(open).unwrap() - 1;
             let mut left = open;
             for lower in [0, 1, 3, 0, 100] {

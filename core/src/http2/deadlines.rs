@@ -1,4 +1,4 @@
-//! Deadlines in order.
+//! The calls' deadlines, earliest first.
 
 use crate::time::Time;
 
@@ -10,19 +10,19 @@ const ABSENT: u32 = u32::MAX;
 
 /// Deadlines by key, earliest first: an indexed min-heap.
 ///
-/// Keys are slot numbers: small and dense, since `positions` has four bytes for each up to the largest that ever had
-/// a deadline. Insertion, removal and replacement take O(log n), [`DeadlineHeap::peek`] O(1). Equal deadlines come in
-/// the order of their keys, whatever the order of insertion was. Memory grows to the most deadlines held at a time and
-/// the largest key, and is kept.
+/// Keys are slot numbers, which are small and dense: `positions` takes four bytes for each key up to the largest that
+/// ever had a deadline. Insertion, removal and replacement take O(log n), [`DeadlineHeap::peek`] O(1). Equal
+/// deadlines are ordered by key, regardless of insertion order. Capacity grows to the largest number of deadlines and
+/// the largest key, and is kept until [`DeadlineHeap::shrink`].
 #[derive(Debug, Default)]
 pub(crate) struct DeadlineHeap {
     heap: Vec<(Time, u32)>,
-    /// Where in `heap` the deadline of a key stands.
+    /// The index in `heap` of each key's deadline, or [`ABSENT`].
     positions: Vec<u32>,
 }
 
 impl DeadlineHeap {
-    /// Sets the deadline of `key`, in place of the one that it may have.
+    /// Sets the deadline of `key`, replacing an earlier one.
     pub(crate) fn insert(&mut self, key: u32, deadline: Time) {
         let index = key as usize;
         if index >= self.positions.len() {
@@ -38,7 +38,7 @@ impl DeadlineHeap {
         }
     }
 
-    /// Takes the deadline of `key` away; whether there was one.
+    /// Removes the deadline of `key`. Returns whether there was one.
     pub(crate) fn remove(&mut self, key: u32) -> bool {
         let Some(at) = self.position(key) else { return false };
         if let Some(position) = self.positions.get_mut(key as usize) {
@@ -53,7 +53,7 @@ impl DeadlineHeap {
         true
     }
 
-    /// Gives the memory of an empty heap back.
+    /// Frees the capacity of an empty heap.
     pub(crate) fn shrink(&mut self) {
         if self.heap.is_empty() {
             *self = Self::default();
@@ -66,7 +66,7 @@ impl DeadlineHeap {
         self.heap.first().copied()
     }
 
-    /// Takes the earliest deadline away where it is not after `now`, and gives its key.
+    /// Removes the earliest deadline if it is not after `now`, and returns its key.
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<u32> {
         let (deadline, key) = self.peek()?;
         if deadline > now {
@@ -80,7 +80,7 @@ impl DeadlineHeap {
         self.positions.get(key as usize).filter(|at| **at != ABSENT).map(|at| *at as usize)
     }
 
-    /// Puts `entry` where the gap at `at` is, or where it belongs from there.
+    /// Places `entry` in the gap at `at`, or moves it up or down from there to where it belongs.
     fn settle(&mut self, at: usize, entry: (Time, u32)) {
         match self.parent(at) {
             Some((_, above)) if entry < above => self.sift_up(at, entry),
@@ -116,7 +116,7 @@ impl DeadlineHeap {
     fn least_child(&self, at: usize) -> Option<(usize, (Time, u32))> {
         let first = at.saturating_mul(ARITY).saturating_add(1);
         let end = first.saturating_add(ARITY).min(self.heap.len());
-        // The range is backwards, so there is no slice, where there is no child.
+        // Without a child the range is reversed, so `get` returns `None`.
         let children = self.heap.get(first..end)?;
         (first..).zip(children.iter().copied()).min_by_key(|(_, entry)| *entry)
     }
@@ -126,7 +126,7 @@ impl DeadlineHeap {
             (self.heap.get_mut(at), self.positions.get_mut(entry.1 as usize))
         {
             *cell = entry;
-            // There are no more entries than keys, so a position fits where a key does.
+            // The heap has no more entries than there are keys, so an index fits in a `u32`.
             *position = at as u32;
         }
     }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn any_op() -> impl Strategy<Value = DeadlineOp> {
-        // Few times and few keys, so that ties and replacements are common.
+        // Few times and few keys make ties and replacements common.
         prop_oneof![
             4 => (0..60u32, 0..20u64).prop_map(|(key, time)| DeadlineOp::Insert(key, time)),
             2 => (0..60u32).prop_map(DeadlineOp::Remove),

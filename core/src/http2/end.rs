@@ -1,5 +1,5 @@
-//! Every way in which a call or the connection ends. Whatever the way, the same few functions retire the stream id,
-//! drop what was queued and give back what was held, so that nothing can be forgotten on one path and not on another.
+//! Every way in which a call or the connection ends. All of them share a few functions that retire the stream id,
+//! drop what is queued and release what is held, so that no path can forget one of these.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,14 +20,15 @@ use crate::machine::{
 use crate::time::Time;
 use crate::types::{Cause, Initiator, Outcome};
 
-/// How long the answer to a refused request may take to leave, and how long its rest is listened to behind that.
+/// How long the response to a refused request may take to be sent, and how long the rest of that request is read
+/// afterwards.
 pub(super) const REFUSED_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why a call ends that this library ends itself.
+/// The cause of a call that this library itself ends.
 pub(super) const CUT_BY_US: Cause = Cause::Reset { code: ErrorCode::CANCEL, by: Initiator::Library };
 
 impl Stream {
-    /// Returns whether the stream is that of a request which was refused, and the answer has gone.
+    /// Returns whether the request on this stream was refused and the response to it has been sent.
     fn is_refused_and_answered(&self) -> bool {
         match &self.side {
             Side::Server(call) => {
@@ -37,18 +38,20 @@ impl Stream {
         }
     }
 
-    /// Sets the outcome of a client's call, once: the first end of a call wins ([P-89](crate::manual::rules#p-89)). Whether the caller waits to be told.
+    /// Records the outcome of a client's call; the first one wins ([P-89](crate::manual::rules#p-89)). Returns which
+    /// events the caller waits for.
     #[inline]
     fn conclude_client(&mut self, mut outcome: Outcome, now: Time, ledger: &mut Ledger) -> Waiting {
         let Side::Client(call) = &mut self.side else { return Waiting::default() };
         if matches!(call.stage, ClientStage::Done(_) | ClientStage::Taken) {
             return Waiting::default();
         }
-        // P-84: messages that came before a cancel or a deadline need not be delivered.
+        // P-84: messages that arrived before a cancel or a deadline need not be delivered.
         if matches!(outcome.cause, Cause::Cancelled | Cause::Deadline) {
             ledger.dropped(&mut self.inbound);
         }
-        // P-84: the server's own timer was faster than ours; what it calls cancelled ran out of time.
+        // P-84: the server's deadline timer fired before ours, so the CANCELLED status that it sent means
+        // DEADLINE_EXCEEDED.
         if outcome.status.code == Code::Cancelled
             && outcome.cause != Cause::Cancelled
             && self.deadline.is_some_and(|deadline| deadline <= now)
@@ -58,13 +61,14 @@ impl Stream {
         }
         outcome.begun = call.begun;
         call.stage = ClientStage::Done(outcome);
-        // P-88: whoever waits for buffer space would wait for ever.
+        // P-88: a caller that waits for buffer space would wait for ever.
         Waiting { reads: std::mem::take(&mut self.want_read), writes: std::mem::take(&mut self.want_write) }
     }
 
-    /// Notes that a server's call is over; returns whether the caller is to be told. A caller that has not heard of a call
-    /// is spared it where the call is void: taken back by its client, refused for its message, or out of time. The end
-    /// of the connection voids no request, or how the bytes were cut would decide whether the caller hears of it.
+    /// Records that a server's call is over; returns whether the caller has to be notified. A caller that has not
+    /// seen the request yet never sees it if the client took it back, its message was refused or its deadline passed.
+    /// The end of the connection does not suppress it: otherwise the way in which the bytes were split would decide
+    /// whether the caller sees the request.
     #[inline]
     fn conclude_server(&mut self, cause: Cause) -> bool {
         if cause != Cause::Connection && self.pending.contains(Pending::REQUEST) {
@@ -76,7 +80,7 @@ impl Stream {
             return false;
         }
         if matches!(cause, Cause::Trailers | Cause::TrailersOnly) {
-            // The caller has ended the call: nothing of it matters to it any more.
+            // The caller itself has ended the call, so none of its pending events matter any more.
             self.pending.clear();
         }
         call.cause = Some(cause);
@@ -86,7 +90,7 @@ impl Stream {
     }
 }
 
-/// Who waits on a client's call that is over.
+/// Which events the caller of a client's call waits for.
 #[derive(Default)]
 struct Waiting {
     reads: bool,
@@ -104,14 +108,15 @@ impl Engine {
         }
     }
 
-    /// Takes a call off the wire: its id is retired, its queue dropped, its place in every line given up.
+    /// Takes a call off the wire: retires its id, drops its send queue and removes it from every queue of calls.
     pub(super) fn retire(&mut self, slot: u32, how: HowClosed) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         if stream.wire_done {
             return;
         }
         stream.wire_done = true;
-        // What the peer sends before it hears of a reset is no abuse, nor is credit for what it was sent.
+        // Frames that the peer sends before it receives our reset are no abuse, nor is credit for what it has
+        // received.
         if how == HowClosed::ResetByUs {
             self.abuse.expect_late_data(stream.recv_window);
         }
@@ -137,8 +142,8 @@ impl Engine {
         self.check_drained();
     }
 
-    /// [P-19](crate::manual::rules#p-19): a stream is free, or more are allowed: the calls that wait for one are put in line, as many as there are
-    /// streams that no call in line will take.
+    /// Moves calls from `WAITING` to `READY` ([P-19](crate::manual::rules#p-19)), one for each stream that the peer
+    /// allows and no call in `READY` is about to open.
     #[inline]
     pub(super) fn start_waiting(&mut self) {
         if self.queues.len_of(WAITING) > 0 {
@@ -168,14 +173,14 @@ impl Engine {
         }
     }
 
-    /// Writes RST_STREAM in answer to a frame: it counts as a reply.
+    /// Writes RST_STREAM in reply to a frame.
     pub(super) fn reply_reset(&mut self, id: u32, code: ErrorCode) {
         self.reply(|out| RstStream { stream: StreamId::new(id), code }.write(out));
     }
 
-    /// Writes RST_STREAM for an open stream. A client's own calls are as many as its caller started, and their requests
-    /// have gone out before: their resets are bounded without the peer. A server's are the client's to start, and to
-    /// let run out of time.
+    /// Writes RST_STREAM for an open stream. On a client the peer cannot multiply resets: its caller started these
+    /// calls, and their requests have been sent. On a server the client causes them, by starting calls and letting
+    /// their deadlines pass.
     fn write_reset(&mut self, id: u32, code: ErrorCode) {
         let reset = RstStream { stream: StreamId::new(id), code };
         match self.role {
@@ -184,7 +189,7 @@ impl Engine {
         }
     }
 
-    /// RST_STREAM on the wire, if there is a stream there, and the id retired.
+    /// Sends RST_STREAM if `reset` has a code and the call has a stream, and retires the id.
     fn reset_and_retire(&mut self, slot: u32, reset: Option<ErrorCode>, otherwise: HowClosed) {
         let id = self.slots.get(slot).map_or(0, |stream| stream.id);
         match reset {
@@ -196,14 +201,14 @@ impl Engine {
         }
     }
 
-    /// RST_STREAM for a rule that the client broke on an open stream, and the id retired.
+    /// Sends RST_STREAM because the client broke a rule on an open stream, and retires the id.
     fn reply_reset_and_retire(&mut self, slot: u32, code: ErrorCode) {
         let id = self.slots.get(slot).map_or(0, |stream| stream.id);
         self.reply_reset(id, code);
         self.retire(slot, HowClosed::ResetByUs);
     }
 
-    /// Ends a call that both sides are done with on the wire, by RST_STREAM(NO_ERROR) where the peer may not know it yet.
+    /// Retires a call that is complete on this side; sends RST_STREAM(NO_ERROR) first if the peer is still sending.
     fn close_and_retire(&mut self, slot: u32, unfinished: bool) {
         if unfinished {
             self.reset_and_retire(slot, Some(ErrorCode::NO_ERROR), HowClosed::Ended);
@@ -212,7 +217,8 @@ impl Engine {
         }
     }
 
-    /// A client's call came to its end as the server said it: both halves, or the server's alone ([P-31](crate::manual::rules#p-31)).
+    /// Ends a client's call with the status that the server sent, whether or not our half was still open
+    /// ([P-31](crate::manual::rules#p-31)).
     pub(super) fn finish_client(&mut self, slot: u32, status: Status, cause: Cause) {
         self.finish_client_with(slot, self.without_trailers(status, cause));
     }
@@ -224,7 +230,7 @@ impl Engine {
     pub(super) fn finish_client_with(&mut self, slot: u32, outcome: Outcome) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let Side::Client(call) = &mut stream.side else { return };
-        // What we have not sent yet nobody waits for any more.
+        // The server has ended the call, so requests that have not been sent yet are dropped.
         let open = match call.send.step(ClientSendInput::PeerEnded) {
             Step::To(next) => {
                 call.send = next;
@@ -237,7 +243,7 @@ impl Engine {
         self.close_and_retire(slot, open);
     }
 
-    /// A client's call is cut: by a reset, a deadline, its caller, or the end of the connection.
+    /// Cuts a client's call short: by a reset, a deadline, its caller, or the end of the connection.
     pub(super) fn cut_client(&mut self, slot: u32, status: Status, cause: Cause, reset: Option<ErrorCode>) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let Side::Client(call) = &mut stream.side else { return };
@@ -259,12 +265,12 @@ impl Engine {
         self.free_if_done(slot);
     }
 
-    /// Returns whether the caller has not been told of the call yet.
+    /// Returns whether the caller has not polled the request event of this call yet.
     pub(super) fn is_unheard(&self, slot: u32) -> bool {
         self.slots.get(slot).is_some_and(|stream| stream.pending.contains(Pending::REQUEST))
     }
 
-    /// A server's call is cut: nothing more is sent on it but the reset, if any.
+    /// Ends a server's call without a status; sends RST_STREAM if `reset` has a code.
     pub(super) fn end_server(&mut self, slot: u32, cause: Cause, reset: Option<ErrorCode>) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let Side::Server(call) = &mut stream.side else { return };
@@ -276,8 +282,8 @@ impl Engine {
         if let Step::To(next) = call.recv.step(input) {
             call.recv = next;
         }
-        // What came before the end of the connection is still given. What came before a reset is not: nobody wants an
-        // answer to it.
+        // Messages that arrived before the end of the connection are still delivered. Those before a reset are not,
+        // because the client no longer wants an answer.
         if cause != Cause::Connection {
             self.ledger.dropped(&mut stream.inbound);
         }
@@ -289,7 +295,7 @@ impl Engine {
         self.conclude_server(slot, cause);
     }
 
-    /// Tells the caller that a server's call is over.
+    /// Queues the event that a server's call is over, if the caller needs it.
     fn conclude_server(&mut self, slot: u32, cause: Cause) {
         if let Some(stream) = self.slots.get_mut(slot)
             && stream.conclude_server(cause)
@@ -299,13 +305,13 @@ impl Engine {
         self.free_if_done(slot);
     }
 
-    /// A server's call that the library itself answers: the status goes out, the handler is told to stop.
+    /// Ends a server's call with a status of the library: sends the status, and tells the handler to stop.
     pub(super) fn answer(&mut self, slot: u32, status: Status, cause: Cause) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let Side::Server(call) = &mut stream.side else { return };
         match call.send.step(ServerSendInput::Status) {
             Step::To(next) => call.send = next,
-            // A status is on its way already, and wins.
+            // A status has been set already, and wins.
             _ => return,
         }
         call.status = Some((status, Metadata::new()));
@@ -315,9 +321,9 @@ impl Engine {
         }
         self.ledger.dropped(&mut stream.inbound);
         self.short.remove(slot);
-        // Messages that are still queued are not worth their place: the status is the answer.
+        // Drop the queued messages: this status replaces them.
         stream.drop_queue(&mut self.ledger);
-        // Nor does the status wait for the connection's window, as they did.
+        // Unlike them, the status does not wait for the connection's window.
         self.queues.remove(slot);
         self.conclude_server(slot, cause);
         self.schedule(slot);
@@ -325,7 +331,8 @@ impl Engine {
         self.memory_freed();
     }
 
-    /// The call ends with `status`, also where another one waits behind messages that do not get away: these are dropped.
+    /// Ends the call with `status`, even if another status is queued behind messages that cannot be sent; those are
+    /// dropped.
     pub(super) fn overrule(&mut self, slot: u32, status: Status, cause: Cause) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         match &mut stream.side {
@@ -342,7 +349,7 @@ impl Engine {
         self.memory_freed();
     }
 
-    /// The peer broke a rule of gRPC on this call: it ends with `status`, on either side.
+    /// Ends the call with `status`, on either side, because the peer broke a rule of gRPC on it.
     pub(super) fn reject(&mut self, slot: u32, status: Status) {
         let code = ErrorCode::CANCEL;
         let cause = CUT_BY_US;
@@ -352,7 +359,7 @@ impl Engine {
         }
     }
 
-    /// The peer broke a rule of one stream: RST_STREAM, and the connection lives, unless this happens too often.
+    /// Resets a stream on which the peer broke a rule. The connection continues unless this happens too often.
     #[cold]
     pub(super) fn on_stream_violation(&mut self, id: u32, violation: Violation) -> Result<(), Violation> {
         self.abuse.internal_reset(self.now)?;
@@ -376,7 +383,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends the connection because the peer broke one of its rules: GOAWAY, every call ends, nothing more is read.
+    /// Fails the connection because the peer broke one of its rules: sends GOAWAY, ends every call and stops reading.
     #[cold]
     pub(super) fn fail(&mut self, violation: Violation) -> ConnectionError {
         let debug = match &violation {
@@ -390,14 +397,14 @@ impl Engine {
         error
     }
 
-    /// This side closes the connection, by no fault of the peer.
+    /// Closes the connection from this side, through no fault of the peer.
     pub(super) fn close_with(&mut self, code: ErrorCode, debug: &'static str) {
         self.write_goaway(self.last_accepted(), code, debug.as_bytes());
         let error = ConnectionError::Closed { code, debug: debug.into() };
         self.end_connection(CloseReason::Error(error.clone()), &error);
     }
 
-    /// The connection is over: every call on it hears of `error`, its owner of `reason`.
+    /// Ends the connection: every call on it fails with `error`, and the owner gets `reason`.
     pub(super) fn end_connection(&mut self, reason: CloseReason, error: &ConnectionError) {
         self.lifecycle(LifecycleInput::Fatal);
         self.clock.stop();
@@ -408,7 +415,7 @@ impl Engine {
         self.close_reason = Some(reason);
     }
 
-    /// [P-105](crate::manual::rules#p-105): the end of the connection ends every call on it.
+    /// Ends every call of a connection that has ended ([P-105](crate::manual::rules#p-105)).
     fn end_every_call(&mut self, error: &ConnectionError) {
         let open: Vec<u32> = self.slots.occupied().collect();
         for slot in open {
@@ -420,7 +427,7 @@ impl Engine {
                 Side::Client(call) => {
                     let cause = match call.stage {
                         ClientStage::Queued(_) => Cause::NeverSent,
-                        // P-93: what GOAWAY did not refuse it may have processed.
+                        // P-93: the server may have processed every request that its GOAWAY did not refuse.
                         _ => match error {
                             ConnectionError::GoAway { code, .. } => {
                                 Cause::GoAway { code: *code, processed: true }
@@ -435,8 +442,9 @@ impl Engine {
         }
     }
 
-    /// A request that is not gRPC's has its answer. Its sender may know nothing of [P-31](crate::manual::rules#p-31), so the rest of the request is
-    /// heard to its end, and what is wrong with it answered as RFC 9113 says; for a while, and within its window.
+    /// Goes on reading the rest of a refused request after its response has been sent. The sender may not speak gRPC
+    /// and may not expect an early end ([P-31](crate::manual::rules#p-31)), so the rest is checked as RFC 9113 says,
+    /// for a limited time and within its window.
     #[cold]
     fn listen_on(&mut self, slot: u32) {
         let until = self.now + REFUSED_PATIENCE;
@@ -446,11 +454,11 @@ impl Engine {
         }
     }
 
-    /// More of a refused request came: its end retires the stream, and a full window resets it.
+    /// Handles more DATA of a refused request: END_STREAM retires the stream, a full window resets it.
     #[cold]
     pub(super) fn on_refused_data(&mut self, slot: u32, end: bool) {
         let Some(stream) = self.slots.get(slot) else { return };
-        // An answer that is still on its way retires the stream with its own end.
+        // Before the response has been sent, the stream is retired by the end of that response.
         if !stream.is_refused_and_answered() {
             return;
         }
@@ -462,7 +470,7 @@ impl Engine {
         }
     }
 
-    /// The time for the answer to a refused request, or for its rest, is over.
+    /// Ends a refused request whose response, or whose remaining body, took too long.
     #[cold]
     pub(super) fn on_refused_timeout(&mut self, slot: u32) {
         match self.slots.get(slot) {
@@ -471,13 +479,13 @@ impl Engine {
         }
     }
 
-    /// [P-31](crate::manual::rules#p-31): the client is told to stop sending what nobody will read.
+    /// Tells the client to stop sending the rest of a refused request ([P-31](crate::manual::rules#p-31)).
     pub(super) fn stop_listening(&mut self, slot: u32) {
         self.close_and_retire(slot, true);
         self.free_if_done(slot);
     }
 
-    /// The last frame of a server's call went out: its status is on its way.
+    /// Completes a server's call whose last frame has been written.
     pub(super) fn status_sent(&mut self, slot: u32, cause: Cause) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let Side::Server(call) = &mut stream.side else { return };
@@ -489,7 +497,7 @@ impl Engine {
         if listens && !self.turn.has_ended() {
             return self.listen_on(slot);
         }
-        // P-31: the client is told to stop sending what nobody will read.
+        // P-31: the client is told to stop sending what the handler will not read.
         let unfinished = call.recv != ServerRecv::Ended;
         let unheard = stream.caller_done;
         if stream.conclude_server(cause) {

@@ -1,9 +1,8 @@
-//! One HTTP/2 connection: what it holds, how it starts, what it tells its caller and when it wants to be woken.
+//! The state of one HTTP/2 connection, its construction and its preface.
 //!
-//! The engine is not generic over the role: what differs between client and server is decided by the tables and by
-//! the [`Side`] that a stream carries. The modules beside this one hold the rest of `Engine`'s methods: `receive` (bytes
-//! in), `headers` and `data` (what a stream gets), `control` (SETTINGS, PING, GOAWAY and their kin), `flow`
-//! (credit), `scheduler` (bytes out), `end` (every way in which a call ends), `timeouts`.
+//! The engine is not generic over the role: the state tables and the [`Side`] of a stream decide what differs between
+//! client and server. The modules beside this one hold the rest of its methods; the table in `http2/mod.rs` lists
+//! them.
 
 use std::sync::Arc;
 
@@ -35,11 +34,11 @@ use crate::grpc::metadata::Metadata;
 use crate::machine::{Lifecycle, LifecycleInput, Step, Wire};
 use crate::time::Time;
 
-/// The line of calls with something to cut into frames.
+/// The queue of calls that have something to send.
 pub(super) const READY: u8 = 0;
-/// The line of client calls that wait for a stream ([P-19](crate::manual::rules#p-19)).
+/// The queue of client calls that wait for a stream ([P-19](crate::manual::rules#p-19)).
 pub(super) const WAITING: u8 = 1;
-/// The line of calls whose DATA waits for the connection's window.
+/// The queue of calls whose DATA waits for the connection's window.
 pub(super) const STARVED: u8 = 2;
 
 /// One HTTP/2 connection, client or server.
@@ -50,10 +49,10 @@ pub(crate) struct Engine {
     pub(super) authority_is_valid: bool,
     pub(super) now: Time,
 
-    // What arrives.
+    // Receiving.
     pub(super) wire: Wire,
     pub(super) preface_met: usize,
-    /// Bytes of work that this turn has brought besides those of the frames.
+    /// Work of this turn beyond reading its frames, in bytes.
     pub(super) work: usize,
     pub(super) turn: PollState,
     pub(super) open_block: Option<OpenBlock>,
@@ -61,29 +60,29 @@ pub(crate) struct Engine {
     pub(super) arena: Arena,
     pub(super) abuse: AbuseLimits,
 
-    // What leaves.
+    // Sending.
     pub(super) outbox: Outbox,
     pub(super) output: Output,
     pub(super) writer: BlockWriter,
     pub(super) replies: Replies,
-    /// Bytes that had been written when nothing more was read for what waited; `None` where no timer runs for that.
+    /// `outbox.written()` when reading stopped because too much output waited; `None` when it has not.
     pub(super) unread_since: Option<u64>,
 
     // The calls.
     pub(super) slots: Slots,
     pub(super) ids: IdTable,
     pub(super) closed_ids: ClosedIds,
-    /// Streams that have an id and are not over on the wire.
+    /// Streams that have an id and have not ended on the wire.
     pub(super) open_streams: u32,
-    /// Client calls without a stream id: those that wait, and those whose request is next to be written.
+    /// Client calls without a stream id: those that wait for one, and those whose request is about to be written.
     pub(super) queued_calls: u32,
     pub(super) last_remote_id: u32,
     pub(super) next_local_id: u32,
-    /// The lines of calls that have something to send: [`READY`], [`WAITING`], [`STARVED`].
+    /// The queues of calls with something to send: [`READY`], [`WAITING`], [`STARVED`].
     pub(super) queues: SlotQueues<3>,
-    /// Calls whose message in progress waits for memory.
+    /// Calls whose partly received message waits for memory.
     pub(super) short: SlotQueue,
-    /// Calls with events to tell.
+    /// Events that the caller has not polled yet.
     pub(super) events: EventQueue,
 
     // Flow control.
@@ -91,28 +90,28 @@ pub(crate) struct Engine {
     pub(super) recv_window: i64,
     pub(super) recv_owed: u32,
     pub(super) ledger: Ledger,
-    /// What is known of the path, and how far windows grow for it.
+    /// The measurement of the path, and how far windows may grow for it.
     pub(super) path: PathEstimate,
-    /// What the messages that were taken have come to by decompression, in bytes.
+    /// Bytes that decompression has produced for messages which the caller received.
     pub(super) decompressed: u64,
 
     // The connection itself.
     pub(super) peer: PeerSettings,
     pub(super) unacked_settings: u32,
     pub(super) lifecycle: Lifecycle,
-    /// Server: streams above this id were started too late for our GOAWAY; they are not looked at.
+    /// Server: streams above this id were started too late, after our GOAWAY, and are ignored.
     pub(super) accept_limit: u32,
     pub(super) peer_goaway: Option<u32>,
     pub(super) clock: Clock,
     pub(super) deadlines: DeadlineHeap,
-    /// Shared by every outcome without trailing metadata.
+    /// The empty metadata that all outcomes without trailing metadata share.
     pub(super) no_metadata: Arc<Metadata>,
     pub(super) close_reason: Option<CloseReason>,
-    /// Why the connection failed, kept for callers that go on feeding it.
+    /// The error of a failed connection, returned again to callers that keep feeding it.
     pub(super) failure: Option<ConnectionError>,
-    /// The transport ended in the middle of something.
+    /// Whether the transport ended in the middle of a frame or a call.
     pub(super) cut_short: bool,
-    /// The peer's GOAWAY with an error code: the reason behind the end of the transport that follows it.
+    /// The peer's GOAWAY with an error code, which explains the end of the transport that follows it.
     pub(super) goaway_error: Option<ConnectionError>,
 }
 
@@ -171,7 +170,8 @@ impl Engine {
         engine
     }
 
-    /// Our side of RFC 9113 §3.4: the client's preface, SETTINGS, and the connection's window above the default.
+    /// Writes our side of RFC 9113 §3.4: a client's preface, SETTINGS, and a WINDOW_UPDATE that raises the
+    /// connection's window.
     fn write_preface(&mut self) {
         let limits = &self.config.limits;
         let mut settings = Vec::with_capacity(6);
@@ -204,7 +204,7 @@ impl Engine {
         }
     }
 
-    // Time never runs backwards, whatever the caller says.
+    // Time never runs backwards, whatever the caller passes.
     #[inline]
     pub(super) fn advance_clock(&mut self, now: Time) {
         self.now = self.now.max(now);
@@ -229,12 +229,12 @@ impl Engine {
         self.slots.live() == 0
     }
 
-    /// Returns whether no call is on the wire or on its way to it.
+    /// Returns whether no call has a stream or waits for one.
     pub(super) const fn has_no_calls(&self) -> bool {
         self.open_streams == 0 && self.queued_calls == 0
     }
 
-    /// Gives back the memory that only speed needs; the tables that the peer relies on stay.
+    /// Frees caches and spare capacity. The HPACK tables stay, because the peer refers to them.
     pub(crate) fn shrink(&mut self) {
         self.outbox.shrink();
         self.arena.shrink();
@@ -248,14 +248,14 @@ impl Engine {
         self.events.shrink();
     }
 
-    /// Moves the lifecycle and acts on its end.
+    /// Applies an input to the lifecycle.
     pub(super) fn lifecycle(&mut self, input: LifecycleInput) {
         if let Step::To(next) = self.lifecycle.step(input) {
             self.lifecycle = next;
         }
     }
 
-    /// After a call's end: a connection that goes away closes with its last call.
+    /// Closes a draining connection once its last call has ended.
     pub(super) fn check_drained(&mut self) {
         if self.lifecycle == Lifecycle::Draining && self.has_no_calls() {
             self.lifecycle(LifecycleInput::Drained);
@@ -264,7 +264,7 @@ impl Engine {
         }
     }
 
-    /// Returns the error of a connection that failed, for callers that go on feeding it.
+    /// Returns the error of a failed connection, for callers that keep feeding it.
     pub(super) fn failure(&self) -> Option<ConnectionError> {
         self.failure.clone()
     }

@@ -1,4 +1,4 @@
-//! Events out: what the caller has not heard yet, in the order in which it happened.
+//! The events that the caller has not polled yet, in the order in which they happened.
 
 use std::collections::VecDeque;
 
@@ -7,12 +7,13 @@ use super::slots::Slots;
 use super::stream::{Pending, Side};
 use crate::types::{CallId, Cause, Event};
 
-/// The events that the caller has not heard yet.
+/// The events that the caller has not polled yet.
 #[derive(Default)]
 pub(super) struct EventQueue {
-    /// Those of calls, each once at most, as the bits of its call say. One whose call has lost the bit, or is over, is void.
+    /// Events of calls, at most one of each kind for a call. An entry is void if its call is gone or has lost the
+    /// bit.
     calls: VecDeque<(CallId, Pending)>,
-    /// Those of the connection.
+    /// Events of the connection.
     notices: VecDeque<Event>,
 }
 
@@ -25,7 +26,7 @@ impl EventQueue {
         self.calls.push_back((call, what));
     }
 
-    /// Drops what is void before the queue grows: a caller that takes its calls without listening leaves much of it.
+    /// Drops void entries before the queue grows: a caller that receives without polling events leaves many of them.
     #[cold]
     fn make_space(&mut self, slots: &Slots) {
         self.calls.retain(|(call, what)| slots.is_due(*call, *what));
@@ -34,7 +35,7 @@ impl EventQueue {
         }
     }
 
-    /// Gives back the memory that only speed needs.
+    /// Frees spare capacity.
     pub(super) fn shrink(&mut self) {
         self.calls.shrink_to_fit();
         self.notices.shrink_to_fit();
@@ -42,7 +43,7 @@ impl EventQueue {
 }
 
 impl Slots {
-    /// Returns whether a call still has this event to tell.
+    /// Returns whether a call's event is still pending.
     fn is_due(&self, call: CallId, what: Pending) -> bool {
         self.call_id(call.slot) == call
             && self.get(call.slot).is_some_and(|stream| stream.pending.contains(what))
@@ -50,7 +51,7 @@ impl Slots {
 }
 
 impl Engine {
-    /// Queues an event of a call, unless the same one waits already.
+    /// Queues an event of a call, unless the same one is pending already.
     #[inline]
     pub(super) fn tell(&mut self, slot: u32, what: Pending) {
         if let Some((call, stream)) = self.slots.named_mut(slot)
@@ -61,7 +62,7 @@ impl Engine {
         }
     }
 
-    /// Tells a caller that waits for it that `recv` has something now.
+    /// Queues `Readable` for a caller that waits for `recv` to have something.
     #[inline]
     pub(super) fn tell_readable(&mut self, slot: u32) {
         if let Some(stream) = self.slots.get_mut(slot)
@@ -72,8 +73,8 @@ impl Engine {
         }
     }
 
-    /// Queues an event of the connection in place of an older one of its kind: only the newest of what the peer says of
-    /// itself is told.
+    /// Queues an event of the connection, replacing an older one of its kind: only the peer's latest word is
+    /// reported.
     pub(super) fn tell_notice(&mut self, notice: Event) {
         let kind = std::mem::discriminant(&notice);
         self.events.notices.retain(|event| std::mem::discriminant(event) != kind);
@@ -118,12 +119,12 @@ impl Engine {
         self.events.notices.pop_front()
     }
 
-    // `Closed` comes after everything else, once.
+    // `Closed` is the last event, and is delivered once.
     fn poll_closed(&mut self) -> Option<Event> {
         self.close_reason.take().map(Event::Closed)
     }
 
-    /// Tells the end of a server's call: its slot is freed when the wire is done with it too.
+    /// Returns the end event of a server's call, and frees its slot if the wire is done with it too.
     #[inline(never)]
     fn ended(&mut self, call: CallId) -> Event {
         let mut unusual = None;
@@ -136,7 +137,7 @@ impl Engine {
             }
         }
         self.free_if_done(call.slot);
-        // Two arms: most calls end with their trailers, and nothing has to be moved.
+        // Two arms: most calls end with trailers, and then nothing has to be moved.
         match unusual {
             None => Event::Ended(call, Cause::Trailers),
             Some(cause) => Event::Ended(call, cause),

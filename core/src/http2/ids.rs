@@ -1,43 +1,42 @@
-//! From stream identifiers to slots, and a short memory of streams that have closed.
+//! Maps stream ids to slots, and remembers how the last streams were closed.
 
 use std::mem;
 
-/// Cells of the smallest table that holds anything.
+/// The number of cells of the smallest table that is not empty.
 const LEAST_CELLS: usize = 16;
 
-/// A cell without a stream: no stream has the identifier 0.
+/// A cell without a stream: no stream has the id 0.
 const VACANT: (u32, u32) = (0, 0);
 
-/// Maps identifiers of open streams to their slots.
+/// Maps the ids of open streams to their slots.
 ///
-/// Identifiers of one side go up by two (RFC 9113 §5.1.1), so their upper bits are the address: open addressing at
-/// `(id >> 1) & mask` with linear probing spreads streams opened one after the other over cells one after the other.
-/// The cells of a run stand in the order of their homes (Robin Hood hashing), so that taking a stream out of such a
-/// run moves nothing: each of the others is at home.
-/// A peer that leaves gaps on purpose can bring all its streams to one cell; a look-up then costs as many steps as
-/// there are streams, which the limit on concurrent streams bounds.
+/// The ids of one side go up by two (RFC 9113 §5.1.1), so `(id >> 1) & mask` puts streams that are opened in sequence
+/// into adjacent cells; collisions use linear probing. Runs are kept in the order of their home cells (Robin Hood
+/// hashing), so removing the oldest of several consecutive ids moves no other cell. A peer that skips ids on purpose
+/// can make all its streams share one home cell; then a look-up takes up to one step per open stream, which the limit
+/// on concurrent streams bounds.
 ///
-/// At most half of the cells are in use. The table grows by powers of two and stays as large until
-/// [`IdTable::shrink`], so nothing is allocated once it has seen the most streams at a time.
+/// At most half of the cells are in use. The table grows by powers of two and keeps its size until
+/// [`IdTable::shrink`], so it stops allocating once it has held its largest number of streams.
 #[derive(Debug, Default)]
 pub(crate) struct IdTable {
-    /// A power of two of them, or none.
+    /// Empty, or a power of two in length.
     cells: Vec<(u32, u32)>,
     len: usize,
-    /// Cells that walks have looked at.
+    /// Cells visited by walks.
     #[cfg(test)]
     pub(super) steps: usize,
 }
 
 impl IdTable {
-    /// Returns how many streams it holds.
+    /// Returns the number of streams.
     #[inline]
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Returns whether it holds none.
+    /// Returns whether the table has no streams.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
@@ -52,19 +51,19 @@ impl IdTable {
         }
     }
 
-    /// Returns the slot of a stream that is not at home.
+    /// Returns the slot of a stream that is not in its home cell.
     #[inline(never)]
     fn get_away(&self, id: u32) -> Option<u32> {
         self.cells.get(self.find(id)?).map(|cell| cell.1)
     }
 
-    /// Sets the slot of the stream `id` and gives the one that it had. The identifier 0 is no stream, and not kept.
+    /// Sets the slot of stream `id` and returns its previous one. Id 0 is not a stream, and is ignored.
     #[inline]
     pub(crate) fn insert(&mut self, id: u32, slot: u32) -> Option<u32> {
         let home = self.home(id);
         let room = self.len < self.cells.len() / 2;
         match self.cells.get_mut(home) {
-            // At home, as a stream opened after the ones before it is.
+            // The home cell is free, as it is for streams opened in sequence.
             Some(cell) if *cell == VACANT && room && id != 0 => {
                 *cell = (id, slot);
                 self.len += 1;
@@ -92,7 +91,7 @@ impl IdTable {
         None
     }
 
-    /// Takes the stream `id` out and gives the slot that it had.
+    /// Removes stream `id` and returns its slot.
     #[inline]
     pub(crate) fn remove(&mut self, id: u32) -> Option<u32> {
         let at = self.find(id)?;
@@ -102,16 +101,16 @@ impl IdTable {
         slot
     }
 
-    /// Returns the slots of all streams. The table is first made as small as they allow, so that what a peer may ask for again
-    /// and again is bounded by the streams that are open, and not by those that once were.
+    /// Returns the slots of all streams. Shrinks an oversized table first, so that a walk which a peer can cause
+    /// repeatedly costs time in proportion to the streams that are open, not to those that once were.
     pub(crate) fn slots(&mut self) -> Vec<u32> {
         self.fit();
         self.walked(self.cells.len());
         self.cells.iter().filter(|cell| cell.0 != 0).map(|cell| cell.1).collect()
     }
 
-    /// Returns the slots of the streams of one side above `low`, up to `high`, in the order of their identifiers. The steps that
-    /// this takes are at most as many as there are identifiers between, and as [`slots`](Self::slots) takes.
+    /// Returns the slots of the streams with ids above `low` and up to `high`, of the parity of `high`, in order of
+    /// id. Takes at most as many steps as there are ids in between, and at most as many as [`slots`](Self::slots).
     pub(crate) fn slots_between(&mut self, low: u32, high: u32) -> Vec<u32> {
         if self.is_empty() || low >= high {
             return Vec::new();
@@ -132,7 +131,7 @@ impl IdTable {
         found.into_iter().map(|cell| cell.1).collect()
     }
 
-    /// Rebuilds a table that is much larger than what it holds.
+    /// Rebuilds a table that is much larger than its streams need.
     fn fit(&mut self) {
         let enough = self.len.saturating_mul(2).next_power_of_two().max(LEAST_CELLS);
         if self.cells.len() > enough.saturating_mul(4) {
@@ -140,7 +139,7 @@ impl IdTable {
         }
     }
 
-    /// Counts steps, for tests.
+    /// Counts the steps of a walk, in tests.
     fn walked(&mut self, _steps: usize) {
         #[cfg(test)]
         {
@@ -148,7 +147,7 @@ impl IdTable {
         }
     }
 
-    /// Frees the memory where there is no stream.
+    /// Frees the memory of an empty table.
     pub(crate) fn shrink(&mut self) {
         if self.is_empty() {
             self.cells = Vec::new();
@@ -165,7 +164,8 @@ impl IdTable {
             if other == id && id != 0 {
                 return Some(at);
             }
-            // Cells are in the order of their homes: what is nearer to its home than `id` would be ends the search.
+            // Cells are in order of their homes, so a cell that is nearer to its home than `id` would be ends the
+            // search.
             if other == 0 || self.distance(self.home(other), at) < self.distance(home, at) {
                 return None;
             }
@@ -173,7 +173,8 @@ impl IdTable {
         }
     }
 
-    /// Puts in a stream that is not there: before the first cell that is nearer to its home, which moves on.
+    /// Inserts a stream that is not in the table yet: before the first cell that is nearer to its home, whose stream
+    /// moves on.
     fn add(&mut self, mut cell: (u32, u32)) {
         let mut at = self.home(cell.0);
         while let Some(&other) = self.cells.get(at) {
@@ -188,7 +189,7 @@ impl IdTable {
         }
     }
 
-    /// Vacates the cell at `gap`: what stands behind it moves up, as far as it is not at home.
+    /// Vacates the cell at `gap`: each stream behind it moves up by one, until one is in its home cell.
     #[inline]
     fn close_gap(&mut self, mut gap: usize) {
         let mut at = self.after(gap);
@@ -232,7 +233,7 @@ impl IdTable {
         at.wrapping_add(1) & self.mask()
     }
 
-    /// Steps from one cell to another, around the end.
+    /// Returns the number of steps from one cell to another, wrapping at the end.
     #[inline]
     fn distance(&self, from: usize, to: usize) -> usize {
         to.wrapping_sub(from) & self.mask()
@@ -246,29 +247,29 @@ impl IdTable {
     }
 }
 
-/// How a stream came to be closed (RFC 9113 §5.1: what a later frame on it means depends on that).
+/// How a stream was closed, which decides what a later frame on it means (RFC 9113 §5.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum HowClosed {
     /// Both sides sent END_STREAM.
     Ended,
     /// The peer sent RST_STREAM.
     ResetByPeer,
-    /// We sent RST_STREAM; frames that the peer sent before it knew may still come.
+    /// We sent RST_STREAM; frames that the peer sent before it received that may still arrive.
     ResetByUs,
 }
 
-/// Streams that [`ClosedIds`] remembers.
+/// The number of streams that [`ClosedIds`] remembers.
 const CLOSED: usize = 64;
 
-/// How the streams closed last were closed.
+/// How the most recently closed streams were closed.
 ///
-/// A stream is remembered until another one closes whose identifier is equal modulo 128: any 64 streams that a peer
-/// opens one after the other are all remembered once they have closed, whatever the order.
+/// A stream is remembered until another stream closes whose id is equal modulo 128. So any 64 streams that a peer
+/// opens in sequence are all remembered once they have closed, in whatever order.
 #[derive(Debug)]
 pub(crate) struct ClosedIds {
     ids: [u32; CLOSED],
     how: [Option<HowClosed>; CLOSED],
-    /// The highest stream that we reset and that is not remembered any more; 0 where there is none.
+    /// The highest stream that we reset and have forgotten since; 0 if there is none.
     last_forgotten_reset: u32,
 }
 
@@ -290,12 +291,12 @@ impl ClosedIds {
         }
     }
 
-    /// Returns the highest stream that we reset and that is not remembered any more; 0 where there is none.
+    /// Returns the highest stream that we reset and have forgotten since; 0 if there is none.
     pub(crate) const fn last_forgotten_reset(&self) -> u32 {
         self.last_forgotten_reset
     }
 
-    /// Returns how the stream `id` was closed, where that is remembered.
+    /// Returns how the stream `id` was closed, if it is remembered.
     pub(crate) fn get(&self, id: u32) -> Option<HowClosed> {
         let at = Self::place(id);
         self.ids.get(at).filter(|other| **other == id)?;
@@ -325,7 +326,7 @@ mod tests {
         Shrink,
     }
 
-    /// Identifiers one after the other, some that share a home cell in every table of this size, and any at all.
+    /// Generates ids in sequence, ids that share a home cell in every table of this size, and arbitrary ones.
     fn any_id() -> impl Strategy<Value = u32> {
         prop_oneof![
             4 => 1..200u32,
@@ -439,7 +440,7 @@ mod tests {
             table.insert(id, id);
         }
         assert_eq!(table.cells[..4], [(1, 1), (33, 33), (65, 65), VACANT]);
-        // What has a home further on moves on for them.
+        // A stream whose home is further on makes way for them.
         table.insert(3, 3);
         table.insert(97, 97);
         assert_eq!(table.cells[..6], [(1, 1), (33, 33), (65, 65), (97, 97), (3, 3), VACANT]);

@@ -1,4 +1,4 @@
-//! The end of the transport: of what it brings, and of both directions.
+//! The end of the transport: of its receiving direction, or of both.
 
 use super::engine::Engine;
 use super::role::RoleKind;
@@ -10,8 +10,8 @@ use crate::time::Time;
 use crate::types::Cause;
 
 impl Stream {
-    /// Returns whether the rest of a server's call needs nothing more from its client: its request is complete, or its
-    /// status is only to be written.
+    /// Returns whether a server can complete this call without more from the client: the request is complete, or the
+    /// status is set already.
     fn is_answerable(&self) -> bool {
         match &self.side {
             Side::Server(call) => call.recv == ServerRecv::Ended || call.status.is_some(),
@@ -21,8 +21,8 @@ impl Stream {
 }
 
 impl Engine {
-    /// The peer has ended its side of the transport. Answers to requests that are complete may still go out: a client
-    /// that shuts down its side after its last request waits for them.
+    /// Handles the end of the peer's side of the transport. A server still sends the responses to complete requests,
+    /// because a client may shut down its side after its last request and wait for them.
     pub(crate) fn receive_eof(&mut self, now: Time) {
         self.advance_clock(now);
         if self.turn.end_input() || self.is_closed() {
@@ -38,7 +38,7 @@ impl Engine {
         self.end_with_transport();
     }
 
-    /// Neither direction of the transport works any more: every call ends now, and what is queued is dropped.
+    /// Handles the loss of both directions of the transport: every call ends now, and queued output is dropped.
     pub(crate) fn transport_failed(&mut self, now: Time) {
         self.advance_clock(now);
         let _ = self.turn.end_input();
@@ -46,11 +46,11 @@ impl Engine {
         if !self.is_closed() {
             self.end_with_transport();
         }
-        // Whatever the end of calls wrote.
+        // Drop what ending the calls has written.
         drop(self.outbox.take());
     }
 
-    /// Ends the calls that can only go on with more from the client.
+    /// Ends the calls that need more from the client to complete.
     fn end_unanswerable(&mut self) {
         self.cut_short |= self.open_block.is_some();
         let open: Vec<u32> = self.slots.occupied().collect();
@@ -63,18 +63,18 @@ impl Engine {
         }
     }
 
-    /// The connection ends with its last answer, or at `until`.
+    /// Lets the connection end with its last response, or at `until`.
     fn answer_the_rest(&mut self, until: Time) {
         self.clock.input_ended(until);
         self.accept_limit = self.last_remote_id;
-        // Whatever of a graceful shutdown was still to be said: a client that has gone altogether answers this with a
-        // reset of the transport, which is the only way to hear of that.
+        // Completes a graceful shutdown in one step. A client whose process is gone answers the GOAWAY with a reset
+        // of the transport, and that reset is the only way to detect it.
         self.write_goaway(self.last_accepted(), ErrorCode::NO_ERROR, b"");
         self.lifecycle(LifecycleInput::Shutdown);
         self.lifecycle(LifecycleInput::Confirmed);
     }
 
-    /// The answers have had their time.
+    /// Ends the calls whose responses took too long.
     pub(super) fn end_unanswered(&mut self) {
         self.cut_short = true;
         self.end_with_transport();
@@ -82,13 +82,13 @@ impl Engine {
 
     fn end_with_transport(&mut self) {
         let clean = self.has_no_calls() && self.open_block.is_none() && !self.cut_short;
-        // A GOAWAY with an error code that came before says more than the end of the transport that followed it.
+        // An earlier GOAWAY with an error code explains more than the end of the transport that followed it.
         let error = self.goaway_error.take().unwrap_or(ConnectionError::Eof);
         let reason = if clean { CloseReason::Graceful } else { CloseReason::Error(error.clone()) };
         self.end_connection(reason, &error);
     }
 
-    /// Why a connection that goes away is over with its last call.
+    /// Returns why a draining connection is over, now that its last call has ended.
     pub(super) fn reason_of_end(&mut self) -> CloseReason {
         if !self.cut_short {
             return CloseReason::Graceful;

@@ -1,35 +1,35 @@
-//! One HTTP/2 connection. [`engine::Engine`] holds the state; the modules beside it hold its methods, one concern each, or
-//! one part of the state with its own methods.
+//! One HTTP/2 connection. [`engine::Engine`] holds its state. Each module beside it either adds methods to the engine
+//! for one concern or owns one part of the state.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `engine` | the state of a connection, its start and its preface |
-//! | `poll`, `events` | what the caller is to do next; the events that it has not heard yet |
+//! | `poll`, `events` | what the caller has to do next; the events that the caller has not polled yet |
 //! | **bytes in** | |
-//! | `receive` | the preface, frame boundaries, the order of frames, the work of one turn |
-//! | `recv_headers`, `requests`, `responses` | whole header blocks, as a server and as a client takes them |
+//! | `receive` | the preface, frame boundaries, the order of frames, the work limit of one turn |
+//! | `recv_headers`, `requests`, `responses` | complete header blocks, as a server and as a client receives them |
 //! | `data` | DATA frames and the messages in them |
 //! | `control` | SETTINGS, PING, GOAWAY, RST_STREAM |
 //! | **commands of the caller** | |
 //! | `calls` | starts a call, sends its messages, ends it |
-//! | `recv` | takes the messages of a call and its end |
+//! | `recv` | hands a call's messages and its end to the caller |
 //! | **bytes out** | |
-//! | `scheduler`, `send_headers` | whose turn it is; when header blocks go out |
-//! | `send_queue`, `send_space` | the messages of one call that wait; when it may queue more |
-//! | `outbox`, `output_limits`, `replies` | bytes that wait for the transport; how many may; those that the peer called for |
+//! | `scheduler`, `send_headers` | picks the next call to write; writes header blocks |
+//! | `send_queue`, `send_space` | the queued messages of one call; whether it may queue more |
+//! | `outbox`, `output_limits`, `replies` | bytes that wait for the transport; their limits; those that the peer caused |
 //! | **what both directions share** | |
-//! | `flow`, `bdp` | credit and windows; how far windows grow |
-//! | `memory`, `shortage` | what is held and what was granted; who waits and who gives way when it is short |
-//! | `audit` | what must hold of memory after every step, in builds with debug assertions |
-//! | `abuse`, `bucket` | the limits on useless work; the rates that they are counted in |
+//! | `flow`, `bdp` | windows and credit; the measurement of the path that sizes the windows |
+//! | `memory`, `shortage` | memory held and window credit granted; which calls wait and which are ended when memory is short |
+//! | `audit` | checks the accounting of memory after every step, in builds with debug assertions |
+//! | `abuse`, `bucket` | the limits on useless work; the token buckets that count it |
 //! | `end`, `input_end` | every way in which a call or the connection ends; the end of the transport |
-//! | `timeouts`, `timers`, `deadlines` | what is done when time has passed; the timers of the connection; those of calls |
+//! | `timeouts`, `timers`, `deadlines` | what happens when a timer fires; the connection's timers; the calls' deadlines |
 //! | **the table of calls** | |
 //! | `stream`, `slots` | one call; all of them |
 //! | `ids`, `queues` | calls by stream id, and ids that are closed; queues of calls |
 //! | **header blocks** | |
-//! | `block_reader`, `block_reader_cache` | decodes header blocks, and knows those that repeat |
-//! | `block_writer`, `block_writer_cache` | encodes header blocks, and knows those that repeat |
+//! | `block_reader`, `block_reader_cache` | decodes header blocks; caches those that repeat |
+//! | `block_writer`, `block_writer_cache` | encodes header blocks; caches those that repeat |
 //! | **small things** | |
 //! | `peer_settings`, `role` | the peer's SETTINGS; which end this is |
 

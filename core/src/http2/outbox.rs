@@ -1,63 +1,63 @@
-//! What is to be written: frame heads and small payloads in one buffer, large payloads by reference.
+//! The output of a connection: frame headers and small payloads in one buffer, large payloads by reference.
 
 use bytes::{Buf, Bytes};
 use std::collections::{VecDeque, vec_deque};
 use std::io::IoSlice;
 use std::mem;
 
-/// Bytes from which a payload is chained and not copied.
+/// Size in bytes from which a payload is chained by reference instead of being copied.
 ///
-/// A piece of its own costs a slice of the vectored write, a queue entry and two changes of a reference count; a copy
-/// costs by the byte. Measured on loopback with 64 KiB a write, copying is 20 to 75 ns a payload cheaper up to 1 KiB,
-/// chaining 70 to 330 ns cheaper at 8 KiB, and between 2 and 4 KiB the difference is lost in the noise. The lower end
-/// of that range keeps the buffer small.
+/// A chained payload costs a slice of the vectored write, a queue entry and two changes of a reference count; a copy
+/// costs time per byte. Measured on loopback with writes of 64 KiB, copying is 20 to 75 ns cheaper for payloads of up
+/// to 1 KiB, chaining 70 to 330 ns cheaper at 8 KiB, and between 2 and 4 KiB the difference is within the noise. The
+/// lower end of that range keeps the buffer small.
 pub(crate) const CHAIN_THRESHOLD: usize = 2048;
 
-/// Written bytes that stay in front of the buffer before it is worth while to move what follows.
+/// Written bytes at the front of the buffer from which compacting may pay off.
 const COMPACT_FROM: usize = 4096;
 
 /// The output queue of a connection.
 ///
-/// Bytes leave in the order in which they came, whether appended to [`Outbox::buf`] or pushed as payloads. All places
-/// are counted in bytes appended to `inline` since it was last empty; `wrapping` arithmetic, since only differences
-/// of places that are both in the buffer matter.
+/// Bytes are written in the order in which they were added, whether appended to [`Outbox::buf`] or pushed as
+/// payloads. Positions count the bytes appended to `inline` since it was last empty, with `wrapping` arithmetic: only
+/// differences between positions in the buffer matter.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    /// Heads and small payloads. What stands before `read` has been written.
+    /// Frame headers and small payloads. Bytes before `read` have been written.
     inline: Vec<u8>,
-    /// The place of the first byte of `inline`.
+    /// The position of the first byte of `inline`.
     base: usize,
-    /// The place of the first inline byte that has not been written.
+    /// The position of the first inline byte that has not been written.
     read: usize,
     chained: VecDeque<Chained>,
-    /// Bytes in `chained`.
+    /// Total length of `chained`, in bytes.
     chained_len: usize,
-    /// Bytes ever written or taken.
+    /// Bytes that have been written or taken since the connection began.
     written: u64,
 }
 
-/// A payload that stands between two inline bytes. Never empty.
+/// A payload that belongs between two inline bytes. Never empty.
 #[derive(Debug)]
 struct Chained {
-    /// The place of the inline byte that it goes before.
+    /// The position of the inline byte that follows it.
     at: usize,
     payload: Bytes,
 }
 
 impl Outbox {
-    /// Returns the buffer to append bytes to. What is in it must be left as it is.
+    /// Returns the buffer to append bytes to. The caller may only append.
     #[inline]
     pub(crate) fn buf(&mut self) -> &mut Vec<u8> {
         &mut self.inline
     }
 
-    /// Makes room for a frame of `bytes` bytes, so that its parts need not look for room one by one.
+    /// Reserves space for a frame of `bytes` bytes, so that appending its parts does not reallocate one by one.
     #[inline]
     pub(crate) fn reserve(&mut self, bytes: usize) {
         self.inline.reserve(bytes.min(CHAIN_THRESHOLD));
     }
 
-    /// Appends a payload: a copy of a small one, a reference to a large one ([`CHAIN_THRESHOLD`]).
+    /// Appends a payload: copies a small one, references a large one ([`CHAIN_THRESHOLD`]).
     #[inline]
     pub(crate) fn push_payload(&mut self, payload: Bytes) {
         if !self.copy_payload(&payload) {
@@ -65,7 +65,7 @@ impl Outbox {
         }
     }
 
-    /// Appends a copy of a payload, if it is small; whether it is.
+    /// Appends a copy of a small payload and returns true, or returns false for a large one.
     #[inline]
     pub(crate) fn copy_payload(&mut self, payload: &[u8]) -> bool {
         let small = payload.len() < CHAIN_THRESHOLD;
@@ -75,44 +75,44 @@ impl Outbox {
         small
     }
 
-    /// Appends a payload that is not empty, by reference.
+    /// Appends a non-empty payload by reference.
     #[inline(never)]
     pub(crate) fn chain(&mut self, payload: Bytes) {
         self.chained_len = self.chained_len.saturating_add(payload.len());
         self.chained.push_back(Chained { at: self.end(), payload });
     }
 
-    /// Bytes that are to be written.
+    /// Returns the number of bytes that wait to be written.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.unread().len().saturating_add(self.chained_len)
     }
 
-    /// Bytes ever written or taken.
+    /// Returns the number of bytes written or taken since the connection began.
     #[inline]
     pub(crate) fn written(&self) -> u64 {
         self.written
     }
 
-    /// Bytes ever appended: the ones that were written and the ones that are to be.
+    /// Returns the number of bytes appended since the connection began, written or not.
     #[inline]
     pub(crate) fn appended(&self) -> u64 {
         self.written.wrapping_add(self.len() as u64)
     }
 
-    /// Returns whether nothing is to be written.
+    /// Returns whether nothing waits to be written.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns what is to be written, to write it.
+    /// Returns the output for the transport to write.
     #[inline]
     pub(crate) fn transmit(&mut self) -> Transmit<'_> {
         Transmit(self)
     }
 
-    /// Takes everything that is to be written; large payloads are not copied.
+    /// Takes all output out of the queue, without copying large payloads.
     pub(crate) fn take(&mut self) -> OwnedTransmit {
         self.written = self.appended();
         let start = self.index(self.read);
@@ -135,14 +135,14 @@ impl Outbox {
         OwnedTransmit { segments, written: 0 }
     }
 
-    /// Frees the memory that the queue holds and does not need.
+    /// Frees spare capacity.
     pub(crate) fn shrink(&mut self) {
         self.compact();
         self.inline.shrink_to_fit();
         self.chained.shrink_to_fit();
     }
 
-    /// Takes the first `count` bytes as written.
+    /// Removes the first `count` bytes, which have been written.
     fn advance(&mut self, mut count: usize) {
         self.written = self.written.wrapping_add(count.min(self.len()) as u64);
         while count > 0 {
@@ -169,12 +169,12 @@ impl Outbox {
         }
     }
 
-    /// Inline bytes up to the next chained payload or the end.
+    /// Returns the number of inline bytes before the next chained payload or the end.
     fn run(&self) -> usize {
         self.chained.front().map_or_else(|| self.end(), |front| front.at).wrapping_sub(self.read)
     }
 
-    /// Everything was written or taken: start again with the same memory.
+    /// Starts afresh with the same memory, now that everything has been written or taken.
     fn reset(&mut self) {
         self.inline.clear();
         (self.base, self.read) = (0, 0);
@@ -182,8 +182,8 @@ impl Outbox {
         self.chained_len = 0;
     }
 
-    /// Half of the buffer and more has been written: what is moved is less than what was written since it was last
-    /// moved, so that a byte costs the same however many there are.
+    /// Compacts once at least half of the buffer has been written. Each compaction then moves fewer bytes than were
+    /// written since the last one, so the cost per byte is constant.
     fn compact_if_worth_while(&mut self) {
         let written = self.index(self.read);
         if written >= COMPACT_FROM && written >= self.inline.len() / 2 {
@@ -197,19 +197,19 @@ impl Outbox {
         self.base = self.read;
     }
 
-    /// Returns where in `inline` a place is.
+    /// Returns the index in `inline` of a position.
     #[inline]
     fn index(&self, place: usize) -> usize {
         place.wrapping_sub(self.base)
     }
 
-    /// Returns the place after the last inline byte.
+    /// Returns the position after the last inline byte.
     #[inline]
     fn end(&self) -> usize {
         self.base.wrapping_add(self.inline.len())
     }
 
-    /// Inline bytes that have not been written.
+    /// Returns the inline bytes that have not been written.
     #[inline]
     fn unread(&self) -> &[u8] {
         self.inline.get(self.index(self.read)..).unwrap_or_default()
@@ -221,10 +221,10 @@ impl Outbox {
     }
 }
 
-/// The pieces that are to be written, in order, none empty.
+/// The output as a sequence of non-empty pieces.
 struct Segments<'a> {
     inline: &'a [u8],
-    /// The place of the first byte of `inline`.
+    /// The position of the first byte of `inline`.
     position: usize,
     next: Option<&'a Chained>,
     chained: vec_deque::Iter<'a, Chained>,
@@ -251,11 +251,11 @@ impl<'a> Iterator for Segments<'a> {
     }
 }
 
-/// What a connection has to write, borrowed.
+/// The output that a connection has to write, borrowed from it.
 ///
-/// Write what [`Buf::chunk`] or, better, [`Buf::chunks_vectored`] gives, then [`Buf::advance`] by what the transport
-/// took, at any byte. What has not been taken stays, and comes first next time. `advance` by more than there is takes
-/// everything; it does not panic.
+/// Write the bytes of [`Buf::chunk`] or, better, [`Buf::chunks_vectored`], then call [`Buf::advance`] with the number
+/// of bytes that the transport accepted; it may be any number. Output that the transport did not accept stays, and is
+/// first the next time. Advancing by more than there is removes everything; it does not panic.
 ///
 /// ```
 /// use bytes::Buf;
@@ -279,8 +279,9 @@ impl<'a> Iterator for Segments<'a> {
 pub struct Transmit<'a>(&'a mut Outbox);
 
 impl Transmit<'_> {
-    /// Takes everything out of the connection, for a transport that needs the buffers until it has completed. Large
-    /// payloads are not copied. The connection then holds none of it: what the transport does not write is lost.
+    /// Takes the output out of the connection, for a transport that needs the buffers until the write has completed.
+    /// Large payloads are not copied. The connection then no longer holds it: bytes that the transport does not write
+    /// are lost.
     #[must_use]
     pub fn into_owned(self) -> OwnedTransmit {
         self.0.take()
@@ -306,19 +307,19 @@ impl Buf for Transmit<'_> {
     }
 }
 
-/// What a connection had to write, owned: see [`Transmit::into_owned`].
+/// The output that a connection had to write, owned: see [`Transmit::into_owned`].
 ///
-/// [`OwnedTransmit::segments`] are the buffers to hand to the transport; after a partial write, [`Buf::advance`] by
-/// what it took leaves the rest.
+/// [`OwnedTransmit::segments`] are the buffers to hand to the transport. After a partial write, call [`Buf::advance`]
+/// with the number of bytes that were written.
 #[derive(Clone, Debug)]
 pub struct OwnedTransmit {
     segments: Vec<Bytes>,
-    /// Segments that have been written, all of them empty.
+    /// The number of segments that have been written completely and are empty.
     written: usize,
 }
 
 impl OwnedTransmit {
-    /// Returns the pieces that are to be written, in order, none empty.
+    /// Returns the pieces to write, in order; none of them is empty.
     #[must_use]
     pub fn segments(&self) -> &[Bytes] {
         self.segments.get(self.written..).unwrap_or_default()
@@ -338,7 +339,7 @@ impl Buf for OwnedTransmit {
         fill(slices, self.segments().iter().map(Bytes::as_ref))
     }
 
-    /// Takes the first `count` bytes as written, and everything where there are fewer.
+    /// Removes the first `count` bytes as written, or everything if there are fewer.
     fn advance(&mut self, mut count: usize) {
         while let Some(first) = self.segments.get_mut(self.written) {
             let step = count.min(first.len());
@@ -347,7 +348,7 @@ impl Buf for OwnedTransmit {
             if !first.is_empty() {
                 return;
             }
-            // What is kept of a written payload is no more than an empty piece.
+            // Release the payload: only an empty piece stays.
             *first = Bytes::new();
             self.written = self.written.saturating_add(1);
         }

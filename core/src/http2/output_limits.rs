@@ -1,30 +1,31 @@
-//! How large the output may grow, and in which portions it is cut.
+//! How large the output may grow, and how much of it is prepared at a time.
 
 use super::bdp;
 use crate::config::Config;
 
-/// How much of what calls send is cut into frames ahead of the transport, and how much may wait of what the peer called
-/// for.
+/// How much output is framed ahead of the transport, and how much output that the peer caused may wait.
 pub(super) struct Output {
-    /// Bytes that the peer has called for and not read, from which on nothing more is read; more with each call.
+    /// High-water mark, in bytes: with this much unsent output that the peer caused, `receive` stops. Each call
+    /// raises it.
     called_for: usize,
-    /// How much is cut before the caller gets it: enough for one large write, little enough to stay in cache.
+    /// Bytes that are framed before the caller gets them: enough for one large write, few enough to stay in cache.
     pub(super) batch: usize,
-    /// The largest DATA frame that is cut, whatever more the peer allows.
+    /// The largest DATA frame that is written, even if the peer allows larger ones.
     pub(super) frame: usize,
 }
 
-/// What an honest peer may call for on one call before it reads any of it: RFC 9113 §6.9 lets it spend the window that it
-/// has seen, which takes three updates at most to give back where it is small, 13 bytes each, and a reset as long; twice,
-/// since [`Replies`](super::replies::Replies) may count what is written already. It cannot go on before it reads.
+/// Bytes that an honest peer may cause on one call before it reads any of them. RFC 9113 §6.9 lets it use the window
+/// that it has seen; giving a small window back takes at most three WINDOW_UPDATEs of 13 bytes, and a reset takes 13
+/// more. The sum is doubled, because [`Replies`](super::replies::Replies) may still count bytes that have been
+/// written.
 const EACH_CALL: usize = 128;
 
-/// The same for each update of a large window, of a stream or of the connection: only with windows of many megabytes
-/// are these more than a small part of what may wait anyway.
+/// The same for each WINDOW_UPDATE of a large window, of a stream or of the connection. Only with windows of many
+/// megabytes do these add noticeably to the output that may wait anyway.
 const EACH_UPDATE: usize = 26;
 
 impl Output {
-    /// Connections with small send buffers have small outputs.
+    /// Returns the limits for a configuration. Small send buffers lead to small outputs.
     pub(super) fn of(config: &Config) -> Self {
         let most = (config.limits.send_buffer as usize).saturating_mul(4).clamp(64 * 1024, 256 * 1024);
         let updates = bdp::updates_of_large_windows(config.max_connection_window) as usize;
@@ -32,8 +33,8 @@ impl Output {
         Self { called_for, batch: most / 2, frame: most / 4 }
     }
 
-    /// Bytes that the peer may have called for and not read while so many calls are open. Only a peer that spends
-    /// credit before it can have seen it, or asks without reading, gets that far.
+    /// Returns how many unsent bytes the peer may have caused while `calls` calls are open. Only a peer that spends
+    /// credit before it can have received it, or that sends PINGs without reading the replies, gets that far.
     pub(super) fn called_for(&self, calls: usize) -> usize {
         self.called_for.saturating_add(calls.saturating_mul(EACH_CALL))
     }

@@ -1,11 +1,11 @@
-//! What the peer's SETTINGS say.
+//! The peer's SETTINGS.
 
 use crate::frame::{DEFAULT_MAX_FRAME_SIZE, DEFAULT_WINDOW};
 
-/// How many calls a client opens before the server's SETTINGS say how many it takes: few servers allow less.
+/// Calls that a client opens before the server's SETTINGS announce a limit; few servers allow fewer.
 const ASSUMED_STREAMS: u32 = 100;
 
-/// The values in force for what is sent to the peer.
+/// The peer's values, which limit what this side sends.
 pub(super) struct PeerSettings {
     pub(super) initial_window: u32,
     pub(super) max_frame_size: u32,
@@ -14,7 +14,7 @@ pub(super) struct PeerSettings {
 }
 
 impl Default for PeerSettings {
-    /// Returns what holds until the peer's first SETTINGS (RFC 9113 §6.5.2).
+    /// Returns the values that apply until the peer's first SETTINGS (RFC 9113 §6.5.2).
     fn default() -> Self {
         Self {
             initial_window: DEFAULT_WINDOW,

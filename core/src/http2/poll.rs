@@ -1,4 +1,4 @@
-//! What the caller is to do next: one answer for events, bytes, input that is left, and sleep.
+//! What the caller has to do next: a single answer for events, output, remaining input and sleep.
 
 use super::engine::Engine;
 use super::outbox::Transmit;
@@ -7,61 +7,61 @@ use crate::time::Time;
 use crate::types::Event;
 use std::time::Duration;
 
-/// How long a closed connection offers its last bytes to a transport that does not take them.
+/// How long a closed connection offers its last bytes to a transport that does not accept them.
 const LAST_OCTETS: Duration = Duration::from_secs(10);
 
-/// What [`Connection::poll`](crate::Connection::poll) wants done next. There will be no other variants in this version: a loop
-/// that leaves one out does not compile.
+/// What [`Connection::poll`](crate::Connection::poll) asks its caller to do next. No variant will be added in this
+/// major version, so a loop has to handle all of them.
 #[derive(Debug)]
 pub enum Next<'a> {
-    /// Something happened: act on it, with commands to the connection if you like, and poll again.
+    /// Something happened: handle it, with commands to the connection if you like, and poll again.
     Event(Event),
-    /// Bytes for the transport: write what it takes now, [`advance`](bytes::Buf::advance) by that, and poll again. A
-    /// transport that takes nothing leaves it as it is: it is offered again after the next [`Next::Wait`].
+    /// Bytes for the transport: write as many as it accepts, [`advance`](bytes::Buf::advance) by that number, and
+    /// poll again. Bytes that the transport does not accept are offered again after the next [`Next::Wait`].
     Transmit(Transmit<'a>),
-    /// Bytes that were read before are left in the input: call [`receive`](crate::Connection::receive) again. With many
-    /// connections on a thread, give the others their turn first.
+    /// The input still holds bytes that were read before: call [`receive`](crate::Connection::receive) again. With
+    /// many connections on a thread, let the others run first.
     Receive,
-    /// Nothing can be done now: wait for the transport or for time to pass.
+    /// Nothing can be done now: wait for the transport or the time.
     Wait(Wait),
-    /// The connection is over, everything is told and everything is written: close the transport.
+    /// The connection is over, and all events and bytes have been delivered: close the transport.
     Close,
 }
 
-/// What to wait for: whichever of these comes first. Then give the connection the bytes that came, if any, and poll.
+/// What to wait for; the first of these ends the wait. Then pass received bytes, if any, to the connection and poll.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Wait {
-    /// The time at which to poll again at the latest, though nothing came; `None` where no timer runs.
+    /// The latest time at which to poll again; `None` if no timer runs.
     pub until: Option<Time>,
-    /// Whether to wait for bytes and read them. Bytes are left unread only while the replies that the peer has called
-    /// for wait for it to read them, and after [`receive_eof`](crate::Connection::receive_eof).
+    /// Whether to wait for bytes and read them. False only while too many replies wait for the peer to read them, and
+    /// after [`receive_eof`](crate::Connection::receive_eof).
     pub may_read: bool,
-    /// Whether bytes are left that the transport did not take: wait until it takes more, too.
+    /// Whether to wait, too, until the transport accepts more bytes, because it has not accepted all of them.
     pub wants_write: bool,
 }
 
-/// What the last `receive` left of its input.
+/// The input that the last `receive` left unparsed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Left {
-    /// Nothing that could be parsed before more bytes come.
+    /// Nothing, or an incomplete frame.
     Nothing,
-    /// What did not fit into its turn.
+    /// Frames beyond the work limit of one turn.
     Turn,
-    /// What may be parsed once replies have been written.
+    /// Frames that `receive` parses only once replies have been written.
     Backlog,
 }
 
-/// How far [`Engine::poll`] has come.
+/// What [`Engine::poll`] remembers between calls.
 pub(super) struct PollState {
     left: Left,
-    /// How long that was, in bytes.
+    /// The length of that input, in bytes.
     length: usize,
-    /// What had been written when bytes were last offered, since the caller was last told to wait.
+    /// `outbox.written()` when output was last offered; `None` once the caller has been told to wait.
     offered: Option<u64>,
-    /// The transport brings nothing more.
+    /// Whether the transport has ended its receiving direction.
     ended: bool,
-    /// When the last bytes of a closed connection are given up.
+    /// When a closed connection gives up on its last bytes.
     give_up: Option<Time>,
 }
 
@@ -70,13 +70,13 @@ impl PollState {
         Self { left: Left::Nothing, length: 0, offered: None, ended: false, give_up: None }
     }
 
-    /// Returns whether an input of this length has bytes that the last `receive` did not leave.
+    /// Returns whether an input of `length` bytes has bytes that the last `receive` has not seen.
     #[inline]
     pub(super) const fn is_new(&self, length: usize) -> bool {
         length != self.length
     }
 
-    /// Notes what a `receive` left, from what it wants, and its length.
+    /// Records the result of a `receive` and the length of the input that it left.
     #[inline]
     pub(super) fn received(&mut self, needed: Needed, length: usize) {
         self.length = length;
@@ -87,12 +87,12 @@ impl PollState {
         };
     }
 
-    /// Notes that the transport brings nothing more. Returns whether that was known.
+    /// Records the end of the transport's receiving direction. Returns whether it was recorded before.
     pub(super) fn end_input(&mut self) -> bool {
         std::mem::replace(&mut self.ended, true)
     }
 
-    /// Returns whether the transport brings nothing more.
+    /// Returns whether the transport's receiving direction has ended.
     pub(super) const fn has_ended(&self) -> bool {
         self.ended
     }
@@ -109,7 +109,7 @@ impl Engine {
         }
         if self.turn.offered != Some(self.outbox.written()) {
             self.fill(now);
-            // What was cut may have ended calls, or made buffer space, without a byte to show for it.
+            // Framing may have ended calls or freed buffer space without producing a byte.
             if self.outbox.is_empty()
                 && let Some(event) = self.poll_event()
             {
@@ -123,7 +123,7 @@ impl Engine {
         self.rest()
     }
 
-    /// Nothing is to be told, and nothing can be written now.
+    /// Returns what to wait for, now that there are no events and nothing can be written.
     fn rest(&mut self) -> Next<'_> {
         self.turn.offered = None;
         if self.is_closed() {
@@ -147,7 +147,7 @@ impl Engine {
         if self.now >= until {
             return Next::Close;
         }
-        // What still comes is read and dropped: the peer may have to write before it reads.
+        // Input is still read and dropped: the peer may have to write before it reads.
         Next::Wait(Wait { until: Some(until), may_read: !self.turn.ended, wants_write: true })
     }
 }

@@ -1,7 +1,7 @@
-//! First-in-first-out lists of slots, linked through one array: no allocation once warm, removal from anywhere.
+//! First-in-first-out queues of slots, linked through one array: no allocation once warm, and removal from any place.
 
 const NONE: u32 = u32::MAX;
-/// The list of a slot that stands in none.
+/// The `list` of a slot that is in no queue.
 const OUT: u8 = u8::MAX;
 
 #[derive(Clone, Copy)]
@@ -22,13 +22,13 @@ struct QueueEnds {
 
 const EMPTY: QueueEnds = QueueEnds { head: NONE, tail: NONE, len: 0 };
 
-/// `N` queues of slot numbers; each slot stands in at most one of them, and there once.
+/// `N` queues of slot numbers. Each slot is in at most one of them, and only once.
 pub(crate) struct SlotQueues<const N: usize> {
     links: Vec<QueueLink>,
     ends: [QueueEnds; N],
 }
 
-/// One queue.
+/// A single queue.
 pub(crate) type SlotQueue = SlotQueues<1>;
 
 impl<const N: usize> SlotQueues<N> {
@@ -52,7 +52,7 @@ impl<const N: usize> SlotQueues<N> {
         if head == NONE { None } else { Some(head) }
     }
 
-    /// Appends `slot`; a slot that stands in a list already, in any, keeps its place.
+    /// Appends `slot` to a queue, unless it is in one of the queues already.
     #[inline]
     pub(crate) fn join(&mut self, list: u8, slot: u32) {
         let index = slot as usize;
@@ -84,7 +84,7 @@ impl<const N: usize> SlotQueues<N> {
     pub(crate) fn pop_from(&mut self, list: u8) -> Option<u32> {
         let ends = self.ends.get_mut(usize::from(list))?;
         let slot = ends.head;
-        // There is no link at `NONE`.
+        // No link has the index `NONE`, so an empty queue ends here.
         let link = self.links.get_mut(slot as usize)?;
         let next = std::mem::replace(link, UNLINKED).next;
         ends.head = next;
@@ -96,7 +96,7 @@ impl<const N: usize> SlotQueues<N> {
         Some(slot)
     }
 
-    /// Takes `slot` out of the list that it stands in; whether it stood in one.
+    /// Removes `slot` from its queue. Returns whether it was in one.
     #[inline]
     pub(crate) fn remove(&mut self, slot: u32) -> bool {
         let Some(link) = self.links.get_mut(slot as usize) else { return false };
@@ -115,14 +115,14 @@ impl<const N: usize> SlotQueues<N> {
         true
     }
 
-    /// Returns the slots in a list, in their order.
+    /// Returns the slots in a queue, in order.
     pub(crate) fn iter_of(&self, list: u8) -> impl Iterator<Item = u32> + '_ {
         let next =
             |slot: &u32| self.links.get(*slot as usize).map(|link| link.next).filter(|next| *next != NONE);
         std::iter::successors(self.front_of(list), next)
     }
 
-    /// Frees the array where no slot stands in any list.
+    /// Frees the array if all queues are empty.
     pub(crate) fn shrink(&mut self) {
         if self.ends.iter().all(|ends| ends.len == 0) {
             self.links = Vec::new();
@@ -149,7 +149,7 @@ impl SlotQueue {
         self.ends.first().map(|ends| ends.tail).filter(|tail| *tail != NONE)
     }
 
-    /// Returns the slots in it, in their order.
+    /// Returns the slots in the queue, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.iter_of(0)
     }

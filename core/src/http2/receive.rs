@@ -1,4 +1,4 @@
-//! Bytes in: the preface, frame boundaries, the order of frames, and which module each frame goes to.
+//! Receiving bytes: the preface, frame boundaries, the order of frames, and the dispatch of each frame to its module.
 
 use bytes::{Buf, BytesMut};
 
@@ -14,26 +14,26 @@ use crate::grpc::message::Payload;
 use crate::machine::{Step, Wire, WireInput};
 use crate::time::Time;
 
-/// DATA payloads from this size on are handed on by reference; smaller ones are copied rather than pin the buffer
-/// they came in.
+/// Size in bytes from which a DATA payload is kept by reference. Smaller payloads are copied, so that they do not pin
+/// the buffer that they were read into.
 const OWN_THRESHOLD: usize = 4 * 1024;
 
-/// So many bytes of a header block earn it one CONTINUATION frame more: half of the smallest frame size that a peer has to
-/// respect (RFC 9113 §4.2).
+/// Bytes of a header block that earn it one more CONTINUATION frame: half of the smallest maximum frame size that a
+/// peer may set (RFC 9113 §4.2).
 const BYTES_PER_CONTINUATION: usize = 8 * 1024;
 
 /// What a connection wants from its caller after [`receive`](crate::Connection::receive).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Needed {
-    /// More bytes: everything that was whole has been taken.
+    /// More bytes: all complete frames have been processed.
     More,
-    /// The work of one turn is done and bytes are left: let others run, then call again.
+    /// The work limit of one turn is reached and bytes are left: let other tasks run, then call again.
     Again,
-    /// Too many replies wait: hand them to the transport until
-    /// [`poll_transmit`](crate::Connection::poll_transmit) gives `None`, then call again.
+    /// Too many replies wait: hand them to the transport until [`poll_transmit`](crate::Connection::poll_transmit)
+    /// returns `None`, then call again.
     Drain,
-    /// Nothing: the connection is closed, and what was left of the input is dropped.
+    /// Nothing: the connection is closed, and the rest of the input was dropped.
     Closed,
 }
 
@@ -58,7 +58,7 @@ impl Engine {
                 Ok(needed)
             }
             Err(violation) => {
-                // Nothing is parsed after a fatal error.
+                // RFC 9113 §5.4.1: nothing is parsed after a connection error.
                 input.clear();
                 self.turn.received(Needed::Closed, 0);
                 Err(self.fail(violation))
@@ -70,13 +70,13 @@ impl Engine {
         if !self.read_preface(input)? {
             return Ok(Needed::More);
         }
-        // A turn that may do nothing would never end.
+        // A turn that may do no work would never make progress.
         let mut frames_left = self.config.limits.frames_per_turn.max(1);
         let mut bytes_left = self.config.limits.bytes_per_turn.max(1) as usize;
         self.work = 0;
-        // Bytes of `input` that are taken but still stand at its front.
+        // Bytes at the front of `input` that have been processed but not yet removed.
         let mut position = 0;
-        // Output is looked at once more for each frame that added to it.
+        // Output limits are checked only when a frame has added output.
         let mut looked_at = None;
         let needed = loop {
             let rest = input.get(position..).unwrap_or_default();
@@ -103,7 +103,7 @@ impl Engine {
             }
             frames_left -= 1;
             bytes_left = bytes_left.saturating_sub(FRAME_HEADER_LEN + length);
-            // However little of it is a message, a view keeps the whole buffer that it was read into.
+            // A message that references the buffer pins all of it, however small the message is.
             let may_keep = length >= OWN_THRESHOLD && self.ledger.pinned() < self.config.limits.kept_buffers;
             let payload = if may_keep && header.kind == FrameType::Data {
                 input.advance(position + FRAME_HEADER_LEN);
@@ -127,7 +127,7 @@ impl Engine {
         Ok(needed)
     }
 
-    /// RFC 9113 §3.4: a client begins with 24 fixed bytes. Whether they are whole.
+    /// Consumes the fixed 24 bytes with which a client begins (RFC 9113 §3.4). Returns whether they are complete.
     fn read_preface(&mut self, input: &mut BytesMut) -> Result<bool, Violation> {
         if self.role == RoleKind::Client || self.preface_met == PREFACE.len() {
             return Ok(true);
@@ -142,7 +142,7 @@ impl Engine {
         Ok(self.preface_met == PREFACE.len())
     }
 
-    /// A frame of this kind has come: whether it may come now (RFC 9113 §3.4, §6.10).
+    /// Checks that a frame of this type may arrive now (RFC 9113 §3.4, §6.10).
     #[inline]
     fn step_wire(&mut self, header: &FrameHeader) -> Result<(), Violation> {
         let input = self.wire_input(header);
@@ -165,7 +165,7 @@ impl Engine {
         }
     }
 
-    /// A frame of a kind that a call needs few of. Apart, so that the way of the others stays short.
+    /// Handles every frame but DATA and HEADERS. Out of line to keep the hot path in `on_frame` small.
     #[inline(never)]
     fn on_control_frame(&mut self, header: &FrameHeader, bytes: &[u8], first: bool) -> Result<(), Violation> {
         match header.kind {
@@ -175,13 +175,14 @@ impl Engine {
             FrameType::Settings => self.on_settings(header, bytes, first),
             FrameType::Continuation => self.on_continuation(header, bytes),
             FrameType::GoAway => self.on_goaway(header, bytes),
-            // RFC 9113 §5.3.2: deprecated; checked for its form, and nothing is kept. It is not counted either: clients
-            // send one with every request (CVE-2019-9513 needs a tree that the frames change).
+            // RFC 9113 §5.3.2: PRIORITY is deprecated; its format is checked, and nothing is kept. It is not charged
+            // either, because some clients send one with every request, and CVE-2019-9513 needs a tree for it to
+            // change.
             FrameType::Priority => PriorityFrame::parse(header, bytes).map(drop).map_err(Violation::from),
-            // The table has refused it already; its size is checked so that no frame goes by unread.
+            // The table has refused the frame already; parsing it here checks its size as for every other frame.
             FrameType::PushPromise => PushPromise::parse(header, bytes).map(drop).map_err(Violation::from),
             FrameType::Unknown(_) => self.glitch(),
-            // They carry no control.
+            // `on_frame` handles these.
             FrameType::Data | FrameType::Headers => Ok(()),
         }
     }
@@ -214,19 +215,21 @@ impl Engine {
         }
     }
 
-    /// Returns whether too much of what the peer has called for waits for it to be read, to read what would add to it.
+    /// Returns whether so much output that the peer caused waits unsent that frames which would add to it may not be
+    /// read.
     ///
-    /// Two ends that both stop reading while neither can write would wait for each other for ever, so nothing counts that
-    /// an honest peer can bring about by reading slowly: not what calls send, not this side's own resets, and credit only
-    /// where it is more than a peer can call for that spends no credit before it has seen it. What is left are answers to
-    /// PING and SETTINGS, of which it sends a few at a time, and to broken rules.
+    /// If both ends stopped reading while neither could write, they would wait for each other for ever. So this
+    /// counts nothing that an honest peer can cause by reading slowly: neither messages nor this side's own resets;
+    /// and WINDOW_UPDATEs only beyond what a peer can cause that spends no credit before it has received it. What
+    /// remains are replies to PING and SETTINGS, of which an honest peer sends a few at a time, and replies to
+    /// violations.
     pub(super) fn is_backed_up(&mut self) -> bool {
         let waiting = self.replies.waiting(self.outbox.written());
         waiting.replies >= self.config.limits.queued_replies
             || waiting.bytes >= self.output.called_for(self.slots.places())
     }
 
-    /// From now on the peer has a while to read something of what waits for it.
+    /// Starts the time that the peer has to read some of the waiting output.
     #[cold]
     fn expect_reader(&mut self) {
         if self.unread_since.is_none() {
@@ -235,8 +238,8 @@ impl Engine {
         }
     }
 
-    /// The while is over. A peer that has read something gets another one; one that goes on asking and reads nothing of
-    /// the answers is cut off (CVE-2019-9512, CVE-2019-9514, CVE-2019-9515).
+    /// Checks, when that time is up, whether the peer has read anything. If it has, the time starts again. A peer
+    /// that causes replies and reads none of them is cut off (CVE-2019-9512, CVE-2019-9514, CVE-2019-9515).
     pub(super) fn check_reader(&mut self) {
         let Some(since) = self.unread_since.take() else { return };
         if !self.is_backed_up() {
@@ -246,11 +249,11 @@ impl Engine {
             return self.expect_reader();
         }
         let (met, limit) = (self.outbox.len() as u64, u64::from(self.config.limits.queued_replies));
-        // The error is kept and told by `Event::Closed`; nobody is waiting for a result here.
+        // `Event::Closed` reports the error; no caller waits for a result here.
         let _ = self.fail(Violation::Flood { flood: Flood::Unread, met, limit });
     }
 
-    /// A frame without use: read, counted, dropped.
+    /// Charges a frame that has no effect, and drops it.
     pub(super) fn glitch(&mut self) -> Result<(), Violation> {
         self.abuse.glitch(self.now)
     }
@@ -258,8 +261,8 @@ impl Engine {
     #[inline]
     fn on_headers_frame(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Violation> {
         let headers = Headers::parse(header, payload)?;
-        // RFC 9113 §5.3.1 (RFC 7540): a stream cannot depend on itself. It costs the stream; the block is decoded
-        // all the same, or the next block would be read with the wrong table (RFC 9113 §4.3).
+        // RFC 7540 §5.3.1: a stream cannot depend on itself. The fault costs the stream alone; its block is still
+        // decoded, to keep the dynamic table in step (RFC 9113 §4.3).
         let fault = headers.check_priority().err().map(Violation::from);
         let stream = header.stream.get();
         if headers.end_headers {
@@ -283,7 +286,7 @@ impl Engine {
         open.continuations = open.continuations.saturating_add(1);
         let (met, size) = (open.continuations, open.block.len().saturating_add(continuation.fragment.len()));
         self.check_block_size(size)?;
-        // An honest sender fills its frames: a long block has many, and what the frames bring pays for them.
+        // An honest sender fills its frames, so a long block earns more of them by its length.
         let earned = u32::try_from(size / BYTES_PER_CONTINUATION).unwrap_or(u32::MAX);
         let limit = self.config.limits.max_continuations.saturating_add(earned);
         if met > limit {

@@ -1,4 +1,4 @@
-//! Whole header blocks, and the role that they go to: `requests` a server's, `responses` a client's.
+//! Complete header blocks: `requests` handles those that a server receives, `responses` those that a client receives.
 
 use super::engine::Engine;
 use super::role::RoleKind;
@@ -20,7 +20,7 @@ impl Engine {
         }
     }
 
-    /// Returns the codec of an encoding, where it needs one; an error where there is none for it.
+    /// Returns the codec of a `grpc-encoding`: `None` for identity, an error if there is no codec for it.
     #[inline]
     pub(super) fn codec_named(&self, name: Option<&[u8]>) -> Result<Option<CodecIndex>, NoCodec> {
         match name {
@@ -30,5 +30,5 @@ impl Engine {
     }
 }
 
-/// There is no codec for the encoding.
+/// The error of an encoding that has no codec.
 pub(super) struct NoCodec;

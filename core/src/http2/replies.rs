@@ -1,33 +1,34 @@
-//! What the peer has called for and not read yet: replies, credit, and the resets of calls that it started.
+//! Output that the peer has caused and not read yet: replies, WINDOW_UPDATEs, and resets of calls that it started.
 
-/// Counts what the peer has called for until the transport has taken it.
+/// Counts the output that the peer has caused until the transport has accepted it.
 ///
-/// Two groups are enough to be about exact: the older one is forgotten when its last reply has been written, whatever
-/// stands behind it, and the newer one takes its place. With calls that always have something to send the output may
-/// never be empty, so its emptiness is no measure.
+/// Two groups make the count nearly exact. The older group is forgotten when its last reply has been written, and the
+/// newer one takes its place. The output as a whole is no measure, since calls that always have something to send may
+/// never let it become empty.
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
     older: ReplyGroup,
     newer: ReplyGroup,
 }
 
-/// What was appended while the group before it waited, and where it ends in the run of all bytes ever to be written.
+/// The output appended while the group before it waited, with the position at which it ends in all bytes ever
+/// written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct ReplyGroup {
-    /// Replies in the narrow sense: a peer that keeps the rules calls for few at a time.
+    /// Replies to frames; a peer that follows the rules causes only a few at a time.
     pub(crate) replies: u32,
-    /// Bytes, of those and of everything else.
+    /// Bytes of the replies and of all other output that the peer has caused.
     pub(crate) bytes: usize,
     end: u64,
 }
 
 impl Replies {
-    /// Notes a reply of so many bytes that was appended to the output and ends there.
+    /// Counts a reply of `bytes` bytes that ends at the position `end` of the output.
     pub(crate) fn add_reply(&mut self, bytes: usize, end: u64) {
         self.add(1, bytes, end);
     }
 
-    /// Notes other bytes that the peer has called for.
+    /// Counts `bytes` bytes of other output that the peer has caused.
     pub(crate) fn add_bytes(&mut self, bytes: usize, end: u64) {
         self.add(0, bytes, end);
     }
@@ -39,7 +40,7 @@ impl Replies {
         group.end = end;
     }
 
-    /// Returns what waits, when so many bytes have ever been written.
+    /// Returns what waits once `written` bytes have been written.
     #[inline]
     pub(crate) fn waiting(&mut self, written: u64) -> ReplyGroup {
         while self.older.bytes > 0 && written >= self.older.end {
@@ -58,7 +59,7 @@ impl Replies {
 mod tests {
     use super::Replies;
 
-    /// Returns how many replies and bytes wait.
+    /// Returns the number of replies and bytes that wait.
     fn waiting(replies: &mut Replies, written: u64) -> (u32, usize) {
         let waiting = replies.waiting(written);
         (waiting.replies, waiting.bytes)

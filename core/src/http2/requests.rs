@@ -1,4 +1,4 @@
-//! A client's header blocks, as its server takes them: requests, and blocks on streams that are open or over.
+//! The header blocks that a server receives: requests, and blocks on streams that are open or closed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Engine {
             None => self.reader.request(&mut self.work, &self.config.limits, block, end_stream)?,
         };
         if id > self.accept_limit {
-            // P-94: started after our last GOAWAY; the client will try elsewhere.
+            // P-94: the request was started after our last GOAWAY; the client will retry it elsewhere.
             self.expect_late_data(end_stream);
             return self.glitch();
         }
@@ -56,7 +56,8 @@ impl Engine {
         }
     }
 
-    /// [P-19](crate::manual::rules#p-19): refused, and so certainly not processed.
+    /// Refuses a stream above the concurrency limit with REFUSED_STREAM, which says that it was not processed
+    /// ([P-19](crate::manual::rules#p-19)).
     #[cold]
     fn refuse_stream(&mut self, id: u32, end_stream: bool) -> Result<(), Violation> {
         self.glitch()?;
@@ -66,7 +67,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The rest of a request that is not looked at may be under way, as much as a new window holds.
+    /// Expects the rest of an ignored request, up to the window of a new stream, which may be in flight.
     #[cold]
     fn expect_late_data(&mut self, end_stream: bool) {
         if !end_stream {
@@ -91,7 +92,7 @@ impl Engine {
         }
     }
 
-    /// HEADERS on a stream that the client has opened before, or may not open.
+    /// Handles HEADERS on a stream that the client has opened before, or may not open.
     #[cold]
     fn on_late_block(&mut self, id: u32, end_stream: bool, block: &[u8]) -> Result<(), Violation> {
         self.reader.discard(&mut self.work, &self.config.limits, block)?;
@@ -107,14 +108,14 @@ impl Engine {
             Step::Stream(breach) | Step::Connection(breach) => return Err(Violation::Order(breach)),
             Step::Ignore | Step::Misuse(_) | Step::Cardinality(_) => {}
         }
-        // Trailers are the end of a refused request as well as DATA is.
+        // Trailers end a refused request as well as DATA with END_STREAM does.
         if end_stream {
             self.on_refused_data(slot, true);
         }
         Ok(())
     }
 
-    /// Returns a slot for the call of a new stream.
+    /// Adds a call for a new stream and returns its slot.
     #[inline]
     fn insert_server(&mut self, id: u32, end_stream: bool, request: Option<Arc<RequestHeaders>>) -> u32 {
         let input = if end_stream { ServerRecvInput::HeadersEnd } else { ServerRecvInput::Headers };
@@ -169,7 +170,8 @@ impl Engine {
         }
     }
 
-    /// [P-10](crate::manual::rules#p-10), [P-52](crate::manual::rules#p-52): an encoding without a codec; the answer lists what is understood.
+    /// Refuses a request whose encoding has no codec ([P-10](crate::manual::rules#p-10),
+    /// [P-52](crate::manual::rules#p-52)). The response lists the supported ones.
     #[cold]
     fn refuse_encoding(&mut self, id: u32, end_stream: bool, headers: &RequestHeaders) {
         let name = String::from_utf8_lossy(headers.encoding_name().unwrap_or_default());
@@ -177,8 +179,8 @@ impl Engine {
         self.refuse_request(id, end_stream, 200, status);
     }
 
-    /// Answers a request that no handler will hear of: Trailers-Only, or an HTTP status with a short body for clients
-    /// that may not speak gRPC ([P-2](crate::manual::rules#p-2), [P-8](crate::manual::rules#p-8)).
+    /// Refuses a request before any handler sees it: with Trailers-Only, or with an HTTP status and a short body for
+    /// clients that may not speak gRPC ([P-2](crate::manual::rules#p-2), [P-8](crate::manual::rules#p-8)).
     #[cold]
     fn refuse_request(&mut self, id: u32, end_stream: bool, http_status: u16, status: Status) -> u32 {
         let slot = self.insert_server(id, end_stream, None);
@@ -197,7 +199,7 @@ impl Engine {
             call.recv = next;
         }
         call.status = Some((status, Metadata::new()));
-        // Neither a window that never opens nor a transport that takes nothing holds it for ever.
+        // A window that never opens, or a transport that accepts nothing, cannot hold the response for ever.
         stream.deadline = Some(self.now + REFUSED_PATIENCE);
         self.deadlines.insert(slot, self.now + REFUSED_PATIENCE);
         self.schedule(slot);
@@ -206,7 +208,7 @@ impl Engine {
 }
 
 impl Stream {
-    /// Takes the content out of the answer to a request that was refused, and returns what it counted for.
+    /// Drops the body of the response to a refused HEAD request. Returns its weight in the send buffers.
     fn leave_content_out(&mut self) -> usize {
         if let Side::Server(call) = &mut self.side
             && let ServerHeaders::Refused(http_status) = call.headers

@@ -1,4 +1,4 @@
-//! A server's header blocks, as its client takes them: response headers, trailers, and answers that are not gRPC's.
+//! The header blocks that a client receives: response headers, trailers, and responses that are not gRPC.
 
 use std::sync::Arc;
 
@@ -46,7 +46,8 @@ impl Engine {
         }
     }
 
-    /// A block that has to be decoded, for the table's sake even where its frame is at fault.
+    /// Handles a block that is not cached. It is decoded even if its frame is at fault, to keep the dynamic table in
+    /// step.
     #[inline(never)]
     fn on_new_block(
         &mut self,
@@ -65,12 +66,12 @@ impl Engine {
         fault.map_or(Ok(()), Err)?;
         match trailers {
             Ok(trailers) => self.on_last_block(slot, end_stream, &trailers),
-            // Where the block may not come at all, that is what is wrong with it.
+            // If the block is not allowed here at all, report that instead.
             Err(malformed) => self.step_client_recv(slot, recv_input(end_stream)).and(Err(malformed)),
         }
     }
 
-    /// HEADERS on a stream without a call.
+    /// Handles HEADERS on a stream without a call.
     #[cold]
     fn on_response_elsewhere(&mut self, id: u32, block: &[u8]) -> Result<(), Violation> {
         self.glitch()?;
@@ -113,7 +114,7 @@ impl Engine {
         let codec = match codec {
             Ok(codec) if headers.failure.is_none() => codec,
             _ => {
-                // What came of the answer goes with the call's end.
+                // The headers go to the caller with the call's outcome.
                 call.response = Some(Arc::clone(&headers));
                 self.on_unusable_headers(slot, &headers);
                 return Ok(());
@@ -126,24 +127,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Response headers behind which no messages can be taken.
+    /// Handles response headers whose messages cannot be read.
     #[cold]
     fn on_unusable_headers(&mut self, slot: u32, headers: &ResponseHeaders) {
         let Some(status) = &headers.failure else {
-            // P-52.
+            // P-52: the server may use only encodings that this side advertised.
             let name = String::from_utf8_lossy(headers.encoding_name().unwrap_or_default());
             return self.reject(slot, Status::internal(format!("grpc-encoding {name:?} is not supported")));
         };
         if headers.is_grpc {
-            // P-30, P-45: what came cannot be handed on whole, so no status of the server may call it complete.
+            // P-30, P-45: the headers cannot be delivered completely, so the server's status may not report success.
             return self.reject(slot, status.clone());
         }
         let foreign = Foreign { status: status.clone(), http_status: headers.http_status, text: Vec::new() };
         self.await_foreign_body(slot, foreign);
     }
 
-    /// [P-28](crate::manual::rules#p-28): waits for the body of a response that is not gRPC's, for a bounded time: the call may have no deadline, and
-    /// the body no end.
+    /// Waits for the body of a response that is not gRPC ([P-28](crate::manual::rules#p-28)). The time is limited,
+    /// because the call may have no deadline and the body no end.
     #[cold]
     fn await_foreign_body(&mut self, slot: u32, foreign: Foreign) {
         let until = self.now + self.config.limits.non_grpc_body_timeout;
@@ -157,7 +158,8 @@ impl Engine {
         }
     }
 
-    /// [P-28](crate::manual::rules#p-28): the body of an answer that is not gRPC's says why; a bounded part of it goes into the status message.
+    /// Adds the body of a response that is not gRPC to the status message, up to a limit, because it usually says why
+    /// ([P-28](crate::manual::rules#p-28)).
     #[cold]
     pub(super) fn on_foreign_body(&mut self, slot: u32, payload: Payload<'_>, end: bool) {
         let bytes = payload.as_slice();
@@ -172,13 +174,13 @@ impl Engine {
         }
     }
 
-    /// The time of a body that is not gRPC's is over: the call ends with what came of it.
+    /// Ends a call whose response is not gRPC and whose body took too long.
     #[cold]
     pub(super) fn on_foreign_timeout(&mut self, slot: u32) {
         self.finish_foreign(slot, Arc::clone(&self.no_metadata));
     }
 
-    /// Ends a call whose answer is not gRPC's, with the status that its headers called for.
+    /// Ends a call whose response is not gRPC, with the status that its headers imply.
     fn finish_foreign(&mut self, slot: u32, trailers: Arc<Metadata>) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let Side::Client(call) = &mut stream.side else { return };
@@ -198,7 +200,7 @@ impl Engine {
         }
     }
 
-    /// The block behind the messages.
+    /// Handles the header block behind the messages.
     #[inline]
     fn on_last_block(&mut self, slot: u32, end_stream: bool, trailers: &Trailers) -> Result<(), Violation> {
         self.step_client_recv(slot, recv_input(end_stream))?;
@@ -221,8 +223,8 @@ impl Engine {
         } else {
             Arc::new(trailers.metadata.clone())
         };
-        // P-29: an answer that is not gRPC's may still carry a grpc-status in its trailers. It is not believed when it
-        // says OK: no messages were looked for.
+        // P-29: a response that is not gRPC may still carry a grpc-status in its trailers. OK is ignored there,
+        // because its body was not parsed for messages.
         if call.foreign.is_some() && (trailers.status.is_none() || status.is_ok()) {
             return self.finish_foreign(slot, metadata);
         }
@@ -254,14 +256,14 @@ const fn recv_input(end_stream: bool) -> ClientRecvInput {
     if end_stream { ClientRecvInput::HeadersEnd } else { ClientRecvInput::Headers }
 }
 
-/// Returns the status OK at the end of `stream`, where that came to an end there.
+/// Returns OK, or the error if the stream ended before its content was complete.
 #[inline]
 fn checked_ok(stream: &Stream, ok: Status) -> Status {
     match stream.content_length {
         Some(content) if content.met < content.expected => {
             Status::internal(format!("content-length said {}, {} bytes came", content.expected, content.met))
         }
-        // P-56: what is cut must not pass for complete.
+        // P-56: a truncated message may not pass as a complete response.
         _ if stream.inbound.is_mid_message() => Status::internal("the stream ended inside a message"),
         _ => ok,
     }

@@ -1,6 +1,6 @@
-//! The two ends of a connection.
+//! The two roles on a connection.
 
-/// Which end of the connection this is.
+/// The role of this end of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RoleKind {
     Client,

@@ -1,7 +1,7 @@
-//! Bytes out: which call may send next, and how its messages and its end are cut into frames.
+//! Sending: picks the next call, and frames its messages and its end.
 //!
-//! Control frames are written when they are decided; headers, DATA and trailers as late as possible, when the caller
-//! asks for bytes. Calls take turns, one DATA frame a turn, so that a large message does not hold up small ones.
+//! Control frames are written immediately; headers, DATA and trailers as late as possible, when the caller asks for
+//! bytes. Calls take turns, with one DATA frame each, so that a large message does not delay small ones.
 
 use super::engine::{Engine, READY, STARVED};
 use super::outbox::{OwnedTransmit, Transmit};
@@ -11,17 +11,17 @@ use crate::frame::{FRAME_HEADER_LEN, Flags, FrameHeader, FrameType, StreamId};
 use crate::machine::{ClientSend, ClientSendInput, Step};
 use crate::time::Time;
 
-/// What became of a call's turn to send DATA.
+/// The result of a call's turn to send DATA.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    /// Its queue is empty: its end may follow.
+    /// The call's send queue is empty, so its end may follow.
     Done,
-    /// It waits in a line, or for its window.
+    /// The call is in a queue, or waits for its stream's window.
     Waits,
 }
 
 impl ClientCall {
-    /// The frame with END_STREAM is cut.
+    /// Notes that the frame with END_STREAM has been written.
     #[inline]
     fn end_sent(&mut self) {
         if let Step::To(next) = self.send.step(ClientSendInput::EndSent) {
@@ -43,7 +43,7 @@ impl Engine {
         if self.outbox.is_empty() { None } else { Some(self.outbox.take()) }
     }
 
-    /// Returns whether `poll_transmit` would give anything.
+    /// Returns whether `poll_transmit` would return any bytes.
     pub(crate) fn wants_transmit(&self) -> bool {
         !self.outbox.is_empty() || self.queues.len_of(READY) > 0
     }
@@ -56,7 +56,7 @@ impl Engine {
         }
     }
 
-    /// One turn of one call: its headers, a DATA frame, its end.
+    /// Gives one call its turn: its headers, one DATA frame, its end.
     fn emit(&mut self, slot: u32) {
         let started = match self.role {
             RoleKind::Client => self.emit_request(slot),
@@ -80,7 +80,7 @@ impl Engine {
             if !std::mem::replace(&mut stream.held_up, true) {
                 self.ledger.hold_up(stream.queue.weight());
             }
-            // A WINDOW_UPDATE or a change of SETTINGS puts it back in line.
+            // A WINDOW_UPDATE or new SETTINGS will queue the call again.
             return Turn::Waits;
         }
         if self.send_window <= 0 {
@@ -90,11 +90,11 @@ impl Engine {
         }
         let window = usize::try_from(stream.send_window.min(self.send_window)).unwrap_or(0);
         let count = queued.min(window).min(max_frame);
-        // P-17: the half-close rides on the last DATA frame.
+        // P-17: the last DATA frame carries the half-close.
         let last =
             count == queued && matches!(&stream.side, Side::Client(call) if call.send == ClientSend::Closing);
         let headers = FrameHeader {
-            // At most `Output::frame`.
+            // At most `Output::frame`, so it fits.
             length: count as u32,
             kind: FrameType::Data,
             flags: Flags::NONE.with(Flags::END_STREAM, last),
@@ -124,13 +124,13 @@ impl Engine {
         if last { Turn::Waits } else { Turn::Done }
     }
 
-    /// The queue is empty: a half-close or a status that was waiting behind it goes out.
+    /// Writes the half-close or status of a call whose send queue is empty.
     fn emit_end(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let id = StreamId::new(stream.id);
         match &mut stream.side {
             Side::Client(call) if call.send == ClientSend::Closing => {
-                // P-17: every message is out already, so the half-close takes an empty DATA frame.
+                // P-17: all messages have been sent, so an empty DATA frame carries the half-close.
                 let headers =
                     FrameHeader { length: 0, kind: FrameType::Data, flags: Flags::END_STREAM, stream: id };
                 headers.write(self.outbox.buf());

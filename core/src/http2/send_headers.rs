@@ -1,4 +1,5 @@
-//! When headers go out: a request once a stream is free, response headers before the first message, a status at the end.
+//! When headers are sent: a request once a stream is free, response headers before the first message, a status at the
+//! end.
 
 use super::engine::{Engine, WAITING};
 use super::stream::{ClientStage, ServerHeaders, Side};
@@ -9,14 +10,15 @@ use crate::machine::{ClientSendInput, Step};
 use crate::types::Cause;
 
 impl Engine {
-    /// Client: sends the request headers, if they have not gone and a stream is free. Whether the call is on the wire.
+    /// Client: sends the request headers if they are still queued and a stream is free. Returns whether the call has
+    /// a stream.
     #[inline]
     pub(super) fn emit_request(&mut self, slot: u32) -> bool {
         let Some(stream) = self.slots.get_mut(slot) else { return false };
         let Side::Client(call) = &mut stream.side else { return false };
         let ClientStage::Queued(request) = &call.stage else { return !stream.wire_done };
         if request.deadline.is_some_and(|deadline| deadline <= self.now) {
-            // P-7: `grpc-timeout` is positive; a request cannot say that there is no time left.
+            // P-7: `grpc-timeout` is positive, so a request cannot express that no time is left.
             self.deadlines.remove(slot);
             self.on_deadline(slot);
             return false;
@@ -52,7 +54,7 @@ impl Engine {
         true
     }
 
-    /// [P-15](crate::manual::rules#p-15): a request that the peer would refuse for its size is not sent.
+    /// Fails a request whose headers exceed the peer's limit, without sending it ([P-15](crate::manual::rules#p-15)).
     #[cold]
     fn refuse_own_request(&mut self, slot: u32, size: usize) {
         let limit = self.peer.max_header_list;
@@ -60,7 +62,8 @@ impl Engine {
         self.cut_client(slot, Status::internal(text), Cause::NeverSent, None);
     }
 
-    /// [P-18](crate::manual::rules#p-18): ids are never used again; a new connection has new ones.
+    /// Fails a call for which no stream id is left, and shuts down: ids are never reused
+    /// ([P-18](crate::manual::rules#p-18)).
     #[cold]
     fn run_out_of_ids(&mut self, slot: u32) {
         let status = Status::unavailable("the connection has no stream ids left");
@@ -68,7 +71,7 @@ impl Engine {
         self.shutdown(self.now);
     }
 
-    /// Server: sends the response headers, if any are to be sent. Always on the wire.
+    /// Server: sends the response headers if they are due. Returns whether DATA and the status may follow.
     #[inline]
     pub(super) fn emit_response_headers(&mut self, slot: u32) -> bool {
         let Some(stream) = self.slots.get_mut(slot) else { return false };
@@ -102,7 +105,7 @@ impl Engine {
         true
     }
 
-    /// Server: sends the status, in trailers or as Trailers-Only; the call is over then.
+    /// Server: sends the status, as trailers or Trailers-Only, which completes the call.
     #[inline]
     pub(super) fn emit_status(
         &mut self,
@@ -129,7 +132,8 @@ mod tests {
     use crate::time::Time;
     use crate::types::{CallType, Cause, Recv, Request};
 
-    /// [P-18](crate::manual::rules#p-18): the last id is used, the next call fails as one that may be tried elsewhere, and no more are taken.
+    /// Checks [P-18](crate::manual::rules#p-18): the last id is used, the next call fails as safe to retry, and no
+    /// more are accepted.
     #[test]
     fn stream_ids_run_out() {
         let mut engine = Engine::new(RoleKind::Client, Config::client(), Seed(1), Time::ZERO);

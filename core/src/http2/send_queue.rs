@@ -1,4 +1,4 @@
-//! The messages of one call that wait to be cut into DATA frames.
+//! The messages of one call that wait to be sent as DATA frames.
 
 use std::collections::VecDeque;
 
@@ -7,12 +7,14 @@ use bytes::{Bytes, BytesMut};
 use super::outbox::{CHAIN_THRESHOLD, Outbox};
 use crate::grpc::message::{PREFIX_LEN, Prefix};
 
-/// What an item is.
+/// What an item of the queue is.
 #[derive(Clone, Copy)]
 enum ItemKind {
-    /// The payload of a message, or its first piece; its prefix is written when it is cut. `length` is the payload's.
+    /// The payload of a message, or its first piece. `length` is the length of the whole payload; the prefix is
+    /// written with it.
     Message { compressed: bool, length: u32 },
-    /// Bytes as they are: the body of an HTTP error answer, or messages with their prefixes.
+    /// Bytes to send unchanged: the body of an HTTP error response, later pieces of a message, or messages with their
+    /// prefixes.
     Raw,
 }
 
@@ -44,24 +46,24 @@ impl Item {
     }
 }
 
-/// The size at which small messages that were joined become an item: a frame of the usual length.
+/// Bytes of joined small messages that become one item: a frame of the default maximum size.
 const JOINED: usize = 16 * 1024;
 
-/// So many items may stand behind the first one before small messages are joined: with few, a buffer for them would cost
-/// more than it saves.
+/// Items behind the first one from which small messages are joined. With fewer, a buffer for them would cost more
+/// than it saves.
 const FEW: usize = 4;
 
-/// What stands behind the first item of a queue.
+/// The items behind the first one.
 #[derive(Default)]
 struct QueueTail {
     items: VecDeque<Item>,
-    /// Small messages with their prefixes, behind all items. They are copied sooner or later: here it costs each of them
-    /// one copy and no place, and a frame takes whole stretches of them.
+    /// Small messages with their prefixes, behind all items. They are copied into the output sooner or later anyway;
+    /// joining them costs that one copy, needs no item for each, and lets a frame take many at once.
     joined: BytesMut,
 }
 
 impl QueueTail {
-    /// Puts an item behind the others, and tells how many places that took: none where it joined another one.
+    /// Appends an item. Returns how many items that added: none if it was joined to earlier ones.
     fn push(&mut self, item: Item) -> usize {
         let few = self.joined.is_empty() && self.items.len() < FEW;
         if few || item.payload.len() >= CHAIN_THRESHOLD {
@@ -95,43 +97,44 @@ impl QueueTail {
     }
 }
 
-/// A queue of messages, cut at any byte. The first one is held in place, so that a unary call allocates nothing.
+/// A queue of messages that can be cut at any byte. The first item is stored inline, so that a unary call allocates
+/// nothing.
 #[derive(Default)]
 pub(crate) struct SendQueue {
     front: Option<Item>,
-    /// What stands behind it; `None` for as long as nothing ever did.
+    /// The items behind it; `None` as long as there never were any.
     rest: Option<Box<QueueTail>>,
-    /// Bytes of `front` that are already gone.
+    /// Bytes of `front` that have been sent.
     offset: usize,
     bytes: usize,
-    /// Places of `front` and `rest` together: joined messages share one.
+    /// The number of items; joined messages share one.
     items: usize,
 }
 
-/// What a place in the queue counts for in the send buffers besides its bytes. Without it a buffer of
-/// empty messages would take ten times its size.
+/// Bytes that each item counts for in the send buffers besides its own. Without it, a buffer full of empty messages
+/// would use ten times the memory that it counts for.
 const ITEM_OVERHEAD: usize = 48;
 
 impl SendQueue {
-    /// Bytes that wait, prefixes included.
+    /// Returns the number of queued bytes, prefixes included.
     #[inline]
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Returns what it counts for in the send buffers.
+    /// Returns the weight of the queue in the send buffers.
     #[inline]
     pub(crate) const fn weight(&self) -> usize {
         self.bytes + self.items * ITEM_OVERHEAD
     }
 
-    /// Queues a message and tells what it counts for.
+    /// Queues a message. Returns the weight that it adds.
     #[inline]
     pub(crate) fn push_message(&mut self, compressed: bool, payload: Bytes) -> usize {
         self.push(ItemKind::Message { compressed, length: length(payload.len()) }, payload)
     }
 
-    /// Queues a message whose `size` bytes come in pieces, and tells what it counts for.
+    /// Queues a message of `size` bytes that consists of several pieces. Returns the weight that it adds.
     #[cold]
     pub(crate) fn push_pieces(&mut self, size: usize, first: Bytes, rest: Vec<Bytes>) -> usize {
         let kind = ItemKind::Message { compressed: false, length: length(size) };
@@ -142,7 +145,7 @@ impl SendQueue {
         weight
     }
 
-    /// Queues bytes that are no message, and tells what they count for.
+    /// Queues bytes that are not a message. Returns the weight that they add.
     pub(crate) fn push_raw(&mut self, payload: Bytes) -> usize {
         self.push(ItemKind::Raw, payload)
     }
@@ -166,12 +169,12 @@ impl SendQueue {
         self.rest.get_or_insert_default().push(Item { kind, payload })
     }
 
-    /// Moves the next `count` bytes into `out`, small ones copied, large ones by reference, and tells how much less the
-    /// queue counts for.
+    /// Moves the next `count` bytes into `out`, copying small payloads and referencing large ones. Returns by how
+    /// much the weight of the queue falls.
     #[inline]
     pub(crate) fn take(&mut self, count: usize, out: &mut Outbox) -> usize {
         if self.items == 1 && self.offset == 0 && count >= self.bytes {
-            // All of one message, which a small call's only message is.
+            // The whole of a single message, as in a unary call.
             let weight = self.weight();
             (self.items, self.bytes) = (0, 0);
             self.take_front(out);
@@ -184,7 +187,8 @@ impl SendQueue {
         before - self.weight()
     }
 
-    /// Moves the whole of the first item: a small payload is copied where it lies, a large one is not shared.
+    /// Moves the whole first item: copies a small payload without moving it first, and hands over a large one
+    /// unshared.
     #[inline]
     fn take_front(&mut self, out: &mut Outbox) {
         let Some(item) = &self.front else { return };
@@ -217,7 +221,7 @@ impl SendQueue {
         }
     }
 
-    /// Drops everything, the memory of queued messages too, and returns what it counted for.
+    /// Drops all messages and frees their memory. Returns their weight.
     #[inline]
     pub(crate) fn clear(&mut self) -> usize {
         let weight = self.weight();
@@ -228,13 +232,14 @@ impl SendQueue {
     }
 }
 
-/// Returns the length field of a message; one that is longer was refused before it came here ([P-55](crate::manual::rules#p-55)).
+/// Returns the length field of a message. Longer messages have been refused before
+/// ([P-55](crate::manual::rules#p-55)).
 #[inline]
 fn length(size: usize) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
 }
 
-/// Writes bytes `offset..offset + n` of `item`, of which there are that many.
+/// Writes the `n` bytes of `item` from `offset` on.
 #[inline]
 fn write(item: &Item, offset: usize, n: usize, out: &mut Outbox) {
     let prefix_len = item.kind.prefix_len();
@@ -266,7 +271,7 @@ mod tests {
         bytes
     }
 
-    /// Empty, small and large ones.
+    /// Generates empty, small and large messages.
     fn message() -> impl Strategy<Value = Vec<u8>> {
         let bytes = prop_oneof![Just(0..1), Just(1..200), Just(1900..2200), Just(0..9000)];
         bytes.prop_flat_map(|bytes| proptest::collection::vec(any::<u8>(), bytes))
@@ -284,7 +289,7 @@ mod tests {
                 expected.extend_from_slice(&(message.len() as u32).to_be_bytes());
                 expected.extend_from_slice(&message);
                 weight += queue.push_message(compressed, message.into());
-                // More often than not nothing is taken.
+                // Most of the time nothing is sent.
                 weight -= queue.take(count.saturating_sub(20_000), &mut out);
                 met.extend(drain(&mut out));
                 prop_assert_eq!(queue.weight(), weight);
@@ -330,14 +335,14 @@ mod tests {
         assert_eq!(queue.push_raw(Bytes::from_static(b"two")), 3 + ITEM_OVERHEAD);
         assert_eq!(queue.push_message(true, Bytes::new()), PREFIX_LEN + ITEM_OVERHEAD);
         assert_eq!((queue.bytes(), queue.weight()), (16, 16 + 3 * ITEM_OVERHEAD));
-        // A place is taken until its last byte is gone.
+        // An item counts until its last byte has been sent.
         assert_eq!(queue.take(7, &mut out), 7);
         assert_eq!(queue.take(1, &mut out), 1 + ITEM_OVERHEAD);
         assert_eq!(queue.take(5, &mut out), 5 + ITEM_OVERHEAD);
         assert_eq!(queue.take(100, &mut out), 3 + ITEM_OVERHEAD);
         assert_eq!((queue.bytes(), queue.weight(), queue.take(1, &mut out)), (0, 0, 0));
         assert_eq!(drain(&mut out), b"\0\0\0\0\x03onetwo\x01\0\0\0\0");
-        // Whole messages move.
+        // Messages that are sent whole.
         queue.push_message(false, Bytes::from_static(b"one"));
         assert_eq!(queue.take(8, &mut out), 8 + ITEM_OVERHEAD);
         queue.push_raw(Bytes::from_static(b"two"));
@@ -389,8 +394,8 @@ mod tests {
         assert_eq!(queue.push_message(false, Bytes::from_static(b"small")), 10 + ITEM_OVERHEAD);
     }
 
-    /// Returns what a queue of so many messages of 12 bytes counts for once some bytes have been taken, none or all or some of
-    /// the first message's: the first ones have a place each, the others one together.
+    /// Returns the weight of a queue of `messages` messages of 12 bytes after `taken` bytes of it were sent: nothing,
+    /// everything, or a part of the first message. The first messages have an item each; the rest share one.
     fn queue_weight(messages: usize, taken: usize) -> usize {
         match (messages * 12).saturating_sub(taken) {
             0 => 0,

@@ -1,6 +1,6 @@
-//! Buffer space: how much a call may queue for sending, and who is told that there is space again.
+//! Buffer space: how much a call may queue for sending, and when its caller learns that there is space again.
 //!
-//! A call whose queue is empty may always queue a message, whatever others hold: what waits costs its own call only.
+//! A call whose queue is empty may always queue one message, however much other calls have queued.
 
 use super::engine::Engine;
 use super::memory::Ledger;
@@ -9,8 +9,8 @@ use crate::config::Limits;
 use crate::error::Misuse;
 
 impl Stream {
-    /// Whether a message may be queued behind what is queued already: up to the limit of a call, and only one message at a
-    /// time while memory is short.
+    /// Checks whether another message may be queued: below the limit of a call, or, while memory is short, only if
+    /// none is queued.
     #[inline]
     pub(super) fn check_room(&self, limits: &Limits, ledger: &Ledger) -> Result<(), Misuse> {
         let (queued, limit) = (self.queue.weight(), limits.send_buffer as usize);
@@ -55,8 +55,8 @@ fn not_writable(queued: usize, limit: usize, ledger: &Ledger) -> Misuse {
 }
 
 impl Engine {
-    /// After bytes left the queue of a call that waits: tells it of space at half of the limit, so that a sender is not
-    /// woken for every frame.
+    /// Queues `Writable` for a call whose send queue has drained to half of its limit; not for every frame that
+    /// leaves, so that the sender is not woken each time.
     #[inline(never)]
     pub(super) fn tell_writable(&mut self, slot: u32) {
         let half = self.config.limits.send_buffer as usize / 2;

@@ -4,16 +4,16 @@ use super::role::RoleKind;
 use super::stream::Stream;
 use crate::types::{CallId, CallType};
 
-/// The windows of a new stream.
+/// The initial windows of a stream.
 #[derive(Clone, Copy)]
 pub(crate) struct Windows {
     pub(crate) send: i64,
     pub(crate) recv: i64,
-    /// What the receiving window is kept at.
+    /// The size at which the receive window is kept.
     pub(crate) recv_target: u32,
 }
 
-/// A place for a call. Between two calls its stream is blank, and stays where it stands.
+/// A place for a call. While it is free, its stream stays allocated and blank.
 struct Slot {
     generation: u32,
     taken: bool,
@@ -26,9 +26,9 @@ pub(crate) struct Slots {
     slots: Vec<Slot>,
     free: Vec<u32>,
     live: u32,
-    /// What a new place begins with: no id of an earlier one is as young.
+    /// The generation of a new slot: higher than that of any id given out before.
     first_generation: u32,
-    /// Places that walks have looked at.
+    /// Slots visited by walks.
     #[cfg(test)]
     pub(super) steps: std::cell::Cell<usize>,
 }
@@ -46,17 +46,17 @@ impl Slots {
         }
     }
 
-    /// Calls that hold a slot.
+    /// Returns the number of calls that hold a slot.
     pub(crate) const fn live(&self) -> u32 {
         self.live
     }
 
-    /// Returns how many places for calls there are: as many as were ever taken at once.
+    /// Returns the number of slots: the most calls that were ever open at once.
     pub(crate) const fn places(&self) -> usize {
         self.slots.len()
     }
 
-    /// Returns a slot for a new call, which has its first states, no stream id yet, and these windows.
+    /// Adds a call in its initial states, without a stream id, and returns its slot.
     #[inline]
     pub(crate) fn insert(&mut self, call_type: CallType, windows: Windows) -> u32 {
         self.live = self.live.saturating_add(1);
@@ -74,14 +74,14 @@ impl Slots {
 
     #[cold]
     fn add(&mut self) -> u32 {
-        // One slot a live call, and calls are limited far below 2^32.
+        // There is one slot for each live call, and calls are limited far below 2^32.
         let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         let generation = self.first_generation;
         self.slots.push(Slot { generation, taken: false, stream: Stream::blank(self.role) });
         slot
     }
 
-    /// Ends the use of a slot: what the call held is dropped, its id is no longer valid.
+    /// Frees a slot: drops everything that the call held and invalidates its id.
     pub(crate) fn remove(&mut self, slot: u32) {
         if let Some(entry) = self.slots.get_mut(slot as usize)
             && entry.taken
@@ -121,30 +121,30 @@ impl Slots {
         CallId { slot, generation }
     }
 
-    /// Returns the call that the caller names, if its id is still valid.
+    /// Returns the call with this id, if the id is still valid.
     #[inline]
     pub(crate) fn find(&self, call: CallId) -> Option<&Stream> {
         self.slots.get(call.slot as usize).filter(|entry| entry.is_named(call)).map(|entry| &entry.stream)
     }
 
-    /// As [`find`](Self::find), to change it.
+    /// Returns the call with this id, if the id is still valid.
     #[inline]
     pub(crate) fn find_mut(&mut self, call: CallId) -> Option<&mut Stream> {
         let entry = self.slots.get_mut(call.slot as usize)?;
         if entry.is_named(call) { Some(&mut entry.stream) } else { None }
     }
 
-    /// Returns the slots in use, in slot order. Walks the whole table: for rare events only.
+    /// Returns the slots in use, in slot order. This walks the whole table, so it is for rare events only.
     pub(crate) fn occupied(&self) -> impl Iterator<Item = u32> + '_ {
         #[cfg(test)]
         self.steps.update(|steps| steps + self.slots.len());
         (0..).zip(&self.slots).filter(|(_, entry)| entry.taken).map(|(slot, _)| slot)
     }
 
-    /// Gives the places back where no call is open, whatever there once were.
+    /// Frees the table if no call is open.
     pub(crate) fn shrink(&mut self) {
         if self.live == 0 {
-            // No stale id may name a new call: the next ones begin behind every generation that there was.
+            // No stale id may match a new call, so new slots start above every generation that was used.
             let newest = self.slots.iter().map(|entry| entry.generation).max();
             self.first_generation = newest.unwrap_or(0).max(self.first_generation);
             self.slots = Vec::new();
@@ -154,7 +154,8 @@ impl Slots {
 }
 
 impl Slot {
-    /// Returns whether `call` is the call here. A caller that has been told of the end has no business with what is left of it.
+    /// Returns whether `call` is the call in this slot. Its id is invalid once the caller has received the end of the
+    /// call.
     #[inline]
     fn is_named(&self, call: CallId) -> bool {
         self.generation == call.generation && self.taken && !self.stream.caller_done
@@ -196,7 +197,7 @@ mod tests {
         assert_eq!((third.slot, slots.live()), (first.slot, 2));
         assert!(slots.find(first).is_none() && slots.find(third).is_some());
         assert!(slots.named_mut(third.slot).is_some_and(|(call, _)| call == third));
-        // A place is used by one call at a time.
+        // One call at a time uses a slot.
         assert_eq!(insert(&mut slots).slot(), 2);
         assert!(slots.get(7).is_none() && slots.get_mut(7).is_none());
     }
@@ -257,7 +258,7 @@ mod tests {
         slots.shrink();
         assert_eq!((slots.slots.capacity(), slots.free.capacity()), (0, 0));
         assert!(calls.iter().all(|call| slots.find(*call).is_none()));
-        // Whatever was used how often, and however often the places were given back.
+        // The same after any number of uses, and any number of shrinks.
         let mut calls = calls;
         for round in 0..5 {
             for _ in 0..round {

@@ -1,4 +1,4 @@
-//! What is kept of one call.
+//! The state of one call.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::machine::{ClientRecv, ClientSend, OneRequest, OneResponse, ServerRecv
 use crate::time::Time;
 use crate::types::{CallType, Cause, Outcome, Request};
 
-/// The events of one call that the caller has not heard yet.
+/// The events of one call that the caller has not polled yet, as a set of bits.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Pending(u8);
 
@@ -46,60 +46,61 @@ impl Pending {
     }
 }
 
-/// What a client's call holds beside its halves.
+/// The client's state of a call.
 pub(crate) struct ClientCall {
     pub(crate) send: ClientSend,
     pub(crate) recv: ClientRecv,
     pub(crate) responses: OneResponse,
     pub(crate) stage: ClientStage,
     pub(crate) response: Option<Arc<ResponseHeaders>>,
-    /// Something of a response came, an interim one or its headers.
+    /// Whether any response header block has arrived, an interim one included.
     pub(crate) begun: bool,
-    /// An answer that is not gRPC's, while its text is gathered ([P-28](crate::manual::rules#p-28)).
+    /// A response that is not gRPC, while its body is collected ([P-28](crate::manual::rules#p-28)).
     pub(crate) foreign: Option<Box<Foreign>>,
 }
 
-/// An HTTP answer that is not gRPC's: the status that it will give, and the text of its body so far.
+/// A response that is not gRPC: the status that it maps to, and the text of its body so far.
 pub(crate) struct Foreign {
     pub(crate) status: Status,
     pub(crate) http_status: u16,
     pub(crate) text: Vec<u8>,
 }
 
-/// How far a client's call has come. The request is needed until its HEADERS are cut, the outcome from the end on.
+/// The stage of a client's call. It holds the request until its HEADERS are written, and the outcome from the end on.
 pub(crate) enum ClientStage {
     Queued(Request),
     Open,
     Done(Outcome),
-    /// The outcome was taken, or nobody wants it.
+    /// The caller has received the outcome, or does not want it.
     Taken,
 }
 
-/// What a server's call holds beside its halves.
+/// The server's state of a call.
 pub(crate) struct ServerCall {
     pub(crate) send: ServerSend,
     pub(crate) recv: ServerRecv,
     pub(crate) requests: OneRequest,
-    /// Until the caller takes it.
+    /// The request headers, until the caller takes them.
     pub(crate) request: Option<Arc<RequestHeaders>>,
-    /// The encodings that the client takes, as far as they are known by name.
+    /// The encodings that the client accepts, as far as this library knows their names.
     pub(crate) accept: EncodingSet,
-    /// The request that names all encodings that the client takes, where this side has codecs for others.
+    /// The request headers, kept for their `grpc-accept-encoding` if this side has custom codecs.
     pub(crate) accept_names: Option<Arc<RequestHeaders>>,
     pub(crate) headers: ServerHeaders,
     /// The status that waits behind queued messages, with its trailing metadata.
     pub(crate) status: Option<(Status, Metadata)>,
-    /// Why the call ended; told to the caller by `Event::Ended`.
+    /// Why the call ended, which `Event::Ended` reports.
     pub(crate) cause: Option<Cause>,
 }
 
 impl ServerHeaders {
-    /// Returns whether they are an HTTP answer that is not gRPC's.
+    /// Returns whether the response is not gRPC, because the request was refused.
     pub(super) const fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::RefusedHead(_) | Self::RefusalSent)
     }
 
-    /// Makes headers whose metadata is set ready to go. Those that are not set stay so: a status is Trailers-Only then.
+    /// Commits headers whose metadata is set. Headers without metadata stay unset, so that a status is sent as
+    /// Trailers-Only.
     pub(super) fn settle(&mut self) {
         if let Self::Set(metadata) = self {
             *self = Self::Ready(std::mem::take(metadata));
@@ -109,19 +110,19 @@ impl ServerHeaders {
 
 /// The response headers of a server's call.
 pub(crate) enum ServerHeaders {
-    /// None were set: a status now is Trailers-Only.
+    /// No metadata was set, so a status now is sent as Trailers-Only.
     Unset,
-    /// Their metadata is set; they go with the first message or the status.
+    /// Metadata was set; the headers are sent with the first message or the status.
     Set(Metadata),
-    /// Ordered, not cut yet.
+    /// To be sent; not written yet.
     Ready(Metadata),
-    /// An HTTP answer that is not gRPC's: the request was refused before any handler could hear of it.
+    /// An HTTP response with this status, because the request was refused before any handler saw it.
     Refused(u16),
-    /// The same without content, to a HEAD request.
+    /// The same without content, for a HEAD request.
     RefusedHead(u16),
-    /// One of these on its way: the rest of the request is still listened to.
+    /// One of these responses has been written; the rest of the request is still read.
     RefusalSent,
-    /// On their way.
+    /// Written.
     Sent,
 }
 
@@ -137,58 +138,58 @@ pub(crate) struct Stream {
     pub(crate) id: u32,
     pub(crate) call_type: CallType,
     pub(crate) pending: Pending,
-    /// The last `recv` found nothing: tell the caller when there is something.
+    /// Whether the last `recv` found nothing, so that the caller has to be notified when there is something.
     pub(crate) want_read: bool,
-    /// The last `send_message` filled the buffer: tell the caller when there is buffer space.
+    /// Whether the last `send_message` filled the buffer, so that the caller has to be notified of free buffer space.
     pub(crate) want_write: bool,
-    /// The one message of a `One` direction was sent.
+    /// Whether the only message of a `Cardinality::One` direction was sent.
     pub(crate) sent_one: bool,
-    /// Nothing more goes over the wire for this call.
+    /// Whether nothing more is sent or received for this call.
     pub(crate) wire_done: bool,
-    /// The caller has been told of the end, or never heard of the call.
+    /// Whether the caller has received the end of the call, or never sees the call.
     pub(crate) caller_done: bool,
-    /// The codec of the messages that are sent compressed.
+    /// The codec of the messages that this side sends compressed.
     pub(crate) codec: Option<CodecIndex>,
-    /// The codec of the messages that come compressed.
+    /// The codec of the messages that the peer sends compressed.
     pub(crate) peer_codec: Option<CodecIndex>,
 
     pub(crate) queue: SendQueue,
     pub(crate) send_window: i64,
 
     pub(crate) inbound: MessageBuffer,
-    /// What the peer may still send.
+    /// Bytes that the peer may still send.
     pub(crate) recv_window: i64,
-    /// Bytes taken by the caller and not yet credited to the peer.
+    /// Bytes that the caller has received and that have not been credited to the peer.
     pub(crate) recv_owed: u32,
-    /// The window that this stream is kept at; grows while its reader keeps up.
+    /// The size at which this stream's window is kept; it grows while its reader keeps up.
     pub(crate) recv_target: u32,
-    /// More than half of the window was under way at once, and the window may grow.
+    /// Whether more than half of the window was in use at once, and the window may grow.
     pub(crate) recv_pressed: bool,
-    /// How long the window takes to turn over, once it is no longer small.
+    /// Measures how long the window takes to turn over, once it is no longer small.
     pub(crate) turnover: Turnover,
-    /// What the window is larger by than its target, for a message that does not fit into it. Credit for what is taken
-    /// is held back for it.
+    /// Bytes by which the window exceeds its target, for a message that does not fit into it. Credit is held back
+    /// until the excess is gone.
     pub(crate) recv_excess: u32,
-    /// How much of the excess is still to come, and counts as promised.
+    /// The part of the excess that has not arrived yet; it counts as promised memory.
     pub(crate) promised: u32,
-    /// When the stream last made progress while it held memory, and bytes that have moved since.
+    /// When the stream last made progress while it held memory; `moved` counts the bytes that have moved since.
     pub(crate) progress: Time,
     pub(crate) moved: u32,
-    /// What is queued waits for the stream's window.
+    /// Whether queued messages wait for the stream's window.
     pub(crate) held_up: bool,
     /// The size of the message that the caller keeps until there is space for it.
     pub(crate) refused: usize,
-    /// Since when its message has waited for memory, where it does.
+    /// Since when the incoming message has waited for memory, if it does.
     pub(crate) waits_since: Time,
-    /// Bytes that content-length still promises (RFC 9113 §8.1.1).
+    /// The content-length and how much of it has arrived (RFC 9113 §8.1.1).
     pub(crate) content_length: Option<ContentLength>,
     pub(crate) deadline: Option<Time>,
-    /// Server: when the request came.
+    /// Server: when the request arrived.
     pub(crate) opened: Time,
 }
 
 impl Stream {
-    /// Makes a stream that holds nothing, for the slots that are free.
+    /// Makes a stream that holds nothing, for a free slot.
     pub(super) fn blank(role: RoleKind) -> Self {
         Self {
             side: match role {
@@ -226,9 +227,9 @@ impl Stream {
         }
     }
 
-    /// Makes the stream blank where it stands: its memory is given back, and nothing is left of its call.
+    /// Resets the stream in place: frees its memory and clears everything of its call.
     pub(super) fn wipe(&mut self) {
-        // By name, so that no field can be forgotten.
+        // Naming every field makes the compiler catch a forgotten one.
         let Self {
             side,
             id,
@@ -265,7 +266,7 @@ impl Stream {
             Side::Server(call) => call.wipe(),
         }
         queue.clear();
-        // What it held was counted out before.
+        // The ledger no longer counts what it held.
         let _ = inbound.clear();
         (*id, *call_type, *pending) = (0, CallType::BIDI, Pending::default());
         (*want_read, *want_write, *sent_one) = (false, false, false);
@@ -332,7 +333,7 @@ impl ServerCall {
     }
 }
 
-/// A content-length and what came of it.
+/// An announced content-length and the bytes that have arrived.
 #[derive(Clone, Copy)]
 pub(crate) struct ContentLength {
     pub(crate) expected: u64,

@@ -1,4 +1,4 @@
-//! Timers that are due, of the connection and of its calls, and what they lead to.
+//! What happens when a timer of the connection or of a call fires.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::grpc::status::Status;
 use crate::time::Time;
 use crate::types::Cause;
 
-/// How long the transport may take for the status of a call whose deadline has passed; then the call is reset.
+/// How long the transport may take to send the status of a call whose deadline has passed, before the call is reset.
 const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Engine {
@@ -29,15 +29,16 @@ impl Engine {
         while let Some(slot) = self.deadlines.pop_due(self.now) {
             self.on_deadline(slot);
         }
-        // Each firing clears or moves its timer, and none moves it to the past, so this ends.
+        // Each timer that fires is cleared or moved into the future, so the loop ends.
         while let Some(kind) = self.clock.pop_due(self.now) {
             self.on_timer(kind);
         }
         self.audit();
     }
 
-    /// [P-84](crate::manual::rules#p-84) to [P-86](crate::manual::rules#p-86): ends the call here, whatever may still be under way.
-    /// The same timer serves what a call waits for apart from its deadline.
+    /// Ends a call at its deadline, whatever may still be in flight ([P-84](crate::manual::rules#p-84) to
+    /// [P-86](crate::manual::rules#p-86)). The same heap of deadlines also holds the other times at which a call
+    /// ends.
     pub(super) fn on_deadline(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let passed = stream.deadline.take().is_some_and(|deadline| deadline <= self.now);
@@ -47,22 +48,22 @@ impl Engine {
                 let status = Status::deadline_exceeded("the deadline passed");
                 self.cut_client(slot, status, Cause::Deadline, Some(ErrorCode::CANCEL));
             }
-            // No handler has heard of a request that was refused.
+            // No handler has seen a request that was refused.
             Side::Server(call) if call.headers.is_refusal() => self.on_refused_timeout(slot),
             Side::Server(_) if passed => self.answer_late(slot),
-            // The status is still here: the transport takes nothing.
+            // The status has still not been written, because the transport accepts nothing.
             Side::Server(_) => self.end_server(slot, Cause::Deadline, Some(ErrorCode::CANCEL)),
         }
     }
 
-    /// Ends a call whose deadline has passed ([P-86](crate::manual::rules#p-86)). Its client is told by a status, as C-core does: one whose clock is slower than
-    /// ours would take a reset for a cancel. A status needs no window, so that only a transport that takes nothing is in
-    /// its way; it has a while for that.
+    /// Ends a server's call whose deadline has passed ([P-86](crate::manual::rules#p-86)) with a status, as C-core
+    /// does: a client whose clock is behind ours would take a reset for a cancel. A status needs no window, so only a
+    /// transport that accepts nothing can delay it; after `STATUS_PATIENCE` the call is reset.
     #[cold]
     pub(super) fn answer_late(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let Side::Server(call) = &stream.side else { return };
-        // A status of the handler's that is next stays; one behind messages is too late with them.
+        // A status of the handler that is next to be sent stays; one behind messages is too late.
         if call.status.is_none() || stream.queue.bytes() > 0 {
             self.overrule(slot, Status::deadline_exceeded("the deadline passed"), Cause::Deadline);
         }
@@ -82,7 +83,7 @@ impl Engine {
             }
             TimerKind::KeepaliveTimeout => {}
             TimerKind::DrainPing => self.confirm_shutdown(),
-            // The calls that outlived a graceful shutdown are cut, and the connection with them.
+            // Calls that outlive the drain timeout of a graceful shutdown are cut, and the connection with them.
             TimerKind::Drain => self.close_with(ErrorCode::NO_ERROR, "drain_timeout"),
             TimerKind::HalfClose => self.end_unanswered(),
             TimerKind::Idle | TimerKind::Age => self.shutdown(self.now),
@@ -91,12 +92,12 @@ impl Engine {
     }
 
     fn time_out(&mut self, timeout: Timeout) {
-        // The error is kept and told by `Event::Closed`; nobody is waiting for a result here.
+        // `Event::Closed` reports the error; no caller waits for a result here.
         let _ = self.fail(Violation::Timeout(timeout));
     }
 
     fn send_keepalive(&mut self) {
-        // A call that waits for a stream waits for the peer too.
+        // A call that waits for a stream waits for the peer, too.
         let has_calls = !self.has_no_calls();
         self.clock.forgive_pings(self.abuse.useful_frames());
         if self.clock.is_ping_due(self.now, self.role, &self.config.keepalive, has_calls) {
@@ -104,7 +105,7 @@ impl Engine {
         }
     }
 
-    /// The payload of the PING that a graceful shutdown sends.
+    /// Writes the PING of a graceful shutdown.
     pub(super) fn write_drain_ping(&mut self) {
         Ping { ack: false, data: DRAIN_PING }.write(self.outbox.buf());
     }

@@ -1,4 +1,4 @@
-//! The connection's timers. Deadlines of calls stand in a heap of their own; what is here is one of each kind.
+//! The connection's timers, one of each kind. The deadlines of calls have a heap of their own.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,21 +8,22 @@ use crate::config::{Config, Keepalive, Limits, Seed};
 use crate::error::{Flood, Violation};
 use crate::time::Time;
 
-/// How long a server waits for the client to have heard of its shutdown ([P-94](crate::manual::rules#p-94)).
+/// How long a server waits for the client to acknowledge its first GOAWAY ([P-94](crate::manual::rules#p-94)).
 const DRAIN_PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long after its deadline a server ends a call ([P-86](crate::manual::rules#p-86)). The client's own timer comes first: a client that counts in
-/// milliseconds (C-core) would take a reset within the last one for a cancel.
+/// How long after its deadline a server ends a call ([P-86](crate::manual::rules#p-86)). This lets the client's timer
+/// fire first: a client that counts in milliseconds (C-core) would take a reset within its last one for a cancel.
 pub(super) const DEADLINE_GRACE: Duration = Duration::from_millis(2);
 
-/// How long after the last keepalive PING a client sends another one, once it has sent as many without data as it may ([P-99](crate::manual::rules#p-99)),
-/// while calls are open and while none is. Without any, a call that only waits would never hear that its server is dead.
-/// Servers with gRPC's default policy ([P-98](crate::manual::rules#p-98)) take PINGs every five minutes and every two hours: these come a little later,
-/// since the path may delay one more than the next. (C-core sends one a minute, which such servers punish.)
+/// How long after its last keepalive PING a client sends the next one, once it has sent as many PINGs without data as
+/// it may ([P-99](crate::manual::rules#p-99)): while calls are open, and while none is. Without such PINGs a call
+/// that only waits would never notice that its server is dead. Servers with gRPC's default policy
+/// ([P-98](crate::manual::rules#p-98)) allow a PING every five minutes, and every two hours without calls; the values
+/// add a margin for PINGs that the path delays differently. (C-core sends one a minute, which such servers punish.)
 const PING_WITHOUT_DATA: [Duration; 2] =
     [Duration::from_secs(5 * 60 + 10), Duration::from_secs(2 * 60 * 60 + 10)];
 
-/// What a timer is for.
+/// What a timer waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum TimerKind {
@@ -32,9 +33,9 @@ pub enum TimerKind {
     SettingsAck,
     /// The rest of a header block.
     HeaderBlock,
-    /// Something of what waits to be written, while nothing more is read for it.
+    /// The peer reading some of the waiting output, while this side reads nothing more.
     Unread,
-    /// Memory, for the messages that wait for it.
+    /// Memory to become free for the messages that wait for it.
     Memory,
     /// The next keepalive PING.
     Keepalive,
@@ -42,11 +43,11 @@ pub enum TimerKind {
     KeepaliveTimeout,
     /// The second GOAWAY of a graceful shutdown.
     DrainPing,
-    /// The end of the time that calls have after a graceful shutdown.
+    /// The end of the time that open calls have after a graceful shutdown began.
     Drain,
-    /// The end of the time that answers have after the client has ended its side of the transport.
+    /// The end of the time that responses have after the client ended its side of the transport.
     HalfClose,
-    /// A server's connection without calls.
+    /// The end of the time that a server's connection may be idle.
     Idle,
     /// The age at which a server's connection is shut down.
     Age,
@@ -60,7 +61,7 @@ impl fmt::Display for TimerKind {
     }
 }
 
-/// The kinds that have one timer each.
+/// The kinds that have one timer each; deadlines are elsewhere.
 const KINDS: [TimerKind; 12] = [
     TimerKind::Preface,
     TimerKind::SettingsAck,
@@ -76,21 +77,21 @@ const KINDS: [TimerKind; 12] = [
     TimerKind::Age,
 ];
 
-/// One timer of each kind, and what keepalive has to remember.
+/// One timer of each kind, and the state of keepalive.
 pub(crate) struct Clock {
-    /// `Time::MAX` where a timer is not set.
+    /// The times at which the timers fire, in the order of [`KINDS`]; `Time::MAX` if a timer is not set.
     timers: [Time; KINDS.len()],
-    /// The first of `timers`: asked for on every turn of the connection, changed seldom.
+    /// Cached minimum of `timers`: read in every turn, rarely changed.
     first: Option<(Time, TimerKind)>,
     last_heard: Time,
-    /// The last keepalive PING.
+    /// When the last keepalive PING was sent.
     last_own_ping: Option<Time>,
-    /// Nothing came since then.
+    /// Whether nothing has arrived since then.
     unanswered: bool,
     pings_without_data: u32,
     last_ping: Option<Time>,
     strikes: u32,
-    /// How many useful frames there had been when pings were counted last.
+    /// The number of useful frames when PINGs were last counted.
     useful_frames: u64,
     stopped: bool,
 }
@@ -139,7 +140,7 @@ impl Clock {
     fn change(&mut self, kind: TimerKind, at: Time) {
         let Some(timer) = self.timers.get_mut(kind as usize) else { return };
         *timer = at;
-        // One that was not the first, and is not now, changes nothing else.
+        // Otherwise the minimum has not changed.
         if self.first.is_none_or(|(first, first_kind)| at <= first || kind == first_kind) {
             let first = self.timers.iter().copied().zip(KINDS).min_by_key(|(at, _)| *at);
             self.first = first.filter(|(at, _)| *at != Time::MAX);
@@ -150,13 +151,13 @@ impl Clock {
         self.timers.get(kind as usize).is_some_and(|timer| *timer != Time::MAX)
     }
 
-    /// Returns the timer that is due first, and when.
+    /// Returns the timer that fires first, and when.
     #[inline]
     pub(super) const fn earliest(&self) -> Option<(Time, TimerKind)> {
         self.first
     }
 
-    /// Takes the earliest timer away where it is not after `now`.
+    /// Clears the earliest timer and returns it, if it is not after `now`.
     pub(super) fn pop_due(&mut self, now: Time) -> Option<TimerKind> {
         let (at, kind) = self.earliest()?;
         if at > now {
@@ -166,14 +167,14 @@ impl Clock {
         Some(kind)
     }
 
-    /// The connection is over: no timer matters any more.
+    /// Clears all timers for good, because the connection is over.
     pub(super) fn stop(&mut self) {
         self.timers = [Time::MAX; KINDS.len()];
         self.first = None;
         self.stopped = true;
     }
 
-    /// Bytes came, of whatever kind: the peer lives. C-core and grpc-go take any as that.
+    /// Notes that bytes arrived. Bytes of any kind show that the peer is alive, as in C-core and grpc-go.
     #[inline]
     pub(super) fn heard(&mut self, now: Time) {
         self.last_heard = now;
@@ -200,7 +201,7 @@ impl Clock {
         self.set(TimerKind::Unread, now + limits.unread_timeout);
     }
 
-    /// Memory is short: it is looked after at `at`, or earlier where a timer for that runs.
+    /// Sets the memory timer to `at`, unless it runs already.
     pub(super) fn memory_short(&mut self, at: Time) {
         if !self.is_set(TimerKind::Memory) {
             self.set(TimerKind::Memory, at);
@@ -215,7 +216,7 @@ impl Clock {
         self.clear(TimerKind::DrainPing);
     }
 
-    /// No new calls from here on; the open ones have this long.
+    /// Starts the time that open calls have left; there will be no new ones.
     pub(super) fn drain_started(&mut self, now: Time, config: &Config) {
         self.clear(TimerKind::Idle);
         self.clear(TimerKind::Age);
@@ -231,14 +232,14 @@ impl Clock {
         if config.max_idle.is_some() {
             self.clear(TimerKind::Idle);
         }
-        // However long nothing was heard before: nothing had to be.
+        // Silence before the call started does not count, because the peer owed nothing.
         if config.keepalive.interval.is_some() && !self.is_set(TimerKind::Keepalive) {
             self.arm_keepalive(now, &config.keepalive);
         }
     }
 
-    /// The peer has ended its side of the transport: what it owes will not come, and no PING is answered. The answers
-    /// that it waits for have so long.
+    /// Handles the end of the peer's side of the transport: the peer will send nothing more and answer no PING.
+    /// Responses have until `until`.
     pub(super) fn input_ended(&mut self, until: Time) {
         for kind in [
             TimerKind::Preface,
@@ -266,7 +267,7 @@ impl Clock {
         }
     }
 
-    /// Keepalive counts from `from` on.
+    /// Starts the keepalive interval at `from`.
     fn arm_keepalive(&mut self, from: Time, keepalive: &Keepalive) {
         if let Some(interval) = keepalive.interval
             && !self.is_set(TimerKind::KeepaliveTimeout)
@@ -275,7 +276,7 @@ impl Clock {
         }
     }
 
-    /// Returns whether a keepalive PING is to be sent now; sets the timer of what comes next.
+    /// Returns whether a keepalive PING has to be sent now, and sets the next timer.
     pub(super) fn is_ping_due(
         &mut self,
         now: Time,
@@ -285,19 +286,19 @@ impl Clock {
     ) -> bool {
         let Some(interval) = keepalive.interval else { return false };
         if !has_calls && !keepalive.without_calls {
-            // Armed again by the next call.
+            // The next call starts keepalive again.
             return false;
         }
         let mut due = self.last_heard + interval;
         let limit = keepalive.max_pings_without_data;
         if role == RoleKind::Client && limit > 0 && self.pings_without_data >= limit {
-            // P-99: more PINGs would be strikes at a strict server.
+            // P-99: a strict server would count more PINGs as strikes.
             let [with_calls, without] = PING_WITHOUT_DATA;
             let least = if has_calls { with_calls } else { without };
             due = due.max(self.last_own_ping.unwrap_or_default() + least);
         }
         if due > now {
-            // Data that is sent meanwhile allows more: it is looked at after an interval.
+            // Sending data meanwhile allows more PINGs, so this is checked again after an interval.
             self.set(TimerKind::Keepalive, due.min(now + interval));
             return false;
         }
@@ -312,8 +313,8 @@ impl Clock {
         self.arm_keepalive(self.last_heard, keepalive);
     }
 
-    /// Returns the time for the answer to a keepalive PING is over. Returns whether nothing at all came in that time; otherwise
-    /// the next PING is due an interval after what came last.
+    /// Returns whether nothing at all arrived in the time for the answer to a keepalive PING. If something did, the
+    /// next PING is due an interval after that.
     pub(super) fn is_peer_silent(&mut self, keepalive: &Keepalive) -> bool {
         if !self.unanswered {
             self.arm_keepalive(self.last_heard, keepalive);
@@ -321,8 +322,9 @@ impl Clock {
         self.unanswered
     }
 
-    /// Forgives pings where HEADERS or DATA have gone out since they were counted last ([P-98](crate::manual::rules#p-98), [P-99](crate::manual::rules#p-99)), or messages have
-    /// come: C-core forgives them for the credit that those lead to. `useful_frames` is how many there have been.
+    /// Resets the counts of PINGs if HEADERS or DATA were sent since they were last counted
+    /// ([P-98](crate::manual::rules#p-98), [P-99](crate::manual::rules#p-99)), or messages were received: C-core does
+    /// so for the WINDOW_UPDATEs that those cause. `useful_frames` is their total.
     pub(super) fn forgive_pings(&mut self, useful_frames: u64) {
         if self.useful_frames != useful_frames {
             self.useful_frames = useful_frames;
@@ -330,7 +332,7 @@ impl Clock {
         }
     }
 
-    /// [P-98](crate::manual::rules#p-98): a PING sooner than the policy allows is a strike.
+    /// Counts a strike if a PING arrives sooner than the policy allows ([P-98](crate::manual::rules#p-98)).
     pub(super) fn count_ping_strike(
         &mut self,
         now: Time,
@@ -353,7 +355,8 @@ impl Clock {
     }
 }
 
-/// [P-100](crate::manual::rules#p-100): a tenth more or less, so that connections that began together do not end together.
+/// Changes `age` by up to a tenth, so that connections which began together do not end together
+/// ([P-100](crate::manual::rules#p-100)).
 fn jitter(age: Duration, seed: Seed) -> Duration {
     // SplitMix64: one step is enough to spread neighbouring seeds.
     let mut x = seed.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -387,7 +390,7 @@ mod tests {
 
     #[test]
     fn the_age_at_which_a_connection_ends_follows_from_its_seed() {
-        // The first numbers of SplitMix64 for these seeds, from its author's and from others' code.
+        // SplitMix64's first outputs for these seeds, as its author's code and other implementations give them.
         for (seed, number) in [(0, 0xe220_a839_7b1d_cdaf_u64), (1_234_567, 6_457_827_717_110_365_317)] {
             let thousandths = 900 + number % 201;
             assert_eq!(jitter(Duration::from_secs(1), Seed(seed)), Duration::from_millis(thousandths));

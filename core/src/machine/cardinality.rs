@@ -1,11 +1,11 @@
-//! How many messages a call may carry where the method says one.
+//! How many messages a call may carry in a direction that carries one.
 
 use super::machine;
 
 machine! {
-    /// The requests of a method that takes one: unary and server streaming.
+    /// The requests of a method that expects one: unary and server streaming.
     OneRequest on OneRequestInput {
-        /// A whole message came.
+        /// A complete message arrived.
         Message,
         /// The client half-closed.
         End,
@@ -17,13 +17,13 @@ machine! {
         End => cardinality("no request message") @ "P-72";
     }
 
-    /// The one message came.
+    /// The one message arrived.
     One {
         Message => cardinality("more than one request message") @ "P-73";
         End => Complete @ "P-75";
     }
 
-    /// The one message came and the client half-closed.
+    /// The one message arrived and the client half-closed.
     Complete {
         Message => cardinality("more than one request message") @ "P-73";
         End => ignore @ "P-75";
@@ -31,9 +31,9 @@ machine! {
 }
 
 machine! {
-    /// The responses of a method that gives one: unary and client streaming.
+    /// The responses of a method that returns one: unary and client streaming.
     OneResponse on OneResponseInput {
-        /// A whole message came.
+        /// A complete message arrived.
         Message,
         /// The call ended with status OK.
         EndOk,
@@ -48,7 +48,7 @@ machine! {
         EndError => Complete @ "P-74";
     }
 
-    /// The one message came.
+    /// The one message arrived.
     One {
         Message => cardinality("more than one response message") @ "P-71";
         EndOk => Complete @ "P-87";

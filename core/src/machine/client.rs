@@ -9,13 +9,13 @@ machine! {
         Message,
         /// The caller half-closes.
         HalfClose,
-        /// The HEADERS frame went out: the stream has an id.
+        /// The HEADERS frame was written: the stream has an id.
         HeadersSent,
-        /// The frame with END_STREAM went out.
+        /// The frame with END_STREAM was written.
         EndSent,
-        /// The server ended the call, or reset it: nothing that we could still send matters.
+        /// The server ended or reset the call, so nothing that we could still send matters.
         PeerEnded,
-        /// The call was cancelled on this side: by the caller, its deadline or a broken rule.
+        /// The call was cancelled on this side: by the caller, its deadline or a violation.
         Cancel,
     }
 
@@ -29,7 +29,7 @@ machine! {
         Cancel => Ended @ "P-83";
     }
 
-    /// As Queued, and the caller has half-closed.
+    /// Nothing is on the wire yet, and the caller has half-closed.
     QueuedClosing {
         Message => misuse(AfterHalfClose) @ "P-80";
         HalfClose => misuse(AfterHalfClose) @ "P-80";
@@ -39,7 +39,7 @@ machine! {
         Cancel => Ended @ "P-83";
     }
 
-    /// The request headers are out; messages may be sent.
+    /// The request headers have been written; messages may be sent.
     Open {
         Message => Open @ "P-59";
         HalfClose => Closing @ "P-17";
@@ -59,7 +59,7 @@ machine! {
         Cancel => Ended @ "P-82";
     }
 
-    /// END_STREAM is out; the server's half goes on until its trailers.
+    /// END_STREAM has been written; the server's half goes on until its trailers.
     HalfClosed {
         Message => misuse(AfterHalfClose) @ "P-80";
         HalfClose => misuse(AfterHalfClose) @ "P-80";
@@ -97,7 +97,7 @@ machine! {
         DataEnd,
         /// RST_STREAM from the server.
         Reset,
-        /// The call ended on this side: cancelled, out of time, or cut by a broken rule.
+        /// The call ended on this side: by the caller, its deadline or a violation.
         Cancel,
     }
 
@@ -113,7 +113,7 @@ machine! {
         Cancel => Abandoned @ "P-82";
     }
 
-    /// Response headers came; messages follow, then trailers.
+    /// Response headers arrived; messages follow, then trailers.
     Body {
         Informational => stream(PROTOCOL_ERROR) @ "RFC 9113 §8.1";
         InformationalEnd => stream(PROTOCOL_ERROR) @ "RFC 9113 §8.1";
@@ -125,7 +125,7 @@ machine! {
         Cancel => Abandoned @ "P-82";
     }
 
-    /// The server ended its half; the response is complete and stays so.
+    /// The server ended its half; the response is complete, and no later reset changes that.
     Ended {
         Informational => never @ "RFC 9113 §5.1";
         InformationalEnd => never @ "RFC 9113 §5.1";
@@ -137,7 +137,7 @@ machine! {
         Cancel => ignore @ "P-89";
     }
 
-    /// The server reset the stream; what had arrived whole is still delivered.
+    /// The server reset the stream; complete messages that arrived before are still delivered.
     Reset {
         Informational => never @ "RFC 9113 §5.1";
         InformationalEnd => never @ "RFC 9113 §5.1";
@@ -149,7 +149,7 @@ machine! {
         Cancel => ignore @ "P-89";
     }
 
-    /// We reset the stream; what is still under way is read, credited and dropped.
+    /// We reset the stream; frames in flight are read, credited and dropped.
     Abandoned {
         Informational => never @ "RFC 9113 §5.1";
         InformationalEnd => never @ "RFC 9113 §5.1";

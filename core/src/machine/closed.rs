@@ -1,9 +1,9 @@
-//! Frames for streams that have no slot: idle, closed, or closed so long ago that only their number tells.
+//! Frames for streams that have no slot: idle, closed, or closed so long ago that only the id is known.
 
 use super::machine;
 
 machine! {
-    /// A stream id without a slot, and the frames that may still name it.
+    /// A stream id without a slot, and the frames that may still refer to it.
     ClosedStream on ClosedStreamInput {
         /// HEADERS, the whole block read.
         Headers,
@@ -23,7 +23,7 @@ machine! {
         WindowUpdate => connection(PROTOCOL_ERROR) @ "RFC 9113 §5.1";
     }
 
-    /// Both sides ended it.
+    /// Both sides ended the stream.
     Ended {
         Headers => connection(STREAM_CLOSED) @ "RFC 9113 §5.1";
         Data => connection(STREAM_CLOSED) @ "RFC 9113 §5.1";
@@ -31,7 +31,7 @@ machine! {
         WindowUpdate => ignore @ "RFC 9113 §5.1";
     }
 
-    /// The peer reset it.
+    /// The peer reset the stream.
     ResetByPeer {
         Headers => stream(STREAM_CLOSED) @ "RFC 9113 §5.1";
         Data => stream(STREAM_CLOSED) @ "RFC 9113 §5.1";
@@ -39,7 +39,7 @@ machine! {
         WindowUpdate => ignore @ "RFC 9113 §5.1";
     }
 
-    /// We reset it; the peer may not have seen that yet.
+    /// We reset the stream; the peer may not know that yet.
     ResetByUs {
         Headers => ignore @ "RFC 9113 §5.1";
         Data => ignore @ "RFC 9113 §5.1";
@@ -47,7 +47,7 @@ machine! {
         WindowUpdate => ignore @ "RFC 9113 §5.1";
     }
 
-    /// Server: below the client's highest id and not remembered: skipped, or closed so long ago that only DATA may come.
+    /// Server: up to the client's highest id, not remembered: skipped, or closed long ago, so only DATA is legal.
     Passed {
         Headers => connection(PROTOCOL_ERROR) @ "RFC 9113 §5.1.1";
         Data => ignore @ "RFC 9113 §5.1";
@@ -55,7 +55,7 @@ machine! {
         WindowUpdate => ignore @ "RFC 9113 §5.1";
     }
 
-    /// Client: a call of long ago; if we reset it, the server's whole answer may still be under way.
+    /// Client: an old call; if we reset it, the server's whole response may still be in flight.
     Forgotten {
         Headers => ignore @ "P-82";
         Data => ignore @ "P-82";

@@ -1,9 +1,9 @@
-//! From the first call to the last: graceful shutdown and its end.
+//! Whether a connection accepts calls: graceful shutdown and the end.
 
 use super::machine;
 
 machine! {
-    /// Whether a connection takes new calls, and when it is over.
+    /// Whether a connection accepts new calls, and when it is over.
     Lifecycle on LifecycleInput {
         /// The caller starts a graceful shutdown.
         Shutdown,
@@ -17,7 +17,7 @@ machine! {
         Fatal,
     }
 
-    /// Calls are taken.
+    /// The connection accepts new calls.
     Running {
         Shutdown => Announced @ "P-94";
         Confirmed => ignore @ "P-94";
@@ -26,7 +26,7 @@ machine! {
         Fatal => Closed @ "RFC 9113 §5.4.1";
     }
 
-    /// GOAWAY(2^31-1) is out: calls that the peer starts until it has seen it are still served.
+    /// GOAWAY(2^31-1) has been sent: calls that the peer starts before it receives that are still served.
     Announced {
         Shutdown => ignore @ "P-94";
         Confirmed => Draining @ "P-94";
@@ -35,7 +35,7 @@ machine! {
         Fatal => Closed @ "RFC 9113 §5.4.1";
     }
 
-    /// No new calls; the open ones go on to their end.
+    /// No new calls are accepted; open calls go on to their end.
     Draining {
         Shutdown => ignore @ "P-94";
         Confirmed => ignore @ "P-94";
@@ -44,7 +44,7 @@ machine! {
         Fatal => Closed @ "RFC 9113 §5.4.1";
     }
 
-    /// Nothing more is read.
+    /// The connection is over; nothing more is read.
     Closed {
         Shutdown => ignore @ "P-94";
         Confirmed => ignore @ "P-94";

@@ -1,11 +1,12 @@
-//! The state tables: every frame of a peer and every command of a caller, and what it means.
+//! The state tables: every frame of a peer and every command of a caller, and what it means in each state.
 //!
-//! Each table is written once, with `machine!`, and is at the same time the code (`step` is the only transition
-//! function), the documentation (`docs/machines.md` is generated from [`TABLES`]) and the list that the exhaustive
-//! test walks. A missing row does not compile: `step` expands to one exhaustive `match` per state.
+//! Each table is written once, with `machine!`. It is at the same time the code (`step` is the only transition
+//! function), the documentation (`docs/machines.md` is generated from [`TABLES`]) and the list of cells that the
+//! exhaustive test visits. A missing cell does not compile, because `step` expands to one exhaustive `match` per
+//! state.
 //!
-//! Guards (window, sizes, message counts) turn a frame into an input symbol first; the table decides the rest.
-//! The two halves of a stream are separate machines: a reset never un-ends a half that has ended (RFC 9113 §8.1).
+//! Guards (windows, sizes, message counts) first turn a frame into an input; the table decides the rest. The two
+//! halves of a stream are separate machines: a reset never reopens a half that has ended (RFC 9113 §8.1).
 
 mod cardinality;
 mod client;
@@ -27,46 +28,47 @@ pub use wire::{Wire, WireInput};
 pub use crate::error::IllegalTransition;
 use crate::error::Misuse;
 
-/// What one cell of a table says: the next state, or who is told what.
+/// What one cell of a table says: the next state, or an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step<S> {
-    /// The input is legal; the machine is now in this state.
+    /// The input is legal; the machine moves to this state.
     To(S),
-    /// The input is legal and means nothing here; the state stays.
+    /// The input is legal and has no effect here.
     Ignore,
-    /// The peer broke a rule of this stream: RST_STREAM with this code. The connection lives.
+    /// The peer broke a rule of this stream: RST_STREAM with this code. The connection continues.
     Stream(&'static IllegalTransition),
     /// The peer broke a rule of the connection: GOAWAY with this code, then close.
     Connection(&'static IllegalTransition),
-    /// The caller's command is illegal here. Nothing changes.
+    /// The caller's command is illegal here and changes nothing.
     Misuse(Misuse),
-    /// The call has too few or too many messages ([P-70](crate::manual::rules#p-70) to [P-73](crate::manual::rules#p-73)); the cardinality policy picks the status.
+    /// The call has too few or too many messages ([P-70](crate::manual::rules#p-70) to
+    /// [P-73](crate::manual::rules#p-73)); the cardinality policy chooses the status.
     Cardinality(&'static str),
 }
 
-/// One cell of a table in words, for documentation and for tests that walk every cell.
+/// One cell of a table as text, for documentation and for tests that visit every cell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Row {
     /// The state's name.
     pub state: &'static str,
     /// The input's name.
     pub input: &'static str,
-    /// The outcome as the table states it: a state's name, `ignore`, `stream(CODE)`, `connection(CODE)`,
-    /// `misuse(Kind)`, `cardinality(text)`, or `never` for an input that only the core's own scheduler gives, in a
-    /// state in which it cannot.
+    /// The outcome as the table states it: the name of a state, `ignore`, `stream(CODE)`, `connection(CODE)`,
+    /// `misuse(Kind)`, `cardinality(text)`, or `never` for an input that cannot occur in this state, because only the
+    /// core's own scheduler produces it.
     pub outcome: &'static str,
     /// The rule that the cell follows.
     pub section: &'static str,
 }
 
-/// A whole table in words.
+/// A whole table as text.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     /// The machine's name.
     pub name: &'static str,
     /// What the machine decides.
     pub about: &'static str,
-    /// Its states, the first one initial.
+    /// Its states; the first one is the initial state.
     pub states: &'static [&'static str],
     /// Its inputs.
     pub inputs: &'static [&'static str],
@@ -87,7 +89,7 @@ pub const TABLES: &[Table] = &[
     OneResponse::TABLE,
 ];
 
-/// Writes one state table: the state and input enums, the transition function and the table in words.
+/// Defines one state table: the enums of its states and inputs, its transition function, and the table as text.
 macro_rules! machine {
     (
         $(#[doc = $about:literal])+
@@ -110,7 +112,7 @@ macro_rules! machine {
         pub enum $input_name { $( #[doc = $input_doc] $input, )+ }
 
         impl $name {
-            /// The table in words.
+            /// The table as text.
             pub const TABLE: $crate::machine::Table = $crate::machine::Table {
                 name: stringify!($name),
                 about: concat!($($about),+),
@@ -124,7 +126,7 @@ macro_rules! machine {
                 }, )+ )+ ],
             };
 
-            /// Returns the transition function: what `input` means in this state.
+            /// Returns what `input` means in this state. This is the transition function.
             #[inline]
             #[must_use]
             pub const fn step(self, input: $input_name) -> $crate::machine::Step<Self> {
@@ -140,7 +142,7 @@ macro_rules! machine {
     (@step $name:ident, $state:ident, $on:ident, $section:literal, ignore) => {
         $crate::machine::Step::Ignore
     };
-    // An input that only the scheduler gives, in a state in which it holds no such frame.
+    // An input that cannot occur in this state, because only the scheduler produces it.
     (@step $name:ident, $state:ident, $on:ident, $section:literal, never) => {
         $crate::machine::Step::Ignore
     };

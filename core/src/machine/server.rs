@@ -15,11 +15,11 @@ machine! {
         DataEnd,
         /// RST_STREAM from the client.
         Reset,
-        /// The call ended on this side: status sent, out of time, or cut by a broken rule.
+        /// The call ended on this side: by its status, its deadline or a violation.
         Cancel,
     }
 
-    /// The stream is new: the request headers are being taken.
+    /// The stream is new, and its request headers are being handled.
     Idle {
         Headers => Body @ "RFC 9113 §5.1";
         HeadersEnd => Ended @ "P-17";
@@ -29,7 +29,7 @@ machine! {
         Cancel => Abandoned @ "P-106";
     }
 
-    /// Messages may come until the client half-closes.
+    /// Messages may arrive until the client half-closes.
     Body {
         Headers => stream(PROTOCOL_ERROR) @ "RFC 9113 §8.1";
         HeadersEnd => stream(PROTOCOL_ERROR) @ "P-16";
@@ -59,7 +59,7 @@ machine! {
         Cancel => ignore @ "P-89";
     }
 
-    /// We gave the rest of the request up: what comes is credited and dropped, but its end is still heard.
+    /// We stopped reading the request: messages are credited and dropped, but its end still counts.
     Abandoned {
         Headers => stream(PROTOCOL_ERROR) @ "RFC 9113 §8.1";
         HeadersEnd => Ended @ "RFC 9113 §8.1";
@@ -75,17 +75,17 @@ machine! {
     ServerSend on ServerSendInput {
         /// The caller sends the response headers before the first message.
         Headers,
-        /// The caller sends a message; response headers go first if they have not gone.
+        /// The caller sends a message; response headers are sent first if they have not been.
         Message,
         /// The caller ends the call with a status.
         Status,
-        /// The frame with END_STREAM went out.
+        /// The frame with END_STREAM was written.
         EndSent,
-        /// The call was cut short: by a reset, its deadline or a broken rule.
+        /// The call was cut short: by a reset, its deadline or a violation.
         Cancel,
     }
 
-    /// Nothing has been sent: a status now is Trailers-Only.
+    /// Nothing has been sent; a status now is sent as Trailers-Only.
     AwaitHeaders {
         Headers => Body @ "P-20";
         Message => Body @ "P-33";

@@ -31,7 +31,7 @@ fn every_outcome_is_a_state_or_a_known_kind_and_names_its_rule() {
 #[test]
 fn every_state_can_be_reached_from_the_first() {
     for table in TABLES {
-        // A stream without a slot does not move: where it stands is looked up.
+        // A stream without a slot has no transitions: its state is looked up.
         if table.name == "ClosedStream" {
             continue;
         }

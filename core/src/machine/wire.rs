@@ -1,9 +1,9 @@
-//! The order of frames on one connection, as they arrive.
+//! The order in which frames may arrive on one connection.
 
 use super::machine;
 
 machine! {
-    /// The order in which frames may arrive on a connection, whatever stream they are for.
+    /// The order in which frames may arrive on a connection, regardless of their streams.
     Wire on WireInput {
         /// SETTINGS without ACK.
         Settings,
@@ -37,7 +37,7 @@ machine! {
         Unknown,
     }
 
-    /// The peer's first frame, which must be SETTINGS, has not come.
+    /// The peer's first frame, which has to be SETTINGS, has not arrived.
     AwaitSettings {
         Settings => Open @ "RFC 9113 §3.4";
         SettingsAck => connection(PROTOCOL_ERROR) @ "RFC 9113 §3.4";
@@ -56,7 +56,7 @@ machine! {
         Unknown => connection(PROTOCOL_ERROR) @ "RFC 9113 §3.4";
     }
 
-    /// Any frame may come, but no CONTINUATION.
+    /// Any frame may arrive, except CONTINUATION.
     Open {
         Settings => Open @ "RFC 9113 §6.5";
         SettingsAck => Open @ "RFC 9113 §6.5.3";
@@ -75,7 +75,7 @@ machine! {
         Unknown => ignore @ "RFC 9113 §4.1";
     }
 
-    /// A header block is open: only CONTINUATION on the same stream may come.
+    /// A header block is open: only CONTINUATION on the same stream may arrive.
     InBlock {
         Settings => connection(PROTOCOL_ERROR) @ "RFC 9113 §4.3";
         SettingsAck => connection(PROTOCOL_ERROR) @ "RFC 9113 §4.3";

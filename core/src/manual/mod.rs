@@ -1,12 +1,12 @@
-//! The manual: the guides and references of the repository's `docs`, beside the items that they speak of.
+//! The manual: the guides and references of the repository's `docs`, next to the items that they describe.
 //!
-//! | page | what it is for |
+//! | page | purpose |
 //! |---|---|
-//! | [`embedding`] | binds the core to a runtime, step by step; every piece of code is run by the tests |
-//! | [`limits`] | every limit, the attack that it stops, the honest load that comes nearest, and the most memory |
+//! | [`embedding`] | how to bind the core to a runtime, step by step; the tests compile and run every example |
+//! | [`limits`] | every limit with its attack and the honest load that comes closest, and the most memory in use |
 //! | [`rules`] | the rules of gRPC over HTTP/2 that the code cites by number, with their sources |
-//! | [`machines`] | the state tables, as the code has them |
-//! | [`glossary`] | our words beside those of RFC 9113, RFC 7541 and gRPC |
+//! | [`machines`] | the state tables, generated from the code |
+//! | [`glossary`] | the project's terms beside those of RFC 9113, RFC 7541 and gRPC |
 
 #[doc = include_str!("embedding.md")]
 pub mod embedding {}

@@ -4,11 +4,11 @@ use bytes::Bytes;
 
 use super::{CompressError, DecompressError, MessageCodec};
 
-/// What comes out of a codec is taken in steps of so many bytes.
+/// Bytes of decompressed output that are produced at a time.
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd"))]
 const STEP: usize = 8 * 1024;
 
-/// Reads to the end, or over the limit.
+/// Reads to the end, or until the limit is exceeded.
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 fn read_bounded(mut reader: impl std::io::Read, max: usize) -> Result<Bytes, DecompressError> {
     let mut step = [0; STEP];
@@ -22,8 +22,8 @@ fn read_bounded(mut reader: impl std::io::Read, max: usize) -> Result<Bytes, Dec
     }
 }
 
-/// Appends a piece, unless that is over the limit. The buffer doubles with what comes out, and no further than the
-/// limit: a bomb costs one and a half times as much.
+/// Appends a piece, unless that would exceed the limit. The buffer doubles as it fills, but never beyond the limit,
+/// so a decompression bomb costs at most one and a half times the limit.
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd"))]
 pub(super) fn append(out: &mut Vec<u8>, piece: &[u8], max: usize) -> Result<(), DecompressError> {
     let length = out.len().saturating_add(piece.len());
@@ -59,7 +59,7 @@ impl MessageCodec for Gzip {
         if payload.is_empty() {
             return Ok(Bytes::new());
         }
-        // A gzip file is a series of members (RFC 1952 §2.2); what follows the last one is an error.
+        // A gzip file is a series of members (RFC 1952 §2.2); bytes after the last one are an error.
         read_bounded(flate2::bufread::MultiGzDecoder::new(payload), max)
     }
 }
@@ -89,8 +89,8 @@ impl MessageCodec for Deflate {
     }
 }
 
-/// Inflates a zlib stream. flate2's reader takes a stream that is cut short for a complete one; its state machine,
-/// driven by hand, says when the end was really there.
+/// Decompresses a zlib stream. flate2's reader accepts a truncated stream as complete, so this drives its state
+/// machine directly, which reports the real end.
 #[cfg(feature = "deflate")]
 fn inflate(payload: &[u8], max: usize) -> Result<Bytes, DecompressError> {
     use flate2::{Decompress, FlushDecompress, Status};
@@ -125,8 +125,9 @@ fn progress(before: u64, after: u64) -> usize {
 #[derive(Clone, Copy, Debug)]
 pub struct Zstd;
 
-/// The largest window that a zstd frame may ask for: 2^23 bytes, the size that RFC 8878 §3.1.1.1.2 recommends
-/// decoders to support. A frame states its window before any content, so this bounds memory ahead of content.
+/// The largest window of a zstd frame that is accepted: 2^23 bytes, which RFC 8878 §3.1.1.1.2 recommends that
+/// decoders support. A frame announces its window before any content, so this bounds the memory that a few bytes can
+/// cause.
 #[cfg(feature = "zstd")]
 const ZSTD_WINDOW_LOG: u32 = 23;
 

@@ -1,7 +1,7 @@
-//! Message codecs: what a `grpc-encoding` name does to a payload.
+//! Message codecs: how a `grpc-encoding` transforms a payload.
 //!
-//! Every message is compressed on its own ([P-58](crate::manual::rules#p-58)). The codecs behind the features `gzip`, `deflate` and `zstd` are
-//! built in; others can be added under names of their own.
+//! Every message is compressed on its own ([P-58](crate::manual::rules#p-58)). The features `gzip`, `deflate` and
+//! `zstd` enable built-in codecs; an application can add others under names of its own.
 
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd"))]
 mod builtin;
@@ -26,23 +26,24 @@ pub use builtin::Zstd;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecompressError {
-    /// It grows over the limit ([P-54](crate::manual::rules#p-54): `RESOURCE_EXHAUSTED`).
+    /// The message exceeds the limit once decompressed ([P-54](crate::manual::rules#p-54): `RESOURCE_EXHAUSTED`).
     #[error("a compressed message holds more than {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// It is not of this encoding, is cut short, or is followed by other bytes ([P-53](crate::manual::rules#p-53): `INTERNAL`).
+    /// The payload is not in this encoding, is truncated, or has bytes after its end
+    /// ([P-53](crate::manual::rules#p-53): `INTERNAL`).
     #[error("a compressed message is corrupt")]
     Corrupt,
 }
 
-/// A payload could not be compressed.
+/// The error of a codec that failed to compress a payload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("a message could not be compressed")]
 pub struct CompressError;
 
-/// One message encoding. Implementations keep no state from one message to the next.
+/// One message encoding. Implementations keep no state between messages.
 pub trait MessageCodec: fmt::Debug + Send + Sync {
     /// Returns the name in `grpc-encoding`: a token without a comma (RFC 9110 §5.6.2).
     fn name(&self) -> &str;
@@ -50,23 +51,23 @@ pub trait MessageCodec: fmt::Debug + Send + Sync {
     /// Appends the compressed form of `payload` to `out`.
     ///
     /// # Errors
-    /// [`CompressError`] when the codec fails; what `out` has gained is then meaningless.
+    /// [`CompressError`] if the codec fails; what it has appended to `out` is then meaningless.
     fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError>;
 
-    /// Decompresses `payload`, which must be used up, into at most `max` bytes. An empty payload is an empty message
-    /// ([P-61](crate::manual::rules#p-61)). Memory must stay bounded while inflating, whatever the payload promises.
-    ///
+    /// Decompresses all of `payload` into at most `max` bytes. An empty payload is an empty message
+    /// ([P-61](crate::manual::rules#p-61)). The implementation has to bound its memory while decompressing, whatever
+    /// the payload announces.
     /// # Errors
     /// [`DecompressError`].
     fn decompress(&self, payload: &[u8], max: usize) -> Result<Bytes, DecompressError>;
 }
 
-/// The name of a codec is not one that `grpc-encoding` can carry.
+/// The error of a codec whose name is not valid in `grpc-encoding`.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0:?} is not a name for a message encoding")]
 pub struct CodecNameError(String);
 
-/// Where an endpoint has a codec.
+/// The position of a codec in [`Codecs`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct CodecIndex(u16);
 
@@ -96,7 +97,7 @@ struct CodecTable {
 }
 
 impl Codecs {
-    /// No codec: only `identity`.
+    /// Returns a set without codecs, which supports only `identity`.
     #[must_use]
     pub fn none() -> Self {
         Self::of(Vec::new())
@@ -115,11 +116,11 @@ impl Codecs {
         ])
     }
 
-    /// Adds a codec; one of the same name is replaced. An [`Encoding`] of its name picks it for the messages of a call:
-    /// [`Encoding::Custom`] for a name of its own.
+    /// Adds a codec, replacing one of the same name. An [`Encoding`] with its name selects it for the messages of a
+    /// call: [`Encoding::Custom`] for a custom name.
     ///
     /// # Errors
-    /// [`CodecNameError`] when the name is `identity`, or is not a token.
+    /// [`CodecNameError`] if the name is `identity` or not a token.
     pub fn with(&self, codec: Arc<dyn MessageCodec>) -> Result<Self, CodecNameError> {
         let name = codec.name();
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -139,24 +140,24 @@ impl Codecs {
         Self { table: Arc::new(CodecTable { codecs, has_custom, accept }) }
     }
 
-    /// Returns the codec of a `grpc-encoding` name; `None` for one that is not here, and for `identity`, which needs none.
+    /// Returns the codec for a `grpc-encoding` name; `None` for an unknown one, and for `identity`, which needs none.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&Arc<dyn MessageCodec>> {
         self.table.codecs.iter().find(|codec| codec.name().as_bytes() == name)
     }
 
-    /// Returns the place of the codec of a `grpc-encoding` name.
+    /// Returns the position of the codec for a `grpc-encoding` name.
     pub(crate) fn index_of(&self, name: &[u8]) -> Option<CodecIndex> {
         let index = self.table.codecs.iter().position(|codec| codec.name().as_bytes() == name)?;
         u16::try_from(index).ok().map(CodecIndex)
     }
 
-    /// Returns the codec at a place that [`index_of`](Self::index_of) gave.
+    /// Returns the codec at a position that [`index_of`](Self::index_of) returned.
     pub(crate) fn at(&self, index: CodecIndex) -> Option<&Arc<dyn MessageCodec>> {
         self.table.codecs.get(usize::from(index.0))
     }
 
-    /// Returns whether there are codecs under names that this library does not know.
+    /// Returns whether there are codecs whose names this library does not know.
     pub(crate) fn has_custom(&self) -> bool {
         self.table.has_custom
     }

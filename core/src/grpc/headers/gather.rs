@@ -1,4 +1,4 @@
-//! What the builders of headers and trailers share.
+//! The parts that the builders of headers and trailers share.
 
 use std::fmt;
 use std::ops::Deref;
@@ -12,7 +12,7 @@ use crate::grpc::metadata::ReceivedError;
 use crate::grpc::metadata::{FIELD_OVERHEAD, Metadata, is_bin, push_field};
 use crate::grpc::status::Status;
 
-/// A piece of a header section's text.
+/// A range of a header section's text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Span {
     start: u32,
@@ -28,11 +28,11 @@ impl Span {
     }
 }
 
-/// The values of a block's own fields; [`Span`]s are pieces of it.
+/// The values of a block's own fields; each [`Span`] is a range of it.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct OwnText {
     text: Arc<str>,
-    /// One of the fields must never be indexed, so none of it is shown.
+    /// Whether HPACK may never index one of these fields, so that `Debug` shows none of the text.
     secret: bool,
 }
 
@@ -51,25 +51,25 @@ impl fmt::Debug for OwnText {
     }
 }
 
-/// The growing contents of one block, within the limit on its size.
+/// The contents of one block as they are collected, within the limit on its size.
 #[derive(Debug, Default)]
 pub(super) struct Gather {
     limit: usize,
     size: usize,
     text: String,
-    /// The members of a list that may come in several fields.
+    /// The members of a list that may be spread over several fields.
     list: Vec<u8>,
     records: Vec<u8>,
     count: u32,
-    /// A regular field has been seen.
+    /// Whether a regular field has been seen.
     regular: bool,
-    /// A `-bin` value is not base64 ([P-30](crate::manual::rules#p-30)).
+    /// Whether a `-bin` value is not base64 ([P-30](crate::manual::rules#p-30)).
     bad_binary: bool,
-    /// A field is longer than metadata can hold.
+    /// Whether a field is longer than metadata can hold.
     too_long: bool,
-    /// The field that is taken must never be indexed (RFC 7541 §7.1.3).
+    /// Whether HPACK may never index the current field (RFC 7541 §7.1.3).
     pub(super) sensitive: bool,
-    /// The text holds a value of such a field.
+    /// Whether the text contains the value of such a field.
     secret_text: bool,
 }
 
@@ -78,7 +78,7 @@ impl Gather {
         Self { limit, ..Self::default() }
     }
 
-    /// Empties it for the next block; the memory stays.
+    /// Clears it for the next block and keeps the memory.
     pub(super) fn reset(&mut self) {
         self.text.clear();
         self.list.clear();
@@ -91,8 +91,8 @@ impl Gather {
         self.secret_text = false;
     }
 
-    /// Counts a field and checks its value. Returns the value and whether the field is within the limit: one that is not
-    /// is still checked, and not kept.
+    /// Counts a field and checks its value. Returns the value, and whether the block is still within the limit:
+    /// fields beyond the limit are checked but not kept.
     #[inline]
     pub(super) fn admit<'v>(
         &mut self,
@@ -108,7 +108,7 @@ impl Gather {
         Ok((value, self.size <= self.limit))
     }
 
-    /// Notes a pseudo-header field: those stand in front of all others (RFC 9113 §8.3).
+    /// Checks that a pseudo-header field precedes all regular fields (RFC 9113 §8.3).
     pub(super) fn pseudo(&mut self) -> Result<(), MalformedReason> {
         if self.regular { Err(MalformedReason::PseudoOrder) } else { Ok(()) }
     }
@@ -117,8 +117,8 @@ impl Gather {
         self.regular = true;
     }
 
-    /// Keeps a value as text. In one that is no UTF-8, bytes that are not ASCII are replaced, each by one: no value that
-    /// is kept here means anything with them, and none grows.
+    /// Keeps a value as text. In a value that is not UTF-8, each byte that is not ASCII becomes one `?`: the values
+    /// kept here have no meaning with such bytes, and none of them grows.
     pub(super) fn keep(&mut self, value: &[u8]) -> Span {
         self.secret_text |= self.sensitive;
         let start = self.text.len();
@@ -133,8 +133,8 @@ impl Gather {
         Span { start: u32::try_from(start).unwrap_or(u32::MAX), len: u32::try_from(len).unwrap_or(u32::MAX) }
     }
 
-    /// Keeps the value of a field that stands once; `earlier` is that of one before it. Two that differ are the list of
-    /// both (RFC 9110 §5.3), which is no value that such a field may have; more of them are not kept.
+    /// Keeps the value of a field that may occur once; `earlier` is the value of a previous one. Two different values
+    /// are joined to a list (RFC 9110 §5.3), which is not a valid value of such a field; further ones are dropped.
     pub(super) fn keep_once(&mut self, earlier: Option<Span>, value: &[u8]) -> Span {
         let Some(earlier) = earlier else { return self.keep(value) };
         let text = earlier.of(&self.text);
@@ -145,8 +145,8 @@ impl Gather {
         self.keep(&both)
     }
 
-    /// Adds a member to the list of names that a field gives in one line or in several (RFC 9110 §5.3). It is kept
-    /// apart from the text until the block is complete: a copy for each line would cost the square of their number.
+    /// Adds a member to a list that a peer may send in one field or in several (RFC 9110 §5.3). The list is kept
+    /// apart from the text until the block is complete, because copying it for each field would take quadratic time.
     pub(super) fn join_list(&mut self, value: &[u8]) {
         if !self.list.is_empty() {
             self.list.push(b',');
@@ -154,7 +154,7 @@ impl Gather {
         self.list.extend_from_slice(value);
     }
 
-    /// Moves the list of names to the text; `None` where there is none.
+    /// Moves the list to the text; returns `None` if there is none.
     pub(super) fn keep_list(&mut self) -> Option<Span> {
         if self.list.is_empty() {
             return None;
@@ -169,7 +169,7 @@ impl Gather {
         &self.text
     }
 
-    /// Keeps a field as metadata, or refuses what may not stand in any message.
+    /// Keeps a field as metadata, or fails if the field is not allowed in any message.
     pub(super) fn custom(&mut self, name: &[u8], value: &[u8], keep: bool) -> Result<(), MalformedReason> {
         field::check_name(name)?;
         if field::is_connection_specific(name) {
@@ -185,8 +185,8 @@ impl Gather {
         Ok(())
     }
 
-    /// [P-43](crate::manual::rules#p-43): a comma in a `-bin` value begins an entry of its own, which is counted as one. Otherwise a value of commas
-    /// under a long name would cost the product of both lengths.
+    /// Counts the entries that the commas of a `-bin` value separate ([P-43](crate::manual::rules#p-43)). Otherwise a
+    /// value of commas under a long name would use memory in proportion to the product of both lengths.
     fn admit_parts(&mut self, name: &[u8], value: &[u8]) -> bool {
         if is_bin(name) {
             let more = value.iter().filter(|byte| **byte == b',').count();
@@ -196,29 +196,31 @@ impl Gather {
         self.size <= self.limit
     }
 
-    /// Returns the status of a header section that is too large ([P-45](crate::manual::rules#p-45)) or holds a malformed `-bin` value ([P-30](crate::manual::rules#p-30)).
+    /// Returns the status for a block that is too large ([P-45](crate::manual::rules#p-45)) or has a malformed `-bin`
+    /// value ([P-30](crate::manual::rules#p-30)).
     pub(super) fn failure(&self) -> Option<Status> {
         self.too_large().map(Status::resource_exhausted).or_else(|| self.bad_binary())
     }
 
-    /// Returns what is to be said of a block over the limit.
+    /// Returns the status message for a block over the limit.
     pub(super) fn too_large(&self) -> Option<String> {
         let (size, limit) = (self.size, self.limit);
         (size > limit || self.too_long)
             .then(|| format!("received metadata of {size} bytes, over the limit of {limit}"))
     }
 
-    /// Returns the status of a block with a `-bin` value that is not base64 ([P-30](crate::manual::rules#p-30)).
+    /// Returns the status for a block with a `-bin` value that is not base64 ([P-30](crate::manual::rules#p-30)).
     pub(super) fn bad_binary(&self) -> Option<Status> {
         self.bad_binary.then(|| Status::internal("received a malformed binary metadata value"))
     }
 
-    /// Returns the text and the metadata, in allocations of their exact size.
+    /// Returns the text and the metadata, in allocations of exact size.
     pub(super) fn store(&self) -> (OwnText, Metadata) {
         (OwnText { text: Arc::from(self.text.as_str()), secret: self.secret_text }, self.metadata())
     }
 
-    /// Returns the metadata; of a block over the limit nothing is kept, since a part could be taken for the whole.
+    /// Returns the metadata. A block over the limit has none, because a caller could mistake a part of it for the
+    /// whole.
     pub(super) fn metadata(&self) -> Metadata {
         if self.size > self.limit {
             return Metadata::new();
@@ -227,20 +229,20 @@ impl Gather {
     }
 }
 
-/// Returns what is meant by a value that is not valid, where that is certain and harmless: a field that only informs must
-/// not cost a call its status.
+/// Returns the meaning of an invalid value, if that is certain and harmless: a purely informational field should not
+/// cost a call its status.
 ///
-/// C-core, grpc-go and connect-go send messages and metadata as they are given to them, white space at the ends
-/// included. RFC 9113 §8.2.1 calls that malformed, gRPC lets it be stripped ([P-42](crate::manual::rules#p-42)). What frames a message or says where
-/// it goes stays malformed.
+/// C-core, grpc-go and connect-go send messages and metadata unchanged, including white space at the ends. RFC 9113
+/// §8.2.1 calls that malformed; gRPC allows stripping it ([P-42](crate::manual::rules#p-42)). Fields that frame or
+/// route a message stay malformed.
 #[cold]
 #[inline(never)]
 fn tolerate<'v>(name: &[u8], value: &'v [u8], error: FieldError) -> Result<&'v [u8], MalformedReason> {
     let decides = name.starts_with(b":") || matches!(name, b"content-length" | b"host" | b"te");
     match error {
         FieldError::Whitespace if !decides => Ok(field::trim(value)),
-        // RFC 9110 §5.5: CR, LF and NUL are dangerous anywhere; other control characters may be kept where they are safe,
-        // as in a text whose percent-encoding may hold any character.
+        // RFC 9110 §5.5: CR, LF and NUL are always dangerous; other control characters may be kept if they are safe,
+        // as in this field, whose percent-encoding can express any character.
         FieldError::ValueByte(_)
             if name == b"grpc-message" && !value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) =>
         {
@@ -255,7 +257,7 @@ pub(super) fn check_te(value: &[u8]) -> Result<(), MalformedReason> {
     if value.eq_ignore_ascii_case(b"trailers") { Ok(()) } else { Err(MalformedReason::Te) }
 }
 
-/// Reads a `content-length` field; `earlier` is the value of one before it (RFC 9110 §8.6).
+/// Parses a `content-length` field; `earlier` is the value of a previous one (RFC 9110 §8.6).
 pub(super) fn content_length(earlier: Option<u64>, value: &[u8]) -> Result<Option<u64>, MalformedReason> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(MalformedReason::ContentLength);
@@ -270,7 +272,7 @@ pub(super) fn content_length(earlier: Option<u64>, value: &[u8]) -> Result<Optio
     }
 }
 
-/// Some bytes of a peer, shortened and printable, for the message of a status.
+/// Returns the first bytes of a peer's value, escaped, for the message of a status.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     bytes.get(..64).unwrap_or(bytes).escape_ascii().to_string()
 }

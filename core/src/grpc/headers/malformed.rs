@@ -1,4 +1,4 @@
-//! What makes a request or response malformed (RFC 9113 §8.1.1).
+//! Why a request or response is malformed (RFC 9113 §8.1.1).
 
 use crate::grpc::field::FieldError;
 
@@ -6,13 +6,13 @@ use crate::grpc::field::FieldError;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MalformedReason {
-    /// A name or value holds what it must not.
+    /// A name or value has a byte that is not allowed.
     #[error("{0}")]
     Field(#[from] FieldError),
-    /// A field of HTTP/1.1 connections, such as `connection` ([P-14](crate::manual::rules#p-14)).
+    /// A field that is specific to HTTP/1.1 connections, such as `connection` ([P-14](crate::manual::rules#p-14)).
     #[error("a connection-specific field")]
     ConnectionSpecific,
-    /// `te` with another value than `trailers`.
+    /// `te` with a value other than `trailers`.
     #[error("a te field with another value than trailers")]
     Te,
     /// A pseudo-header field behind a regular one ([P-1](crate::manual::rules#p-1)).
@@ -21,13 +21,13 @@ pub enum MalformedReason {
     /// A pseudo-header field that is not defined, or not for this kind of message.
     #[error("an unknown pseudo-header field")]
     UnknownPseudo,
-    /// A pseudo-header field that stands twice.
+    /// A pseudo-header field that occurs twice.
     #[error("{0} stands twice")]
     DuplicatePseudo(&'static str),
-    /// A pseudo-header field that must be there is not.
+    /// A mandatory pseudo-header field is missing.
     #[error("{0} is missing")]
     MissingPseudo(&'static str),
-    /// A pseudo-header field without a valid value.
+    /// A pseudo-header field with an invalid value.
     #[error("{0} has an invalid value")]
     InvalidPseudo(&'static str),
     /// A CONNECT request with `:scheme` or `:path`.
@@ -36,19 +36,19 @@ pub enum MalformedReason {
     /// A pseudo-header field in trailers.
     #[error("a pseudo-header field in trailers")]
     PseudoInTrailers,
-    /// `content-length` is not a number, stands twice with different values, or is not 0 on a message without content.
+    /// `content-length` is not a number, has two different values, or is not 0 on a message without content.
     #[error("content-length is invalid or does not fit")]
     ContentLength,
     /// An interim response (1xx) that ends the stream ([P-24](crate::manual::rules#p-24)).
     #[error("an interim response ends the stream")]
     InterimEnd,
-    /// Status 101, which HTTP/2 does not have.
+    /// Status 101, which HTTP/2 does not support.
     #[error("status 101 (Switching Protocols)")]
     SwitchingProtocols,
 }
 
 impl MalformedReason {
-    /// Returns the section that says so, as `"RFC 9113 §8.2.1"`.
+    /// Returns the section of the rule, for example `"RFC 9113 §8.2.1"`.
     #[must_use]
     pub fn section(self) -> &'static str {
         match self {

@@ -1,8 +1,8 @@
-//! Heads and trailers: header blocks as (name, value) pairs in, values out, and back.
+//! Headers and trailers: parses the fields of header blocks into values, and writes values as fields.
 //!
-//! Nothing here knows HPACK: a builder is fed the fields of one block in their order, and the writers hand fields to
-//! a callback. A block that RFC 9113 §8 calls malformed is told apart from one that is valid HTTP and not an
-//! acceptable call: the first ends in a stream error, the second in an answer.
+//! This module is independent of HPACK: a builder receives the fields of one block in order, and the writers pass
+//! fields to a callback. It distinguishes blocks that RFC 9113 §8 calls malformed, which lead to a stream error, from
+//! blocks that are valid HTTP but not an acceptable call, which lead to a response.
 
 mod gather;
 mod malformed;

@@ -16,21 +16,21 @@ pub enum RequestError {
     /// The request is malformed: a stream error of type PROTOCOL_ERROR (RFC 9113 §8.1.1).
     #[error("malformed request: {0} (RFC 9113 §{section})", section = .0.section())]
     Malformed(MalformedReason),
-    /// The request is valid HTTP and not an acceptable call: it is answered, in one block that ends the stream.
+    /// The request is valid HTTP but not an acceptable call. The response is one header block that ends the stream.
     #[error("refused with HTTP status {http_status}: {status}")]
     Refused {
-        /// The `:status` of the answer.
+        /// The `:status` of the response.
         http_status: u16,
-        /// The `grpc-status` and `grpc-message` of the answer.
+        /// The `grpc-status` and `grpc-message` of the response.
         status: Status,
-        /// What the DATA of the request must add up to, all the same (RFC 9113 §8.1.1).
+        /// The length that the DATA of the request has to add up to even so (RFC 9113 §8.1.1).
         content_length: Option<u64>,
-        /// Whether the method is HEAD, whose answers have no content (RFC 9110 §9.3.2).
+        /// Whether the method is HEAD, whose responses have no content (RFC 9110 §9.3.2).
         is_head: bool,
     },
 }
 
-/// Why a request is answered with an error. The first that applies, in this order, decides.
+/// Why a request is refused. If several apply, the first one in this order decides.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Refusal {
     Metadata(Status),
@@ -46,11 +46,11 @@ impl Refusal {
     #[inline(never)]
     fn into_error(self, seen: &RequestFieldsSeen) -> RequestError {
         let (http_status, status) = match self {
-            // P-45, P-30: a Trailers-Only answer.
+            // P-45, P-30: the response is Trailers-Only.
             Self::Metadata(status) => (200, status),
             // P-2.
             Self::Method => (405, Status::internal("the method of a call is POST")),
-            // P-8. The code is what a client makes of HTTP status 415 (section 1.3).
+            // P-8: the code is what a client derives from HTTP status 415 (P-29).
             Self::ContentType => (415, Status::unknown("the content-type of a call is application/grpc")),
             // P-5 (gRFC A41).
             Self::Authority => (400, Status::internal("several :authority or host fields")),
@@ -63,7 +63,7 @@ impl Refusal {
     }
 }
 
-/// The method of a request, as far as it matters.
+/// The method of a request, as far as the rules distinguish it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Method {
     Post,
@@ -73,7 +73,7 @@ enum Method {
     Other,
 }
 
-/// What has been seen of a request's own fields.
+/// The request's own fields that have been seen.
 #[derive(Debug, Default)]
 struct RequestFieldsSeen {
     method: Option<Method>,
@@ -81,18 +81,18 @@ struct RequestFieldsSeen {
     path: Option<Span>,
     authority: Option<Span>,
     host: Option<Span>,
-    /// `:authority` or `host` stood twice.
+    /// Whether `:authority` or `host` occurred twice.
     many_authorities: bool,
-    /// A `content-type` of gRPC stood there.
+    /// Whether a `content-type` of gRPC occurred.
     grpc_type: bool,
-    /// Another type stood there, or two of gRPC that differ.
+    /// Whether another content type occurred, or two of gRPC that differ.
     other_type: bool,
     subtype: Option<Span>,
     encoding: Option<Span>,
     accept_set: EncodingSet,
     timeout: Option<Duration>,
     timeout_error: Option<TimeoutError>,
-    /// `grpc-timeout` stood twice, with spans that differ.
+    /// Whether two different `grpc-timeout` fields occurred.
     two_timeouts: bool,
     content_length: Option<u64>,
     te_trailers: bool,
@@ -100,8 +100,8 @@ struct RequestFieldsSeen {
 
 /// Builds a [`RequestHeaders`] from the fields of one block.
 ///
-/// A builder can be used for one block after the other and keeps its memory. Fields over the limit on the block's
-/// size are checked and not kept.
+/// A builder can be reused for further blocks, and keeps its memory. Fields beyond the limit on the block's size are
+/// checked but not kept.
 ///
 /// ```
 /// use halfclose::grpc::headers::RequestHeadersBuilder;
@@ -127,14 +127,14 @@ pub struct RequestHeadersBuilder {
 }
 
 impl RequestHeadersBuilder {
-    /// Makes a builder. `metadata_limit` is the largest block accepted, in bytes as RFC 9113 §6.5.2 counts them: name,
-    /// value and 32 for every field.
+    /// Makes a builder. `metadata_limit` is the size of the largest block that is accepted, in bytes as RFC 9113
+    /// §6.5.2 counts them: name, value and 32 for every field.
     #[must_use]
     pub fn new(metadata_limit: usize) -> Self {
         Self { gather: Gather::new(metadata_limit), seen: RequestFieldsSeen::default(), malformed: None }
     }
 
-    /// Takes the next field of the block.
+    /// Adds the next field of the block.
     #[inline]
     pub fn field(&mut self, name: &[u8], value: &[u8]) {
         if self.malformed.is_none() {
@@ -142,8 +142,7 @@ impl RequestHeadersBuilder {
         }
     }
 
-    /// Takes the next field of the block, one that HPACK must never index, here or by whom it is passed on to (RFC 7541
-    /// §7.1.3).
+    /// Adds the next field of the block, one that no hop may index (RFC 7541 §7.1.3).
     pub fn sensitive_field(&mut self, name: &[u8], value: &[u8]) {
         self.gather.sensitive = true;
         self.field(name, value);
@@ -220,7 +219,7 @@ impl RequestHeadersBuilder {
                 seen.accept_set = seen.accept_set.union(EncodingSet::parse(value));
                 self.gather.join_list(value);
             }
-            // P-9, P-41: not for the application.
+            // P-9, P-41: these are not for the application.
             b"grpc-encoding"
             | b"grpc-accept-encoding"
             | b"grpc-message-type"
@@ -246,11 +245,12 @@ impl RequestHeadersBuilder {
         self.seen.subtype = codec.map(|codec| self.gather.keep(codec.as_bytes()));
     }
 
-    /// Ends the block. `end_stream` says whether the block ends the stream. The builder is ready for the next block.
+    /// Completes the block. `end_stream` says whether it ends the stream. The builder is ready for the next block.
     ///
     /// # Errors
-    /// [`RequestError::Malformed`] before all else, then [`RequestError::Refused`]. Among refusals metadata over the
-    /// limit comes first, then a malformed `-bin` value, the method, `content-type`, several authorities, the timeout.
+    /// [`RequestError::Malformed`] if it applies, otherwise [`RequestError::Refused`]. The first of these refusals
+    /// decides: metadata over the limit, a malformed `-bin` value, the method, `content-type`, several authorities,
+    /// the timeout.
     pub fn finish(&mut self, end_stream: bool) -> Result<RequestHeaders, RequestError> {
         let malformed = self.malformed.take();
         let seen = std::mem::take(&mut self.seen);
@@ -276,7 +276,7 @@ impl RequestHeadersBuilder {
         Ok(RequestHeaders {
             path: seen.path.unwrap_or_default(),
             scheme: seen.scheme.unwrap_or_default(),
-            // P-5: `host` stands in for `:authority`, and is dropped beside it.
+            // P-5: `host` replaces a missing `:authority`, and is ignored otherwise.
             authority: seen.authority.or(seen.host),
             subtype: seen.subtype,
             encoding_name: seen.encoding,
@@ -314,7 +314,7 @@ fn once<T>(name: &'static str, earlier: Option<T>) -> Result<(), MalformedReason
     if earlier.is_some() { Err(MalformedReason::DuplicatePseudo(name)) } else { Ok(()) }
 }
 
-/// RFC 3986 §3.1.
+/// Checks the syntax of a scheme (RFC 3986 §3.1).
 fn check_scheme(value: &[u8]) -> Result<(), MalformedReason> {
     let rest = |&byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
     match value {
@@ -323,7 +323,7 @@ fn check_scheme(value: &[u8]) -> Result<(), MalformedReason> {
     }
 }
 
-/// RFC 9113 §8.3.1: not empty, and begins with `/` or is `*`. A URI has visible ASCII only (RFC 3986 §2).
+/// Checks that a path begins with `/` or is `*` (RFC 9113 §8.3.1), and has visible ASCII only (RFC 3986 §2).
 fn check_path(value: &[u8]) -> Result<(), MalformedReason> {
     let visible = value.iter().fold(true, |all, byte| all & byte.is_ascii_graphic());
     if visible && matches!(value, [b'/', ..] | b"*") {
@@ -333,13 +333,14 @@ fn check_path(value: &[u8]) -> Result<(), MalformedReason> {
     }
 }
 
-/// RFC 9113 §8.3.1: no user information. Nothing that would begin another part of a URI either (RFC 3986 §3.2).
+/// Checks that an authority has no user information (RFC 9113 §8.3.1), and no character that begins another part of a
+/// URI (RFC 3986 §3.2).
 pub(crate) fn check_authority(value: &[u8]) -> Result<(), MalformedReason> {
     let allowed = |&byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'@' | b'/' | b'?' | b'#' | b'\\');
     if value.iter().all(allowed) { Ok(()) } else { Err(MalformedReason::InvalidPseudo(":authority")) }
 }
 
-/// What can be checked only when the block is complete.
+/// Checks the rules that need the complete block.
 fn check_whole(seen: &RequestFieldsSeen, text: &str, end_stream: bool) -> Result<(), MalformedReason> {
     let method = seen.method.ok_or(MalformedReason::MissingPseudo(":method"))?;
     if method == Method::Connect {
@@ -358,14 +359,14 @@ fn check_whole(seen: &RequestFieldsSeen, text: &str, end_stream: bool) -> Result
     if path.of(text) == "*" && method != Method::Options {
         return Err(MalformedReason::InvalidPseudo(":path"));
     }
-    // RFC 9113 §8.1.1: the length must be the sum of the DATA payloads, and there are none.
+    // RFC 9113 §8.1.1: content-length has to match the length of the content, and there is none.
     match seen.content_length {
         Some(1..) if end_stream => Err(MalformedReason::ContentLength),
         _ => Ok(()),
     }
 }
 
-/// The headers of a call, as a server receives it. Cheap to clone: the text is shared.
+/// The headers of a call, as a server receives them. Cheap to clone: the text is shared.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestHeaders {
     text: OwnText,
@@ -375,15 +376,17 @@ pub struct RequestHeaders {
     subtype: Option<Span>,
     encoding_name: Option<Span>,
     accept_names: Option<Span>,
-    /// The encodings known by name in `grpc-accept-encoding` ([P-11](crate::manual::rules#p-11)).
+    /// The encodings in `grpc-accept-encoding` that this library knows by name ([P-11](crate::manual::rules#p-11)).
     pub accept: EncodingSet,
-    /// How long the client waits ([P-7](crate::manual::rules#p-7)); `None` is for ever.
+    /// How long the client waits ([P-7](crate::manual::rules#p-7)); `None` means for ever.
     pub timeout: Option<Duration>,
-    /// The value of `content-length`: what the DATA payloads must add up to (RFC 9113 §8.1.1), in bytes.
+    /// The value of `content-length`, in bytes: the length that the DATA payloads have to add up to (RFC 9113
+    /// §8.1.1).
     pub content_length: Option<u64>,
-    /// Whether `te: trailers` was there; a call without it may have come through a proxy that drops trailers ([P-6](crate::manual::rules#p-6)).
+    /// Whether the request had `te: trailers`; without it, a proxy that drops trailers may be in between
+    /// ([P-6](crate::manual::rules#p-6)).
     pub te_trailers: bool,
-    /// All other fields, `user-agent` among them ([P-41](crate::manual::rules#p-41)).
+    /// All other fields, including `user-agent` ([P-41](crate::manual::rules#p-41)).
     pub metadata: Metadata,
 }
 
@@ -394,13 +397,14 @@ impl RequestHeaders {
         self.path.of(&self.text)
     }
 
-    /// Returns the service of the path; `None` when the path has not the form `/service/method` ([P-4](crate::manual::rules#p-4): `UNIMPLEMENTED`).
+    /// Returns the service of the path; `None` if the path does not have the form `/service/method`
+    /// ([P-4](crate::manual::rules#p-4): `UNIMPLEMENTED`).
     #[must_use]
     pub fn service(&self) -> Option<&str> {
         path::split(self.path()).map(|(service, _)| service)
     }
 
-    /// Returns the method of the path; `None` together with [`service`](Self::service).
+    /// Returns the method of the path; `None` whenever [`service`](Self::service) is.
     #[must_use]
     pub fn method(&self) -> Option<&str> {
         path::split(self.path()).map(|(_, method)| method)
@@ -412,13 +416,13 @@ impl RequestHeaders {
         self.scheme.of(&self.text)
     }
 
-    /// Returns the `:authority`, or the `host` in its place ([P-5](crate::manual::rules#p-5)).
+    /// Returns the `:authority`, or otherwise the `host` ([P-5](crate::manual::rules#p-5)).
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
         self.authority.map(|span| span.of(&self.text)).filter(|authority| !authority.is_empty())
     }
 
-    /// Returns the codec in the `content-type`, such as `proto`; `None` when it names none.
+    /// Returns the codec in the `content-type`, for example `proto`; `None` if it has none.
     #[must_use]
     pub fn content_subtype(&self) -> Option<&str> {
         self.subtype.map(|span| span.of(&self.text))
@@ -430,13 +434,14 @@ impl RequestHeaders {
         self.encoding_name.map(|span| span.of(&self.text).as_bytes())
     }
 
-    /// Returns the encoding of `grpc-encoding`, when it is known by name.
+    /// Returns the encoding of `grpc-encoding`, if this library knows its name.
     #[must_use]
     pub fn encoding(&self) -> Option<Encoding> {
         self.encoding_name().and_then(Encoding::from_name)
     }
 
-    /// Returns whether `grpc-accept-encoding` names an encoding, also a custom one; identity is always accepted.
+    /// Returns whether `grpc-accept-encoding` includes an encoding, custom ones included; identity is always
+    /// accepted.
     #[must_use]
     pub fn accepts(&self, encoding: Encoding) -> bool {
         let name = encoding.as_str().as_bytes();
@@ -445,7 +450,8 @@ impl RequestHeaders {
             || self.accept_names().is_some_and(|list| names(list).any(|accepted| accepted == name))
     }
 
-    /// Returns the value of `grpc-accept-encoding`, several fields joined ([P-11](crate::manual::rules#p-11)): for encodings under names of their own.
+    /// Returns the value of `grpc-accept-encoding`, with several fields joined ([P-11](crate::manual::rules#p-11)).
+    /// This is for custom encodings.
     #[must_use]
     pub fn accept_names(&self) -> Option<&[u8]> {
         self.accept_names.map(|span| span.of(&self.text).as_bytes())

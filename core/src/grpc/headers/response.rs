@@ -8,10 +8,10 @@ use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
 use crate::grpc::{content_type, http_status};
 
-/// What a header block is that is not trailers.
+/// A header block that a server sends before its messages.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ResponseBlock {
-    /// An interim response (1xx), to be skipped ([P-24](crate::manual::rules#p-24)); its HTTP status.
+    /// An interim response (1xx) with its HTTP status, which the client skips ([P-24](crate::manual::rules#p-24)).
     Informational(u16),
     /// Response-Headers: messages and trailers may follow ([P-20](crate::manual::rules#p-20)).
     Headers(ResponseHeaders),
@@ -19,31 +19,34 @@ pub enum ResponseBlock {
     TrailersOnly(TrailersOnly),
 }
 
-/// Response-Headers.
+/// The headers of a response (Response-Headers).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ResponseHeaders {
     text: OwnText,
     subtype: Option<Span>,
     encoding_name: Option<Span>,
-    /// The HTTP status, 200 for an answer of gRPC.
+    /// The HTTP status; 200 for a gRPC response.
     pub http_status: u16,
-    /// The encodings known by name in `grpc-accept-encoding`.
+    /// The encodings in `grpc-accept-encoding` that this library knows by name.
     pub accept: EncodingSet,
-    /// The value of `content-length`: what the DATA payloads must add up to (RFC 9113 §8.1.1), in bytes.
+    /// The value of `content-length`, in bytes: the length that the DATA payloads have to add up to (RFC 9113
+    /// §8.1.1).
     pub content_length: Option<u64>,
-    /// Whether the HTTP status is 200 and the `content-type` gRPC's.
+    /// Whether the HTTP status is 200 and the `content-type` is gRPC's.
     pub is_grpc: bool,
-    /// Why this is not the headers of a usable answer: another HTTP status than 200 (section 1.3), another
-    /// `content-type` ([P-28](crate::manual::rules#p-28)), a malformed `-bin` value ([P-30](crate::manual::rules#p-30)), metadata over the limit ([P-45](crate::manual::rules#p-45)).
+    /// Why the response is not usable: an HTTP status other than 200 ([P-29](crate::manual::rules#p-29)), another
+    /// `content-type` ([P-28](crate::manual::rules#p-28)), a malformed `-bin` value
+    /// ([P-30](crate::manual::rules#p-30)), metadata over the limit ([P-45](crate::manual::rules#p-45)).
     ///
-    /// With another HTTP status than 200 a `grpc-status` in trailers still wins ([P-29](crate::manual::rules#p-29)).
+    /// With an HTTP status other than 200, a `grpc-status` in the trailers still takes precedence
+    /// ([P-29](crate::manual::rules#p-29)).
     pub failure: Option<Status>,
     /// Initial metadata.
     pub metadata: Metadata,
 }
 
 impl ResponseHeaders {
-    /// Returns the codec in the `content-type`, such as `proto`; `None` when it names none.
+    /// Returns the codec in the `content-type`, for example `proto`; `None` if it has none.
     #[must_use]
     pub fn content_subtype(&self) -> Option<&str> {
         self.subtype.map(|span| span.of(&self.text))
@@ -55,25 +58,26 @@ impl ResponseHeaders {
         self.encoding_name.map(|span| span.of(&self.text).as_bytes())
     }
 
-    /// Returns the encoding of `grpc-encoding`, when it is known by name.
+    /// Returns the encoding of `grpc-encoding`, if this library knows its name.
     #[must_use]
     pub fn encoding(&self) -> Option<Encoding> {
         self.encoding_name().and_then(Encoding::from_name)
     }
 }
 
-/// A whole answer in one block.
+/// A complete response in one header block.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TrailersOnly {
     /// The HTTP status.
     pub http_status: u16,
-    /// The encodings known by name in `grpc-accept-encoding`: what a server that refuses an encoding would take.
+    /// The encodings in `grpc-accept-encoding` that this library knows by name: those that a server accepts which
+    /// refuses one.
     pub accept: EncodingSet,
-    /// The outcome; its status is always there.
+    /// Status and metadata; the status is always present.
     pub trailers: Trailers,
 }
 
-/// What has been seen of a response's own fields.
+/// The response's own fields that have been seen.
 #[derive(Debug, Default)]
 struct ResponseFieldsSeen {
     http_status: Option<u16>,
@@ -92,8 +96,8 @@ enum ContentType {
     Other(String),
 }
 
-/// Builds a [`ResponseBlock`] from the fields of one block that is not trailers. Can be used for one block after the
-/// other.
+/// Builds a [`ResponseBlock`] from the fields of one block that is not trailers. A builder can be reused for further
+/// blocks.
 ///
 /// ```
 /// use halfclose::grpc::headers::{ResponseBlock, ResponseHeadersBuilder};
@@ -112,7 +116,8 @@ pub struct ResponseHeadersBuilder {
 }
 
 impl ResponseHeadersBuilder {
-    /// Makes a builder. `metadata_limit` is the largest block accepted, in bytes as RFC 9113 §6.5.2 counts them.
+    /// Makes a builder. `metadata_limit` is the size of the largest block that is accepted, in bytes as RFC 9113
+    /// §6.5.2 counts them.
     #[must_use]
     pub fn new(metadata_limit: usize) -> Self {
         Self {
@@ -123,7 +128,7 @@ impl ResponseHeadersBuilder {
         }
     }
 
-    /// Takes the next field of the block.
+    /// Adds the next field of the block.
     #[inline]
     pub fn field(&mut self, name: &[u8], value: &[u8]) {
         if self.malformed.is_none() {
@@ -131,8 +136,7 @@ impl ResponseHeadersBuilder {
         }
     }
 
-    /// Takes the next field of the block, one that HPACK must never index, here or by whom it is passed on to (RFC 7541
-    /// §7.1.3).
+    /// Adds the next field of the block, one that no hop may index (RFC 7541 §7.1.3).
     pub fn sensitive_field(&mut self, name: &[u8], value: &[u8]) {
         self.gather.sensitive = true;
         self.field(name, value);
@@ -184,18 +188,18 @@ impl ResponseHeadersBuilder {
                 seen.subtype = codec.map(|codec| self.gather.keep(codec.as_bytes()));
                 seen.content_type = ContentType::Grpc;
             }
-            // The same again.
+            // The same type was repeated.
             (ContentType::Grpc, Some(codec))
                 if seen.subtype.map(|span| span.of(self.gather.text())) == codec => {}
             (ContentType::Other(_), _) => {}
-            // Another type, or one that contradicts the one before it.
+            // This is another type, or it contradicts the previous one.
             (ContentType::Missing | ContentType::Grpc, _) => {
                 seen.content_type = ContentType::Other(excerpt(value));
             }
         }
     }
 
-    /// Ends the block. `end_stream` says whether the block ends the stream. The builder is ready for the next block.
+    /// Completes the block. `end_stream` says whether it ends the stream. The builder is ready for the next block.
     ///
     /// # Errors
     /// [`MalformedReason`]: a stream error of type PROTOCOL_ERROR.
@@ -238,7 +242,7 @@ impl ResponseHeadersBuilder {
     fn headers(&self, seen: ResponseFieldsSeen, http_status: u16) -> ResponseBlock {
         let foreign = not_grpc(http_status, &seen.content_type);
         let is_grpc = foreign.is_none();
-        // What is not gRPC's has a status of its own, whatever its other fields are like.
+        // A response that is not gRPC has a status of its own, whatever its other fields contain.
         let failure = foreign.or_else(|| self.gather.failure());
         let (text, metadata) = self.gather.store();
         ResponseBlock::Headers(ResponseHeaders {
@@ -260,7 +264,7 @@ impl ResponseHeadersBuilder {
         status: StatusFields,
         http_status: u16,
     ) -> ResponseBlock {
-        // P-29: with a `grpc-status` neither the HTTP status nor the type matters.
+        // P-29: if there is a `grpc-status`, neither the HTTP status nor the content type matters.
         let status = status
             .into_status(&self.gather)
             .or_else(|| not_grpc(http_status, &seen.content_type))
@@ -270,7 +274,8 @@ impl ResponseHeadersBuilder {
     }
 }
 
-/// RFC 9110 §15: three digits. Classes over 5 exist in the wild and are no protocol error.
+/// Parses an HTTP status of three digits (RFC 9110 §15). Classes above 5 occur in practice and are not a protocol
+/// error.
 fn parse_status(value: &[u8]) -> Option<u16> {
     match value {
         [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
@@ -280,7 +285,7 @@ fn parse_status(value: &[u8]) -> Option<u16> {
     }
 }
 
-/// Returns the status of an answer that is not gRPC's.
+/// Returns the status for a response that is not gRPC.
 fn not_grpc(http_status: u16, content_type: &ContentType) -> Option<Status> {
     if http_status != 200 {
         let code = http_status::code_of(http_status);

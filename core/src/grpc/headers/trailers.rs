@@ -8,39 +8,40 @@ use crate::grpc::metadata::Metadata;
 use crate::grpc::status::{Code, Status};
 use crate::grpc::{base64, percent};
 
-/// The end of a call, as a client receives it.
+/// The trailers of a call, as a client receives them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Trailers {
-    /// The status; `None` when the trailers have no `grpc-status` (see [`Trailers::into_status`]).
+    /// The status; `None` if the trailers have no `grpc-status` (see [`Trailers::into_status`]).
     pub status: Option<Status>,
     /// Trailing metadata.
     pub metadata: Metadata,
 }
 
 impl Trailers {
-    /// Returns the status, or the one that stands for trailers without: `UNKNOWN`, as in grpc-go ([P-26](crate::manual::rules#p-26)).
+    /// Returns the status; for trailers without one it is `UNKNOWN`, as in grpc-go
+    /// ([P-26](crate::manual::rules#p-26)).
     #[must_use]
     pub fn into_status(self) -> Status {
         self.status.unwrap_or_else(|| Status::unknown("the trailers have no grpc-status"))
     }
 }
 
-/// The fields that make a status.
+/// The fields that make up a status.
 ///
-/// Where one stands several times the last counts, as in C-core and grpc-go; but a `grpc-status` that says OK never takes
-/// back an error, since a status that contradicts itself is no success.
+/// If one occurs several times, the last one counts, as in C-core and grpc-go. But a `grpc-status` of OK never
+/// replaces an error, because a status that contradicts itself should not report success.
 #[derive(Debug, Default)]
 pub(super) struct StatusFields {
-    /// What `grpc-status` said: a code, or what stands in its place.
+    /// The code in `grpc-status`, or the code that replaces an invalid one.
     code: Option<Code>,
-    /// Why the code is not the field's own.
+    /// Why the code differs from the field's value.
     note: Option<String>,
     message: String,
     details: Bytes,
 }
 
 impl StatusFields {
-    /// Takes one of the fields of a status; `false` when it is another field.
+    /// Accepts one of the fields of a status and returns true, or returns false for any other field.
     pub(super) fn take(&mut self, name: &[u8], value: &[u8], keep: bool) -> bool {
         match name {
             b"grpc-status" => self.status(value),
@@ -59,14 +60,16 @@ impl StatusFields {
         true
     }
 
-    /// Details that cannot be read are none: they inform, and must not cost the call its code and message.
+    /// Decodes the details. Invalid details are dropped: they are informational and should not cost the call its code
+    /// and message.
     fn details(&mut self, value: &[u8]) {
         let mut details = Vec::new();
         let read = base64::decode(value, &mut details).is_ok();
         self.details = if read { Bytes::from(details) } else { Bytes::new() };
     }
 
-    /// [P-27](crate::manual::rules#p-27): what is no number is `UNKNOWN`, and so is a number without a code.
+    /// Records the code. A value that is not a number, or a number without a code, is `UNKNOWN`
+    /// ([P-27](crate::manual::rules#p-27)).
     fn status(&mut self, value: &[u8]) {
         let code = Code::from_wire(value);
         if code == Some(Code::Ok) && self.code.is_some() {
@@ -82,10 +85,11 @@ impl StatusFields {
         };
     }
 
-    /// Returns the status of the fields, or the one that stands for a block that cannot be used.
+    /// Returns the status of the fields, or the one for a block that cannot be used.
     pub(super) fn into_status(self, gather: &Gather) -> Option<Status> {
         if let Some(text) = gather.too_large() {
-            // P-45: the message may be what is too large, so all that is told of the server's status is its code.
+            // P-45: the message may be the part that is too large, so only the code of the server's status is
+            // reported.
             let code = self.code.map(|code| format!("; the server's status was {code}"));
             return Some(Status::resource_exhausted(text + &code.unwrap_or_default()));
         }
@@ -93,8 +97,8 @@ impl StatusFields {
         if code == Code::Ok
             && let Some(status) = gather.bad_binary()
         {
-            // P-30: metadata is the application's, which must not take for whole what it got. An error is one already,
-            // and its code says more.
+            // P-30: an application could mistake incomplete metadata for the whole. An error needs no other status,
+            // and its own code says more.
             return Some(status);
         }
         let message = match self.note {
@@ -108,7 +112,7 @@ impl StatusFields {
     }
 }
 
-/// Builds [`Trailers`] from the fields of one block. Can be used for one block after the other.
+/// Builds [`Trailers`] from the fields of one block. A builder can be reused for further blocks.
 ///
 /// ```
 /// use halfclose::grpc::headers::TrailersBuilder;
@@ -127,13 +131,14 @@ pub struct TrailersBuilder {
 }
 
 impl TrailersBuilder {
-    /// Makes a builder. `metadata_limit` is the largest block accepted, in bytes as RFC 9113 §6.5.2 counts them.
+    /// Makes a builder. `metadata_limit` is the size of the largest block that is accepted, in bytes as RFC 9113
+    /// §6.5.2 counts them.
     #[must_use]
     pub fn new(metadata_limit: usize) -> Self {
         Self { gather: Gather::new(metadata_limit), status: StatusFields::default(), malformed: None }
     }
 
-    /// Takes the next field of the block.
+    /// Adds the next field of the block.
     #[inline]
     pub fn field(&mut self, name: &[u8], value: &[u8]) {
         if self.malformed.is_none() {
@@ -141,8 +146,7 @@ impl TrailersBuilder {
         }
     }
 
-    /// Takes the next field of the block, one that HPACK must never index, here or by whom it is passed on to (RFC 7541
-    /// §7.1.3).
+    /// Adds the next field of the block, one that no hop may index (RFC 7541 §7.1.3).
     pub fn sensitive_field(&mut self, name: &[u8], value: &[u8]) {
         self.gather.sensitive = true;
         self.field(name, value);
@@ -159,16 +163,16 @@ impl TrailersBuilder {
         }
         match name {
             b"te" => check_te(value),
-            // A field of the message's headers that some peers repeat here; it means nothing (RFC 9110 §6.5.1).
+            // Some peers repeat these header fields in the trailers, where they have no meaning (RFC 9110 §6.5.1).
             b"content-type" | b"content-length" => Ok(()),
             _ => self.gather.custom(name, value, keep),
         }
     }
 
-    /// Ends the block. The builder is ready for the next.
+    /// Completes the block. The builder is ready for the next one.
     ///
-    /// A block over the limit is `RESOURCE_EXHAUSTED`, whatever `grpc-status` says. Where it says OK, metadata with a
-    /// malformed `-bin` value is `INTERNAL` ([P-30](crate::manual::rules#p-30)); that value is left out of the metadata.
+    /// A block over the limit is `RESOURCE_EXHAUSTED`, whatever its `grpc-status`. If that is OK, a malformed `-bin`
+    /// value makes it `INTERNAL` ([P-30](crate::manual::rules#p-30)); that value is left out of the metadata.
     ///
     /// # Errors
     /// [`MalformedReason`]: a stream error of type PROTOCOL_ERROR.

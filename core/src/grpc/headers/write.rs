@@ -1,4 +1,4 @@
-//! Heads and trailers for sending: fields in their order, each with advice for HPACK.
+//! Writes headers and trailers: fields in order, each with a hint for HPACK.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use crate::grpc::metadata::{FIELD_OVERHEAD, Metadata};
 use crate::grpc::status::Status;
 use crate::grpc::{base64, percent, timeout};
 
-/// The longest value of metadata that is worth an entry in HPACK's dynamic table, in bytes.
+/// The longest metadata value that may enter HPACK's dynamic table, in bytes.
 ///
-/// The table holds 4096 bytes by default. A longer value, which is seldom the same again, would push out many of the
-/// fields that every call repeats.
+/// The table holds 4096 bytes by default. Longer values rarely repeat, and would evict many of the fields that every
+/// call repeats.
 const INDEX_MAX: usize = 64;
 
-/// What HPACK should do with a field.
+/// How HPACK should encode a field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hint {
-    /// Likely to come again with this value: put it into the dynamic table (RFC 7541 §6.2.1).
+    /// The field is likely to repeat with this value: add it to the dynamic table (RFC 7541 §6.2.1).
     Index,
-    /// Not likely to: leave the table alone (RFC 7541 §6.2.2).
+    /// The field is not likely to repeat: leave the table unchanged (RFC 7541 §6.2.2).
     NoIndex,
-    /// Sensitive: never put into a table, here or by an intermediary (RFC 7541 §6.2.3, §7.1.3).
+    /// The field is sensitive: no hop may add it to a table (RFC 7541 §6.2.3, §7.1.3).
     Never,
 }
 
-/// What a client says in the headers of a call.
+/// The fields of a request's headers.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestFields<'a> {
     /// `:scheme`: `http` or `https` ([P-3](crate::manual::rules#p-3)).
@@ -37,7 +37,7 @@ pub struct RequestFields<'a> {
     pub content_subtype: Option<&'a str>,
     /// `user-agent` ([P-12](crate::manual::rules#p-12)).
     pub user_agent: &'a str,
-    /// `grpc-timeout` ([P-7](crate::manual::rules#p-7)); `None` is for ever.
+    /// `grpc-timeout` ([P-7](crate::manual::rules#p-7)); `None` means for ever.
     pub timeout: Option<Duration>,
     /// `grpc-encoding` ([P-10](crate::manual::rules#p-10)); `None` for identity.
     pub encoding: Option<&'a str>,
@@ -47,7 +47,7 @@ pub struct RequestFields<'a> {
     pub metadata: &'a Metadata,
 }
 
-/// What a server says in the headers of an answer.
+/// The fields of a response's headers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResponseFields<'a> {
     /// The codec in the `content-type`, such as `proto`.
@@ -58,9 +58,10 @@ pub struct ResponseFields<'a> {
     pub accept_encoding: Option<&'a str>,
 }
 
-/// Writes the headers of a call ([P-1](crate::manual::rules#p-1)): pseudo-header fields, the call's own fields, `grpc-timeout`, metadata.
+/// Writes the headers of a request ([P-1](crate::manual::rules#p-1)): pseudo-header fields, the call's own fields,
+/// `grpc-timeout`, metadata.
 ///
-/// `scratch` is working memory, left empty.
+/// `scratch` is working memory; it is empty afterwards.
 pub fn write_request(
     fields: &RequestFields<'_>,
     scratch: &mut Vec<u8>,
@@ -83,7 +84,7 @@ pub fn write_request(
     write_metadata(fields.metadata, scratch, &mut f);
 }
 
-/// Writes Response-Headers ([P-20](crate::manual::rules#p-20)). `scratch` is working memory, left empty.
+/// Writes Response-Headers ([P-20](crate::manual::rules#p-20)). `scratch` is working memory; it is empty afterwards.
 pub fn write_response_headers(
     fields: &ResponseFields<'_>,
     metadata: &Metadata,
@@ -96,10 +97,12 @@ pub fn write_response_headers(
     write_metadata(metadata, scratch, &mut f);
 }
 
-/// Writes Trailers ([P-21](crate::manual::rules#p-21)), within `limit` bytes as RFC 9113 §6.5.2 counts them, and says whether all of it fitted.
+/// Writes trailers ([P-21](crate::manual::rules#p-21)) within `limit` bytes, as RFC 9113 §6.5.2 counts them. Returns
+/// whether everything fitted.
 ///
-/// `limit` is the peer's SETTINGS_MAX_HEADER_LIST_SIZE ([P-45](crate::manual::rules#p-45)). What does not fit is left out in this order: details,
-/// the end of the message, metadata as a whole; the code always goes. `scratch` is working memory, left empty.
+/// `limit` is the peer's SETTINGS_MAX_HEADER_LIST_SIZE ([P-45](crate::manual::rules#p-45)). What does not fit is
+/// dropped in this order: the details, the end of the message, all metadata. The code is always written. `scratch` is
+/// working memory; it is empty afterwards.
 pub fn write_trailers(
     status: &Status,
     metadata: &Metadata,
@@ -110,8 +113,8 @@ pub fn write_trailers(
     write_status(status, metadata, limit, scratch, &mut f)
 }
 
-/// Writes Trailers-Only ([P-22](crate::manual::rules#p-22)): a whole answer in one block; also the answer to a request that is refused, with its
-/// HTTP status. `limit` and the result are as in [`write_trailers`].
+/// Writes Trailers-Only ([P-22](crate::manual::rules#p-22)): a complete response in one block, or the refusal of a
+/// request with its HTTP status. `limit` and the result are as in [`write_trailers`].
 pub fn write_trailers_only(
     http_status: u16,
     fields: &ResponseFields<'_>,
@@ -131,9 +134,9 @@ pub fn write_trailers_only(
     write_status(status, metadata, left, scratch, &mut f)
 }
 
-/// Returns the three digits of an HTTP status; a status over 999 has none and is written as 500.
+/// Returns the three digits of an HTTP status; any status that does not have three digits is written as 500.
 fn status_digits(http_status: u16) -> [u8; 3] {
-    // Every remainder is under 10.
+    // Every remainder is less than 10.
     let digit = |n: u16| b'0' | (n % 10) as u8;
     match http_status {
         100..=999 => [digit(http_status / 100), digit(http_status / 10), digit(http_status)],
@@ -165,7 +168,8 @@ fn write_encodings(encoding: Option<&str>, accept: Option<&str>, f: &mut impl Fn
     }
 }
 
-/// Writes custom metadata ([P-13](crate::manual::rules#p-13)), `-bin` values in base64. `scratch` is working memory, left empty.
+/// Writes custom metadata ([P-13](crate::manual::rules#p-13)), with `-bin` values in base64. `scratch` is working
+/// memory; it is empty afterwards.
 pub fn write_metadata(metadata: &Metadata, scratch: &mut Vec<u8>, mut f: impl FnMut(&[u8], &[u8], Hint)) {
     if metadata.is_empty() {
         return;
@@ -210,7 +214,7 @@ fn write_status(
     with_metadata & message_complete & details_complete
 }
 
-/// Writes as much of the message as fits, and says whether that is all and how much room is left.
+/// Writes as much of the message as fits. Returns whether that is all of it, and how many bytes are left.
 fn write_message(
     message: &str,
     left: usize,
@@ -235,7 +239,7 @@ fn write_message(
     (fits.len() == message.len(), left)
 }
 
-/// Writes the details if they fit, and says whether they do.
+/// Writes the details if they fit. Returns whether they do.
 fn write_details(
     details: &[u8],
     left: usize,

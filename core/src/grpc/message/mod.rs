@@ -1,4 +1,5 @@
-//! Length-prefixed messages ([P-50](crate::manual::rules#p-50) to [P-61](crate::manual::rules#p-61)): the prefix, and the receiving side of one stream.
+//! Length-prefixed messages ([P-50](crate::manual::rules#p-50) to [P-61](crate::manual::rules#p-61)): the prefix, and
+//! the receiving side of one stream.
 
 mod partial;
 #[cfg(test)]
@@ -11,27 +12,27 @@ use bytes::{Buf, Bytes, BytesMut};
 pub use super::arena::Arena;
 use partial::{Fed, Partial};
 
-/// The length of a prefix: a flag and four bytes of length.
+/// The length of a prefix in bytes: one flag and four bytes of length.
 pub const PREFIX_LEN: usize = 5;
 
-/// From this size on an owned piece is kept as a view of the receive buffer. Below it a copy is cheaper than keeping
-/// the whole receive buffer alive.
+/// Size in bytes from which a payload is kept as a reference to the receive buffer. Below it, a copy is cheaper than
+/// keeping the whole receive buffer alive.
 const ZERO_COPY_MIN: usize = 2048;
 
-/// Copies that queue up on a stream share blocks of this size; the first ones are smaller.
+/// The block size, in bytes, for copies that queue up on a stream; the first blocks are smaller.
 const BLOCK: usize = 4 * 1024;
 const LEAST_BLOCK: usize = 512;
-/// Copies from this size on have an allocation of their own, so that little of a block is left empty.
+/// Size in bytes from which such a copy gets its own allocation, so that blocks do not end with much unused space.
 const ALONE: usize = 512;
 
-/// Why bytes are not a sequence of messages.
+/// Why bytes are not a valid sequence of messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
     /// The flag is neither 0 nor 1 ([P-50](crate::manual::rules#p-50): `INTERNAL`).
     #[error("a message has the compressed flag {0}; 0 and 1 are allowed")]
     Flag(u8),
-    /// The message is longer than may be received ([P-54](crate::manual::rules#p-54): `RESOURCE_EXHAUSTED`).
+    /// The message exceeds the receive limit ([P-54](crate::manual::rules#p-54): `RESOURCE_EXHAUSTED`).
     #[error("a message of {length} bytes is over the limit of {limit}")]
     TooLarge {
         /// The length in the prefix, in bytes.
@@ -54,10 +55,10 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// Reads a prefix.
+    /// Parses a prefix.
     ///
     /// # Errors
-    /// [`MessageError::Flag`] when the flag is neither 0 nor 1.
+    /// [`MessageError::Flag`] if the flag is neither 0 nor 1.
     pub fn parse(bytes: [u8; PREFIX_LEN]) -> Result<Self, MessageError> {
         let [flag, length @ ..] = bytes;
         match flag {
@@ -73,7 +74,8 @@ impl Prefix {
         [u8::from(self.compressed), a, b, c, d]
     }
 
-    /// Reads a prefix and checks its length against the limit, before anything is kept ([P-54](crate::manual::rules#p-54)).
+    /// Parses a prefix and checks its length against the limit, before any payload is kept
+    /// ([P-54](crate::manual::rules#p-54)).
     fn checked(bytes: [u8; PREFIX_LEN], limit: u32) -> Result<Self, MessageError> {
         let prefix = Self::parse(bytes)?;
         if prefix.length > limit {
@@ -83,12 +85,12 @@ impl Prefix {
     }
 }
 
-/// Bytes of a DATA frame, in the form that the receiver has them.
+/// The bytes of a DATA frame, as the receiver holds them.
 #[derive(Clone, Debug)]
 pub enum Payload<'a> {
-    /// A view of a buffer that will be reused: kept bytes are copied.
+    /// A reference to a buffer that will be reused; bytes that are kept have to be copied.
     Borrowed(&'a [u8]),
-    /// A view that may be kept: large pieces are not copied.
+    /// A reference-counted buffer; large pieces are kept without a copy.
     Owned(Bytes),
 }
 
@@ -102,7 +104,7 @@ impl Payload<'_> {
         }
     }
 
-    /// Returns the part from `start` to `end`; the caller has found both within the payload.
+    /// Returns the part from `start` to `end`, which the caller has found within the payload.
     fn slice(&self, start: usize, end: usize) -> Payload<'_> {
         let part = self.as_slice().get(start..end).unwrap_or_default();
         match self {
@@ -111,7 +113,7 @@ impl Payload<'_> {
         }
     }
 
-    /// Returns the bytes as a view of the receive buffer, where that is cheaper than a copy.
+    /// Returns a reference to the receive buffer, if that is cheaper than a copy.
     fn view(&self) -> Option<Bytes> {
         match self {
             Payload::Owned(bytes) if bytes.len() >= ZERO_COPY_MIN => Some(bytes.clone()),
@@ -127,23 +129,23 @@ pub struct RawMessage {
     pub compressed: bool,
     /// The payload.
     pub payload: Bytes,
-    /// Prefix and payload, in bytes: what its consumer gives back to the stream's window.
+    /// Length of prefix and payload, in bytes: the credit that the stream's window gets back for it.
     pub wire_len: u32,
 }
 
-/// Complete messages that are kept together.
+/// Complete messages that are stored together.
 #[derive(Debug)]
 struct Run {
     bytes: Bytes,
     form: Form,
-    /// They are a view of a receive buffer.
+    /// Whether they pin a receive buffer.
     is_view: bool,
 }
 
-/// What the bytes of a run are.
+/// The format of a run's bytes.
 #[derive(Clone, Copy, Debug)]
 enum Form {
-    /// Whole messages, each with its prefix.
+    /// Complete messages, each with its prefix.
     Framed,
     /// The payload of one message.
     Lone { compressed: bool },
@@ -155,18 +157,19 @@ impl Run {
     }
 }
 
-/// Runs behind the first one: only a stream whose messages are not taken as they come has it.
+/// The runs behind the first one. Only a stream whose messages are not received at once has it.
 #[derive(Debug, Default)]
 struct Backlog {
     runs: VecDeque<Run>,
-    /// Copies of small runs, all framed. Joined, so that five bytes of message do not cost a run each.
+    /// Copies of small runs, all framed. They are joined, so that a message of five bytes does not need a run of its
+    /// own.
     tail: BytesMut,
-    /// The size of the block that `tail` is in.
+    /// The size of the block that `tail` is in, in bytes.
     block: usize,
 }
 
 impl Backlog {
-    /// Keeps a run of whole messages; whether it is a view.
+    /// Keeps a run of complete messages. Returns whether it pins a receive buffer.
     fn push_framed(&mut self, run: &Payload<'_>) -> bool {
         if let Some(view) = run.view() {
             self.push(Run::framed(view, true));
@@ -205,11 +208,11 @@ impl Backlog {
     }
 }
 
-/// The receiving side of one stream: DATA payloads in, messages out.
+/// The receiving side of one stream: turns DATA payloads into messages.
 ///
-/// Prefixes are checked as soon as their five bytes are there, and memory grows with the bytes received: never
-/// more than 16 KiB or half of them ahead, whatever length a prefix promises. How the bytes are cut into DATA frames makes
-/// no difference to the messages ([P-59](crate::manual::rules#p-59)).
+/// Prefixes are checked as soon as their five bytes have arrived. Memory grows with the bytes received, whatever
+/// length a prefix announces: at most 16 KiB, or half of the received bytes, are reserved ahead. How the bytes are
+/// split into DATA frames makes no difference to the messages ([P-59](crate::manual::rules#p-59)).
 ///
 /// ```
 /// use halfclose::grpc::message::{Arena, MessageBuffer, Payload};
@@ -230,7 +233,7 @@ pub struct MessageBuffer {
     partial: Option<Box<Partial>>,
     complete: usize,
     buffered: usize,
-    /// Runs that are pinned of receive buffers.
+    /// Runs that pin receive buffers.
     pinned: u32,
     failed: Option<MessageError>,
 }
@@ -242,11 +245,12 @@ impl MessageBuffer {
         Self::default()
     }
 
-    /// Takes the payload of one DATA frame. `max_message` is the longest payload accepted, in bytes.
+    /// Adds the payload of one DATA frame. `max_message` is the longest payload of a message that is accepted, in
+    /// bytes.
     ///
     /// # Errors
-    /// [`MessageError`] at the first bad prefix. Messages complete before it stay and can be taken; the rest is
-    /// dropped, and every later call gives the same error.
+    /// [`MessageError`] at the first invalid prefix. Messages that were complete before it can still be popped; the
+    /// rest is dropped, and every later call returns the same error.
     #[inline]
     pub fn push(
         &mut self,
@@ -265,7 +269,8 @@ impl MessageBuffer {
         result
     }
 
-    /// Takes a chunk that is exactly one message, into an empty buffer: the common case. Whether it was that.
+    /// Fast path of `push`: adds a chunk that is exactly one message to an empty buffer, and returns whether it was
+    /// one.
     #[inline]
     fn push_whole(&mut self, chunk: &Payload<'_>, limit: u32, arena: &mut Arena) -> bool {
         let bytes = chunk.as_slice();
@@ -315,7 +320,7 @@ impl MessageBuffer {
         Ok(())
     }
 
-    /// Feeds the message in progress from `start` on and says where it ended in the chunk.
+    /// Adds the bytes of the message in progress from `start` on. Returns where it ended in the chunk.
     fn feed_partial(&mut self, chunk: &Payload<'_>, start: usize, limit: u32) -> Result<usize, MessageError> {
         let partial = self.partial.get_or_insert_default();
         let held = partial.held();
@@ -337,7 +342,7 @@ impl MessageBuffer {
         Ok(end)
     }
 
-    /// Keeps a run of whole messages: the first one in the arena or as it is, the ones behind it in the backlog.
+    /// Keeps a run of complete messages: the first one in the arena or by reference, further ones in the backlog.
     fn keep(&mut self, run: &Payload<'_>, arena: &mut Arena) {
         let is_view = if self.front.is_some() {
             self.backlog.get_or_insert_default().push_framed(run)
@@ -359,7 +364,7 @@ impl MessageBuffer {
         }
     }
 
-    /// Takes the next complete message.
+    /// Removes and returns the next complete message.
     #[inline]
     pub fn pop(&mut self) -> Option<RawMessage> {
         let Run { bytes, form, is_view } = self.front.take()?;
@@ -378,7 +383,7 @@ impl MessageBuffer {
 
     #[inline(never)]
     fn pop_framed(&mut self, mut run: Bytes, is_view: bool) -> Option<(bool, Bytes)> {
-        // `push` has walked these prefixes: neither step can fail.
+        // `push` has checked these prefixes, so neither step fails.
         let prefix = Prefix::parse(*run.first_chunk::<PREFIX_LEN>()?).ok()?;
         run.advance(PREFIX_LEN);
         let length = usize::try_from(prefix.length).ok().filter(|&length| length <= run.len())?;
@@ -391,7 +396,7 @@ impl MessageBuffer {
         Some((prefix.compressed, payload))
     }
 
-    /// Moves the next run of the backlog to the front, and gives the backlog's memory back when it is empty.
+    /// Moves the next run of the backlog to the front, and frees the backlog when it is empty.
     #[inline]
     fn next_run(&mut self, was_view: bool) {
         self.pinned = self.pinned.saturating_sub(u32::from(was_view));
@@ -408,43 +413,44 @@ impl MessageBuffer {
         }
     }
 
-    /// Returns the number of complete messages that can be taken.
+    /// Returns the number of complete messages.
     #[must_use]
     pub fn complete(&self) -> usize {
         self.complete
     }
 
-    /// Returns the bytes held, prefixes and the message in progress included.
+    /// Returns the number of bytes held, including prefixes and the message in progress.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.buffered
     }
 
-    /// Returns the bytes that the message in progress lacks, or its prefix while that is incomplete: what the stream's window
-    /// must admit for it to go on ([P-103](crate::manual::rules#p-103)).
+    /// Returns how many bytes the message in progress lacks, or its prefix while that is incomplete. The stream's
+    /// window has to allow that many for the message to go on ([P-103](crate::manual::rules#p-103)).
     #[must_use]
     pub fn missing(&self) -> Option<u32> {
         self.partial.as_ref().and_then(|partial| partial.missing())
     }
 
-    /// Returns whether a message has begun and is not complete: a stream that ends now is truncated ([P-56](crate::manual::rules#p-56)).
+    /// Returns whether a message has begun and is not complete: a stream that ended now would be truncated
+    /// ([P-56](crate::manual::rules#p-56)).
     #[must_use]
     pub fn is_mid_message(&self) -> bool {
         self.partial.as_ref().is_some_and(|partial| partial.held() > 0)
     }
 
-    /// Returns how many receive buffers complete messages that have not been taken keep alive, at most.
+    /// Returns the number of receive buffers that complete messages keep alive, at most.
     #[must_use]
     pub fn pinned(&self) -> u32 {
         self.pinned
     }
 
-    /// Drops everything, an error included, and says how many [`pinned`](Self::pinned) there were.
+    /// Drops all messages and any error. Returns how many receive buffers were [`pinned`](Self::pinned).
     #[inline]
     #[must_use]
     pub fn clear(&mut self) -> u32 {
         let pinned = self.pinned;
-        // A backlog stands behind a front, and bytes are in one of these.
+        // There is no backlog without a front, so all bytes are in one of these.
         if self.front.is_some() || self.partial.is_some() {
             *self = Self::new();
         }
@@ -453,17 +459,17 @@ impl MessageBuffer {
     }
 }
 
-/// What stands at the start of some bytes.
+/// The complete messages at the start of some bytes.
 struct PrefixWalk {
-    /// How many complete messages.
+    /// The number of complete messages.
     count: usize,
-    /// Their length, prefixes included.
+    /// Their length in bytes, prefixes included.
     len: usize,
-    /// What is wrong with the prefix behind them.
+    /// The error of the prefix behind them, if it is invalid.
     error: Option<MessageError>,
 }
 
-/// Steps over the complete messages at the start of `bytes`.
+/// Walks over the complete messages at the start of `bytes`.
 fn walk(bytes: &[u8], limit: u32) -> PrefixWalk {
     let mut walk = PrefixWalk { count: 0, len: 0, error: None };
     let mut rest = bytes;

@@ -1,40 +1,41 @@
-//! One message that comes in several pieces.
+//! One message that arrives in several pieces.
 
 use bytes::Bytes;
 
 use super::{MessageError, PREFIX_LEN, Payload, Prefix};
 
-/// How far ahead of the bytes received memory is reserved: as far as they are many, but no further than this...
+/// The most bytes that are reserved ahead of those received: as many as have been received, up to this limit.
 const AHEAD: usize = 16 * 1024;
-/// ... or than half of them, once they are more than this: growing by a share of its size, a message is moved a few
-/// times at most. A stream that has so many has been granted a window for all of its message.
+/// Size in bytes from which half of the received bytes are reserved ahead instead: a message that grows by a share of
+/// its size is moved only a few times. A stream that has received this much was granted a window for its whole
+/// message.
 const LARGE: usize = 4 * AHEAD;
-/// And no less far than this, so that a small message in two pieces takes one allocation.
+/// The fewest bytes that are reserved ahead, so that a small message in two pieces takes one allocation.
 const LEAST_AHEAD: usize = 512;
 
 /// A message in progress.
 ///
-/// Its pieces are copied as they come, large ones too: as pinned they would be joined in the end all the same, and
+/// Its pieces are copied as they arrive, large ones included: pinned buffers would have to be joined in the end, and
 /// until then each would keep the whole buffer that it was read into.
 #[derive(Debug, Default)]
 pub(super) struct Partial {
     prefix_bytes: [u8; PREFIX_LEN],
     prefix_len: u8,
     prefix: Option<Prefix>,
-    /// The payload received.
+    /// The payload received so far.
     payload: Vec<u8>,
 }
 
-/// What a chunk did to the message in progress.
+/// The effect of a chunk on the message in progress.
 pub(super) struct Fed {
-    /// Where in the chunk the message's bytes end.
+    /// The index in the chunk at which the message's bytes end.
     pub(super) end: usize,
     /// Whether the message is complete.
     pub(super) finished: bool,
 }
 
 impl Partial {
-    /// Takes what belongs to this message from `chunk`, from `start` on.
+    /// Adds the bytes of `chunk` that belong to this message, from `start` on.
     pub(super) fn feed(
         &mut self,
         chunk: &Payload<'_>,
@@ -62,7 +63,7 @@ impl Partial {
         Ok(Fed { end, finished: lacking(prefix, self.payload.len()) == 0 })
     }
 
-    /// Takes bytes of the prefix and says how many.
+    /// Adds bytes to the prefix, and returns how many.
     fn feed_prefix(&mut self, bytes: &[u8]) -> usize {
         let have = usize::from(self.prefix_len);
         let slots = self.prefix_bytes.get_mut(have..).unwrap_or_default();
@@ -75,30 +76,31 @@ impl Partial {
         usize::from(taken)
     }
 
-    /// Adds a piece of payload; `missing` bytes lacked before it.
+    /// Adds a piece of payload to a message that lacks `missing` bytes.
     fn add(&mut self, piece: &[u8], missing: usize) {
         let received = self.payload.len();
         if piece.len() > self.payload.capacity().saturating_sub(received) {
             let ahead = if received > LARGE { received / 2 } else { received.clamp(LEAST_AHEAD, AHEAD) };
-            // Not far ahead of what has come, whatever the prefix promises, and never behind the message's end.
+            // Reserve only a bounded number of bytes ahead, whatever the prefix announces, and never beyond the
+            // message's end.
             self.payload.reserve_exact(missing.min(piece.len().saturating_add(ahead)));
         }
         self.payload.extend_from_slice(piece);
     }
 
-    /// Hands the complete message over and starts anew.
+    /// Returns the complete message and starts a new one.
     pub(super) fn finish(&mut self) -> (Prefix, Bytes) {
         let partial = std::mem::take(self);
         let prefix = partial.prefix.unwrap_or(Prefix { compressed: false, length: 0 });
         (prefix, Bytes::from(partial.payload))
     }
 
-    /// Bytes held, those of the prefix included.
+    /// Returns the number of bytes held, including the prefix.
     pub(super) fn held(&self) -> usize {
         self.payload.len().saturating_add(usize::from(self.prefix_len))
     }
 
-    /// Bytes that lack as far as is known: those of the prefix, then those of the payload.
+    /// Returns how many bytes are missing, as far as is known: those of the prefix, then those of the payload.
     pub(super) fn missing(&self) -> Option<u32> {
         let Some(prefix) = self.prefix else {
             let lacking = PREFIX_LEN.saturating_sub(usize::from(self.prefix_len));
@@ -107,7 +109,7 @@ impl Partial {
         Some(prefix.length.saturating_sub(u32::try_from(self.payload.len()).unwrap_or(u32::MAX)))
     }
 
-    /// Bytes of memory reserved for this message and not filled.
+    /// Returns the number of bytes that are reserved for this message and not filled.
     #[cfg(test)]
     pub(super) fn reserved_ahead(&self) -> usize {
         self.payload.capacity() - self.payload.len()

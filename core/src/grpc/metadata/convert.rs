@@ -1,4 +1,4 @@
-//! From and to the header map of the `http` crate.
+//! Conversions from and to the header map of the `http` crate.
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -9,10 +9,10 @@ use crate::grpc::base64;
 impl TryFrom<&HeaderMap> for Metadata {
     type Error = MetadataError;
 
-    /// Takes all entries; values of names that end with `-bin` are read as base64. Values marked as sensitive stay so.
-    /// Spaces and tabs at the ends of a value are no part of it (RFC 9110 §5.5).
+    /// Converts all entries. Values of names that end with `-bin` are decoded from base64. Values marked as sensitive
+    /// stay so. White space at the ends of a value is not part of it (RFC 9110 §5.5).
     ///
-    /// A map groups the values of a name: the order among different names is that of the map.
+    /// A map groups the values of a name; different names keep the order of the map.
     fn try_from(map: &HeaderMap) -> Result<Self, MetadataError> {
         let mut metadata = Self::new();
         for (name, value) in map {
@@ -45,18 +45,18 @@ fn add_bin(metadata: &mut Metadata, name: &str, value: &HeaderValue) -> Result<(
     Ok(())
 }
 
-/// Returns the byte for which `to_str` failed.
+/// Returns the error for the byte at which `to_str` failed.
 fn first_bad(value: &HeaderValue) -> MetadataError {
     let found = value.as_bytes().iter().copied().find(|byte| !matches!(byte, b'\t' | 0x20..=0x7e));
     MetadataError::ValueByte(found.unwrap_or_default())
 }
 
 impl Metadata {
-    /// Returns a header map with the same entries, binary values in base64.
+    /// Converts to a header map with the same entries, binary values in base64.
     ///
     /// # Errors
-    /// [`MetadataError::TooMany`] when the map is full; an error for a name or value that the map cannot hold, which
-    /// may come only from received metadata.
+    /// [`MetadataError::TooMany`] if the map is full; another error for a name or value that the map cannot hold,
+    /// which only received metadata can have.
     pub fn to_header_map(&self) -> Result<HeaderMap, MetadataError> {
         let mut map = HeaderMap::new();
         let mut result = Ok(());

@@ -13,7 +13,7 @@ use records::{Record, Records};
 
 pub(super) use records::push_field;
 
-/// What HTTP/2 counts for a field besides its bytes (RFC 9113 §6.5.2).
+/// Bytes that HTTP/2 counts for a field besides its name and value (RFC 9113 §6.5.2).
 pub const FIELD_OVERHEAD: usize = 32;
 
 /// The longest name, in bytes.
@@ -22,8 +22,8 @@ pub const MAX_NAME_LEN: usize = 0xffff;
 /// The longest value, in bytes.
 pub const MAX_VALUE_LEN: usize = 0x7fff_ffff;
 
-/// Names that metadata may not use besides those that begin with `grpc-`: the call's own fields ([P-41](crate::manual::rules#p-41)) and what
-/// HTTP/2 forbids or frames the message with (RFC 9113 §8.2.2).
+/// Names that metadata may not use, besides those that begin with `grpc-`: the call's own fields
+/// ([P-41](crate::manual::rules#p-41)), and fields that HTTP/2 forbids or that frame the message (RFC 9113 §8.2.2).
 const RESERVED: [&str; 11] = [
     "content-type",
     "content-length",
@@ -38,7 +38,7 @@ const RESERVED: [&str; 11] = [
     "trailer",
 ];
 
-/// Names with the reserved prefix that an application may set nevertheless ([P-41](crate::manual::rules#p-41)).
+/// Names with the reserved prefix that an application may nevertheless set ([P-41](crate::manual::rules#p-41)).
 const PERMITTED: [&str; 4] =
     ["grpc-previous-rpc-attempts", "grpc-retry-pushback-ms", "grpc-tags-bin", "grpc-trace-bin"];
 
@@ -52,19 +52,21 @@ pub enum MetadataError {
     /// The name is longer than [`MAX_NAME_LEN`].
     #[error("a metadata name has {0} bytes; at most {MAX_NAME_LEN} are allowed")]
     LongName(usize),
-    /// The name holds something else than `0-9 a-z _ - .` ([P-40](crate::manual::rules#p-40)).
+    /// The name has a byte other than `0-9 a-z _ - .` ([P-40](crate::manual::rules#p-40)).
     #[error("a metadata name holds byte {0:#04x}; 0-9, a-z, '_', '-' and '.' are allowed")]
     NameByte(u8),
     /// The name belongs to gRPC or HTTP/2 ([P-41](crate::manual::rules#p-41)).
     #[error("the metadata name is reserved for gRPC or HTTP/2")]
     Reserved,
-    /// A name that ends with `-bin` was given a text value, or another name a binary one ([P-43](crate::manual::rules#p-43)).
+    /// A text value for a name that ends with `-bin`, or a binary value for any other name
+    /// ([P-43](crate::manual::rules#p-43)).
     #[error("names that end with -bin have binary values, and others have not")]
     Kind,
-    /// The value holds a byte outside 0x20 to 0x7E ([P-42](crate::manual::rules#p-42)).
+    /// The value has a byte outside 0x20 to 0x7E ([P-42](crate::manual::rules#p-42)).
     #[error("a metadata value holds byte {0:#04x}; 0x20 to 0x7e are allowed")]
     ValueByte(u8),
-    /// The value begins or ends with a space, which may not be sent (RFC 9113 §8.2.1) and which a peer may strip ([P-42](crate::manual::rules#p-42)).
+    /// The value begins or ends with a space, which may not be sent (RFC 9113 §8.2.1), and which a peer may strip
+    /// ([P-42](crate::manual::rules#p-42)).
     #[error(
         "a metadata value begins or ends with a space, which HTTP/2 does not carry: trim it, or send it under a -bin name"
     )]
@@ -72,10 +74,10 @@ pub enum MetadataError {
     /// The value is longer than [`MAX_VALUE_LEN`].
     #[error("a metadata value has {0} bytes; at most {MAX_VALUE_LEN} are allowed")]
     LongValue(usize),
-    /// A value that was to be binary is not base64.
+    /// A value of a `-bin` name is not base64.
     #[error("a binary metadata value is malformed: {0}")]
     Base64(#[from] Base64Error),
-    /// A `HeaderMap` cannot hold this many entries.
+    /// A `HeaderMap` cannot hold so many entries.
     #[error("too many entries for a header map")]
     TooMany,
 }
@@ -84,13 +86,13 @@ pub enum MetadataError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReceivedError {
-    /// It is not a valid HTTP field: the request or response is malformed (RFC 9113 §8.2.1).
+    /// The field is not valid HTTP, so the request or response is malformed (RFC 9113 §8.2.1).
     #[error("{0}")]
     Field(#[from] FieldError),
     /// A `-bin` value is not base64 ([P-30](crate::manual::rules#p-30): `INTERNAL`).
     #[error("a binary metadata value is malformed: {0}")]
     Base64(#[from] Base64Error),
-    /// Name or value are longer than [`MAX_NAME_LEN`] or [`MAX_VALUE_LEN`].
+    /// The name or the value is longer than [`MAX_NAME_LEN`] or [`MAX_VALUE_LEN`].
     #[error("a metadata entry is too long")]
     TooLong,
 }
@@ -98,14 +100,14 @@ pub enum ReceivedError {
 /// The value of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Value<'a> {
-    /// The value of a text entry. A received one may hold bytes over 0x7F ([P-42](crate::manual::rules#p-42)).
+    /// The value of a text entry. A received one may have bytes over 0x7F ([P-42](crate::manual::rules#p-42)).
     Ascii(&'a [u8]),
     /// The decoded value of a `-bin` entry.
     Binary(&'a [u8]),
 }
 
 impl<'a> Value<'a> {
-    /// Returns the bytes of the value, decoded when it is binary.
+    /// Returns the bytes of the value; binary values are decoded.
     #[must_use]
     pub fn as_bytes(self) -> &'a [u8] {
         match self {
@@ -113,7 +115,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Returns the text of a text value that is UTF-8.
+    /// Returns the value if it is text and UTF-8.
     #[must_use]
     pub fn as_str(self) -> Option<&'a str> {
         match self {
@@ -125,12 +127,13 @@ impl<'a> Value<'a> {
 
 /// Custom metadata of a call.
 ///
-/// Entries keep their order, and a name may stand several times. Values of names that end with `-bin` are any
-/// bytes; they are held decoded. Look-ups walk the entries: metadata is a handful of entries.
+/// Entries keep their order, and a name may occur several times. Names that end with `-bin` have arbitrary bytes as
+/// values, which are stored decoded. A look-up visits all entries, because metadata usually has only a few.
 ///
-/// Reserved, and refused by [`append`](Self::append) and its kin ([P-41](crate::manual::rules#p-41)): every name that begins with `grpc-` except
-/// `grpc-previous-rpc-attempts`, `grpc-retry-pushback-ms`, `grpc-tags-bin` and `grpc-trace-bin`; `content-type`,
-/// `content-length`, `te`, `user-agent`, `host`, `trailer`; and the connection-specific fields of HTTP/1.1.
+/// [`append`](Self::append) and the other methods that add entries refuse reserved names
+/// ([P-41](crate::manual::rules#p-41)): names that begin with `grpc-`, except `grpc-previous-rpc-attempts`,
+/// `grpc-retry-pushback-ms`, `grpc-tags-bin` and `grpc-trace-bin`; `content-type`, `content-length`, `te`,
+/// `user-agent`, `host`, `trailer`; and the connection-specific fields of HTTP/1.1.
 ///
 /// ```
 /// use halfclose::grpc::metadata::Metadata;
@@ -145,18 +148,19 @@ impl<'a> Value<'a> {
 /// ```
 #[derive(Clone, Default)]
 pub struct Metadata {
-    /// `None` where there is no entry. In a box, since most calls have none and every call has room for three.
+    /// The entries; `None` if there are none. Boxed, because most calls have none, and every call has space for three
+    /// of these.
     records: Option<Box<Records>>,
 }
 
 impl Metadata {
-    /// No entries. Allocates nothing.
+    /// Makes metadata without entries. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
         Self { records: None }
     }
 
-    /// Takes over records that a header section parser has written.
+    /// Makes metadata from records that the parser of a header section has written.
     pub(super) fn from_records(bytes: Bytes, count: u32) -> Self {
         Self { records: (count > 0).then(|| Box::new(Records::shared(bytes, count))) }
     }
@@ -189,7 +193,7 @@ impl Metadata {
         Ok(())
     }
 
-    /// Adds a binary entry; the name must end with `-bin`.
+    /// Adds a binary entry; the name has to end with `-bin`.
     ///
     /// # Errors
     /// [`MetadataError`]; nothing is added then.
@@ -209,7 +213,7 @@ impl Metadata {
         Ok(())
     }
 
-    /// Adds a text entry in place of all that have its name.
+    /// Adds a text entry, replacing all entries of its name.
     ///
     /// # Errors
     /// [`MetadataError`]; nothing changes then.
@@ -220,7 +224,7 @@ impl Metadata {
         Ok(())
     }
 
-    /// Adds a binary entry in place of all that have its name.
+    /// Adds a binary entry, replacing all entries of its name.
     ///
     /// # Errors
     /// [`MetadataError`]; nothing changes then.
@@ -231,13 +235,13 @@ impl Metadata {
         Ok(())
     }
 
-    /// Returns the first value of a name, decoded when it is binary.
+    /// Returns the first value of a name; binary values are decoded.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.get_all(name).next()
     }
 
-    /// Returns the first value of a text name, when it is UTF-8.
+    /// Returns the first value of a text name, if it is UTF-8.
     #[must_use]
     pub fn get_str(&self, name: &str) -> Option<&str> {
         if is_bin(name.as_bytes()) {
@@ -257,7 +261,7 @@ impl Metadata {
         self.records().filter(move |record| record.name == name.as_bytes()).map(|record| record.value)
     }
 
-    /// Removes all entries of a name and says how many there were.
+    /// Removes all entries of a name. Returns how many there were.
     pub fn remove(&mut self, name: &str) -> usize {
         if self.get(name).is_none() {
             return 0;
@@ -270,7 +274,7 @@ impl Metadata {
         self.records().map(|record| {
             let value =
                 if is_bin(record.name) { Value::Binary(record.value) } else { Value::Ascii(record.value) };
-            // Names are ASCII, whichever way they came in.
+            // Names are ASCII, whether received or set.
             (str::from_utf8(record.name).unwrap_or_default(), value)
         })
     }
@@ -281,28 +285,28 @@ impl Metadata {
         self.records.as_ref().map_or(0, |records| records.len())
     }
 
-    /// Returns whether there is no entry.
+    /// Returns whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Removes all entries and keeps the memory for the next.
+    /// Removes all entries and keeps the memory.
     pub fn clear(&mut self) {
         if let Some(records) = &mut self.records {
             records.clear();
         }
     }
 
-    /// Adds all entries of `other` behind these.
+    /// Appends all entries of `other`.
     pub fn merge(&mut self, other: &Self) {
         if let Some(records) = &other.records {
             self.records_mut().append(records);
         }
     }
 
-    /// Returns the size of the entries as HTTP/2 counts it (RFC 9113 §6.5.2): name, value and 32 for each, in bytes. Binary
-    /// values count as they travel, in base64 ([P-45](crate::manual::rules#p-45)).
+    /// Returns the size of the entries in bytes, as HTTP/2 counts it (RFC 9113 §6.5.2): name, value and 32 for each.
+    /// Binary values count in base64, as they are sent ([P-45](crate::manual::rules#p-45)).
     #[must_use]
     pub fn list_size(&self) -> usize {
         self.records().fold(0, |size, record| size.saturating_add(wire_size(record)))
@@ -310,7 +314,8 @@ impl Metadata {
 
     /// Adds a received field.
     ///
-    /// Any valid HTTP field is accepted, and white space at the ends of its value is no part of it ([P-42](crate::manual::rules#p-42)). The value of a `-bin` name is split at commas first and decoded then
+    /// Any valid HTTP field is accepted; white space at the ends of its value is not part of it
+    /// ([P-42](crate::manual::rules#p-42)). The value of a `-bin` name is split at commas and then decoded
     /// ([P-43](crate::manual::rules#p-43)); each part is an entry.
     ///
     /// # Errors
@@ -323,9 +328,10 @@ impl Metadata {
         push_field(bytes, count, name, value, false)
     }
 
-    /// Hands out the entries as they travel: binary values in base64, built in `scratch`, which is left empty.
+    /// Passes the entries to `f` as they are sent: binary values in base64, encoded in `scratch`, which is empty
+    /// afterwards.
     ///
-    /// The last argument of `f` says whether HPACK must never index the field.
+    /// The last argument of `f` says whether HPACK may never index the field.
     pub fn for_each_wire(&self, scratch: &mut Vec<u8>, mut f: impl FnMut(&[u8], &[u8], bool)) {
         for record in self.records() {
             if is_bin(record.name) {
@@ -341,7 +347,7 @@ impl Metadata {
 }
 
 impl PartialEq for Metadata {
-    /// Equal when the same entries stand in the same order; how sensitive they are does not matter.
+    /// Returns whether both have the same entries in the same order; whether entries are sensitive does not matter.
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
     }
@@ -350,7 +356,7 @@ impl PartialEq for Metadata {
 impl Eq for Metadata {}
 
 impl std::fmt::Debug for Metadata {
-    /// Sensitive values are not shown.
+    /// Formats the entries, hiding sensitive values.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut map = f.debug_map();
         for record in self.records() {
@@ -365,7 +371,7 @@ impl std::fmt::Debug for Metadata {
     }
 }
 
-/// Returns whether a name's values are binary ([P-43](crate::manual::rules#p-43)).
+/// Returns whether the values of a name are binary ([P-43](crate::manual::rules#p-43)).
 #[inline]
 pub(in crate::grpc) fn is_bin(name: &[u8]) -> bool {
     name.ends_with(b"-bin")

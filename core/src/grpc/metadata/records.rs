@@ -1,11 +1,11 @@
-//! How entries lie in memory: one string of bytes, each entry with a header section of seven bytes in front.
+//! The memory layout of entries: one string of bytes, in which each entry has a header of seven bytes.
 
 use bytes::Bytes;
 
 use super::{MAX_NAME_LEN, ReceivedError, check_value_len, is_bin};
 use crate::grpc::base64;
 
-/// Two bytes of name length, four of value length, one of flags.
+/// Length of an entry's header: two bytes of name length, four of value length, one of flags.
 const HEAD: usize = 7;
 const SENSITIVE: u8 = 1;
 
@@ -19,8 +19,8 @@ pub(super) struct Record<'a> {
 
 /// The entries of one metadata map.
 ///
-/// Received entries share their bytes with the headers that they came in, and are copied when they change. Of the two
-/// stores one is empty at any time.
+/// Received entries share their bytes with the headers in which they arrived, and are copied when they change. One of
+/// the two stores is always empty.
 #[derive(Clone, Default)]
 pub(super) struct Records {
     owned: Vec<u8>,
@@ -71,7 +71,7 @@ impl Records {
         Iter(self.bytes())
     }
 
-    /// Keeps the entries that `keep` wants, and says how many went.
+    /// Keeps the entries for which `keep` returns true. Returns how many were removed.
     pub(super) fn retain(&mut self, keep: impl Fn(Record<'_>) -> bool) -> usize {
         let mut kept = Vec::with_capacity(self.bytes().len());
         let mut count = 0;
@@ -84,7 +84,7 @@ impl Records {
     }
 }
 
-/// Walks over the entries.
+/// Iterates over the entries.
 pub(super) struct Iter<'a>(&'a [u8]);
 
 impl<'a> Iterator for Iter<'a> {
@@ -102,7 +102,7 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-/// Appends an entry. The lengths have been checked.
+/// Appends an entry whose lengths have been checked.
 fn push(bytes: &mut Vec<u8>, count: &mut u32, record: Record<'_>) {
     let Record { name, value, sensitive } = record;
     bytes.reserve(HEAD.saturating_add(name.len()).saturating_add(value.len()));
@@ -118,7 +118,7 @@ fn push_headers(bytes: &mut Vec<u8>, name_len: usize, value_len: usize, sensitiv
     bytes.extend_from_slice(&[n0, n1, v0, v1, v2, v3, if sensitive { SENSITIVE } else { 0 }]);
 }
 
-/// Appends a received field whose bytes are valid; a `-bin` value becomes an entry for each of its parts.
+/// Appends a received field whose bytes are valid; each part of a `-bin` value becomes an entry.
 ///
 /// After an error nothing has been added.
 pub(in crate::grpc) fn push_field(
@@ -136,7 +136,7 @@ pub(in crate::grpc) fn push_field(
         return Ok(());
     }
     let (len_before, count_before) = (bytes.len(), *count);
-    // P-43: commas join values, so they are taken apart before anything is decoded.
+    // P-43: commas join values, so they are split before decoding.
     for part in value.split(|&byte| byte == b',') {
         if let Err(error) = push_encoded(bytes, name, part.trim_ascii(), sensitive) {
             bytes.truncate(len_before);
@@ -148,7 +148,7 @@ pub(in crate::grpc) fn push_field(
     Ok(())
 }
 
-/// Appends an entry with the bytes that `part` encodes, decoded in place.
+/// Appends an entry with the bytes that `part` encodes, decoding in place.
 fn push_encoded(
     bytes: &mut Vec<u8>,
     name: &[u8],
@@ -161,7 +161,7 @@ fn push_encoded(
     let value_start = bytes.len();
     base64::decode(part, bytes)?;
     let value_len = u32::try_from(bytes.len().saturating_sub(value_start)).unwrap_or(u32::MAX);
-    // The length is known only now; it follows the two bytes of name length.
+    // The value's length is known only now; its field follows the two bytes of name length.
     let slot = bytes.get_mut(start..).and_then(|record| record.get_mut(2..6));
     if let Some(slot) = slot {
         slot.copy_from_slice(&value_len.to_le_bytes());
