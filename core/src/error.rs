@@ -39,7 +39,7 @@ pub enum Misuse {
         /// The bytes queued on the call; or, if memory is short, the bytes that the connection holds. In the second
         /// case a call queues one message at a time.
         queued: usize,
-        /// [`Limits::send_buffer`](crate::config::Limits::send_buffer), or half of the memory that the connection was
+        /// [`Limits::send_buffer`](crate::Limits::send_buffer), or half of the memory that the connection was
         /// granted.
         limit: usize,
     },
@@ -48,7 +48,7 @@ pub enum Misuse {
     MessageTooLarge {
         /// The size of the message, in bytes.
         size: usize,
-        /// [`Limits::max_send_message`](crate::config::Limits::max_send_message).
+        /// [`Limits::max_send_message`](crate::Limits::max_send_message).
         limit: usize,
     },
     /// Headers larger than the peer accepts ([P-15](crate::manual::rules#p-15)).
@@ -71,7 +71,7 @@ pub enum Misuse {
     TooManyQueuedCalls {
         /// The number of calls that wait.
         queued: usize,
-        /// [`Limits::queued_calls`](crate::config::Limits::queued_calls).
+        /// [`Limits::queued_calls`](crate::Limits::queued_calls).
         limit: usize,
     },
     /// The path does not begin with a slash, or contains bytes that are not allowed in it

@@ -5,15 +5,15 @@
 //! reads no clock, starts no thread and panics on no input. [`manual::embedding`] shows how to drive it; the crates
 //! `halfclose-tokio` and `halfclose-smol` bind it to runtimes.
 //!
-//! | module | contents |
+//! | here | what is in it |
 //! |---|---|
-//! | [`call`] | the connection, its calls, and the handles that make illegal commands compile errors |
-//! | [`config`] | every setting and every limit, with its default and the attack that it stops |
-//! | [`error`] | errors by fault: [`Misuse`] is the caller's, [`Violation`] the peer's |
+//! | [`Connection`], [`Config`], [`Limits`] | the connection, every setting, and every limit with the attack that it stops |
+//! | [`ClientHandle`], [`ServerHandle`] | the calls of a client and of a server, as types that make illegal commands compile errors |
+//! | [`Event`], [`Recv`], [`Outcome`], [`Status`], [`Metadata`] | what a connection tells, and what calls are made of |
+//! | [`Misuse`], [`Violation`] | what the caller did wrong, and what the peer did |
 //! | [`machine`] | the state tables: what each frame and each command means in each state |
-//! | [`grpc`] | gRPC's values: status, metadata, timeout, headers, messages, codecs |
+//! | [`grpc`] | gRPC's values: encodings and codecs, timeouts, headers, and the text formats |
 //! | [`frame`], [`hpack`] | HTTP/2's frames and header compression, usable on their own |
-//! | [`time`] | [`Time`], which the caller passes in |
 //! | [`manual`] | the embedding guide, the limits, the rules by number, the state tables, a glossary |
 //!
 //! # Features
@@ -40,19 +40,21 @@
     clippy::disallowed_methods
 )]
 
-pub mod call;
-pub mod config;
-pub mod error;
+mod call;
+mod config;
+mod error;
 pub mod frame;
 pub mod grpc;
 pub mod hpack;
-pub(crate) mod http2;
+mod http2;
+#[doc(hidden)]
+pub mod internals;
 pub mod machine;
 pub mod manual;
 mod names;
 mod payload;
-pub mod time;
-pub mod types;
+mod time;
+mod types;
 
 pub use call::client::{
     BidiCall, ClientHandle, ClientStreamingCall, Received, Reply, ServerStreamingCall, UnaryCall,
@@ -62,9 +64,11 @@ pub use call::server::{
     BidiServerCall, ClientStreamingServerCall, Incoming, ServerHandle, ServerStreamingServerCall,
     UnaryServerCall,
 };
-pub use call::typed::{Answered, Answering, HalfClosed, Many, One, Open, Refused, Unanswered};
+pub use call::typed::{
+    Answered, Answering, AnsweringHalf, Count, HalfClosed, Many, One, Open, Refused, SendingHalf, Unanswered,
+};
 pub use config::{CardinalityPolicy, Config, Keepalive, Limits, Rate, Scheme, Seed};
-pub use error::{CloseReason, ConnectionError, Flood, Misuse, Violation};
+pub use error::{CloseReason, ConnectionError, Flood, Misuse, Timeout, Violation};
 pub use grpc::metadata::Metadata;
 pub use grpc::status::{Code, Status};
 pub use http2::memory::Memory;

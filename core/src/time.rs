@@ -12,7 +12,7 @@ use std::time::Duration;
 /// 584 years.
 ///
 /// ```
-/// use halfclose::time::Time;
+/// use halfclose::Time;
 /// use std::time::Duration;
 ///
 /// let start = Time::ZERO;

@@ -17,7 +17,7 @@ use crate::time::Time;
 /// The id of one call on one connection: a slot, and the generation of its use.
 ///
 /// An id is never valid again once its call has ended and the caller has received the outcome: a stale id leads to
-/// [`Misuse::UnknownCall`](crate::error::Misuse::UnknownCall), never to another call's data. Finding the call costs
+/// [`Misuse::UnknownCall`](crate::Misuse::UnknownCall), never to another call's data. Finding the call costs
 /// one array access and no hashing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CallId {

@@ -1,10 +1,10 @@
 //! What errors say: whom they cost, the code on the wire, the rule, and the text.
 
 use bytes::Bytes;
-use halfclose::error::Timeout;
+use halfclose::Timeout;
 use halfclose::frame::{ErrorCode, Scope};
+use halfclose::grpc::MalformedReason;
 use halfclose::grpc::field::FieldError;
-use halfclose::grpc::headers::MalformedReason;
 use halfclose::machine::{ClientRecv, ClientSend, ServerRecv, ServerSend};
 use halfclose::{
     Cause, Client, Config, Connection, ConnectionError, Flood, HalfStates, Initiator, Outcome, Seed, Server,

@@ -26,7 +26,7 @@ fn call() -> (Pair, CallId, CallId) {
 /// The entries of the response headers, once they have come.
 fn response(pair: &Pair, asked: CallId) -> Option<Vec<(String, String)>> {
     let head = pair.client.response(asked)?;
-    let entry = |(name, value): (&str, halfclose::grpc::metadata::Value<'_>)| {
+    let entry = |(name, value): (&str, halfclose::grpc::Value<'_>)| {
         (name.to_owned(), value.as_str().unwrap_or_default().to_owned())
     };
     Some(head.metadata.iter().map(entry).collect())

@@ -5,15 +5,15 @@
 //! one); `halfclose-tokio` and `halfclose-smol` are thin bindings of these two traits. It decides nothing about the
 //! protocol either: every rule is the core's.
 //!
-//! | module | what it is for |
+//! | here | what it is for |
 //! |---|---|
-//! | [`io`] | the two traits that a runtime implements |
-//! | [`codec`], [`method`] | message types and bytes; what a method is called and carries |
-//! | [`client`] | [`Channel`] and the client's side of the four call types |
-//! | [`server`] | [`Router`], and the server's side of the four call types |
-//! | [`memory`] | the memory that the connections of a server share |
-//! | `driver`, `shared` | the loop that owns the transport; the connection that it shares with its calls |
-//! | [`shutdown`] | graceful shutdown of many connections at once |
+//! | [`Io`], [`Clock`], [`Timer`] | what a runtime implements |
+//! | [`Method`], [`Codec`], [`Sink`], [`Response`] | what a method is called and carries; message types and their bytes |
+//! | [`Channel`], [`CallOptions`], [`CallError`] | a client's connection, and its calls of the four types |
+//! | [`Router`], [`Context`] | a server's methods, and what their handlers are given |
+//! | [`ClientDriver`], [`ServerDriver`] | the task of a connection: the loop that owns its transport |
+//! | [`MemoryBudget`] | the memory that the connections of a server share |
+//! | [`Shutdown`] | graceful shutdown of many connections at once |
 //!
 //! # Features
 //!
@@ -36,21 +36,21 @@
     clippy::unreachable
 )]
 
-pub mod client;
-pub mod codec;
+mod client;
+mod codec;
 #[cfg(feature = "error-details")]
 pub mod details;
 mod driver;
-pub mod io;
-pub mod memory;
-pub mod method;
-pub mod server;
+mod io;
+mod memory;
+mod method;
+mod server;
 mod shared;
-pub mod shutdown;
+mod shutdown;
 mod wakers;
 
 pub use client::{
-    BidiStreaming, CallError, CallOptions, Channel, ClientDriver, ClientReceiver, ClientSender,
+    BidiStreaming, CallError, CallOptions, Channel, ClientDriver, ClientReceiver, ClientSender, ClientSide,
     ClientStreaming, ServerStreaming,
 };
 #[cfg(feature = "json")]
@@ -58,12 +58,13 @@ pub use codec::Json;
 #[cfg(feature = "prost")]
 pub use codec::Prost;
 pub use codec::{Codec, Raw, Sink};
+pub use driver::Driver;
 pub use halfclose;
 pub use io::{Clock, Io, Timer};
 pub use memory::MemoryBudget;
 pub use method::{Method, Response, SendError};
 pub use server::{
     BidiStreamingServer, ClientStreamingServer, Context, Request, Router, ServerDriver, ServerReceiver,
-    ServerSender, ServerStreamingServer,
+    ServerSender, ServerSide, ServerStreamingServer,
 };
 pub use shutdown::Shutdown;

@@ -100,16 +100,16 @@ mod tests {
 
     use super::*;
 
-    struct Counted;
+    struct Ignored;
 
-    impl Wake for Counted {
+    impl Wake for Ignored {
         fn wake(self: Arc<Self>) {}
     }
 
     #[test]
     fn a_place_has_the_last_waker_and_none_when_it_is_given_up() {
         let mut set = WakerSet::default();
-        let counted = [Arc::new(Counted), Arc::new(Counted)];
+        let counted = [Arc::new(Ignored), Arc::new(Ignored)];
         let [first, second] = [0, 1].map(|nth: usize| Waker::from(Arc::clone(&counted[nth])));
         let kept = || counted.each_ref().map(|counted| Arc::strong_count(counted) - 2);
         let (mut one, mut other) = (WaitPlace::default(), WaitPlace::default());

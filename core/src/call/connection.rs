@@ -135,8 +135,8 @@ impl<R: Role> Connection<R> {
     }
 
     /// Parses the complete frames at the front of `input`, and removes them from it. One call does a bounded amount
-    /// of work: [`Limits::frames_per_turn`](crate::config::Limits::frames_per_turn) and
-    /// [`Limits::bytes_per_turn`](crate::config::Limits::bytes_per_turn). How the bytes are split over calls does not
+    /// of work: [`Limits::frames_per_turn`](crate::Limits::frames_per_turn) and
+    /// [`Limits::bytes_per_turn`](crate::Limits::bytes_per_turn). How the bytes are split over calls does not
     /// matter.
     ///
     /// # Errors

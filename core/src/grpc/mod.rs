@@ -1,29 +1,33 @@
 //! The part of gRPC on top of HTTP/2, as pure values and codecs: no connection, no stream, no state between calls.
 //!
-//! | module | contents |
+//! | here | what is in it |
 //! |---|---|
-//! | [`status`], [`http_status`], [`reset`] | the status of a call, and what HTTP statuses and resets map to |
+//! | [`Status`](crate::Status), [`http_status`], [`reset`] | the outcome of a call, and what becomes one |
 //! | [`timeout`], [`percent`], [`base64`] | the small text formats |
-//! | [`field`], [`path`], [`content_type`], [`user_agent`] | the fields of a header section |
-//! | [`metadata`] | the ordered multi-map of custom metadata |
-//! | [`headers`] | request headers, response headers and trailers, parsed and written |
-//! | [`message`], [`arena`] | length-prefixed messages, and the buffer for small ones |
-//! | [`encoding`], [`compress`] | names of message encodings, and their codecs |
+//! | [`field`], [`path`], [`content_type`], [`user_agent`] | the vocabulary of headers |
+//! | [`Metadata`](crate::Metadata), [`Value`], [`MetadataError`] | the ordered multi-map of custom metadata |
+//! | [`RequestHeaders`], [`ResponseHeaders`], [`Trailers`] | whole headers and trailers, as they came |
+//! | [`encoding`], [`compress`] | names of message encodings, and the codecs behind them |
 
-pub mod arena;
+pub(crate) mod arena;
 pub mod base64;
 pub mod compress;
 pub mod content_type;
 pub mod encoding;
 pub mod field;
-pub mod headers;
+pub(crate) mod headers;
 pub mod http_status;
-pub mod message;
-pub mod metadata;
+pub(crate) mod message;
+pub(crate) mod metadata;
 pub mod path;
 pub mod percent;
 pub mod reset;
-pub mod status;
+pub(crate) mod status;
 mod status_from;
 pub mod timeout;
 pub mod user_agent;
+
+pub use headers::{MalformedReason, RequestHeaders, ResponseHeaders, Trailers, TrailersOnly};
+pub use metadata::{
+    FIELD_OVERHEAD, MAX_NAME_LEN, MAX_VALUE_LEN, MetadataError, ReceivedError, Value, is_reserved,
+};

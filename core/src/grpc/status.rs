@@ -158,7 +158,7 @@ impl fmt::Display for Code {
 /// The status of a call: a code, a message for people and details for programs.
 ///
 /// ```
-/// use halfclose::grpc::status::{Code, Status};
+/// use halfclose::{Code, Status};
 ///
 /// let status = Status::not_found("no such user");
 /// assert_eq!(status.code, Code::NotFound);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The longest timeout that [`parse`] returns: 2^64 - 1 nanoseconds, 584 years, the range of [`crate::time::Time`].
+/// The longest timeout that [`parse`] returns: 2^64 - 1 nanoseconds, 584 years, the range of [`crate::Time`].
 pub const MAX: Duration = Duration::from_nanos(u64::MAX);
 
 const MAX_DIGITS: usize = 8;

@@ -6,9 +6,9 @@ use bytes::{Bytes, BytesMut};
 use criterion::{Criterion, Throughput};
 use halfclose::CallType;
 use halfclose::frame::{Data, FRAME_HEADER_LEN, Flags, Frame, FrameHeader, FrameType, Headers, StreamId};
-use halfclose::grpc::headers::{RequestHeadersBuilder, ResponseHeadersBuilder};
-use halfclose::grpc::message::{Arena, MessageBuffer, PREFIX_LEN, Payload};
 use halfclose::hpack::{BlockLimits, Decoder, Encoder, Indexing};
+use halfclose::internals::{Arena, MessageBuffer, PREFIX_LEN, Payload};
+use halfclose::internals::{RequestHeadersBuilder, ResponseHeadersBuilder};
 use halfclose_bench::blocks::{List, grpc};
 use halfclose_bench::memory::{OPEN, Pair};
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use base64::engine::{DecodePaddingMode, Engine, GeneralPurpose, GeneralPurposeConfig};
+use halfclose::Code;
 use halfclose::grpc::encoding::{self, EncodingSet};
-use halfclose::grpc::status::Code;
 use halfclose::grpc::timeout::{self, TimeoutError};
 use halfclose::grpc::{base64 as ours, content_type, field, path, percent};
 use percent_encoding::{AsciiSet, CONTROLS};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use halfclose::grpc::compress::{Codecs, DecompressError, MessageCodec};
-use halfclose::grpc::message::{Arena, MessageBuffer, MessageError, PREFIX_LEN, Payload, Prefix, RawMessage};
+use halfclose::internals::{Arena, MessageBuffer, MessageError, PREFIX_LEN, Payload, Prefix, RawMessage};
 
 const NAMES: [&[u8]; 3] = [b"gzip", b"deflate", b"zstd"];
 

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use halfclose::Metadata;
 use halfclose::grpc::encoding::EncodingSet;
 use halfclose::grpc::field;
-use halfclose::grpc::headers::{
+use halfclose::grpc::{self, Value};
+use halfclose::internals::{
     RequestError, RequestFields, RequestHeadersBuilder, ResponseBlock, ResponseFields,
     ResponseHeadersBuilder, TrailersBuilder, write_request, write_response_headers, write_trailers,
     write_trailers_only,
 };
-use halfclose::grpc::metadata::{self, Metadata, Value};
-use halfclose::grpc::status::{Code, Status};
+use halfclose::{Code, Status};
 use http::HeaderMap;
 
 /// Fields as a peer sends them, one a line, name and value apart at the first space.
@@ -51,7 +52,7 @@ fn rewritten(metadata: &Metadata) -> Metadata {
     let mut again = Metadata::new();
     let mut size = 0;
     metadata.for_each_wire(&mut Vec::new(), |name, value, _| {
-        size += name.len() + value.len() + metadata::FIELD_OVERHEAD;
+        size += name.len() + value.len() + grpc::FIELD_OVERHEAD;
         assert_eq!(field::check_value(value), Ok(()), "what leaves is a field value (RFC 9113 §8.2.1)");
         again.push_received(name, value).expect("a valid field stays valid");
     });
@@ -70,7 +71,7 @@ fn sent(fields: &[(&[u8], &[u8])]) {
             str::from_utf8(value).is_ok_and(|value| metadata.append(name, value).is_ok())
         };
         if accepted {
-            assert!(!metadata::is_reserved(name));
+            assert!(!grpc::is_reserved(name));
             assert_eq!(metadata.get_all(name).last(), Some(*value));
         }
     }
@@ -137,7 +138,7 @@ fn heads(fields: &[(&[u8], &[u8])], limit: usize) {
 }
 
 fn size_of_fields(fields: &[(&[u8], &[u8])]) -> usize {
-    fields.iter().map(|(name, value)| name.len() + value.len() + metadata::FIELD_OVERHEAD).sum()
+    fields.iter().map(|(name, value)| name.len() + value.len() + grpc::FIELD_OVERHEAD).sum()
 }
 
 /// What our writers write of received metadata, our builders read.
@@ -150,7 +151,7 @@ fn written_heads(metadata: &Metadata, fields: &[(&[u8], &[u8])]) {
     for limit in [0, 100, text.len() * 2 + 200] {
         within(&status, metadata, limit);
     }
-    let own = |name: &str| name.starts_with("grpc-") || metadata::is_reserved(name);
+    let own = |name: &str| name.starts_with("grpc-") || grpc::is_reserved(name);
     if !metadata.iter().any(|(name, _)| own(name)) {
         request(metadata);
         response(metadata);
@@ -162,7 +163,7 @@ fn trailers(status: &Status, metadata: &Metadata) {
     let mut scratch = Vec::new();
     let whole = write_trailers(status, metadata, usize::MAX, &mut scratch, |n, v, _| builder.field(n, v));
     assert!(whole && scratch.is_empty());
-    let own = |name: &str| name.starts_with("grpc-") || metadata::is_reserved(name);
+    let own = |name: &str| name.starts_with("grpc-") || grpc::is_reserved(name);
     if let Ok(trailers) = builder.finish()
         && !metadata.iter().any(|(name, _)| own(name))
     {
@@ -181,12 +182,12 @@ fn within(status: &Status, metadata: &Metadata, limit: usize) {
     let mut size = 0;
     let mut codes = 0;
     let mut count = |name: &[u8], value: &[u8]| {
-        size += name.len() + value.len() + metadata::FIELD_OVERHEAD;
+        size += name.len() + value.len() + grpc::FIELD_OVERHEAD;
         codes += usize::from(name == b"grpc-status");
     };
     let both = (status, metadata);
     write_trailers_only(200, &fields, both, limit, &mut Vec::new(), |name, value, _| count(name, value));
-    let least = ":status200content-typeapplication/grpcgrpc-status16".len() + 3 * metadata::FIELD_OVERHEAD;
+    let least = ":status200content-typeapplication/grpcgrpc-status16".len() + 3 * grpc::FIELD_OVERHEAD;
     assert!(size <= limit.max(least), "{size} bytes, the limit is {limit}");
     assert!(codes >= 1);
 }

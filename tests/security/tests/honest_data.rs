@@ -1,7 +1,7 @@
 //! Honest loads that come nearest to the limits of DATA that brings nothing, at any rate: no virtual time passes. Each
 //! test is named after the limit that it holds (docs/limits.md).
 
-use halfclose::config::Rate;
+use halfclose::Rate;
 use halfclose::{Client, Config, Metadata, Server, Status};
 use halfclose_security::target::flood_of;
 use halfclose_security::wire::{Block, END_STREAM, data, headers, message, prefixed, settings, update};

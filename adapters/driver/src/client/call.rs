@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use halfclose::grpc::headers::ResponseHeaders;
+use halfclose::grpc::ResponseHeaders;
 use halfclose::{
     CallId, Cause, Client, Code, HalfStates, Message, MessagePayload, Metadata, Misuse, Outcome, Recv, Status,
 };

@@ -14,7 +14,7 @@ use halfclose::grpc::encoding::Encoding;
 ///
 /// let mut options = CallOptions::new().timeout(Duration::from_secs(2));
 /// options.metadata.append("x-request", "17")?;
-/// # Ok::<(), halfclose_driver::halfclose::grpc::metadata::MetadataError>(())
+/// # Ok::<(), halfclose_driver::halfclose::grpc::MetadataError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use halfclose::config::Rate;
+use halfclose::Rate;
 use halfclose::{
     CallType, Client, Code, Config, Connection, Event, Recv, Request, Seed, Server, Status, Time,
 };

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use halfclose::grpc::RequestHeaders;
 use halfclose::grpc::encoding::{Encoding, EncodingSet};
-use halfclose::grpc::headers::RequestHeaders;
 use halfclose::{CallId, HalfStates, Metadata, Misuse, Server};
 
 use crate::shared::Shared;

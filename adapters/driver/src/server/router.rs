@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
-use halfclose::grpc::headers::RequestHeaders;
+use halfclose::grpc::RequestHeaders;
 use halfclose::{CallId, CallType, Server, Status};
 
 use super::call::{FirstMessage, ServerCall, finish, poll_only};
@@ -87,6 +87,44 @@ impl NewCall {
 ///     });
 /// # let _ = router;
 /// ```
+///
+/// # Initial metadata
+///
+/// A handler sets them, [`Context::set_headers`], and they leave with the first message, ahead of a status that comes without
+/// one, or when they are flushed, [`Context::flush_headers`]. [`Response::headers`](crate::Response::headers) is added to what
+/// was set. Once the response headers have gone nothing can be added, and whoever tries is told so.
+///
+/// # Early headers
+///
+/// Response headers go with the first message by default, and a call that fails before it has any is answered by its status
+/// alone (Trailers-Only), which tells clients and proxies that nothing of an answer had come. Some clients do not send
+/// their first request before the response headers are there, and so wait for a handler that waits for them: tonic gives
+/// the stream of responses to its caller only then, and callers that send afterwards hang on a server that has nothing to
+/// say yet. For such clients a server sends *early headers*: as soon as a handler of a client streaming or bidirectional
+/// method waits for a first request that has not come, its response headers go out, with the initial metadata that were
+/// set by then.
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use halfclose_driver::{Method, Raw, Router};
+/// # const CHAT: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Chat");
+/// # const UPLOAD: Method<Bytes, Bytes, Raw> = Method::new("/demo.Files/Upload");
+/// let router = Router::new()
+///     .early_headers(true) // every method of this server...
+///     .early_headers_of(&UPLOAD, false) // ...but this one
+///     .bidi_streaming(&CHAT, |mut call| async move {
+///         while let Some(message) = call.recv().await? {
+///             call.send(&message).await?;
+///         }
+///         Ok(())
+///     });
+/// # let _ = router;
+/// ```
+///
+/// They are off by default, since headers commit a call: after them neither metadata nor the encoding can be set, the call
+/// cannot end as Trailers-Only, and clients and proxies that would try it again on a refusal do not. Turn them on for the
+/// methods that such clients call, and not where the handler decides by the first request what its metadata are. A handler
+/// that waits for something else first can send its headers itself, by [`Context::flush_headers`].
 #[derive(Default)]
 pub struct Router {
     places: HashMap<&'static str, MethodIndex>,
@@ -116,7 +154,7 @@ impl Router {
 
     /// Sets whether the methods with a stream of requests send their response headers as soon as a handler waits for a
     /// first request that has not come: off by default. [`early_headers_of`](Self::early_headers_of) says otherwise for a
-    /// method. See [the module](crate::server#early-headers) for when that is wanted and what it costs.
+    /// method. See [Early headers](crate::Router#early-headers) for when that is wanted and what it costs.
     #[must_use]
     pub fn early_headers(mut self, on: bool) -> Self {
         self.early_headers = on;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
 use bytes::Bytes;
-use halfclose::grpc::headers::RequestHeaders;
+use halfclose::grpc::RequestHeaders;
 use halfclose::{CallId, Message, Server, Status};
 use pin_project_lite::pin_project;
 

@@ -104,7 +104,7 @@ struct RequestFieldsSeen {
 /// checked but not kept.
 ///
 /// ```
-/// use halfclose::grpc::headers::RequestHeadersBuilder;
+/// use halfclose::internals::RequestHeadersBuilder;
 ///
 /// let mut builder = RequestHeadersBuilder::new(8192);
 /// for (name, value) in [

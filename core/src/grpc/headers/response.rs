@@ -100,7 +100,7 @@ enum ContentType {
 /// blocks.
 ///
 /// ```
-/// use halfclose::grpc::headers::{ResponseBlock, ResponseHeadersBuilder};
+/// use halfclose::internals::{ResponseBlock, ResponseHeadersBuilder};
 ///
 /// let mut builder = ResponseHeadersBuilder::new(8192);
 /// builder.field(b":status", b"200");

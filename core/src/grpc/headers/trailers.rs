@@ -115,7 +115,7 @@ impl StatusFields {
 /// Builds [`Trailers`] from the fields of one block. A builder can be reused for further blocks.
 ///
 /// ```
-/// use halfclose::grpc::headers::TrailersBuilder;
+/// use halfclose::internals::TrailersBuilder;
 ///
 /// let mut builder = TrailersBuilder::new(8192);
 /// builder.field(b"grpc-status", b"5");

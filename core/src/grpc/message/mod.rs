@@ -215,7 +215,7 @@ impl Backlog {
 /// split into DATA frames makes no difference to the messages ([P-59](crate::manual::rules#p-59)).
 ///
 /// ```
-/// use halfclose::grpc::message::{Arena, MessageBuffer, Payload};
+/// use halfclose::internals::{Arena, MessageBuffer, Payload};
 ///
 /// let mut arena = Arena::new();
 /// let mut buffer = MessageBuffer::new();

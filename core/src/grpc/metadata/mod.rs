@@ -136,7 +136,7 @@ impl<'a> Value<'a> {
 /// `user-agent`, `host`, `trailer`; and the connection-specific fields of HTTP/1.1.
 ///
 /// ```
-/// use halfclose::grpc::metadata::Metadata;
+/// use halfclose::Metadata;
 ///
 /// let mut metadata = Metadata::new();
 /// metadata.append("x-shop", "berlin")?;
@@ -144,7 +144,7 @@ impl<'a> Value<'a> {
 /// assert_eq!(metadata.get_str("x-shop"), Some("berlin"));
 /// assert_eq!(metadata.get_bin("x-trace-bin"), Some(&[0xab, 0xab][..]));
 /// assert!(metadata.append("grpc-status", "0").is_err());
-/// # Ok::<(), halfclose::grpc::metadata::MetadataError>(())
+/// # Ok::<(), halfclose::grpc::MetadataError>(())
 /// ```
 #[derive(Clone, Default)]
 pub struct Metadata {

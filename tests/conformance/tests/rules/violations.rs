@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use halfclose::error::{ConnectionError, Flood, Timeout, Violation};
 use halfclose::frame::{ErrorCode, FRAME_HEADER_LEN, FrameError, FrameHeader};
+use halfclose::grpc::MalformedReason;
 use halfclose::grpc::field::FieldError;
-use halfclose::grpc::headers::{MalformedReason, RequestError, RequestHeadersBuilder};
 use halfclose::hpack::{BlockLimits, DecodeError, Decoder};
+use halfclose::internals::{RequestError, RequestHeadersBuilder};
 use halfclose::{Client, CloseReason, Config, Event, Rate, Role, Server};
+use halfclose::{ConnectionError, Flood, Timeout, Violation};
 use halfclose_conformance::memory::InMemory;
 use halfclose_conformance::{Expect, Line, Peer, Transport};
 use halfclose_wire::kind::{CONTINUATION, HEADERS, PUSH_PROMISE};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use halfclose::Code;
 use halfclose::grpc::encoding::Encoding;
-use halfclose::grpc::status::Code;
 use halfclose::{CallId, CallType, Client, Config, Event, Metadata, Recv, Request, Server, Status};
 
 use super::endpoint::Endpoint;

@@ -77,7 +77,7 @@ impl Timer for TickingTimer {
 
 /// One direction of a pipe, as a buffered transport has it: what is written leaves by a flush alone.
 #[derive(Default)]
-struct Half {
+struct Pipe {
     kept: BytesMut,
     gone: BytesMut,
     /// What the reader has not taken and the buffer may each hold.
@@ -89,20 +89,20 @@ struct Half {
 
 /// One end of a pipe.
 pub(super) struct BufferedPipe {
-    inbound: Arc<Mutex<Half>>,
-    outbound: Arc<Mutex<Half>>,
+    inbound: Arc<Mutex<Pipe>>,
+    outbound: Arc<Mutex<Pipe>>,
 }
 
 impl BufferedPipe {
     /// Both ends of a pipe that holds so many bytes each way, and buffers as many.
     fn pair(capacity: usize) -> (Self, Self) {
-        let [up, down] = [(); 2].map(|()| Arc::new(Mutex::new(Half { capacity, ..Half::default() })));
+        let [up, down] = [(); 2].map(|()| Arc::new(Mutex::new(Pipe { capacity, ..Pipe::default() })));
         let other = Self { inbound: Arc::clone(&up), outbound: Arc::clone(&down) };
         (Self { inbound: down, outbound: up }, other)
     }
 
     /// Ends the sending side alone.
-    fn half_close(half: &Mutex<Half>) {
+    fn half_close(half: &Mutex<Pipe>) {
         let mut half = half.lock().expect("no test panicked with it");
         half.ended = true;
         if let Some(waker) = half.reader.take() {
@@ -111,7 +111,7 @@ impl BufferedPipe {
     }
 }
 
-impl Half {
+impl Pipe {
     fn flush(&mut self, cx: &Context<'_>) -> Poll<Result<()>> {
         let space = self.capacity - self.gone.len();
         let count = space.min(self.kept.len());
