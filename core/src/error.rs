@@ -332,6 +332,9 @@ pub enum ConnectionError {
     /// The transport ended while calls were open or a frame was incomplete.
     #[error("the transport was closed by the peer")]
     Eof,
+    /// The transport failed: what its owner says of that.
+    #[error("the transport failed: {0}")]
+    Transport(Cow<'static, str>),
     /// The caller closed the connection with this code.
     #[error("closed by the caller with {code}: {debug}")]
     Closed {
@@ -353,7 +356,7 @@ impl ConnectionError {
         match self {
             Self::Violation(violation) => violation.code(),
             Self::GoAway { code, .. } | Self::Closed { code, .. } => *code,
-            Self::Eof => ErrorCode::NO_ERROR,
+            Self::Eof | Self::Transport(_) => ErrorCode::NO_ERROR,
         }
     }
 }

@@ -25,7 +25,7 @@ macro_rules! names {
 }
 
 names! {
-    ConnectionError { Violation GoAway Eof Closed }
+    ConnectionError { Violation GoAway Eof Transport Closed }
     Violation {
         Frame FrameTooLarge Order Preface Hpack Malformed ContentLength WindowExceeded WindowOverflow
         PushEnabledByServer UnexpectedAck GoAwayRaised Flood Timeout

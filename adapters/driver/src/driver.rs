@@ -14,7 +14,7 @@ use crate::memory::{Lease, MemoryBudget};
 use crate::shared::{Shared, State, Wakers, unlock};
 use crate::shutdown::{Shutdown, Watch};
 
-mod buffer;
+pub(crate) mod buffer;
 #[cfg(test)]
 mod tests;
 mod transport;
@@ -100,6 +100,8 @@ struct DriverTask<I, K: Clock, S> {
     unflushed: bool,
     /// The transport cannot be written to; what the peer sent before that is read on, at the latest until then.
     severed: Option<Time>,
+    /// What the transport said when it failed first.
+    broken: Option<String>,
     /// When the connection last had a call or something to do; `None` once its buffers were given back.
     busy: Option<Time>,
     result: Result<(), ConnectionError>,
@@ -137,6 +139,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
             blocked: false,
             unflushed: false,
             severed: None,
+            broken: None,
             result: Ok(()),
             watch: None,
             lease: None,
@@ -252,7 +255,8 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         if self.eof && needed == Needed::More {
             if self.severed.is_some() {
                 // Neither direction works any more.
-                state.connection.transport_failed(now);
+                let why = self.broken.clone().unwrap_or_default();
+                state.connection.transport_failed_because(now, why);
             } else {
                 state.connection.receive_eof(now);
             }
@@ -315,6 +319,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
             }
             state.shrink();
             self.side.shrink();
+            self.io.shrink();
             self.wakers = Wakers::default();
             self.busy = None;
         }

@@ -41,6 +41,9 @@ pub trait Io {
     ///
     /// Whatever the transport says.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Gives memory back that only serves speed: the connection has been idle for a while.
+    fn shrink(&mut self) {}
 }
 
 /// A source of time. One clock serves all connections of a program; it is cloned into each.

@@ -14,6 +14,7 @@
 //! | [`ClientDriver`], [`ServerDriver`] | the task of a connection: the loop that owns its transport |
 //! | [`MemoryBudget`] | the memory that the connections of a server share |
 //! | [`Shutdown`] | graceful shutdown of many connections at once |
+//! | `tls` | TLS over any transport |
 //!
 //! # Features
 //!
@@ -23,6 +24,9 @@
 //! | `json` | `Json`, a codec for what serde knows |
 //! | `error-details` | `details`, the standard messages of `google.rpc` for errors |
 //! | `gzip`, `deflate`, `zstd` | these message encodings |
+//! | `tls` | TLS by rustls (`tls`), with the application's cryptography |
+//! | `tls-ring`, `tls-aws-lc-rs` | the same with this cryptography |
+//! | `tls-webpki-roots` | Mozilla's root certificates, compiled in |
 //!
 //! # Platforms and Rust versions
 //!
@@ -41,12 +45,15 @@ mod codec;
 #[cfg(feature = "error-details")]
 pub mod details;
 mod driver;
+mod foreign;
 mod io;
 mod memory;
 mod method;
 mod server;
 mod shared;
 mod shutdown;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod wakers;
 
 pub use client::{
@@ -59,6 +66,7 @@ pub use codec::Json;
 pub use codec::Prost;
 pub use codec::{Codec, Raw, Sink};
 pub use driver::Driver;
+pub use foreign::Foreign;
 pub use halfclose;
 pub use io::{Clock, Io, Timer};
 pub use memory::MemoryBudget;

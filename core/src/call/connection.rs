@@ -1,5 +1,6 @@
 //! The connection that callers hold: the engine behind a type that knows its role.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -161,7 +162,19 @@ impl<R: Role> Connection<R> {
     /// Handles a failure of the transport, such as an error of a read or a write: ends every call and drops all
     /// output.
     pub fn transport_failed(&mut self, now: Time) {
-        self.engine.transport_failed(now);
+        self.engine.transport_failed(now, None);
+    }
+
+    /// As [`transport_failed`](Self::transport_failed), with what is known of why: the connection and its calls end with
+    /// [`ConnectionError::Transport`].
+    pub fn transport_failed_because(&mut self, now: Time, why: impl Into<Cow<'static, str>>) {
+        self.engine.transport_failed(now, Some(why.into()));
+    }
+
+    /// Returns why the connection is over, if it is and did not end gracefully.
+    #[must_use]
+    pub fn failure(&self) -> Option<&ConnectionError> {
+        self.engine.failure.as_ref()
     }
 
     /// Fires every timer that is due at `now`.

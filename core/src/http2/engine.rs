@@ -108,7 +108,7 @@ pub(crate) struct Engine {
     pub(super) no_metadata: Arc<Metadata>,
     pub(super) close_reason: Option<CloseReason>,
     /// The error of a failed connection, returned again to callers that keep feeding it.
-    pub(super) failure: Option<ConnectionError>,
+    pub(crate) failure: Option<ConnectionError>,
     /// Whether the transport ended in the middle of a frame or a call.
     pub(super) cut_short: bool,
     /// The peer's GOAWAY with an error code, which explains the end of the transport that follows it.

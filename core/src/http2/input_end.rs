@@ -1,5 +1,7 @@
 //! The end of the transport: of its receiving direction, or of both.
 
+use std::borrow::Cow;
+
 use super::engine::Engine;
 use super::role::RoleKind;
 use super::stream::{Side, Stream};
@@ -39,12 +41,19 @@ impl Engine {
     }
 
     /// Handles the loss of both directions of the transport: every call ends now, and queued output is dropped.
-    pub(crate) fn transport_failed(&mut self, now: Time) {
+    pub(crate) fn transport_failed(&mut self, now: Time, why: Option<Cow<'static, str>>) {
         self.advance_clock(now);
         let _ = self.turn.end_input();
         drop(self.outbox.take());
         if !self.is_closed() {
-            self.end_with_transport();
+            match why {
+                // A GOAWAY with an error code that came before says more, as below.
+                Some(why) => {
+                    let error = self.goaway_error.take().unwrap_or(ConnectionError::Transport(why));
+                    self.end_connection(CloseReason::Error(error.clone()), &error);
+                }
+                None => self.end_with_transport(),
+            }
         }
         // Drop what ending the calls has written.
         drop(self.outbox.take());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use halfclose::frame::ErrorCode;
-use halfclose::{CallType, Client, Config, Connection, MessagePayload, Request, Seed, Status, Time};
+use halfclose::{CallType, Client, Config, Connection, MessagePayload, Misuse, Request, Seed, Status, Time};
 
 use super::call::{CallError, ReceiveHalf, SendHalf};
 use super::options::CallOptions;
@@ -18,6 +18,15 @@ use crate::io::{Clock, Io};
 use crate::method::{Method, Response};
 use crate::shared::Shared;
 use crate::wakers::WaitPlace;
+
+/// Returns why a call could not be started: on a connection that is over, what ended it.
+#[cold]
+fn refused(connection: &Connection<Client>, misuse: Misuse) -> CallError {
+    match connection.failure() {
+        Some(failure) if misuse == Misuse::Closed => CallError::unsent(Status::unavailable(failure.to_string())),
+        _ => CallError::misuse(misuse),
+    }
+}
 
 /// A connection to one server. Clones share it, on any thread.
 ///
@@ -95,8 +104,11 @@ impl Channel {
     ) -> Result<(SendHalf, ReceiveHalf), CallError> {
         let shared = &self.handle.shared;
         let (now, request) = self.request(path, call_type, options);
-        let started = shared.command(|state| state.connection.start(now, request));
-        let call = started.map_err(CallError::misuse)?;
+        let started = shared.command(|state| {
+            let started = state.connection.start(now, request);
+            started.map_err(|misuse| refused(&state.connection, misuse))
+        });
+        let call = started?;
         Ok((SendHalf::new(shared, call), ReceiveHalf::new(shared, call)))
     }
 
@@ -114,11 +126,11 @@ impl Channel {
         let (now, request) = self.request(path, call_type, options);
         let started = shared.command(|state| {
             let connection = &mut state.connection;
-            let call = connection.start(now, request)?;
+            let call = connection.start(now, request).map_err(|misuse| refused(connection, misuse))?;
             let sent = connection.send_message_from(call, &mut payload, true);
             Ok((call, sent.and_then(|_| connection.half_close(call))))
         });
-        let (call, sent) = started.map_err(CallError::misuse)?;
+        let (call, sent) = started?;
         // A call that could not be sent is released with its receiving half.
         let receiving = ReceiveHalf::new(shared, call);
         sent.map_err(CallError::misuse)?;

@@ -20,7 +20,7 @@ thread_local! {
 }
 
 /// Makes space in `input` for a read.
-pub(super) fn take(input: &mut BytesMut) {
+pub(crate) fn take(input: &mut BytesMut) {
     if input.capacity() - input.len() >= LEAST {
         return;
     }
@@ -39,7 +39,7 @@ pub(super) fn take(input: &mut BytesMut) {
 }
 
 /// Takes the buffer back, if nothing is left in it.
-pub(super) fn give_back(input: &mut BytesMut) {
+pub(crate) fn give_back(input: &mut BytesMut) {
     if input.is_empty() {
         keep(std::mem::take(input));
     }

@@ -1,6 +1,6 @@
 //! The driver's side of the transport: reading, writing, and how a connection leaves it.
 
-use std::io::IoSlice;
+use std::io::{Error, ErrorKind, IoSlice};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -30,9 +30,10 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
             Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(()),
             Poll::Ready(read) => {
                 self.eof = true;
-                if read.is_err() {
+                if let Err(error) = read {
                     // What fails to read takes nothing either.
                     self.severed.get_or_insert(Time::ZERO);
+                    self.broken.get_or_insert_with(|| error.to_string());
                 }
                 Poll::Ready(())
             }
@@ -78,7 +79,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
                     transmit.advance(written);
                     self.unflushed = true;
                 }
-                Poll::Ready(_) => return self.sever(now),
+                Poll::Ready(written) => return self.sever(now, written.err()),
                 Poll::Pending => {
                     self.blocked = true;
                     return;
@@ -94,7 +95,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         if self.unflushed && self.severed.is_none() {
             match self.io.poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
-                Poll::Ready(Err(_)) => self.sever(now),
+                Poll::Ready(Err(error)) => self.sever(now, Some(error)),
                 Poll::Pending => {}
             }
         }
@@ -102,8 +103,9 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
 
     /// What is queued cannot leave any more. But the peer may have answered before it closed.
     #[cold]
-    fn sever(&mut self, now: Time) {
+    fn sever(&mut self, now: Time, error: Option<Error>) {
         self.severed = Some(now + LINGER);
+        self.broken.get_or_insert_with(|| error.unwrap_or_else(|| ErrorKind::WriteZero.into()).to_string());
         self.unflushed = false;
     }
 

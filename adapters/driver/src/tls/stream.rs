@@ -1,0 +1,283 @@
+//! A TLS session over a transport, as a transport.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use rustls::pki_types::CertificateDer;
+use rustls::{AlertDescription, Error, InvalidMessage, ProtocolVersion};
+
+use super::session::Session;
+use super::{H2, TlsError};
+use crate::driver::buffer;
+use crate::foreign::Foreign;
+use crate::io::Io;
+
+/// A transport of bytes over TLS. Made by [`ClientTls::start`](super::ClientTls::start) and [`ServerTls::start`](super::ServerTls::start).
+///
+/// The handshake happens with the first read or write, or by [`handshake`](Self::handshake). Records that the transport does not take
+/// are kept, at most 64 KiB of content, until they are flushed. An idle session has no buffers of its own.
+pub struct Tls<T> {
+    io: T,
+    session: Session,
+    /// Records that came and were not decrypted: only while there is no space for what they say.
+    coming: BytesMut,
+    /// Records that the transport has not taken.
+    going: BytesMut,
+    /// What the first bytes of the peer looked like, and whether they came.
+    first: Option<Option<Foreign>>,
+    /// Why the session is over, once: it is told by the next read.
+    failed: Option<TlsError>,
+    closing: bool,
+    details: Arc<OnceLock<TlsSession>>,
+}
+
+/// What is known of a session once its handshake is over.
+#[derive(Clone, Debug)]
+pub struct TlsSession {
+    certificates: Vec<CertificateDer<'static>>,
+    server_name: Option<String>,
+    version: Option<ProtocolVersion>,
+    resumed: bool,
+}
+
+impl TlsSession {
+    /// Returns the peer's certificates, its own first; none where it showed none.
+    #[must_use]
+    pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
+    }
+
+    /// Returns the name that the client asked for (SNI), on a server.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// Returns the protocol's version.
+    #[must_use]
+    pub const fn version(&self) -> Option<ProtocolVersion> {
+        self.version
+    }
+
+    /// Returns whether the handshake was short, because of an earlier session.
+    #[must_use]
+    pub const fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+}
+
+impl<T: Io> Tls<T> {
+    pub(super) fn new(io: T, session: Session) -> Self {
+        Self {
+            io,
+            session,
+            coming: BytesMut::new(),
+            going: BytesMut::new(),
+            first: None,
+            failed: None,
+            closing: false,
+            details: Arc::default(),
+        }
+    }
+
+    /// Brings the handshake to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] that says why there is no session; the peer has been told, as far as it can be.
+    pub async fn handshake(mut self) -> Result<Self, TlsError> {
+        poll_fn(|cx| self.poll_handshake(cx)).await?;
+        Ok(self)
+    }
+
+    /// Returns what is known of the session, once its handshake is over.
+    #[must_use]
+    pub fn session(&self) -> Option<&TlsSession> {
+        self.details.get()
+    }
+
+    /// Returns where [`session`](Self::session) will be, for whoever outlives this.
+    pub(crate) const fn details(&self) -> &Arc<OnceLock<TlsSession>> {
+        &self.details
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TlsError>> {
+        loop {
+            if let Some(error) = self.failed.take() {
+                return Poll::Ready(Err(error));
+            }
+            self.session.take_records(&mut self.going);
+            let pushed = self.push(cx);
+            if !self.session.is_handshaking() {
+                self.complete();
+                if self.failed.is_none() {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            if let Poll::Ready(Err(error)) = pushed {
+                return Poll::Ready(Err(error.into()));
+            }
+            if ready!(self.fill(cx))? == 0 {
+                let error = self.first.flatten().map_or(TlsError::HandshakeCut, |found| match found {
+                    Foreign::Tls => TlsError::HandshakeCut,
+                    other => TlsError::NotTls(Some(other)),
+                });
+                return Poll::Ready(Err(error));
+            }
+            if let Err(error) = self.session.handshake(&mut self.coming) {
+                self.fail(cx, error);
+            }
+        }
+    }
+
+    /// Notes what the handshake has agreed on.
+    fn complete(&mut self) {
+        if self.details.get().is_some() || self.session.is_handshaking() {
+            return;
+        }
+        let alpn = self.session.alpn();
+        if alpn != Some(H2) {
+            let other = alpn.map(|other| String::from_utf8_lossy(other).into_owned());
+            self.failed = Some(TlsError::NoHttp2(other));
+            self.session.close(&mut self.going);
+        }
+        let details = TlsSession {
+            certificates: self.session.peer_certificates().to_vec(),
+            server_name: self.session.server_name().map(str::to_owned),
+            version: self.session.version(),
+            resumed: self.session.is_resumed(),
+        };
+        self.details.get_or_init(|| details);
+    }
+
+    /// Reads records from the transport, if none wait. `Ok(0)` is its end.
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if !self.coming.is_empty() {
+            return Poll::Ready(Ok(self.coming.len()));
+        }
+        buffer::take(&mut self.coming);
+        let polled = self.io.poll_read(cx, &mut self.coming);
+        if self.coming.is_empty() {
+            buffer::give_back(&mut self.coming);
+        } else if self.first.is_none() {
+            self.first = Some(Foreign::recognise(&self.coming));
+        }
+        polled
+    }
+
+    /// Notes that the session is over, and tells the peer as far as the transport takes it now.
+    #[cold]
+    fn fail(&mut self, cx: &mut Context<'_>, error: Error) {
+        self.session.take_records(&mut self.going);
+        // Whoever breaks the protocol need not hear of it.
+        let _ = self.push(cx);
+        self.coming.clear();
+        self.failed = Some(match error {
+            Error::InvalidMessage(
+                InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+            ) if self.details.get().is_none() => TlsError::NotTls(self.first.flatten()),
+            // Either side's word for an ALPN without a protocol in common.
+            Error::NoApplicationProtocol
+            | Error::AlertReceived(AlertDescription::NoApplicationProtocol) => TlsError::NoHttp2(None),
+            error => TlsError::Tls(error),
+        });
+    }
+
+    /// Writes the records that wait.
+    fn push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.going.is_empty() {
+            match ready!(self.io.poll_write(cx, &[IoSlice::new(&self.going)]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.going.advance(written),
+            }
+        }
+        buffer::give_back(&mut self.going);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Returns the end of what can be read, with what came before it.
+    fn end(&mut self) -> io::Result<usize> {
+        match self.failed.take() {
+            Some(error) => Err(error.into()),
+            None if self.session.has_ended() => Ok(0),
+            None if self.session.is_handshaking() => Err(match self.first.flatten() {
+                Some(other) if other != Foreign::Tls => TlsError::NotTls(Some(other)).into(),
+                _ => TlsError::HandshakeCut.into(),
+            }),
+            None => Err(TlsError::Truncated.into()),
+        }
+    }
+}
+
+impl<T: Io> Io for Tls<T> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
+        // Whether that fails is told where something is written.
+        let _ = self.push(cx);
+        loop {
+            let (count, received) = self.session.receive(&mut self.coming, input);
+            if let Err(error) = received {
+                self.fail(cx, error);
+            } else {
+                self.complete();
+            }
+            // What the peer asked for by that: a handshake goes on, keys are exchanged.
+            self.session.take_records(&mut self.going);
+            let _ = self.push(cx);
+            if count > 0 {
+                return Poll::Ready(Ok(count));
+            }
+            if self.failed.is_some() || self.session.has_ended() {
+                return Poll::Ready(self.end());
+            }
+            if ready!(self.fill(cx))? == 0 {
+                return Poll::Ready(self.end());
+            }
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.details.get().is_none() {
+            ready!(self.poll_handshake(cx))?;
+        }
+        if !self.going.is_empty() {
+            ready!(self.push(cx))?;
+        }
+        buffer::take(&mut self.going);
+        let taken = self.session.send(slices, &mut self.going);
+        // What does not leave now leaves with the next write or flush.
+        match self.push(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(taken)),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.push(cx))?;
+        self.io.poll_flush(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !std::mem::replace(&mut self.closing, true) {
+            self.session.close(&mut self.going);
+        }
+        ready!(self.push(cx))?;
+        ready!(self.io.poll_flush(cx))?;
+        self.io.poll_close(cx)
+    }
+
+    fn shrink(&mut self) {
+        self.session.shrink();
+        self.io.shrink();
+    }
+}
+
+impl<T> fmt::Debug for Tls<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("session", &self.details.get()).finish_non_exhaustive()
+    }
+}
