@@ -54,7 +54,8 @@ pub struct Config {
     pub codecs: Codecs,
     /// Server: whether a request without `te: trailers` is refused ([P-6](crate::manual::rules#p-6)). Lenient by default, as C-core is.
     pub require_te: bool,
-    /// Client: the `:authority` of requests that name none; none is sent where it is empty.
+    /// Client: the `:authority` of requests that name none; empty by default, and then none is sent. The adapters set
+    /// it to the host and port that they connect to where it is empty.
     pub authority: Bytes,
     /// Client: the `:scheme` of requests.
     pub scheme: Scheme,
@@ -80,7 +81,7 @@ impl Config {
             keepalive,
             codecs: Codecs::default(),
             require_te: false,
-            authority: Bytes::from_static(b"localhost"),
+            authority: Bytes::new(),
             scheme: Scheme::Http,
             user_agent: Bytes::from_static(user_agent::DEFAULT.as_bytes()),
             max_idle: None,

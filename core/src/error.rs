@@ -332,7 +332,7 @@ pub enum ConnectionError {
     /// The transport ended while calls were open or a frame was incomplete.
     #[error("the transport was closed by the peer")]
     Eof,
-    /// The transport failed: what its owner says of that.
+    /// The transport failed, or is none for HTTP/2: what its owner says of that.
     #[error("the transport failed: {0}")]
     Transport(Cow<'static, str>),
     /// The caller closed the connection with this code.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use halfclose::{CloseReason, Connection, ConnectionError, Event, Needed, Role, Time};
 
+use crate::info::ConnectionInfo;
 use crate::io::{Clock, Io, Timer};
 use crate::memory::{Lease, MemoryBudget};
 use crate::shared::{Shared, State, Wakers, unlock};
@@ -35,6 +36,12 @@ pub trait RoleHooks {
 
     /// Takes one event, under the lock: it may note what is to be done, no more.
     fn on_event(&mut self, state: &mut State<Self::Role>, event: &Event);
+
+    /// Returns why the transport is not one for us, as the first bytes that came tell: the protocol core would only say that
+    /// they are no frames.
+    fn refuses(&self, _first: &[u8]) -> Option<String> {
+        None
+    }
 
     /// Does what was noted, without the lock: runs handlers, one at least, and no other from `until` on. Returns whether
     /// some are left.
@@ -92,6 +99,8 @@ struct DriverTask<I, K: Clock, S> {
     input: BytesMut,
     phase: Phase,
     next: Next,
+    /// Nothing has been read yet.
+    fresh: bool,
     /// The transport has nothing more to read.
     eof: bool,
     /// The transport took nothing more in this turn of the task.
@@ -135,6 +144,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
             input: BytesMut::new(),
             phase: Phase::Open,
             next: Next::Read,
+            fresh: true,
             eof: false,
             blocked: false,
             unflushed: false,
@@ -146,6 +156,13 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
             wakers: Wakers::default(),
         };
         Self { shared: Shared::new(connection, Box::new(move || source.now())), works }
+    }
+
+    /// Says what is known of the connection, for its handlers; the first time counts.
+    #[must_use]
+    pub fn info(self, info: ConnectionInfo) -> Self {
+        self.shared.info.get_or_init(|| Box::new(info));
+        self
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared<S::Role>> {

@@ -46,12 +46,14 @@ mod codec;
 pub mod details;
 mod driver;
 mod foreign;
+mod info;
 mod io;
 mod memory;
 mod method;
 mod server;
 mod shared;
 mod shutdown;
+mod target;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod wakers;
@@ -68,6 +70,7 @@ pub use codec::{Codec, Raw, Sink};
 pub use driver::Driver;
 pub use foreign::Foreign;
 pub use halfclose;
+pub use info::ConnectionInfo;
 pub use io::{Clock, Io, Timer};
 pub use memory::MemoryBudget;
 pub use method::{Method, Response, SendError};
@@ -76,3 +79,4 @@ pub use server::{
     ServerSender, ServerSide, ServerStreamingServer,
 };
 pub use shutdown::Shutdown;
+pub use target::{Endpoint, IntoTarget, Target, TargetError};

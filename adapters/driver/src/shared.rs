@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 
 use atomic_waker::AtomicWaker;
@@ -10,6 +10,7 @@ use halfclose::{
     CallId, Client, Connection, Event, MessagePayload, Metadata, Misuse, Outcome, Recv, Role, Sent, Time,
 };
 
+use crate::info::ConnectionInfo;
 use crate::memory::Lease;
 use crate::wakers::{WaitPlace, WakerSet};
 
@@ -432,6 +433,8 @@ pub struct Shared<R: Role> {
     state: Mutex<State<R>>,
     pub(crate) signal: Arc<Signal>,
     now: Box<dyn Fn() -> Time + Send + Sync>,
+    /// What is known of the connection, where somebody said.
+    pub(crate) info: OnceLock<Box<ConnectionInfo>>,
 }
 
 impl<R: Role> Shared<R> {
@@ -446,7 +449,7 @@ impl<R: Role> Shared<R> {
             closing: WakerSet::default(),
             gone: false,
         });
-        Arc::new(Self { state, signal: Arc::default(), now })
+        Arc::new(Self { state, signal: Arc::default(), now, info: OnceLock::new() })
     }
 
     /// Returns the connection, for a moment: never across an await, and never while foreign code runs. Whoever makes wakers

@@ -33,6 +33,9 @@
 //! | `json` | `Json`, a codec for what serde knows |
 //! | `error-details` | `details`, the standard messages of `google.rpc` for errors |
 //! | `gzip`, `deflate`, `zstd` | these message encodings |
+//! | `tls-ring`, `tls-aws-lc-rs` | TLS by rustls (`tls`) with this cryptography |
+//! | `tls` | the same with the application's cryptography |
+//! | `tls-webpki-roots` | Mozilla's root certificates, compiled in |
 //!
 //! # Platforms and Rust versions
 //!
@@ -41,52 +44,14 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod binding;
+mod connect;
 mod listen;
 
 pub use binding::{SmolClock, SmolIo, SmolTimer};
 pub use bytes;
+#[cfg(feature = "tls")]
+pub use connect::connect_tls;
+pub use connect::{connect, connect_with};
 pub use halfclose_driver::halfclose::{self, Code, Config, Metadata, Seed, Status};
 pub use halfclose_driver::*;
 pub use listen::Server;
-
-use std::io::Result;
-use std::net::TcpStream;
-
-use smol::Async;
-use smol::net::AsyncToSocketAddrs;
-
-/// Connects to a server over plaintext TCP (h2c with prior knowledge) and drives the connection in a task of its own,
-/// on smol's global executor. `:authority` is the one in `config`.
-///
-/// # Errors
-///
-/// What the connection attempt says. What becomes of the connection later is told by its calls.
-pub async fn connect(address: impl AsyncToSocketAddrs, config: Config) -> Result<Channel> {
-    let (channel, driver) = connect_with(address, config).await?;
-    // How the connection ends is the business of its calls; nobody waits for the task.
-    smol::spawn(async move { driver.await.ok() }).detach();
-    Ok(channel)
-}
-
-/// As [`connect`], for an executor of the caller's: the driver must be polled there.
-///
-/// # Errors
-///
-/// What the connection attempt says.
-pub async fn connect_with(
-    address: impl AsyncToSocketAddrs,
-    config: Config,
-) -> Result<(Channel, ClientDriver<SmolIo<TcpStream>, SmolClock>)> {
-    let mut last = None;
-    for address in smol::net::resolve(address).await? {
-        match Async::<TcpStream>::connect(address).await {
-            Ok(stream) => {
-                stream.get_ref().set_nodelay(true)?;
-                let seed = binding::seed(stream.get_ref());
-                return Ok(Channel::new(SmolIo::new(stream), SmolClock::new(), config, seed));
-            }
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| std::io::Error::other("the name has no address")))
-}

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use halfclose_driver::halfclose::Config;
-use halfclose_driver::{Router, Shutdown};
+use halfclose_driver::halfclose::{Config, Seed};
+#[cfg(feature = "tls")]
+use halfclose_driver::tls::ServerTls;
+use halfclose_driver::{ConnectionInfo, Io, Router, Shutdown};
 use smol::net::AsyncToSocketAddrs;
 use smol::{Async, Timer, future};
 
@@ -17,13 +19,15 @@ use crate::binding::{SmolClock, SmolIo, seed};
 /// How long a server waits when it cannot accept: out of file descriptors, as a rule, and that passes.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A server that listens on a TCP address: plaintext, HTTP/2 with prior knowledge.
+/// A server that listens on a TCP address: plaintext, HTTP/2 with prior knowledge, unless it is given TLS.
 #[derive(Debug)]
 pub struct Server {
     listener: Async<TcpListener>,
     router: Arc<Router>,
     config: Config,
     shutdown: Shutdown,
+    #[cfg(feature = "tls")]
+    tls: Option<ServerTls>,
 }
 
 impl Server {
@@ -46,13 +50,28 @@ impl Server {
     /// Serves a listener that is bound.
     #[must_use]
     pub fn new(listener: Async<TcpListener>, router: Router) -> Self {
-        Self { listener, router: Arc::new(router), config: Config::server(), shutdown: Shutdown::new() }
+        Self {
+            listener,
+            router: Arc::new(router),
+            config: Config::server(),
+            shutdown: Shutdown::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// Sets the configuration of every connection.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Serves with TLS, and no longer in plaintext.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -89,16 +108,36 @@ impl Server {
                     continue;
                 }
             };
-            // A socket that refuses the option is closed already, and its driver will find out.
-            let _ = stream.get_ref().set_nodelay(true);
-            let seed = seed(stream.get_ref());
-            let driver =
-                self.router.serve(SmolIo::new(stream), clock, self.config.clone(), seed, &self.shutdown);
-            // How a connection ends is told to its calls; one that fails does not concern the others.
-            smol::spawn(async move { driver.await.ok() }).detach();
+            self.accepted(stream, clock);
         }
         drop(self.listener);
         self.shutdown.drained().await;
+    }
+
+    fn accepted(&self, stream: Async<TcpStream>, clock: SmolClock) {
+        let socket = stream.get_ref();
+        // A socket that refuses the option is closed already, and its driver will find out.
+        let _ = socket.set_nodelay(true);
+        let info = ConnectionInfo::new().addresses(socket.peer_addr().ok(), socket.local_addr().ok());
+        let seed = seed(socket);
+        let io = SmolIo::new(stream);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            // A configuration that rustls refuses serves nobody: the connection is closed.
+            if let Ok(io) = tls.start(io) {
+                let info = info.tls(&io);
+                self.begin(io, clock, seed, info);
+            }
+            return;
+        }
+        self.begin(io, clock, seed, info);
+    }
+
+    /// Starts a connection's task.
+    fn begin<I: Io + Send + 'static>(&self, io: I, clock: SmolClock, seed: Seed, info: ConnectionInfo) {
+        let driver = self.router.serve(io, clock, self.config.clone(), seed, &self.shutdown).info(info);
+        // How a connection ends is told to its calls; one that fails does not concern the others.
+        smol::spawn(async move { driver.await.ok() }).detach();
     }
 }
 

@@ -32,6 +32,9 @@
 //! | `json` | `Json`, a codec for what serde knows |
 //! | `error-details` | `details`, the standard messages of `google.rpc` for errors |
 //! | `gzip`, `deflate`, `zstd` | these message encodings |
+//! | `tls-ring`, `tls-aws-lc-rs` | TLS by rustls (`tls`) with this cryptography |
+//! | `tls` | the same with the application's cryptography |
+//! | `tls-webpki-roots` | Mozilla's root certificates, compiled in |
 //!
 //! # Platforms and Rust versions
 //!
@@ -40,10 +43,14 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod binding;
+mod connect;
 mod listen;
 
 pub use binding::{TokioClock, TokioIo, TokioTimer};
 pub use bytes;
+pub use connect::connect;
+#[cfg(feature = "tls")]
+pub use connect::connect_tls;
 pub use halfclose_driver::halfclose::{self, Code, Config, Metadata, Seed, Status};
 pub use halfclose_driver::*;
 pub use listen::Server;
@@ -52,24 +59,3 @@ pub use listen::Server;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
-
-use std::io::Result;
-
-use tokio::net::{TcpStream, ToSocketAddrs};
-
-/// Connects to a server over plaintext TCP (h2c with prior knowledge) and drives the connection in a task of its own.
-/// `:authority` is the one in `config`.
-///
-/// # Errors
-///
-/// What the connection attempt says. What becomes of the connection later is told by its calls.
-pub async fn connect(address: impl ToSocketAddrs, config: Config) -> Result<Channel> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let clock = TokioClock::new();
-    let seed = binding::seed(&stream);
-    let (channel, driver) = Channel::new(TokioIo::new(stream), clock, config, seed);
-    // How the connection ends is the business of its calls; nobody waits for the task.
-    tokio::spawn(async move { driver.await.ok() });
-    Ok(channel)
-}

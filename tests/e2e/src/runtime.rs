@@ -9,7 +9,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use halfclose_driver::halfclose::Config;
-use halfclose_driver::{Channel, Router, Shutdown};
+use halfclose_driver::tls::{ClientTls, ServerTls};
+use halfclose_driver::{Channel, Io, Router, Shutdown, Target};
 
 /// What the tests ask of a runtime.
 pub trait Runtime: Send + Sync + 'static {
@@ -28,9 +29,23 @@ pub trait Runtime: Send + Sync + 'static {
     /// Connects by the runtime's adapter.
     fn connect(address: SocketAddr, config: Config) -> impl Future<Output = Result<Channel>> + Send;
 
+    /// Connects by the runtime's adapter, with TLS.
+    fn connect_tls(
+        target: &Target,
+        tls: &ClientTls,
+        config: Config,
+    ) -> impl Future<Output = Result<Channel>> + Send;
+
+    /// Wraps a socket that is connected.
+    fn wrap(stream: std::net::TcpStream) -> impl Io + Send + 'static;
+
     /// Binds a server of the runtime's adapter to a free port and serves on the runtime's threads. The future given
     /// ends when the server has.
-    fn serve(router: Router, config: Config) -> (SocketAddr, Shutdown, impl Future<Output = ()> + Send);
+    fn serve(
+        router: Router,
+        config: Config,
+        tls: Option<ServerTls>,
+    ) -> (SocketAddr, Shutdown, impl Future<Output = ()> + Send);
 }
 
 /// tokio, with two worker threads.
@@ -64,10 +79,27 @@ impl Runtime for Tokio {
         halfclose_tokio::connect(address, config).await
     }
 
-    fn serve(router: Router, config: Config) -> (SocketAddr, Shutdown, impl Future<Output = ()> + Send) {
+    async fn connect_tls(target: &Target, tls: &ClientTls, config: Config) -> Result<Channel> {
+        halfclose_tokio::connect_tls(target, tls, config).await
+    }
+
+    fn wrap(stream: std::net::TcpStream) -> impl Io + Send + 'static {
+        stream.set_nonblocking(true).expect("a socket");
+        let _guard = tokio_runtime().enter();
+        halfclose_tokio::TokioIo::new(tokio::net::TcpStream::from_std(stream).expect("a socket"))
+    }
+
+    fn serve(
+        router: Router,
+        config: Config,
+        tls: Option<ServerTls>,
+    ) -> (SocketAddr, Shutdown, impl Future<Output = ()> + Send) {
         let server =
             Self::block_on(halfclose_tokio::Server::bind("127.0.0.1:0", router)).expect("a free port");
-        let server = server.config(config);
+        let server = match tls {
+            Some(tls) => server.config(config).tls(tls),
+            None => server.config(config),
+        };
         let (address, shutdown) = (server.local_addr().expect("an address"), server.shutdown_handle());
         let task = tokio_runtime().spawn(server.serve());
         (address, shutdown, async move { task.await.expect("the server does not panic") })
@@ -97,10 +129,25 @@ impl Runtime for Smol {
         halfclose_smol::connect(address, config).await
     }
 
-    fn serve(router: Router, config: Config) -> (SocketAddr, Shutdown, impl Future<Output = ()> + Send) {
+    async fn connect_tls(target: &Target, tls: &ClientTls, config: Config) -> Result<Channel> {
+        halfclose_smol::connect_tls(target, tls, config).await
+    }
+
+    fn wrap(stream: std::net::TcpStream) -> impl Io + Send + 'static {
+        halfclose_smol::SmolIo::new(smol::Async::new(stream).expect("a socket"))
+    }
+
+    fn serve(
+        router: Router,
+        config: Config,
+        tls: Option<ServerTls>,
+    ) -> (SocketAddr, Shutdown, impl Future<Output = ()> + Send) {
         let server =
             Self::block_on(halfclose_smol::Server::bind("127.0.0.1:0", router)).expect("a free port");
-        let server = server.config(config);
+        let server = match tls {
+            Some(tls) => server.config(config).tls(tls),
+            None => server.config(config),
+        };
         let (address, shutdown) = (server.local_addr().expect("an address"), server.shutdown_handle());
         (address, shutdown, smol::spawn(server.serve()))
     }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 
 use halfclose_driver::halfclose::Config;
+use halfclose_driver::tls::ServerTls;
 use halfclose_driver::{Channel, Router, Shutdown};
 
 use crate::{PATIENCE, Runtime, within};
@@ -29,7 +30,18 @@ impl<S: Runtime> Serving<S> {
     /// Starts a server.
     #[must_use]
     pub fn with(router: Router, config: Config) -> Self {
-        let (address, shutdown, done) = S::serve(router, config);
+        Self::of(S::serve(router, config, None))
+    }
+
+    /// Starts a server with TLS.
+    #[must_use]
+    pub fn secure(router: Router, config: Config, tls: ServerTls) -> Self {
+        Self::of(S::serve(router, config, Some(tls)))
+    }
+
+    fn of(
+        (address, shutdown, done): (SocketAddr, Shutdown, impl Future<Output = ()> + Send + 'static),
+    ) -> Self {
         Self { address, shutdown, done: Box::pin(done), runtime: PhantomData }
     }
 

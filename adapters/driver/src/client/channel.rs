@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use halfclose::frame::ErrorCode;
 use halfclose::{CallType, Client, Config, Connection, MessagePayload, Misuse, Request, Seed, Status, Time};
 
@@ -23,7 +24,9 @@ use crate::wakers::WaitPlace;
 #[cold]
 fn refused(connection: &Connection<Client>, misuse: Misuse) -> CallError {
     match connection.failure() {
-        Some(failure) if misuse == Misuse::Closed => CallError::unsent(Status::unavailable(failure.to_string())),
+        Some(failure) if misuse == Misuse::Closed => {
+            CallError::unsent(Status::unavailable(failure.to_string()))
+        }
         _ => CallError::misuse(misuse),
     }
 }
@@ -76,7 +79,17 @@ impl Channel {
     /// rule; the adapters' `connect` does that.
     ///
     /// `seed` varies what must not be the same for many connections; any number will do.
-    pub fn new<I: Io, K: Clock>(io: I, clock: K, config: Config, seed: Seed) -> (Self, ClientDriver<I, K>) {
+    ///
+    /// Where `config` names no `:authority`, it is `localhost`, as gRPC has it for transports without a host.
+    pub fn new<I: Io, K: Clock>(
+        io: I,
+        clock: K,
+        mut config: Config,
+        seed: Seed,
+    ) -> (Self, ClientDriver<I, K>) {
+        if config.authority.is_empty() {
+            config.authority = Bytes::from_static(b"localhost");
+        }
         let connection = Connection::<Client>::new(config, seed, clock.now());
         let driver = Driver::new(io, clock, connection, ClientSide);
         let handle = Arc::new(Handle { shared: Arc::clone(driver.shared()) });

@@ -27,7 +27,12 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         }
         buffer::take(&mut self.input);
         match self.io.poll_read(cx, &mut self.input) {
-            Poll::Ready(Ok(count)) if count > 0 => Poll::Ready(()),
+            Poll::Ready(Ok(count)) if count > 0 => {
+                if self.fresh {
+                    self.look_at_first();
+                }
+                Poll::Ready(())
+            }
             Poll::Ready(read) => {
                 self.eof = true;
                 if let Err(error) = read {
@@ -41,6 +46,18 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
                 buffer::give_back(&mut self.input);
                 Poll::Pending
             }
+        }
+    }
+
+    /// Looks whether it is HTTP/2 that came.
+    #[cold]
+    fn look_at_first(&mut self) {
+        self.fresh = false;
+        if let Some(why) = self.side.refuses(&self.input) {
+            self.broken = Some(why);
+            self.input.clear();
+            self.eof = true;
+            self.severed = Some(Time::ZERO);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a handler knows of its call, and may add to the answer.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use halfclose::grpc::RequestHeaders;
 use halfclose::grpc::encoding::{Encoding, EncodingSet};
 use halfclose::{CallId, HalfStates, Metadata, Misuse, Server};
 
+use crate::info::ConnectionInfo;
 use crate::shared::Shared;
 
 /// The call that a handler serves. Clones are the same call.
@@ -33,6 +35,32 @@ impl Context {
     #[must_use]
     pub fn request(&self) -> &RequestHeaders {
         &self.headers
+    }
+
+    /// Returns what is known of the call's connection.
+    #[must_use]
+    pub fn connection(&self) -> Option<&ConnectionInfo> {
+        self.shared.info.get().map(Box::as_ref)
+    }
+
+    /// Returns the address of the client, where its transport has one.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.connection()?.peer()
+    }
+
+    /// Returns the address of this side, where the transport has one.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.connection()?.local()
+    }
+
+    /// Returns the certificates that the client has shown, its own first: none without mutual TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn peer_certificates(&self) -> &[rustls::pki_types::CertificateDer<'static>] {
+        let session = self.connection().and_then(ConnectionInfo::session);
+        session.map(crate::tls::TlsSession::peer_certificates).unwrap_or_default()
     }
 
     /// Returns the time that is left until the client's deadline, if it set one: what to give to calls that this one makes.

@@ -31,7 +31,9 @@ pub enum TlsError {
     #[error("the peer closed the connection without ending its TLS session (close_notify)")]
     Truncated,
     /// The transport ended before the handshake did.
-    #[error("the peer closed the connection during the TLS handshake; it may not speak TLS, or not accept our certificate")]
+    #[error(
+        "the peer closed the connection during the TLS handshake; it may not speak TLS, or not accept our certificate"
+    )]
     HandshakeCut,
     /// No host name and no IP address, so nothing to check a certificate against.
     #[error("`{0}` is no host name that a certificate could be for; set ClientTls::server_name")]

@@ -109,14 +109,16 @@ impl Session {
         taken.unwrap_or(0)
     }
 
-    /// Appends what the session itself has to say: its handshake, tickets, alerts.
-    pub(super) fn take_records(&mut self, records: &mut BytesMut) {
+    /// Appends what the session itself has to say: its handshake, tickets, alerts. Returns whether there was something.
+    pub(super) fn take_records(&mut self, records: &mut BytesMut) -> bool {
+        let any = self.tls.wants_write();
         while self.tls.wants_write() {
             // Writing to memory does not fail.
             if self.tls.write_tls(&mut Appending(records)).is_err() {
                 break;
             }
         }
+        any
     }
 
     /// Ends our direction.

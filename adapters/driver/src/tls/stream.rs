@@ -32,6 +32,8 @@ pub struct Tls<T> {
     /// Why the session is over, once: it is told by the next read.
     failed: Option<TlsError>,
     closing: bool,
+    /// What the session itself said may be kept by the transport, and nobody else asks it to let go of that.
+    unflushed: bool,
     details: Arc<OnceLock<TlsSession>>,
 }
 
@@ -80,6 +82,7 @@ impl<T: Io> Tls<T> {
             first: None,
             failed: None,
             closing: false,
+            unflushed: false,
             details: Arc::default(),
         }
     }
@@ -110,8 +113,7 @@ impl<T: Io> Tls<T> {
             if let Some(error) = self.failed.take() {
                 return Poll::Ready(Err(error));
             }
-            self.session.take_records(&mut self.going);
-            let pushed = self.push(cx);
+            let pushed = self.reply(cx);
             if !self.session.is_handshaking() {
                 self.complete();
                 if self.failed.is_none() {
@@ -173,30 +175,48 @@ impl<T: Io> Tls<T> {
     /// Notes that the session is over, and tells the peer as far as the transport takes it now.
     #[cold]
     fn fail(&mut self, cx: &mut Context<'_>, error: Error) {
-        self.session.take_records(&mut self.going);
         // Whoever breaks the protocol need not hear of it.
-        let _ = self.push(cx);
+        let _ = self.reply(cx);
         self.coming.clear();
         self.failed = Some(match error {
             Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
             ) if self.details.get().is_none() => TlsError::NotTls(self.first.flatten()),
             // Either side's word for an ALPN without a protocol in common.
-            Error::NoApplicationProtocol
-            | Error::AlertReceived(AlertDescription::NoApplicationProtocol) => TlsError::NoHttp2(None),
+            Error::NoApplicationProtocol | Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+                TlsError::NoHttp2(None)
+            }
             error => TlsError::Tls(error),
         });
     }
 
     /// Writes the records that wait.
     fn push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut flushed = false;
         while !self.going.is_empty() {
-            match ready!(self.io.poll_write(cx, &[IoSlice::new(&self.going)]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.going.advance(written),
+            match self.io.poll_write(cx, &[IoSlice::new(&self.going)]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(written) => {
+                    self.going.advance(written?);
+                    flushed = false;
+                }
+                // A transport that keeps what it takes may have space after a flush.
+                Poll::Pending if !std::mem::replace(&mut flushed, true) => ready!(self.io.poll_flush(cx))?,
+                Poll::Pending => return Poll::Pending,
             }
         }
         buffer::give_back(&mut self.going);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what the session itself has to say, and makes it leave. Whether that fails is told where something is written.
+    fn reply(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.unflushed |= self.session.take_records(&mut self.going);
+        ready!(self.push(cx))?;
+        if self.unflushed {
+            ready!(self.io.poll_flush(cx))?;
+            self.unflushed = false;
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -216,8 +236,6 @@ impl<T: Io> Tls<T> {
 
 impl<T: Io> Io for Tls<T> {
     fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
-        // Whether that fails is told where something is written.
-        let _ = self.push(cx);
         loop {
             let (count, received) = self.session.receive(&mut self.coming, input);
             if let Err(error) = received {
@@ -226,8 +244,7 @@ impl<T: Io> Io for Tls<T> {
                 self.complete();
             }
             // What the peer asked for by that: a handshake goes on, keys are exchanged.
-            self.session.take_records(&mut self.going);
-            let _ = self.push(cx);
+            let _ = self.reply(cx);
             if count > 0 {
                 return Poll::Ready(Ok(count));
             }
