@@ -47,12 +47,22 @@ class Target:
     calls: int = 1000
     at_once: int = 1
     seconds: float = 1.0
+    # With TLS: the authorities, and the name in the server's certificate.
+    ca_file: str | None = None
+    name: str | None = None
+
+    def channel(self, address, options):
+        if self.ca_file is None:
+            return grpc.insecure_channel(address, options)
+        with open(self.ca_file, "rb") as file:
+            credentials = grpc.ssl_channel_credentials(file.read())
+        return grpc.secure_channel(address, credentials, (*options, ("grpc.ssl_target_name_override", self.name)))
 
     @contextlib.contextmanager
     def stub(self, service="TestService", port=None):
         """A stub on a connection of its own."""
         options = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0))
-        with grpc.insecure_channel(f"{self.host}:{port or self.port}", options) as channel:
+        with self.channel(f"{self.host}:{port or self.port}", options) as channel:
             yield pb.Stub(channel, service)
 
     @contextlib.contextmanager

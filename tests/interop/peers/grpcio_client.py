@@ -45,6 +45,9 @@ def main():
     parser.add_argument("--calls", type=int, default=1000, help="calls or messages of a load")
     parser.add_argument("--at_once", type=int, default=1, help="how many of them at a time")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long a load without a number of calls goes on")
+    parser.add_argument("--use_tls", default="false")
+    parser.add_argument("--ca_file")
+    parser.add_argument("--server_host_override")
     arguments = parser.parse_args()
 
     known = CASES | NEGATIVE | EDGES | LOADS
@@ -62,6 +65,8 @@ def main():
         arguments.calls,
         arguments.at_once,
         arguments.seconds,
+        arguments.ca_file if arguments.use_tls == "true" else None,
+        arguments.server_host_override,
     )
     failed = 0
     for name in names:

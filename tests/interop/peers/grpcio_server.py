@@ -4,6 +4,7 @@
 """
 
 import argparse
+import pathlib
 import signal
 import threading
 import time
@@ -144,12 +145,13 @@ class _Download:
             self._context.disable_next_message_compression()
 
 
-def start(port, implementation=None):
+def start(port, implementation=None, credentials=None):
     """Starts a server on 127.0.0.1 and gives it and its port; port 0 takes a free one."""
     options = (pb.RAW_MESSAGES, ("grpc.so_reuseport", 0))
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), options=options)
     server.add_generic_rpc_handlers((pb.handlers("TestService", implementation or TestService()),))
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    address = f"127.0.0.1:{port}"
+    bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     server.start()
     return server, bound
 
@@ -157,11 +159,18 @@ def start(port, implementation=None):
 def main():
     parser = argparse.ArgumentParser(description="gRPC interop server on grpcio")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--use_tls", default="false")
+    parser.add_argument("--tls_cert", type=pathlib.Path)
+    parser.add_argument("--tls_key", type=pathlib.Path)
     arguments = parser.parse_args()
+    credentials = None
+    if arguments.use_tls == "true":
+        pair = (arguments.tls_key.read_bytes(), arguments.tls_cert.read_bytes())
+        credentials = grpc.ssl_server_credentials([pair])
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, lambda *_: stop.set())
-    server, port = start(arguments.port)
+    server, port = start(arguments.port, credentials=credentials)
     print(f"LISTENING {port}", flush=True)
     stop.wait()
     server.stop(grace=2).wait()

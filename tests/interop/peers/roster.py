@@ -30,14 +30,17 @@ class Peer:
     server_lacks: dict = field(default_factory=dict)
     # What the server needs on its command line in some cases.
     server_options: dict = field(default_factory=dict)
+    # With TLS: what both need on their command lines.
+    server_tls: list = field(default_factory=list)
+    client_tls: list = field(default_factory=list)
 
     def call(self, port, case, *more):
         """The client's command line."""
-        return [*self.client, "--server_host", "127.0.0.1", "--server_port", port, "--test_case", case, *more]
+        return [*self.client, "--server_host", "127.0.0.1", "--server_port", port, "--test_case", case, *self.client_tls, *more]
 
     def serve(self, case=None):
         """The server's command line."""
-        return [*self.server, "--port", 0, *self.server_options.get(case, ())]
+        return [*self.server, "--port", 0, *self.server_options.get(case, ()), *self.server_tls]
 
 
 def halfclose(server, client, runtime):

@@ -11,6 +11,7 @@ is skipped, and so is a case that a peer's API cannot do; both are said.
 
 import argparse
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 import loads
 import roster
+import tls
 from client_cases import CANCEL, CASES, CaseFailed, check, check_flags, equal
 from edge_cases import EDGES
 from negative_cases import NEGATIVE
@@ -161,7 +163,9 @@ class Pair:
     def _until_death(self, server, names):
         for number, case in enumerate(names):
             def body():
-                why, said = self._tapped(server.port, case) if case in _WIRE_CALLS else self._run(server.port, case)
+                # With TLS there is nothing to read on the wire.
+                tapped = case in _WIRE_CALLS and not self._client.client_tls
+                why, said = self._tapped(server.port, case) if tapped else self._run(server.port, case)
                 server.drain()
                 return (why, said) if server.alive else (f"the server died: {server.output[-300:]!r}; {why}", said)
 
@@ -249,7 +253,7 @@ def _cases(suite, peers, ours):
         if ours.client:
             names = [*CASES, *(name for name in EDGES if name not in _OWN_SERVER), *_OWN_CLIENT]
             yield lambda one=one, names=names: Pair(suite, ours, one).cases(names)
-    if ours.client:
+    if ours.client and not ours.client_tls:
         yield lambda: Pair(suite, ours, _NEGATIVE_SERVER).negative(NEGATIVE)
 
 
@@ -268,6 +272,8 @@ def _work(suite, peers, arguments):
     for runtime in arguments.runtime.split(","):
         ours = roster.halfclose(arguments.server_bin, arguments.client_bin, runtime)
         ours.server, ours.client = ours.server if arguments.server_bin else [], ours.client if arguments.client_bin else []
+        if arguments.tls:
+            tls.prepare([*peers, ours], arguments.certificates)
         yield from (_loads if arguments.loads else _cases)(suite, peers, ours)
 
 
@@ -298,6 +304,7 @@ def _arguments():
     parser.add_argument("--timeout", type=float, default=90.0, help="seconds for one case")
     parser.add_argument("--loads", action="store_true", help="run the loads instead of the cases")
     parser.add_argument("--jobs", type=int, default=2, help="how many pairs run at the same time")
+    parser.add_argument("--tls", action="store_true", help="with TLS, against the peers that can: grpcio")
     parser.add_argument("--control", action="store_true", help="run the peers against themselves")
     arguments = parser.parse_args()
     if not (arguments.server_bin or arguments.client_bin or arguments.control):
@@ -313,14 +320,16 @@ def _arguments():
 def main():
     arguments, only = _arguments()
     try:
-        peers, skipped = roster.find(arguments.peer.split(","), arguments.tonic_bin)
+        names = [name for name in arguments.peer.split(",") if not arguments.tls or name in tls.PEERS]
+        peers, skipped = roster.find(names, arguments.tonic_bin)
     except roster.Broken as why:
         sys.exit(f"a peer cannot be made: {why}")
     print("peers:", ", ".join(f"{one.name} {one.version}" for one in peers), flush=True)
     for name, why in skipped.items():
         print(f"SKIPPED {name}: {why}", flush=True)
     suite = Suite(arguments.timeout, only)
-    with ThreadPoolExecutor(arguments.jobs) as threads:
+    with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(arguments.jobs) as threads:
+        arguments.certificates = tls.make(place) if arguments.tls else None
         for done in [threads.submit(one) for one in _work(suite, peers, arguments)]:
             done.result()
     sys.exit(not _report(suite, skipped))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use futures_util::future::{BoxFuture, Either, select};
 use halfclose_driver::halfclose::{Config, ConnectionError};
+use halfclose_driver::tls::{ClientTls, ServerTls};
 use halfclose_driver::{Channel, Router, Shutdown};
 
 /// Waits.
@@ -19,10 +20,10 @@ pub type Sleep = fn(Duration) -> BoxFuture<'static, ()>;
 pub struct Runtime {
     /// Waits.
     pub sleep: Sleep,
-    /// Connects to a server at a host name and a port.
-    pub connect: fn(String, u16, Config) -> BoxFuture<'static, io::Result<Connection>>,
-    /// Listens at a host name and a port, and serves in a task of its own.
-    pub serve: fn(String, u16, Router, Config) -> BoxFuture<'static, io::Result<Serving>>,
+    /// Connects to a server at a host name and a port, with TLS or in plaintext.
+    pub connect: fn(String, u16, Config, Option<ClientTls>) -> BoxFuture<'static, io::Result<Connection>>,
+    /// Listens at a host name and a port, with TLS or in plaintext, and serves in a task of its own.
+    pub serve: fn(String, u16, Router, Config, Option<ServerTls>) -> BoxFuture<'static, io::Result<Serving>>,
     /// Waits for SIGTERM or SIGINT, which no longer end the program once this was called.
     pub terminated: fn() -> io::Result<BoxFuture<'static, ()>>,
 }

@@ -37,8 +37,9 @@ fn failing(change: fn(Router) -> Router) -> BTreeSet<String> {
     let program = async |runtime: Runtime| {
         let host = "127.0.0.1".to_owned();
         let router = change(service::router(runtime.sleep));
-        let serving = (runtime.serve)(host.clone(), 0, router, service::config()).await.unwrap();
+        let serving = (runtime.serve)(host.clone(), 0, router, service::config(), None).await.unwrap();
         let target = Target {
+            tls: None,
             host,
             port: serving.port,
             authority: None,

@@ -31,8 +31,8 @@ fn with_client(config: &Config, body: impl AsyncFn(&Channel)) {
         let program = async |runtime: Runtime| {
             let host = || "127.0.0.1".to_owned();
             let router = service::router(runtime.sleep);
-            let serving = (runtime.serve)(host(), 0, router, service::config()).await.unwrap();
-            let connection = (runtime.connect)(host(), serving.port, config.clone()).await.unwrap();
+            let serving = (runtime.serve)(host(), 0, router, service::config(), None).await.unwrap();
+            let connection = (runtime.connect)(host(), serving.port, config.clone(), None).await.unwrap();
             body(&connection.channel).await;
             drop(connection.channel);
             connection.driven.await.unwrap();

@@ -1,10 +1,12 @@
 //! The gRPC interoperability client: runs test cases against a server, and exits 0 when all of them held.
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
+use halfclose_driver::tls::{ClientTls, Identity, TlsError};
 use halfclose_interop::cli;
 use halfclose_interop::client::{Case, LoadSize, Soak, Target};
 use halfclose_interop::runtime::{Runtime, RuntimeName};
@@ -20,7 +22,7 @@ struct Options {
     /// The server's port.
     #[arg(long = "server_port")]
     server_port: u16,
-    /// The `:authority` of requests; host and port by default.
+    /// The `:authority` of requests, host and port by default, and the name in the server's certificate.
     #[arg(long = "server_host_override")]
     server_host_override: Option<String>,
     /// The case to run, or several with commas between them.
@@ -29,9 +31,18 @@ struct Options {
     /// The runtime.
     #[arg(long, value_enum, default_value_t = RuntimeName::Tokio)]
     runtime: RuntimeName,
-    /// Only `false`: there is no TLS here.
+    /// Connects with TLS: with the roots of the system, unless there is a `--ca_file`.
     #[arg(long = "use_tls", action = ArgAction::Set, default_value_t = false, default_missing_value = "true", num_args = 0..=1)]
     use_tls: bool,
+    /// The authorities to trust, PEM.
+    #[arg(long = "ca_file")]
+    ca_file: Option<PathBuf>,
+    /// The client's certificate, PEM.
+    #[arg(long = "tls_cert", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    #[arg(long = "tls_key", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     #[command(flatten)]
     soak: SoakOptions,
     #[command(flatten)]
@@ -109,20 +120,37 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(code) => return code,
     };
-    if options.use_tls {
-        return cli::refuse("--use_tls=true: there is no TLS here");
-    }
-    match options.runtime.run(|runtime| run(runtime, options)) {
+    let tls = match options.use_tls.then(|| client_tls(&options)).transpose() {
+        Ok(tls) => tls,
+        Err(error) => return cli::refuse(&error.to_string()),
+    };
+    match options.runtime.run(|runtime| run(runtime, options, tls)) {
         Ok(code) => code,
         Err(error) => cli::fail(&error),
     }
 }
 
-async fn run(runtime: Runtime, options: Options) -> ExitCode {
+fn client_tls(options: &Options) -> Result<ClientTls, TlsError> {
+    let mut tls = ClientTls::builder();
+    if let Some(file) = &options.ca_file {
+        tls = tls.ca_file(file)?;
+    }
+    if let (Some(chain), Some(key)) = (&options.tls_cert, &options.tls_key) {
+        tls = tls.identity(Identity::from_files(chain, key)?);
+    }
+    let tls = tls.build()?;
+    match &options.server_host_override {
+        Some(name) => tls.server_name(name.rsplit_once(':').map_or(name.as_str(), |(host, _)| host)),
+        None => Ok(tls),
+    }
+}
+
+async fn run(runtime: Runtime, options: Options, tls: Option<ClientTls>) -> ExitCode {
     let target = Target {
         host: options.server_host,
         port: options.server_port,
         authority: options.server_host_override,
+        tls,
         runtime,
         soak: options.soak.into(),
         load: options.load.into(),

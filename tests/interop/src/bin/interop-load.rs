@@ -47,6 +47,7 @@ fn named(text: &str) -> Result<(String, Load), String> {
 
 async fn run(runtime: Runtime, options: Options) -> ExitCode {
     let target = Target {
+        tls: None,
         host: options.server_host,
         port: options.server_port,
         authority: None,

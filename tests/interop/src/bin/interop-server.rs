@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser};
+use halfclose_driver::tls::{Identity, ServerTls, TlsError};
 use halfclose_interop::runtime::{Runtime, RuntimeName};
 use halfclose_interop::{cli, service};
 
@@ -25,9 +27,18 @@ struct Options {
     /// Sends the response headers of a call before its first request has come.
     #[arg(long = "early_headers")]
     early_headers: bool,
-    /// Only `false`: there is no TLS here.
+    /// Serves with TLS.
     #[arg(long = "use_tls", action = ArgAction::Set, default_value_t = false, default_missing_value = "true", num_args = 0..=1)]
     use_tls: bool,
+    /// The server's certificate, PEM.
+    #[arg(long = "tls_cert", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    #[arg(long = "tls_key", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// The authorities that clients' certificates must be of, PEM.
+    #[arg(long = "ca_file")]
+    ca_file: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -35,21 +46,39 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(code) => return code,
     };
-    if options.use_tls {
-        return cli::refuse("--use_tls=true: there is no TLS here");
-    }
+    let tls = match server_tls(&options) {
+        Ok(tls) => tls,
+        Err(why) => return cli::refuse(&why),
+    };
     let runtime = options.runtime;
-    match runtime.run(|runtime| serve(runtime, options)).and_then(|served| served) {
+    match runtime.run(|runtime| serve(runtime, options, tls)).and_then(|served| served) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => cli::fail(&error),
     }
 }
 
-async fn serve(runtime: Runtime, options: Options) -> io::Result<()> {
+fn server_tls(options: &Options) -> Result<Option<ServerTls>, String> {
+    if !options.use_tls {
+        return Ok(None);
+    }
+    let (Some(chain), Some(key)) = (&options.tls_cert, &options.tls_key) else {
+        return Err("--use_tls needs --tls_cert and --tls_key".to_owned());
+    };
+    let build = || {
+        let tls = ServerTls::builder(Identity::from_files(chain, key)?);
+        match &options.ca_file {
+            Some(file) => tls.client_ca_file(file)?.build(),
+            None => tls.build(),
+        }
+    };
+    build().map(Some).map_err(|error: TlsError| error.to_string())
+}
+
+async fn serve(runtime: Runtime, options: Options, tls: Option<ServerTls>) -> io::Result<()> {
     let Options { host, port, early_headers, .. } = options;
     let address = format!("{host}:{port}");
     let router = service::router(runtime.sleep).early_headers(early_headers);
-    let listening = (runtime.serve)(host, port, router, service::config());
+    let listening = (runtime.serve)(host, port, router, service::config(), tls);
     let serving =
         listening.await.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
     let terminated = (runtime.terminated)()?;

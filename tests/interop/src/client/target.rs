@@ -4,7 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use halfclose_driver::halfclose::Config;
+use halfclose_driver::halfclose::config::Scheme;
 use halfclose_driver::halfclose::grpc::compress::Codecs;
+use halfclose_driver::tls::ClientTls;
 use halfclose_driver::{CallOptions, Channel};
 
 use super::failure::Failure;
@@ -32,6 +34,8 @@ pub struct Target {
     pub port: u16,
     /// What requests say as `:authority`; host and port otherwise.
     pub authority: Option<String>,
+    /// The settings of TLS; plaintext without.
+    pub tls: Option<ClientTls>,
     /// The runtime to connect with.
     pub runtime: Runtime,
     /// The numbers of the soak cases.
@@ -70,7 +74,10 @@ impl Target {
         let mut config = Config::client();
         config.authority = authority.into();
         config.codecs = Codecs::builtin();
-        let connecting = (self.runtime.connect)(self.host.clone(), self.port, config);
+        if self.tls.is_some() {
+            config.scheme = Scheme::Https;
+        }
+        let connecting = (self.runtime.connect)(self.host.clone(), self.port, config, self.tls.clone());
         match self.runtime.within(DEADLINE, connecting).await {
             Some(Ok(connection)) => Ok(connection),
             Some(Err(error)) => Err(Failure::Connect { address, error }),
