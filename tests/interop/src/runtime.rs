@@ -15,6 +15,10 @@ use halfclose_driver::{Channel, Router, Shutdown};
 /// Waits.
 pub type Sleep = fn(Duration) -> BoxFuture<'static, ()>;
 
+/// Listens.
+pub type Serve =
+    fn(String, u16, Router, Config, Option<ServerTls>) -> BoxFuture<'static, io::Result<Serving>>;
+
 /// What the programs need of a runtime.
 #[derive(Clone, Copy, Debug)]
 pub struct Runtime {
@@ -23,7 +27,7 @@ pub struct Runtime {
     /// Connects to a server at a host name and a port, with TLS or in plaintext.
     pub connect: fn(String, u16, Config, Option<ClientTls>) -> BoxFuture<'static, io::Result<Connection>>,
     /// Listens at a host name and a port, with TLS or in plaintext, and serves in a task of its own.
-    pub serve: fn(String, u16, Router, Config, Option<ServerTls>) -> BoxFuture<'static, io::Result<Serving>>,
+    pub serve: Serve,
     /// Waits for SIGTERM or SIGINT, which no longer end the program once this was called.
     pub terminated: fn() -> io::Result<BoxFuture<'static, ()>>,
 }

@@ -26,9 +26,9 @@ fn router() -> Router {
         .unary(&WHO, |request| async move {
             let context = &request.context;
             let certificates = context.peer_certificates().len();
-            let authority = context.headers().authority().unwrap_or_default();
+            let authority = context.request().authority().unwrap_or_default();
             let peer = context.peer().expect("a socket's address").ip();
-            Ok(Response::new(format!("{certificates} {} {peer}", authority).into()))
+            Ok(Response::new(format!("{certificates} {authority} {peer}").into()))
         })
         .server_streaming(&COUNT, |request, mut call| async move {
             for nth in 0..request.message.len() {
