@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 
 #[cfg(feature = "tls")]
-use halfclose_driver::halfclose::config::Scheme;
+use halfclose_driver::halfclose::Scheme;
 use halfclose_driver::halfclose::{Config, Seed};
 #[cfg(feature = "tls")]
 use halfclose_driver::tls::ClientTls;

@@ -4,7 +4,7 @@ use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 
 #[cfg(feature = "tls")]
-use halfclose_driver::halfclose::config::Scheme;
+use halfclose_driver::halfclose::Scheme;
 use halfclose_driver::halfclose::{Config, Seed};
 #[cfg(feature = "tls")]
 use halfclose_driver::tls::ClientTls;

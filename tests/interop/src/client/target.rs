@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use halfclose_driver::halfclose::Config;
-use halfclose_driver::halfclose::config::Scheme;
+use halfclose_driver::halfclose::Scheme;
 use halfclose_driver::halfclose::grpc::compress::Codecs;
 use halfclose_driver::tls::ClientTls;
 use halfclose_driver::{CallOptions, Channel};
