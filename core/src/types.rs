@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::error::{CloseReason, Violation};
 use crate::frame::ErrorCode;
+use crate::grpc::content_type::ContentSubtypes;
 use crate::grpc::encoding::Encoding;
 use crate::grpc::headers::ResponseHeaders;
 use crate::grpc::metadata::Metadata;
@@ -79,12 +80,17 @@ pub struct Request {
     /// The encoding of messages that are sent compressed; `None` sends all messages uncompressed
     /// ([P-10](crate::manual::rules#p-10)).
     pub encoding: Option<Encoding>,
+    /// The content subtypes that the response may have, and the first of them in the `content-type` of the request
+    /// ([P-8](crate::manual::rules#p-8)). A response with another ends the call with INTERNAL, as one whose messages do not
+    /// decode ends it for C-core, which looks at no subtype.
+    pub content_subtypes: ContentSubtypes,
     /// How many messages go each way.
     pub call_type: CallType,
 }
 
 impl Request {
-    /// Makes a request for a call of `call_type` to `path`, without metadata, deadline or compression.
+    /// Makes a request for a call of `call_type` to `path`, without metadata, deadline or compression, for messages of
+    /// any content subtype.
     #[must_use]
     pub fn new(path: impl Into<Bytes>, call_type: CallType) -> Self {
         Self {
@@ -93,6 +99,7 @@ impl Request {
             metadata: Metadata::new(),
             deadline: None,
             encoding: None,
+            content_subtypes: ContentSubtypes::ANY,
             call_type,
         }
     }

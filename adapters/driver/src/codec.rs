@@ -1,6 +1,7 @@
 //! Message types and bytes.
 
 use bytes::Bytes;
+use halfclose::grpc::content_type::ContentSubtypes;
 use halfclose::{MessagePayload, Status};
 
 /// Turns messages of type `T` into bytes and back.
@@ -32,6 +33,11 @@ use halfclose::{MessagePayload, Status};
 /// }
 /// ```
 pub trait Codec<T>: 'static {
+    /// The content subtypes whose messages this codec reads and writes ([P-8](halfclose::manual::rules#p-8)): any, unless it
+    /// says otherwise. A client sends the first with its requests, and a response with another ends its call with
+    /// INTERNAL; a server refuses a request with another by HTTP status 415, and answers in the subtype of the request.
+    const CONTENT_SUBTYPES: ContentSubtypes = ContentSubtypes::ANY;
+
     /// Returns how many bytes [`encode`](Self::encode) is about to write, as far as that is cheap to know. The sink
     /// reserves as many; the bytes of large fields that go by reference need not count.
     fn size_hint(message: &T) -> usize {
@@ -154,7 +160,7 @@ fn failure(status: Status) -> Status {
     if status.is_ok() { Status::internal("the codec failed with status OK") } else { status }
 }
 
-/// Bytes as they are.
+/// Bytes as they are, of any content subtype.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw;
 
@@ -169,13 +175,15 @@ impl Codec<Bytes> for Raw {
     }
 }
 
-/// Protocol buffers, by the prost crate.
+/// Protocol buffers, by the prost crate: `application/grpc` and `application/grpc+proto`.
 #[cfg(feature = "prost")]
 #[derive(Clone, Copy, Debug)]
 pub struct Prost;
 
 #[cfg(feature = "prost")]
 impl<T: prost::Message + Default> Codec<T> for Prost {
+    const CONTENT_SUBTYPES: ContentSubtypes = ContentSubtypes::PROTO;
+
     #[inline]
     fn size_hint(message: &T) -> usize {
         message.encoded_len()
@@ -196,13 +204,15 @@ impl<T: prost::Message + Default> Codec<T> for Prost {
     }
 }
 
-/// Anything that serde knows, as JSON.
+/// Anything that serde knows, as JSON: `application/grpc+json`.
 #[cfg(feature = "json")]
 #[derive(Clone, Copy, Debug)]
 pub struct Json;
 
 #[cfg(feature = "json")]
 impl<T: serde::Serialize + serde::de::DeserializeOwned> Codec<T> for Json {
+    const CONTENT_SUBTYPES: ContentSubtypes = ContentSubtypes::JSON;
+
     fn encode(message: &T, sink: &mut Sink) -> Result<(), Status> {
         serde_json::to_writer(sink.buffer(), message)
             .map_err(|error| Status::internal(format!("the message cannot be encoded: {error}")))

@@ -50,6 +50,13 @@ impl RoleHooks for ServerSide {
             Event::Request(call) => {
                 if let Ok(headers) = state.connection.take_request(call) {
                     let method = self.recent.find(&self.router, headers.path());
+                    if method
+                        .is_some_and(|method| !method.content_subtypes.contains(headers.content_subtype()))
+                    {
+                        // P-8. Nothing of an answer was given, so it cannot fail.
+                        let _ = state.connection.refuse_content_subtype(call);
+                        return;
+                    }
                     self.requests.push_back(NewCall {
                         call,
                         headers,

@@ -485,6 +485,19 @@ impl Connection<Server> {
         self.engine.accept(call, call_type)
     }
 
+    /// Refuses a call whose content subtype is not one that its method takes, with HTTP status 415
+    /// ([P-8](crate::manual::rules#p-8)): for callers that have looked at
+    /// [`content_subtype`](crate::grpc::RequestHeaders::content_subtype), before anything of an answer was given. The
+    /// call is over with that; [`Event::Ended`] follows. A call that is not refused is answered in its subtype.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`], [`Misuse::HeadersTwice`] behind response headers or a message, [`Misuse::AfterStatus`] behind a
+    /// status, [`Misuse::CallEnded`].
+    pub fn refuse_content_subtype(&mut self, call: CallId) -> Result<(), Misuse> {
+        self.engine.refuse_content_subtype(call)
+    }
+
     /// Sets the encoding of the messages that are sent compressed. Only possible before the response headers are
     /// sent.
     ///

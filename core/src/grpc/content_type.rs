@@ -44,14 +44,90 @@ pub fn parse(value: &[u8]) -> Option<Subtype<'_>> {
     }
 }
 
+/// The content subtypes that the messages of a call may have: what stands behind `application/grpc+` ([P-8](crate::manual::rules#p-8)).
+///
+/// ```
+/// use halfclose::grpc::content_type::ContentSubtypes;
+///
+/// const FLAT: ContentSubtypes = ContentSubtypes::named(&["flatbuffers"]).unwrap();
+/// assert!(FLAT.contains(Some("flatbuffers")) && !FLAT.contains(None));
+/// assert!(ContentSubtypes::PROTO.contains(None) && ContentSubtypes::PROTO.contains(Some("proto")));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ContentSubtypes(&'static [&'static str]);
+
+impl ContentSubtypes {
+    /// Any, and none; requests are sent with none. For bytes whose meaning is the application's own.
+    pub const ANY: Self = Self(&[]);
+    /// Protocol buffers: none, which means them, and `proto`. Requests are sent with none, as all implementations do.
+    pub const PROTO: Self = Self(&["", "proto"]);
+    /// JSON: `json` alone.
+    pub const JSON: Self = Self(&["json"]);
+
+    /// Returns these subtypes; the empty one stands for plain `application/grpc`. Requests are sent with the first. `None`
+    /// where there is no name, or one that is not a token (RFC 9110 §5.6.2).
+    #[must_use]
+    pub const fn named(names: &'static [&'static str]) -> Option<Self> {
+        let mut rest = names;
+        while let Some((name, others)) = rest.split_first() {
+            let mut bytes = name.as_bytes();
+            while let Some((byte, others)) = bytes.split_first() {
+                if !is_token(*byte) {
+                    return None;
+                }
+                bytes = others;
+            }
+            rest = others;
+        }
+        if names.is_empty() { None } else { Some(Self(names)) }
+    }
+
+    /// Returns whether this subtype is one of them. Case does not matter (RFC 9110 §8.3.1).
+    #[must_use]
+    #[inline]
+    pub fn contains(self, subtype: Option<&str>) -> bool {
+        let subtype = subtype.unwrap_or_default();
+        self.0.is_empty() || self.0.iter().any(|name| name.eq_ignore_ascii_case(subtype))
+    }
+
+    /// Returns the one that requests are sent with.
+    #[must_use]
+    pub fn sent(self) -> Option<&'static str> {
+        self.0.first().copied().filter(|name| !name.is_empty())
+    }
+
+    /// Equality, seen at once where both are the same constant.
+    #[inline]
+    pub(crate) fn same(self, other: Self) -> bool {
+        std::ptr::eq(self.0, other.0) || self == other
+    }
+}
+
 /// Returns the part before a `;`, without trailing white space.
 fn before_parameters(rest: &[u8]) -> &[u8] {
     let end = rest.iter().position(|&b| b == b';').unwrap_or(rest.len());
     rest.get(..end).unwrap_or_default().trim_ascii_end()
 }
 
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 #[cfg(test)]
@@ -75,6 +151,26 @@ mod tests {
         for (value, codec) in table {
             assert_eq!(parse(value), Some(Subtype(codec)), "{value:?}");
         }
+    }
+
+    #[test]
+    fn subtypes_of_a_call() {
+        let own = ContentSubtypes::named(&["x", ""]).unwrap();
+        // Whether each takes none, proto, PROTO, json, x; and what it sends.
+        for (subtypes, taken, sent) in [
+            (ContentSubtypes::ANY, [true; 5], None),
+            (ContentSubtypes::PROTO, [true, true, true, false, false], None),
+            (ContentSubtypes::JSON, [false, false, false, true, false], Some("json")),
+            (own, [true, false, false, false, true], Some("x")),
+        ] {
+            let met = [None, Some("proto"), Some("PROTO"), Some("json"), Some("x")];
+            assert_eq!(met.map(|subtype| subtypes.contains(subtype)), taken, "{subtypes:?}");
+            assert_eq!(subtypes.sent(), sent);
+        }
+        for names in [&[][..], &["a b"], &["ok", "caf\u{e9}"], &["a;b"], &["a/b"], &["\r\n"]] {
+            assert_eq!(ContentSubtypes::named(names), None, "{names:?}");
+        }
+        assert!(ContentSubtypes::named(&["vnd.x-1+!#$%&'*^_`|~"]).is_some());
     }
 
     #[test]

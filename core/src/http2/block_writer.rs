@@ -189,20 +189,20 @@ impl BlockWriter {
         frame.finish(out, id, false, peer.max_frame_size as usize);
     }
 
-    /// Writes the HEADERS of a response.
+    /// Writes the HEADERS of a response, with the content subtype of its request.
     #[inline]
     pub(super) fn response(
         &mut self,
         out: &mut Vec<u8>,
         id: StreamId,
         (config, peer): (&Config, &PeerSettings),
-        (codec, metadata): (Option<CodecIndex>, &Metadata),
+        (codec, subtype, metadata): (Option<CodecIndex>, Option<&str>, &Metadata),
     ) {
         match self.templates.response.get(self.encoder.generation()) {
-            Some(fields) if codec.is_none() && metadata.is_empty() => {
+            Some(fields) if codec.is_none() && subtype.is_none() && metadata.is_empty() => {
                 write_template(out, id, false, fields);
             }
-            _ => self.write_response(out, id, (config, peer), (codec, metadata)),
+            _ => self.write_response(out, id, (config, peer), (codec, subtype, metadata)),
         }
     }
 
@@ -212,18 +212,18 @@ impl BlockWriter {
         out: &mut Vec<u8>,
         id: StreamId,
         (config, peer): (&Config, &PeerSettings),
-        (codec, metadata): (Option<CodecIndex>, &Metadata),
+        (codec, subtype, metadata): (Option<CodecIndex>, Option<&str>, &Metadata),
     ) {
         let Self { encoder, templates, scratch } = self;
         let generation = encoder.generation();
-        let plain = codec.is_none();
+        let plain = codec.is_none() && subtype.is_none();
         let frame = OpenFrame::begin(out);
         if let Some(fields) = templates.response.get(generation).filter(|_| plain) {
             out.extend_from_slice(fields);
         } else {
             encoder.begin(out);
             let from = out.len();
-            let fields = response_fields(config, codec);
+            let fields = response_fields(config, codec, subtype);
             write_response_headers(&fields, &NO_METADATA, scratch, |name, value, hint| {
                 encoder.field(name, value, indexing(hint), out);
             });
@@ -241,10 +241,10 @@ impl BlockWriter {
     pub(super) fn response_size(
         &mut self,
         config: &Config,
-        codec: Option<CodecIndex>,
+        (codec, subtype): (Option<CodecIndex>, Option<&str>),
         metadata: &Metadata,
     ) -> usize {
-        let fields = response_fields(config, codec);
+        let fields = response_fields(config, codec, subtype);
         let mut size = metadata.list_size();
         write_response_headers(&fields, &NO_METADATA, &mut self.scratch, |name, value, _| {
             size = size.saturating_add(name.len() + value.len() + FIELD_OVERHEAD);
@@ -289,17 +289,17 @@ impl BlockWriter {
         frame.finish(out, id, true, peer.max_frame_size as usize);
     }
 
-    /// Writes a status, as trailers or as Trailers-Only.
+    /// Writes a status, as trailers or as Trailers-Only, which has the content subtype of its request.
     #[inline]
     pub(super) fn status(
         &mut self,
         out: &mut Vec<u8>,
         id: StreamId,
         (config, peer): (&Config, &PeerSettings),
-        trailers_only: bool,
+        trailers_only: Option<Option<&str>>,
         status: (&Status, &Metadata),
     ) {
-        let plain = !trailers_only && is_plain(status);
+        let plain = trailers_only.is_none() && is_plain(status);
         match self.templates.status_ok.get(self.encoder.generation()) {
             Some(fields) if plain => write_template(out, id, true, fields),
             _ => self.write_status(out, id, (config, peer), trailers_only, status),
@@ -312,7 +312,7 @@ impl BlockWriter {
         out: &mut Vec<u8>,
         id: StreamId,
         (config, peer): (&Config, &PeerSettings),
-        trailers_only: bool,
+        trailers_only: Option<Option<&str>>,
         (status, metadata): (&Status, &Metadata),
     ) {
         let Self { encoder, templates, scratch } = self;
@@ -323,13 +323,13 @@ impl BlockWriter {
         let limit = peer.max_header_list as usize;
         let write = |name: &[u8], value: &[u8], hint| encoder.field(name, value, indexing(hint), out);
         // P-45: the writers shorten or drop what exceeds the peer's limit; they always send the status code.
-        if trailers_only {
-            let fields = response_fields(config, None);
+        if let Some(subtype) = trailers_only {
+            let fields = response_fields(config, None, subtype);
             write_trailers_only(200, &fields, (status, metadata), limit, scratch, write);
         } else {
             write_trailers(status, metadata, limit, scratch, write);
         }
-        if !trailers_only && is_plain((status, metadata)) {
+        if trailers_only.is_none() && is_plain((status, metadata)) {
             templates.status_ok.put(generation, encoder.generation(), out.get(from..).unwrap_or_default());
         }
         frame.finish(out, id, true, peer.max_frame_size as usize);
@@ -353,9 +353,13 @@ fn accept_encoding(config: &Config) -> Option<&str> {
     (names != "identity").then_some(names)
 }
 
-fn response_fields(config: &Config, codec: Option<CodecIndex>) -> ResponseFields<'_> {
+fn response_fields<'a>(
+    config: &'a Config,
+    codec: Option<CodecIndex>,
+    content_subtype: Option<&'a str>,
+) -> ResponseFields<'a> {
     ResponseFields {
-        content_subtype: None,
+        content_subtype,
         encoding: codec.and_then(|codec| config.codecs.at(codec)).map(|codec| codec.name()),
         accept_encoding: accept_encoding(config),
     }
@@ -368,7 +372,7 @@ fn write_own_fields(config: &Config, request: &Request, f: impl FnMut(&[u8], &[u
         path: text(&request.path),
         authority: Some(text(request.authority.as_ref().unwrap_or(&config.authority)))
             .filter(|authority| !authority.is_empty()),
-        content_subtype: None,
+        content_subtype: request.content_subtypes.sent(),
         user_agent: text(&config.user_agent),
         timeout: None,
         encoding: request.encoding.map(Encoding::as_str).filter(|name| *name != "identity"),

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::grpc::content_type::ContentSubtypes;
 use crate::grpc::encoding::Encoding;
 use crate::types::Request;
 
@@ -25,6 +26,7 @@ pub(super) struct RequestTemplate {
     path: Bytes,
     authority: Option<Bytes>,
     encoding: Option<Encoding>,
+    content_subtypes: ContentSubtypes,
     pub(super) list_size: usize,
     pub(super) fields: Template,
 }
@@ -34,6 +36,7 @@ impl RequestTemplate {
     fn is_for(&self, request: &Request) -> bool {
         same(&self.path, &request.path)
             && self.encoding == request.encoding
+            && self.content_subtypes.same(request.content_subtypes)
             && match (&self.authority, &request.authority) {
                 (None, None) => true,
                 (Some(one), Some(other)) => same(one, other),
@@ -74,6 +77,7 @@ impl WriterCache {
             path: request.path.clone(),
             authority: request.authority.clone(),
             encoding: request.encoding,
+            content_subtypes: request.content_subtypes,
             list_size,
             fields: Template::default(),
         };

@@ -152,6 +152,7 @@ impl Engine {
             stream.codec = codec;
             stream.deadline = deadline;
             if let Side::Client(call) = &mut stream.side {
+                call.content_subtypes = request.content_subtypes;
                 call.stage = ClientStage::Queued(request);
             }
         }
@@ -328,7 +329,10 @@ impl Engine {
         let Side::Server(call) = &stream.side else { return Err(Misuse::UnknownCall) };
         let size = match &call.headers {
             ServerHeaders::Unset => 0,
-            ServerHeaders::Set(metadata) => self.writer.response_size(&self.config, codec, metadata),
+            ServerHeaders::Set(metadata) => {
+                let own = (codec, call.content_subtype());
+                self.writer.response_size(&self.config, own, metadata)
+            }
             _ => return Err(Misuse::HeadersTwice),
         };
         // P-45: the encoding's name may push the headers that are set already over the peer's limit.
@@ -339,7 +343,7 @@ impl Engine {
         // P-60: a server uses only an encoding that the client advertised or used itself.
         let offered = |encoding| {
             call.accept.contains(encoding)
-                || call.accept_names.as_ref().is_some_and(|headers| headers.accepts(encoding))
+                || call.asked.as_ref().is_some_and(|headers| headers.accepts(encoding))
         };
         if codec.is_some() && stream.peer_codec != codec && !encoding.is_some_and(offered) {
             return Err(Misuse::UnsupportedEncoding);
@@ -385,7 +389,8 @@ impl Engine {
             return Err(misuse);
         }
         let set = if let ServerHeaders::Set(set) = &call.headers { set.list_size() } else { 0 };
-        let size = self.writer.response_size(&self.config, codec, metadata).saturating_add(set);
+        let own = (codec, call.content_subtype());
+        let size = self.writer.response_size(&self.config, own, metadata).saturating_add(set);
         let limit = self.peer.max_header_list as usize;
         // P-45: a client that announces a limit need not be sent more.
         if size > limit {

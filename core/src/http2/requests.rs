@@ -10,14 +10,14 @@ use super::engine::Engine;
 use super::ids::HowClosed;
 use super::stream::{ContentLength, Pending, ServerHeaders, Side, Stream};
 use super::timers::DEADLINE_GRACE;
-use crate::error::Violation;
+use crate::error::{Misuse, Violation};
 use crate::frame::ErrorCode;
 use crate::grpc::encoding::EncodingSet;
 use crate::grpc::headers::{RequestError, RequestHeaders};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
 use crate::machine::{ClosedStreamInput, ServerRecvInput, ServerSendInput, Step};
-use crate::types::CallType;
+use crate::types::{CallId, CallType, Cause};
 
 impl Engine {
     #[inline(never)]
@@ -128,8 +128,9 @@ impl Engine {
                     call.recv = next;
                 }
                 call.accept = request.as_ref().map_or(EncodingSet::EMPTY, |headers| headers.accept);
-                if self.config.codecs.has_custom() {
-                    call.accept_names = request.as_ref().map(Arc::clone);
+                let subtyped = request.as_ref().is_some_and(|headers| headers.content_subtype().is_some());
+                if subtyped || self.config.codecs.has_custom() {
+                    call.asked = request.as_ref().map(Arc::clone);
                 }
                 call.request = request;
             }
@@ -187,11 +188,7 @@ impl Engine {
         let Some(stream) = self.slots.get_mut(slot) else { return slot };
         stream.caller_done = true;
         let Side::Server(call) = &mut stream.side else { return slot };
-        if http_status != 200 {
-            call.headers = ServerHeaders::Refused(http_status);
-            let added = stream.queue.push_raw(Bytes::copy_from_slice(status.message().as_bytes()));
-            self.ledger.queued(added, false);
-        }
+        let text = Bytes::copy_from_slice(status.message().as_bytes());
         if let Step::To(next) = call.send.step(ServerSendInput::Status) {
             call.send = next;
         }
@@ -199,11 +196,55 @@ impl Engine {
             call.recv = next;
         }
         call.status = Some((status, Metadata::new()));
-        // A window that never opens, or a transport that accepts nothing, cannot hold the response for ever.
-        stream.deadline = Some(self.now + REFUSED_PATIENCE);
-        self.deadlines.insert(slot, self.now + REFUSED_PATIENCE);
-        self.schedule(slot);
+        if http_status != 200 {
+            self.answer_in_http(slot, http_status, text);
+        }
+        self.answer_within(slot);
         slot
+    }
+
+    /// Makes the response an HTTP status with this text.
+    #[cold]
+    fn answer_in_http(&mut self, slot: u32, http_status: u16, text: Bytes) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
+        let Side::Server(call) = &mut stream.side else { return };
+        call.headers = ServerHeaders::Refused(http_status);
+        let added = stream.queue.push_raw(text);
+        self.ledger.queued(added, false);
+    }
+
+    /// Schedules the response to a refused request. A window that never opens, or a transport that accepts nothing, cannot
+    /// hold it for ever.
+    #[cold]
+    fn answer_within(&mut self, slot: u32) {
+        let until = self.now + REFUSED_PATIENCE;
+        if let Some(stream) = self.slots.get_mut(slot) {
+            stream.deadline = Some(until);
+            self.deadlines.insert(slot, until);
+            self.schedule(slot);
+        }
+    }
+
+    /// Answers a call with HTTP status 415, for its content subtype ([P-8](crate::manual::rules#p-8)): while nothing of an
+    /// answer was given.
+    #[cold]
+    pub(crate) fn refuse_content_subtype(&mut self, call: CallId) -> Result<(), Misuse> {
+        let slot = call.slot;
+        let Some(Side::Server(side)) = self.slots.find_mut(call).map(|stream| &mut stream.side) else {
+            return Err(Misuse::UnknownCall);
+        };
+        if let Step::Misuse(misuse) = side.send.step(ServerSendInput::Status) {
+            return Err(misuse);
+        }
+        if !matches!(side.headers, ServerHeaders::Unset | ServerHeaders::Set(_)) {
+            return Err(Misuse::HeadersTwice);
+        }
+        let status = Status::unknown("the content-type of the call is not one that its method takes");
+        let text = Bytes::copy_from_slice(status.message().as_bytes());
+        self.answer(slot, status, Cause::Trailers);
+        self.answer_in_http(slot, 415, text);
+        self.answer_within(slot);
+        Ok(())
     }
 }
 

@@ -111,12 +111,13 @@ impl Engine {
         let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
         let Side::Client(call) = &mut stream.side else { return Ok(()) };
         call.step_recv(ClientRecvInput::Headers)?;
+        let readable = call.content_subtypes.contains(headers.content_subtype());
         let codec = match codec {
-            Ok(codec) if headers.failure.is_none() => codec,
+            Ok(codec) if headers.failure.is_none() && readable => codec,
             _ => {
                 // The headers go to the caller with the call's outcome.
                 call.response = Some(Arc::clone(&headers));
-                self.on_unusable_headers(slot, &headers);
+                self.on_unusable_headers(slot, &headers, readable);
                 return Ok(());
             }
         };
@@ -129,8 +130,15 @@ impl Engine {
 
     /// Handles response headers whose messages cannot be read.
     #[cold]
-    fn on_unusable_headers(&mut self, slot: u32, headers: &ResponseHeaders) {
+    fn on_unusable_headers(&mut self, slot: u32, headers: &ResponseHeaders, readable: bool) {
         let Some(status) = &headers.failure else {
+            if !readable {
+                // P-8: as C-core, for which the messages do not decode.
+                let subtype =
+                    headers.content_subtype().map_or_else(String::new, |subtype| format!("+{subtype}"));
+                let text = format!("the call does not take content-type application/grpc{subtype}");
+                return self.reject(slot, Status::internal(text));
+            }
             // P-52: the server may use only encodings that this side advertised.
             let name = String::from_utf8_lossy(headers.encoding_name().unwrap_or_default());
             return self.reject(slot, Status::internal(format!("grpc-encoding {name:?} is not supported")));

@@ -84,7 +84,8 @@ impl Engine {
             | ServerHeaders::Set(_) => {}
             ServerHeaders::Ready(metadata) => {
                 let settings = (&self.config, &self.peer);
-                self.writer.response(self.outbox.buf(), id, settings, (stream.codec, metadata));
+                let own = (stream.codec, call.content_subtype(), metadata);
+                self.writer.response(self.outbox.buf(), id, settings, own);
                 self.abuse.useful(0);
                 call.headers = ServerHeaders::Sent;
             }
@@ -116,7 +117,11 @@ impl Engine {
         metadata: &Metadata,
     ) {
         let settings = (&self.config, &self.peer);
-        self.writer.status(self.outbox.buf(), id, settings, trailers_only, (status, metadata));
+        let subtype = match self.slots.get(slot).map(|stream| &stream.side) {
+            Some(Side::Server(call)) if trailers_only => Some(call.content_subtype()),
+            _ => None,
+        };
+        self.writer.status(self.outbox.buf(), id, settings, subtype, (status, metadata));
         self.abuse.useful(0);
         self.status_sent(slot, if trailers_only { Cause::TrailersOnly } else { Cause::Trailers });
     }

@@ -6,6 +6,7 @@ use super::bdp::Turnover;
 use super::role::RoleKind;
 use super::send_queue::SendQueue;
 use crate::grpc::compress::CodecIndex;
+use crate::grpc::content_type::ContentSubtypes;
 use crate::grpc::encoding::EncodingSet;
 use crate::grpc::headers::{RequestHeaders, ResponseHeaders};
 use crate::grpc::message::MessageBuffer;
@@ -53,6 +54,8 @@ pub(crate) struct ClientCall {
     pub(crate) responses: OneResponse,
     pub(crate) stage: ClientStage,
     pub(crate) response: Option<Arc<ResponseHeaders>>,
+    /// The content subtypes that the response may have.
+    pub(crate) content_subtypes: ContentSubtypes,
     /// Whether any response header block has arrived, an interim one included.
     pub(crate) begun: bool,
     /// A response that is not gRPC, while its body is collected ([P-28](crate::manual::rules#p-28)).
@@ -84,13 +87,22 @@ pub(crate) struct ServerCall {
     pub(crate) request: Option<Arc<RequestHeaders>>,
     /// The encodings that the client accepts, as far as this library knows their names.
     pub(crate) accept: EncodingSet,
-    /// The request headers, kept for their `grpc-accept-encoding` if this side has custom codecs.
-    pub(crate) accept_names: Option<Arc<RequestHeaders>>,
+    /// The request headers, kept for their content subtype if they have one, and for their `grpc-accept-encoding` if this
+    /// side has custom codecs.
+    pub(crate) asked: Option<Arc<RequestHeaders>>,
     pub(crate) headers: ServerHeaders,
     /// The status that waits behind queued messages, with its trailing metadata.
     pub(crate) status: Option<(Status, Metadata)>,
     /// Why the call ended, which `Event::Ended` reports.
     pub(crate) cause: Option<Cause>,
+}
+
+impl ServerCall {
+    /// Returns the content subtype of the request, which is also that of the response.
+    #[inline]
+    pub(super) fn content_subtype(&self) -> Option<&str> {
+        self.asked.as_ref().and_then(|headers| headers.content_subtype())
+    }
 }
 
 impl ServerHeaders {
@@ -289,17 +301,18 @@ impl ClientCall {
             responses: OneResponse::Missing,
             stage: ClientStage::Taken,
             response: None,
+            content_subtypes: ContentSubtypes::ANY,
             begun: false,
             foreign: None,
         }
     }
 
     fn wipe(&mut self) {
-        let Self { send, recv, responses, stage, response, begun, foreign } = self;
+        let Self { send, recv, responses, stage, response, content_subtypes, begun, foreign } = self;
         (*send, *recv, *responses) = (ClientSend::Queued, ClientRecv::AwaitHeaders, OneResponse::Missing);
         *stage = ClientStage::Taken;
         *response = None;
-        *begun = false;
+        (*content_subtypes, *begun) = (ContentSubtypes::ANY, false);
         *foreign = None;
     }
 }
@@ -312,7 +325,7 @@ impl ServerCall {
             requests: OneRequest::Missing,
             request: None,
             accept: EncodingSet::EMPTY,
-            accept_names: None,
+            asked: None,
             headers: ServerHeaders::Unset,
             status: None,
             cause: None,
@@ -320,11 +333,11 @@ impl ServerCall {
     }
 
     fn wipe(&mut self) {
-        let Self { send, recv, requests, request, accept, accept_names, headers, status, cause } = self;
+        let Self { send, recv, requests, request, accept, asked, headers, status, cause } = self;
         (*send, *recv, *requests) = (ServerSend::AwaitHeaders, ServerRecv::Idle, OneRequest::Missing);
         *request = None;
         *accept = EncodingSet::EMPTY;
-        *accept_names = None;
+        *asked = None;
         *headers = ServerHeaders::Unset;
         if status.is_some() {
             *status = None;

@@ -97,7 +97,12 @@ impl Channel {
     }
 
     /// Returns the request of a call that starts now.
-    fn request(&self, path: &'static str, call_type: CallType, options: CallOptions) -> (Time, Request) {
+    fn request<C: Codec<Res>, Res>(
+        &self,
+        path: &'static str,
+        call_type: CallType,
+        options: CallOptions,
+    ) -> (Time, Request) {
         // A call without a deadline need not know the time: the connection's clock stands where the driver set it.
         let now = options.timeout.map_or(Time::ZERO, |_| self.handle.shared.now());
         let mut request = Request::new(path, call_type);
@@ -105,18 +110,19 @@ impl Channel {
         request.metadata = options.metadata;
         request.deadline = options.timeout.map(|timeout| now + timeout);
         request.encoding = options.encoding;
+        request.content_subtypes = C::CONTENT_SUBTYPES;
         (now, request)
     }
 
     /// Starts a call that sends messages later.
-    fn open(
+    fn open<C: Codec<Res>, Res>(
         &self,
         path: &'static str,
         call_type: CallType,
         options: CallOptions,
     ) -> Result<(SendHalf, ReceiveHalf), CallError> {
         let shared = &self.handle.shared;
-        let (now, request) = self.request(path, call_type, options);
+        let (now, request) = self.request::<C, Res>(path, call_type, options);
         let started = shared.command(|state| {
             let started = state.connection.start(now, request);
             started.map_err(|misuse| refused(&state.connection, misuse))
@@ -127,7 +133,7 @@ impl Channel {
 
     /// Starts a call with its one message and the half-close, in one visit to the connection: it always has buffer space for the
     /// first message of a call.
-    fn start_with(
+    fn start_with<C: Codec<Res>, Res>(
         &self,
         path: &'static str,
         call_type: CallType,
@@ -136,7 +142,7 @@ impl Channel {
     ) -> Result<ReceiveHalf, CallError> {
         let mut payload = payload.map_err(CallError::unsent)?;
         let shared = &self.handle.shared;
-        let (now, request) = self.request(path, call_type, options);
+        let (now, request) = self.request::<C, Res>(path, call_type, options);
         let started = shared.command(|state| {
             let connection = &mut state.connection;
             let call = connection.start(now, request).map_err(|misuse| refused(connection, misuse))?;
@@ -165,7 +171,7 @@ impl Channel {
         C: Codec<Req> + Codec<Res>,
     {
         let payload = codec::encode::<Req, C>(request);
-        let mut receiving = self.start_with(method.path(), CallType::UNARY, payload, options)?;
+        let mut receiving = self.start_with::<C, Res>(method.path(), CallType::UNARY, payload, options)?;
         receiving.only_response::<Res, C>().await
     }
 
@@ -184,7 +190,8 @@ impl Channel {
         C: Codec<Req> + Codec<Res>,
     {
         let payload = codec::encode::<Req, C>(request);
-        let receiving = self.start_with(method.path(), CallType::SERVER_STREAMING, payload, options)?;
+        let receiving =
+            self.start_with::<C, Res>(method.path(), CallType::SERVER_STREAMING, payload, options)?;
         Ok(ServerStreaming::new(receiving))
     }
 
@@ -197,8 +204,11 @@ impl Channel {
         &self,
         method: &Method<Req, Res, C>,
         options: CallOptions,
-    ) -> Result<ClientStreaming<Req, Res, C>, CallError> {
-        let (send, receive) = self.open(method.path(), CallType::CLIENT_STREAMING, options)?;
+    ) -> Result<ClientStreaming<Req, Res, C>, CallError>
+    where
+        C: Codec<Req> + Codec<Res>,
+    {
+        let (send, receive) = self.open::<C, Res>(method.path(), CallType::CLIENT_STREAMING, options)?;
         Ok(ClientStreaming::new(send, receive))
     }
 
@@ -211,8 +221,11 @@ impl Channel {
         &self,
         method: &Method<Req, Res, C>,
         options: CallOptions,
-    ) -> Result<BidiStreaming<Req, Res, C>, CallError> {
-        let (send, receive) = self.open(method.path(), CallType::BIDI, options)?;
+    ) -> Result<BidiStreaming<Req, Res, C>, CallError>
+    where
+        C: Codec<Req> + Codec<Res>,
+    {
+        let (send, receive) = self.open::<C, Res>(method.path(), CallType::BIDI, options)?;
         Ok(BidiStreaming::new(send, receive))
     }
 

@@ -6,6 +6,7 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
 use halfclose::grpc::RequestHeaders;
+use halfclose::grpc::content_type::ContentSubtypes;
 use halfclose::{CallId, CallType, Server, Status};
 
 use super::call::{FirstMessage, ServerCall, finish, poll_only};
@@ -27,6 +28,8 @@ type Start = dyn Fn(&Arc<Shared<Server>>, NewCall) -> Option<Handler> + Send + S
 pub(super) struct MethodIndex {
     index: usize,
     pub(super) call_type: CallType,
+    /// The content subtypes of requests that its codec reads.
+    pub(super) content_subtypes: ContentSubtypes,
     /// Whether a handler's first wait for a request sends the response headers.
     early_headers: bool,
 }
@@ -142,12 +145,15 @@ impl Router {
         Self::default()
     }
 
-    fn add<S>(mut self, path: &'static str, call_type: CallType, start: S) -> Self
+    fn add<Req, C, S>(mut self, path: &'static str, call_type: CallType, start: S) -> Self
     where
+        C: Codec<Req>,
         S: Fn(&Arc<Shared<Server>>, NewCall) -> Option<Handler> + Send + Sync + 'static,
     {
         // Whether headers go early is looked up when the method is called: it may be set later than this.
-        self.places.insert(path, MethodIndex { index: self.methods.len(), call_type, early_headers: false });
+        let content_subtypes = C::CONTENT_SUBTYPES;
+        let index = self.methods.len();
+        self.places.insert(path, MethodIndex { index, call_type, content_subtypes, early_headers: false });
         self.methods.push(Box::new(start));
         self
     }
@@ -195,7 +201,7 @@ impl Router {
         Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), CallType::UNARY, move |shared, incoming| {
+        self.add::<Req, C, _>(method.path(), CallType::UNARY, move |shared, incoming| {
             unary::start::<F, Fut, Req, Res, C>(&handler, shared, incoming)
         })
     }
@@ -211,7 +217,7 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), CallType::SERVER_STREAMING, move |shared, incoming| {
+        self.add::<Req, C, _>(method.path(), CallType::SERVER_STREAMING, move |shared, incoming| {
             let (call, headers, first) = incoming.into_call(shared);
             let handler = Arc::clone(&handler);
             Some(Box::pin(async move {
@@ -239,7 +245,7 @@ impl Router {
         Fut: Future<Output = Result<Response<Res>, Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), CallType::CLIENT_STREAMING, move |shared, incoming| {
+        self.add::<Req, C, _>(method.path(), CallType::CLIENT_STREAMING, move |shared, incoming| {
             let (call, headers, _) = incoming.into_call(shared);
             let handler = Arc::clone(&handler);
             Some(Box::pin(async move {
@@ -261,7 +267,7 @@ impl Router {
         Fut: Future<Output = Result<(), Status>> + Send + 'static,
     {
         let handler = Arc::new(handler);
-        self.add(method.path(), CallType::BIDI, move |shared, incoming| {
+        self.add::<Req, C, _>(method.path(), CallType::BIDI, move |shared, incoming| {
             let (call, headers, _) = incoming.into_call(shared);
             let handler = Arc::clone(&handler);
             Some(Box::pin(async move {

@@ -44,6 +44,7 @@ const CALLS: &str = "core/tests/four_calls.rs";
 const QUEUED: &str = "core/tests/queued_calls.rs";
 const OUTCOMES: &str = "core/tests/outcomes.rs";
 const REFUSED: &str = "core/tests/refused_requests.rs";
+const SUBTYPES: &str = "core/tests/content_subtypes.rs";
 const HANDLES: &str = "core/tests/typed_handles.rs";
 const REQUEST: &str = "core/src/grpc/headers/request_tests.rs";
 const RESPONSE: &str = "core/src/grpc/headers/response_tests.rs";
@@ -70,7 +71,7 @@ rules! {
     "P-5" "one authority; host stands in for it" [] [SERVER::p5_host_stands_in_for_the_authority, REQUEST::authority_and_host] "";
     "P-6" "te: trailers, lenient by default" [] [] "";
     "P-7" "grpc-timeout" [] [TIMEOUT::values_that_are_read, TIMEOUT::values_that_are_refused] "";
-    "P-8" "content-type" [] [REFUSED::a_request_that_ends_well_is_forgotten] "";
+    "P-8" "content-type" [] [REFUSED::a_request_that_ends_well_is_forgotten, SUBTYPES::a_call_in_a_subtype_that_its_method_does_not_take_is_refused, SUBTYPES::a_response_in_a_subtype_that_the_call_does_not_take_ends_it] "";
     "P-9" "grpc-message-type is ignored" [] [] "";
     "P-10" "grpc-encoding" [] [SERVER::p10_the_list_of_encodings_comes_with_the_refusal_of_one] "";
     "P-11" "grpc-accept-encoding is remembered" [] [REQUEST::a_whole_request] "";
