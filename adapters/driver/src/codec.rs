@@ -1,4 +1,4 @@
-//! Message types and bytes.
+//! Codecs: conversions between message types and bytes.
 
 use bytes::Bytes;
 use halfclose::grpc::content_type::ContentSubtypes;
@@ -6,8 +6,8 @@ use halfclose::{MessagePayload, Status};
 
 /// Turns messages of type `T` into bytes and back.
 ///
-/// A codec has no state: it is a type that a [`Method`](crate::Method) names. `Prost` is the one for protocol buffers, `Json`
-/// one for anything that serde knows, [`Raw`] the one for applications that bring bytes of their own.
+/// A codec has no state: it is a type that a [`Method`](crate::Method) names. `Prost` is for protocol buffers, `Json`
+/// for anything that serde supports, [`Raw`] for applications that provide the bytes themselves.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -38,30 +38,31 @@ pub trait Codec<T>: 'static {
     /// INTERNAL; a server refuses a request with another by HTTP status 415, and answers in the subtype of the request.
     const CONTENT_SUBTYPES: ContentSubtypes = ContentSubtypes::ANY;
 
-    /// Returns how many bytes [`encode`](Self::encode) is about to write, as far as that is cheap to know. The sink
-    /// reserves as many; the bytes of large fields that go by reference need not count.
+    /// Returns how many bytes [`encode`](Self::encode) will write, as far as that is cheap to compute. The sink
+    /// reserves that many. The bytes of large fields that go by reference need not count.
     fn size_hint(message: &T) -> usize {
         let _ = message;
         0
     }
 
-    /// Writes the bytes of a message, without the prefix of gRPC, to the sink.
+    /// Writes the bytes of a message to the sink, without gRPC's prefix.
     ///
     /// # Errors
     ///
     /// A status, usually INTERNAL, for a message that cannot be encoded; nothing is sent then.
     fn encode(message: &T, sink: &mut Sink) -> Result<(), Status>;
 
-    /// Makes a message of its bytes. `payload` is the message as it was received: a field that keeps a slice of it
-    /// copies nothing.
+    /// Makes a message from its bytes. `payload` is the message as it was received; a field can keep a slice of it
+    /// without copying.
     ///
     /// # Errors
     ///
-    /// A status, usually INTERNAL, for bytes that are no message: the call ends with it.
+    /// A status, usually INTERNAL, for invalid bytes; the call ends with it.
     fn decode(payload: Bytes) -> Result<T, Status>;
 }
 
-/// Where a codec writes a message: bytes that it copies, and whole [`Bytes`] that go out by reference.
+/// The target to which a codec writes a message: bytes that it copies, and whole [`Bytes`] that are sent by
+/// reference.
 ///
 /// ```
 /// use bytes::{BufMut, Bytes};
@@ -74,12 +75,13 @@ pub trait Codec<T>: 'static {
 /// ```
 #[derive(Debug, Default)]
 pub struct Sink {
-    /// What was written before `tail`.
+    /// The pieces before `tail`.
     done: MessagePayload,
     tail: Vec<u8>,
 }
 
-/// Pieces that are shorter are copied: a piece of its own costs a place in the queue and in the vectored write.
+/// The shortest piece that is sent by reference, in bytes. Shorter ones are copied, because each piece costs an entry
+/// in the send queue and in the vectored write.
 const LEAST_PIECE: usize = 2 * 1024;
 
 impl Sink {
@@ -89,7 +91,7 @@ impl Sink {
         Self::default()
     }
 
-    /// Returns how many bytes were written.
+    /// Returns the number of bytes that were written.
     #[must_use]
     pub fn len(&self) -> usize {
         self.done.len() + self.tail.len()
@@ -101,18 +103,18 @@ impl Sink {
         self.len() == 0
     }
 
-    /// Returns the buffer that copied bytes are appended to, for libraries that write to a
-    /// [`BufMut`](bytes::BufMut) or an [`io::Write`](std::io::Write). What stands in it is a part of the message.
+    /// Returns the buffer to which copied bytes are appended, for libraries that write to a [`BufMut`](bytes::BufMut)
+    /// or an [`io::Write`](std::io::Write). Its content is part of the message.
     pub const fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.tail
     }
 
-    /// Appends a copy of some bytes.
+    /// Appends a copy of `bytes`.
     pub fn put_slice(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
     }
 
-    /// Appends bytes by reference; fewer than 2 KiB are copied.
+    /// Appends `bytes` by reference, or as a copy if they are fewer than 2 KiB.
     pub fn put_bytes(&mut self, bytes: Bytes) {
         if bytes.len() < LEAST_PIECE {
             return self.put_slice(&bytes);
@@ -132,7 +134,7 @@ impl Sink {
     #[inline]
     pub fn into_payload(mut self) -> MessagePayload {
         if self.done.is_empty() {
-            // A vector that is exactly full becomes `Bytes` as it is.
+            // A vector without spare capacity becomes `Bytes` without a copy.
             return self.tail.into();
         }
         self.close();
@@ -140,7 +142,7 @@ impl Sink {
     }
 }
 
-/// Encodes a message, or says why it cannot be: never with the status OK.
+/// Encodes a message. The status of an error is never OK.
 #[inline(always)]
 pub(crate) fn encode<T, C: Codec<T>>(message: &T) -> Result<MessagePayload, Status> {
     let mut sink = Sink { done: MessagePayload::default(), tail: Vec::with_capacity(C::size_hint(message)) };
@@ -148,13 +150,13 @@ pub(crate) fn encode<T, C: Codec<T>>(message: &T) -> Result<MessagePayload, Stat
     Ok(sink.into_payload())
 }
 
-/// Returns the message of these bytes, or why it is none: never the status OK.
+/// Decodes a message. The status of an error is never OK.
 #[inline(always)]
 pub(crate) fn decode<T, C: Codec<T>>(payload: Bytes) -> Result<T, Status> {
     C::decode(payload).map_err(failure)
 }
 
-/// Returns what a call ends with when a codec fails: one that fails with OK must not pass for a success.
+/// Returns the status of a codec's failure, replacing OK, which would report a success.
 #[cold]
 fn failure(status: Status) -> Status {
     if status.is_ok() { Status::internal("the codec failed with status OK") } else { status }
@@ -189,8 +191,8 @@ impl<T: prost::Message + Default> Codec<T> for Prost {
         message.encoded_len()
     }
 
-    // prost copies `bytes` fields into the buffer that it is given: a `BufMut` that took them by reference would have to
-    // be written with `unsafe`.
+    // prost copies `bytes` fields into the given buffer; a `BufMut` that keeps references instead cannot be written
+    // without `unsafe`.
     #[inline]
     fn encode(message: &T, sink: &mut Sink) -> Result<(), Status> {
         message.encode_raw(sink.buffer());

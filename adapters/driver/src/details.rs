@@ -1,5 +1,5 @@
-//! Typed details of errors: `google.rpc.Status` and the standard messages that it carries, for
-//! `grpc-status-details-bin` ([P-21](halfclose::manual::rules#p-21)).
+//! Typed error details: `google.rpc.Status` and the standard messages that it carries, for `grpc-status-details-bin`
+//! ([P-21](halfclose::manual::rules#p-21)).
 //!
 //! ```
 //! use halfclose_driver::details::{Details, ErrorInfo, FieldViolation, RetryInfo};
@@ -24,21 +24,21 @@ use std::time::Duration;
 use halfclose::{Code, Status};
 use prost::{Message, Name};
 
-/// The prefix of a type's name in an [`Any`].
+/// The prefix of a type name in an [`Any`].
 const TYPE_URL: &str = "type.googleapis.com/";
 
-/// A message of any type, with its name: `google.protobuf.Any`.
+/// A message of any type, with the name of its type: `google.protobuf.Any`.
 #[derive(Clone, PartialEq, Message)]
 pub struct Any {
-    /// The type's name, behind a prefix that ends in a slash.
+    /// The name of the type, after a prefix that ends in a slash.
     #[prost(string, tag = "1")]
     pub type_url: String,
-    /// The message in the format of protocol buffers.
+    /// The encoded message.
     #[prost(bytes = "vec", tag = "2")]
     pub value: Vec<u8>,
 }
 
-/// `google.rpc.Status`, as `grpc-status-details-bin` carries it.
+/// `google.rpc.Status`, the content of `grpc-status-details-bin`.
 #[derive(Clone, PartialEq, Message)]
 struct RpcStatus {
     #[prost(int32, tag = "1")]
@@ -49,13 +49,13 @@ struct RpcStatus {
     details: Vec<Any>,
 }
 
-/// A length of time: `google.protobuf.Duration`.
+/// A duration: `google.protobuf.Duration`.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
 pub struct Span {
     /// Whole seconds.
     #[prost(int64, tag = "1")]
     pub seconds: i64,
-    /// Nanoseconds beside them, of the same sign.
+    /// Additional nanoseconds, of the same sign.
     #[prost(int32, tag = "2")]
     pub nanos: i32,
 }
@@ -77,93 +77,93 @@ macro_rules! rpc_messages {
 }
 
 rpc_messages! {
-    /// Why a call failed, for programs.
+    /// The reason of a failure, for programs.
     ErrorInfo = "ErrorInfo" {
         /// A constant in upper snake case, unique within the domain.
         [string, tag = "1"] reason: String,
-        /// Whose reason it is, such as the name of the service.
+        /// The domain of the reason, for example the name of the service.
         [string, tag = "2"] domain: String,
-        /// What else there is to know.
+        /// Further details as names and values.
         [map = "string, string", tag = "3"] metadata: HashMap<String, String>,
     }
-    /// When the client may try again.
+    /// When the client may retry.
     RetryInfo = "RetryInfo" {
-        /// The least that it should wait.
+        /// The shortest time to wait before a retry.
         [message, optional, tag = "1"] retry_delay: Option<Span>,
     }
-    /// What a developer needs to find the fault.
+    /// Information for the developer of the service.
     DebugInfo = "DebugInfo" {
         /// The stack, innermost function first.
         [string, repeated, tag = "1"] stack_entries: Vec<String>,
-        /// What else the server says.
+        /// Further information from the server.
         [string, tag = "2"] detail: String,
     }
-    /// Which quotas are used up.
+    /// The quotas that are exhausted.
     QuotaFailure = "QuotaFailure" {
-        /// Each of them.
+        /// The exhausted quotas.
         [message, repeated, tag = "1"] violations: Vec<QuotaViolation>,
     }
-    /// One quota that is used up.
+    /// One exhausted quota.
     QuotaViolation = "QuotaFailure.Violation" {
-        /// Whose quota it is.
+        /// The subject of the quota.
         [string, tag = "1"] subject: String,
-        /// How it failed.
+        /// How the quota was exceeded.
         [string, tag = "2"] description: String,
     }
-    /// Which conditions do not hold.
+    /// The preconditions that failed.
     PreconditionFailure = "PreconditionFailure" {
-        /// Each of them.
+        /// The failed preconditions.
         [message, repeated, tag = "1"] violations: Vec<PreconditionViolation>,
     }
-    /// One condition that does not hold.
+    /// One failed precondition.
     PreconditionViolation = "PreconditionFailure.Violation" {
-        /// The kind of condition.
+        /// The type of the precondition.
         [string, tag = "1"] r#type: String,
-        /// What does not meet it.
+        /// The subject that fails it.
         [string, tag = "2"] subject: String,
         /// How to meet it.
         [string, tag = "3"] description: String,
     }
-    /// What is wrong with the request.
+    /// The invalid fields of the request.
     BadRequest = "BadRequest" {
-        /// Each field at fault.
+        /// The invalid fields.
         [message, repeated, tag = "1"] field_violations: Vec<FieldViolation>,
     }
-    /// One field at fault.
+    /// One invalid field.
     FieldViolation = "BadRequest.FieldViolation" {
-        /// The path to the field, with dots.
+        /// The path to the field, separated by dots.
         [string, tag = "1"] field: String,
-        /// Why its value is not good.
+        /// Why its value is invalid.
         [string, tag = "2"] description: String,
     }
-    /// What support needs to find the request.
+    /// Information that identifies the request.
     RequestInfo = "RequestInfo" {
-        /// Its id, for the service's own logs.
+        /// The id of the request in the service's logs.
         [string, tag = "1"] request_id: String,
-        /// Anything that was served with it.
+        /// Data that was used to serve the request.
         [string, tag = "2"] serving_data: String,
     }
-    /// The resource that the call is about.
+    /// The resource that the call accessed.
     ResourceInfo = "ResourceInfo" {
         /// Its type.
         [string, tag = "1"] resource_type: String,
         /// Its name.
         [string, tag = "2"] resource_name: String,
-        /// Whose it is.
+        /// The owner of the resource.
         [string, tag = "3"] owner: String,
-        /// What went wrong with it.
+        /// What went wrong with the resource.
         [string, tag = "4"] description: String,
     }
-    /// Where to read on.
+    /// Links to further information.
     Help = "Help" {
-        /// Links.
+        /// The links.
         [message, repeated, tag = "1"] links: Vec<Link>,
     }
-    /// A link to read on.
+    /// A link to further information.
     Link = "Help.Link" {
-        /// What it leads to.
+        /// What the link leads to.
         [string, tag = "1"] description: String,
-        /// Where it leads.
+        /// The address of the link.
         [string, tag = "2"] url: String,
     }
     /// The message in the user's language.
@@ -176,7 +176,7 @@ rpc_messages! {
 }
 
 impl RetryInfo {
-    /// Says to wait this long; at most what the message can hold.
+    /// Makes the message for a delay; one that is too long for the message is shortened.
     #[must_use]
     pub fn after(delay: Duration) -> Self {
         let seconds = i64::try_from(delay.as_secs()).unwrap_or(i64::MAX);
@@ -184,7 +184,7 @@ impl RetryInfo {
         Self { retry_delay: Some(Span { seconds, nanos }) }
     }
 
-    /// Returns how long to wait; `None` where nothing is said, or nothing sensible.
+    /// Returns the delay; `None` if there is none or it is invalid.
     #[must_use]
     pub fn delay(&self) -> Option<Duration> {
         let span = self.retry_delay?;
@@ -200,13 +200,13 @@ pub struct Details {
 }
 
 impl Details {
-    /// No details.
+    /// Makes empty details.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a message: one of this module, or one of your own that has a name.
+    /// Adds a message: one of this module, or one of your own that implements [`Name`].
     #[must_use]
     pub fn with<T: Message + Name>(mut self, message: T) -> Self {
         let type_url = format!("{TYPE_URL}{}", T::full_name());
@@ -223,26 +223,26 @@ impl Details {
         Status::new(code, message).with_details(wire.encode_to_vec().into())
     }
 
-    /// Reads the details of a status; none where it has none.
+    /// Returns the details of a status; empty if it has none.
     ///
     /// # Errors
     ///
-    /// The decoder's error where the details are no `google.rpc.Status`.
+    /// The decoder's error if the details are not a `google.rpc.Status`.
     pub fn of(status: &Status) -> Result<Self, prost::DecodeError> {
         let wire = RpcStatus::decode(status.details().clone())?;
         Ok(Self { messages: wire.details })
     }
 
-    /// Returns the first message of a type; `None` where there is none that can be read.
+    /// Returns the first message of a type; `None` if there is none that can be decoded.
     #[must_use]
     pub fn get<T: Message + Name + Default>(&self) -> Option<T> {
         let name = T::full_name();
-        // Whatever stands in front of the last slash, the name decides.
+        // The type's name is the part after the last slash, whatever the prefix.
         let named = |any: &&Any| any.type_url.rsplit('/').next() == Some(name.as_str());
         self.messages.iter().filter(named).find_map(|any| T::decode(any.value.as_slice()).ok())
     }
 
-    /// Returns all messages as they came.
+    /// Returns all messages, undecoded.
     #[must_use]
     pub fn messages(&self) -> &[Any] {
         &self.messages
@@ -259,7 +259,7 @@ mod tests {
         let status = Details::new()
             .with(BadRequest { field_violations: vec![violation.clone()] })
             .into_status(Code::InvalidArgument, "bad");
-        // google.rpc.Status { code: 3, message: "bad", details: [Any { .. }] }, by hand.
+        // The encoding of google.rpc.Status { code: 3, message: "bad", details: [Any { .. }] }, written by hand.
         let inner = b"\x0a\x0f\x0a\x03a.b\x12\x08too long";
         let url = b"type.googleapis.com/google.rpc.BadRequest";
         let mut any = vec![0x0a, url.len() as u8];

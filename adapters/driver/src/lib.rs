@@ -1,16 +1,16 @@
-//! The async driver of [halfclose]: one loop that joins a protocol core, a transport and a clock, and the typed calls
-//! that applications make through it.
+//! The async driver of [halfclose]: a loop that connects a protocol core, a transport and a clock, and the typed
+//! calls that applications make.
 //!
-//! The driver knows no runtime. It is generic over [`Io`] (bytes in and out) and [`Clock`] (the time, and waking up at
-//! one); `halfclose-tokio` and `halfclose-smol` are thin bindings of these two traits. It decides nothing about the
-//! protocol either: every rule is the core's.
+//! The driver is independent of runtimes. It is generic over [`Io`] (a transport) and [`Clock`] (time and timers);
+//! `halfclose-tokio` and `halfclose-smol` are thin bindings of these two traits. It makes no protocol decisions:
+//! every rule is in the core.
 //!
-//! | here | what it is for |
+//! | item | purpose |
 //! |---|---|
-//! | [`Io`], [`Clock`], [`Timer`] | what a runtime implements |
-//! | [`Method`], [`Codec`], [`Sink`], [`Response`] | what a method is called and carries; message types and their bytes |
+//! | [`Io`], [`Clock`], [`Timer`] | the traits that a runtime implements |
+//! | [`Method`], [`Codec`], [`Sink`], [`Response`] | a method's path and types; conversions between messages and bytes |
 //! | [`Channel`], [`CallOptions`], [`CallError`] | a client's connection, and its calls of the four types |
-//! | [`Router`], [`Context`] | a server's methods, and what their handlers are given |
+//! | [`Router`], [`Context`] | a server's methods, and what their handlers receive |
 //! | [`ClientDriver`], [`ServerDriver`] | the task of a connection: the loop that owns its transport |
 //! | [`MemoryBudget`] | the memory that the connections of a server share |
 //! | [`Shutdown`] | graceful shutdown of many connections at once |
@@ -21,8 +21,8 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `prost` (default) | `Prost`, the codec for messages of the prost crate |
-//! | `json` | `Json`, a codec for what serde knows |
-//! | `error-details` | `details`, the standard messages of `google.rpc` for errors |
+//! | `json` | `Json`, a codec for types that serde supports |
+//! | `error-details` | `details`, the standard error details of `google.rpc` |
 //! | `gzip`, `deflate`, `zstd` | these message encodings |
 //! | `tls` | TLS by rustls (`tls`), with the application's cryptography |
 //! | `tls-ring`, `tls-aws-lc-rs` | the same with this cryptography |
@@ -30,7 +30,8 @@
 //!
 //! # Platforms and Rust versions
 //!
-//! The driver runs wherever the standard library does. Rust 1.88 or later; a new minimum is a minor version.
+//! The driver runs wherever the standard library does. It requires Rust 1.88 or later; raising that requires a new
+//! minor version.
 #![forbid(unsafe_code)]
 #![deny(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What both sides of a call know: the method, the answer of a call with one response, and why sending fails.
+//! Types of both sides of a call: the method, the response of a call with one response, and the error of sending.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -26,7 +26,7 @@ impl<Req, Res, C> Method<Req, Res, C> {
         Self { path, types: PhantomData }
     }
 
-    /// Its path.
+    /// Returns the path.
     #[must_use]
     pub const fn path(&self) -> &'static str {
         self.path
@@ -47,25 +47,27 @@ impl<Req, Res, C> fmt::Debug for Method<Req, Res, C> {
     }
 }
 
-/// The one response of a unary or client streaming call, with the metadata around it.
+/// The response of a unary or client streaming call, with its metadata.
 ///
-/// Servers make one with [`Response::new`] and may add metadata; clients are given one.
+/// Servers make it with [`Response::new`] and may add metadata; clients receive it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Response<T> {
     /// The message.
     pub message: T,
-    /// Initial metadata. A server's are added to those that [`Context::set_headers`](crate::Context::set_headers) set; where
-    /// the response headers have gone before, the call ends with INTERNAL, since they could not go any more.
+    /// Initial metadata. On a server it is added to what [`Context::set_headers`](crate::Context::set_headers) has
+    /// set; if the response headers have been sent already, the call ends with INTERNAL, because the metadata can no
+    /// longer be sent.
     pub headers: Metadata,
     /// Trailing metadata.
     pub trailers: Metadata,
-    /// Server: whether the message is sent compressed, where the call has an encoding; client: whether it came so.
+    /// Server: whether the message is sent compressed, if the call has an encoding. Client: whether it arrived
+    /// compressed.
     pub compressed: bool,
 }
 
 impl<T> Response<T> {
-    /// Makes a response without metadata, compressed where the call has an encoding.
+    /// Makes a response without metadata, compressed if the call has an encoding.
     #[must_use]
     pub fn new(message: T) -> Self {
         Self { message, headers: Metadata::new(), trailers: Metadata::new(), compressed: true }
@@ -83,13 +85,13 @@ impl<T> From<T> for Response<T> {
 #[non_exhaustive]
 pub enum SendError {
     /// The other side has ended the call, or the connection is over. On a client the receiving half has the status
-    /// ([P-88](halfclose::manual::rules#p-88)); on a server the answer interests nobody any more.
+    /// ([P-88](halfclose::manual::rules#p-88)); on a server the client no longer waits for the response.
     #[error("the call has ended; its status comes from the receiving side")]
     Ended,
     /// The message could not be encoded.
     #[error("the message was not sent: {0}")]
     Encode(Status),
-    /// The command was illegal, or over a limit of this side.
+    /// The command was illegal, or exceeded a limit of this side.
     #[error("the message was not sent: {0}")]
     Misuse(#[from] Misuse),
 }

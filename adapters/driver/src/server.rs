@@ -26,18 +26,18 @@ use call::{Answer, FirstMessage};
 use handlers::{HandlerContext, Handlers};
 use router::{NewCall, Recent};
 
-/// The driver of a server's connection; its handlers run inside. A future that must be polled, in a task of its own as
-/// a rule, until it ends.
+/// The driver of a server's connection, which also runs its handlers: a future that has to be polled until it ends,
+/// usually in its own task.
 pub type ServerDriver<I, K> = Driver<I, K, ServerSide>;
 
-/// What a server's driver keeps: the router, the handlers that are running, and what events ask for.
+/// The server's hooks: the router, the running handlers, and the work that events have caused.
 #[derive(Debug)]
 pub struct ServerSide {
     router: Arc<Router>,
     recent: Recent,
     handlers: Handlers,
     requests: VecDeque<NewCall>,
-    /// What handlers have answered in this round.
+    /// The responses that handlers have returned in this round.
     answers: Vec<Answer>,
 }
 
@@ -70,7 +70,7 @@ impl RoleHooks for ServerSide {
             }
             Event::Ended(call, _) => {
                 if !self.requests.is_empty() {
-                    // A call may end before its handler has begun.
+                    // A call may end before its handler has started.
                     self.requests.retain(|incoming| incoming.call != call);
                 }
                 self.handlers.end(call);
@@ -90,7 +90,7 @@ impl RoleHooks for ServerSide {
             }
         }
         self.handlers.run(context, any);
-        // A handler that wakes itself is no reason to end the turn before its time.
+        // A handler that wakes itself does not end the turn early.
         !self.requests.is_empty() || self.handlers.has_rest()
     }
 
@@ -112,11 +112,11 @@ impl RoleHooks for ServerSide {
 }
 
 impl Router {
-    /// Serves a transport that was accepted. The driver must be polled, in a task of its own as a rule; the adapters'
+    /// Serves a transport that was accepted. Poll the driver until it ends, usually in its own task; the adapters'
     /// `serve` does that.
     ///
-    /// `seed` varies what must not be the same for many connections; any number will do. The connection shuts down
-    /// gracefully when `shutdown` says so.
+    /// `seed` varies what should differ between connections; any number will do. `shutdown` shuts the connection down
+    /// gracefully.
     pub fn serve<I: Io, K: Clock>(
         self: &Arc<Self>,
         io: I,

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Waker};
 use crate::shared::Signal;
 use crate::wakers::{WaitPlace, WakerSet};
 
-/// Tells any number of connections to take no new calls and to close after the last one ([P-94](halfclose::manual::rules#p-94)), and knows when they
-/// have. Clones are the same switch.
+/// A switch that shuts down any number of connections gracefully ([P-94](halfclose::manual::rules#p-94)): they accept
+/// no new calls and close after the last one. It also reports when they have. Clones are the same switch.
 ///
 /// ```
 /// use halfclose_driver::Shutdown;
@@ -36,10 +36,10 @@ struct Switch {
 #[derive(Default)]
 struct Open {
     next: u64,
-    /// The connections that are open, by the order in which they came.
+    /// The open connections, in the order in which they were opened.
     connections: BTreeMap<u64, Arc<Signal>>,
-    /// Tasks that wait for the trigger or for the last connection: to be woken when the lock is free, since an executor
-    /// may drop a connection's driver with its last waker, and that comes back here.
+    /// Tasks that wait for the trigger or for the last connection. They are woken without the lock held, because an
+    /// executor may drop a connection's driver with its last waker, which takes this lock.
     waiting: WakerSet,
 }
 
@@ -54,13 +54,13 @@ impl Switch {
 }
 
 impl Shutdown {
-    /// Makes a switch that has not been thrown.
+    /// Makes a switch that has not been triggered.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Throws the switch.
+    /// Triggers the shutdown.
     pub fn trigger(&self) {
         self.switch.triggered.store(true, Ordering::Release);
         let mut open = self.switch.lock();
@@ -73,23 +73,23 @@ impl Shutdown {
         waiting.for_each(Waker::wake);
     }
 
-    /// Returns whether it was thrown.
+    /// Returns whether the shutdown was triggered.
     #[must_use]
     pub fn is_triggered(&self) -> bool {
         self.switch.is_triggered()
     }
 
-    /// Waits until the switch is thrown.
+    /// Waits until the shutdown is triggered.
     pub fn triggered(&self) -> impl Future<Output = ()> + Send + Unpin + use<> {
         Until::new(&self.switch, |switch, _| switch.is_triggered())
     }
 
-    /// Waits until the switch is thrown and every connection has closed.
+    /// Waits until the shutdown is triggered and every connection has closed.
     pub fn drained(&self) -> impl Future<Output = ()> + Send + Unpin + use<> {
         Until::new(&self.switch, |switch, open| switch.is_triggered() && open.connections.is_empty())
     }
 
-    /// Returns how many connections are open.
+    /// Returns the number of open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.switch.lock().connections.len()
@@ -110,7 +110,7 @@ impl fmt::Debug for Shutdown {
     }
 }
 
-/// One connection's place at the switch; it counts as open until this is dropped.
+/// A connection's registration at the switch; the connection counts as open until this is dropped.
 pub(crate) struct Watch {
     switch: Arc<Switch>,
     id: u64,
@@ -118,12 +118,12 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Returns whether the switch was thrown and the connection has not heard of it.
+    /// Returns whether the shutdown was triggered and the connection does not know yet.
     pub(crate) fn has_news(&self) -> bool {
         !self.heard && self.switch.is_triggered()
     }
 
-    /// As `is_news`, and notes that it was told.
+    /// Returns the same as `has_news`, once: the connection knows afterwards.
     pub(crate) fn is_news(&mut self) -> bool {
         let news = self.has_news();
         self.heard |= news;
@@ -137,7 +137,7 @@ impl Drop for Watch {
         let signal = open.connections.remove(&self.id);
         let waiting = open.connections.is_empty().then(|| open.waiting.take());
         drop(open);
-        // With the signal goes its waker, perhaps.
+        // Dropping the signal may drop its waker, which runs foreign code.
         drop(signal);
         waiting.into_iter().flatten().for_each(Waker::wake);
     }

@@ -1,4 +1,4 @@
-//! Who waits: tasks for something that happens to all of them at once, and futures for a half of a call.
+//! Waiting tasks: those that wait for one event together, and futures that wait for a half of a call.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -6,11 +6,11 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// The wakers of such tasks. A future has a place of its own and gives it up when it is dropped, so that nothing is kept
-/// of futures that are gone.
+/// The wakers of tasks that wait for one event. Each future has its own place and gives it up when it is dropped, so
+/// that no waker of a dropped future stays.
 ///
-/// What a waker does when it is woken or dropped is foreign code: the wakers that come out of here are for their caller,
-/// once it has left its lock.
+/// Waking or dropping a waker runs foreign code, so the methods return wakers to their caller, to be handled without
+/// the lock held.
 #[derive(Default)]
 pub(crate) struct WakerSet {
     next: u64,
@@ -22,7 +22,7 @@ pub(crate) struct WakerSet {
 pub(crate) struct WaitPlace(Option<u64>);
 
 impl WakerSet {
-    /// Registers the waker of a future's last poll, and gives the one that it replaces.
+    /// Registers the waker of a future's last poll. Returns the waker that it replaces.
     #[must_use = "a waker is dropped when the lock is free"]
     pub(crate) fn wait(&mut self, place: &mut WaitPlace, waker: &Waker) -> Option<Waker> {
         let id = *place.0.get_or_insert_with(|| {
@@ -36,25 +36,25 @@ impl WakerSet {
         }
     }
 
-    /// Takes the waker of a future that is dropped.
+    /// Removes the waker of a future that is being dropped, and returns it.
     #[must_use = "a waker is dropped when the lock is free"]
     pub(crate) fn leave(&mut self, place: &mut WaitPlace) -> Option<Waker> {
         self.wakers.remove(&place.0.take()?)
     }
 
-    /// Takes all wakers: what they wait for has happened.
+    /// Takes all wakers, because their event has happened.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = Waker> + use<> {
         mem::take(&mut self.wakers).into_values()
     }
 }
 
-/// A half of a call that keeps the waker of whoever waits on it.
+/// A half of a call that keeps the waker of the future that waits for it.
 pub(crate) trait HoldsWaker {
-    /// Forgets that waker: the future that waited was dropped.
+    /// Forgets that waker, because the future was dropped.
     fn forget_waker(&mut self);
 }
 
-/// Polls a half of a call until it is ready. A future that is dropped before that leaves no waker behind.
+/// Polls a half of a call until it is ready. If the future is dropped before that, no waker stays behind.
 pub(crate) fn poll_half<'a, H, F, T>(half: &'a mut H, poll: F) -> impl Future<Output = T> + use<'a, H, F, T>
 where
     H: HoldsWaker,
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(kept(), [0, 1]);
         assert_eq!(set.take().count(), 1);
         assert_eq!(kept(), [0, 0]);
-        // A place outlives what was taken.
+        // A place can be used again after `take`.
         assert!(set.wait(&mut other, &first).is_none());
         assert_eq!((kept(), set.take().count()), ([1, 0], 1));
     }

@@ -1,4 +1,4 @@
-//! smol's transports and timers as the driver wants them.
+//! The driver's traits for smol's transports and timers.
 
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
@@ -19,24 +19,25 @@ use rustix::buffer::spare_capacity;
 use rustix::net::Shutdown;
 use smol::{Async, Timer};
 
-/// Any socket that smol can watch: TCP and Unix sockets.
+/// A socket that smol can watch: a TCP or Unix socket.
 #[derive(Debug)]
 pub struct SmolIo<T> {
     socket: Async<T>,
-    /// The last read took less than it could: trying again before the socket is readable is a call for nothing.
+    /// Whether the last read returned less than it could, so that another read before the socket is readable would be
+    /// useless.
     drained: bool,
     readable: Readable,
 }
 
-/// Whether the reactor has told of a socket.
+/// Whether the reactor has reported that a socket is readable.
 #[derive(Debug)]
 struct Readable {
     wake: Arc<ReadableWake>,
-    /// Of the above.
+    /// A waker that calls `wake`.
     waker: Waker,
 }
 
-/// Passes a wake on to the task, and notes it.
+/// Records a wake, and passes it on to the task.
 #[derive(Default, Debug)]
 struct ReadableWake {
     woken: AtomicBool,
@@ -60,7 +61,7 @@ impl Readable {
         Self { waker: Waker::from(Arc::clone(&wake)), wake }
     }
 
-    /// Returns whether the reactor told of it since this was asked last; from now on that wakes `task`.
+    /// Returns whether the reactor has reported it since the last call; a later report wakes `task`.
     fn woken(&self, task: &Waker) -> bool {
         self.wake.task.register(task);
         self.wake.woken.swap(false, Ordering::AcqRel)
@@ -73,10 +74,11 @@ impl<T: AsFd> SmolIo<T> {
         Self { socket, drained: false, readable: Readable::new() }
     }
 
-    /// Ready when a read is worth the call.
+    /// Completes when a read is worth a system call.
     ///
-    /// The reactor cannot tell an event from an older one if it was waiting already when it was asked, and says that the
-    /// socket is not ready: as often as it is asked, on an executor that is never idle. Its wake is believed.
+    /// When it is polled again, the reactor cannot tell a new event from an older one and may report that the socket
+    /// is not ready, again and again on an executor that is never idle. So a recorded wake overrules the reactor's
+    /// answer.
     fn poll_readable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let woken = self.readable.woken(cx.waker());
         match self.socket.poll_readable(&mut Context::from_waker(&self.readable.waker)) {
@@ -87,9 +89,9 @@ impl<T: AsFd> SmolIo<T> {
 
     /// Reads into the spare capacity of `input`.
     ///
-    /// rustix reads into the spare capacity of a vector without filling it first; turning the buffer into a vector and
-    /// back copies nothing while nobody else looks into it. While a message does, the vector is a copy of the rest,
-    /// and must be given the same capacity: a read into none would look like the end of the stream.
+    /// rustix reads into the spare capacity of a vector without filling it first; converting the buffer to a vector
+    /// and back copies nothing if nothing else refers to it. If a message still does, the vector is a copy of the
+    /// rest and has to get the same capacity: a read into an empty buffer would look like the end of the stream.
     fn read(&self, input: &mut BytesMut, room: usize) -> io::Result<usize> {
         let mut bytes = Vec::from(mem::take(input));
         bytes.reserve(room);
@@ -137,7 +139,7 @@ impl<T: AsFd> Io for SmolIo<T> {
     }
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A socket keeps nothing back.
+        // A socket does not buffer on this side.
         Poll::Ready(Ok(()))
     }
 
@@ -146,14 +148,14 @@ impl<T: AsFd> Io for SmolIo<T> {
     }
 }
 
-/// The system's clock, from the moment it was made.
+/// The system's clock, counting from its creation.
 #[derive(Clone, Copy, Debug)]
 pub struct SmolClock {
     epoch: Instant,
 }
 
 impl SmolClock {
-    /// Makes a clock that begins now.
+    /// Makes a clock that counts from now.
     #[must_use]
     pub fn new() -> Self {
         Self { epoch: Instant::now() }
@@ -178,7 +180,7 @@ impl Clock for SmolClock {
     }
 }
 
-/// One timer of smol's.
+/// A timer of smol.
 #[derive(Debug)]
 pub struct SmolTimer {
     epoch: Instant,
@@ -187,14 +189,14 @@ pub struct SmolTimer {
 
 impl DriverTimer for SmolTimer {
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Time) -> Poll<()> {
-        // A time that the system's clock cannot express does not come.
+        // The system's clock cannot express the time, so it never arrives.
         let Some(at) = self.epoch.checked_add(at.since_epoch()) else { return Poll::Pending };
         self.timer.set_at(at);
         Pin::new(&mut self.timer).poll(cx).map(drop)
     }
 }
 
-/// Something that differs from connection to connection.
+/// Returns a seed that differs from connection to connection.
 pub(crate) fn seed(stream: &TcpStream) -> Seed {
     let ports =
         [stream.peer_addr(), stream.local_addr()].map(|address| address.map_or(0, |address| address.port()));

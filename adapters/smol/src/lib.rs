@@ -1,4 +1,4 @@
-//! halfclose on smol: a thin binding of [`halfclose_driver`] to smol's sockets and timers. It holds no protocol.
+//! halfclose on smol: a thin binding of [`halfclose_driver`] to smol's sockets and timers, without protocol code.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -30,8 +30,8 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `prost` (default) | `Prost`, the codec for messages of the prost crate |
-//! | `json` | `Json`, a codec for what serde knows |
-//! | `error-details` | `details`, the standard messages of `google.rpc` for errors |
+//! | `json` | `Json`, a codec for types that serde supports |
+//! | `error-details` | `details`, the standard error details of `google.rpc` |
 //! | `gzip`, `deflate`, `zstd` | these message encodings |
 //! | `tls-ring`, `tls-aws-lc-rs` | TLS by rustls (`tls`) with this cryptography |
 //! | `tls` | the same with the application's cryptography |
@@ -39,7 +39,8 @@
 //!
 //! # Platforms and Rust versions
 //!
-//! Unix only: the reader of a socket uses `std::os::fd` and `rustix`. Rust 1.88 or later; a new minimum is a minor version.
+//! Unix only: reading from a socket uses `std::os::fd` and `rustix`. Requires Rust 1.88 or later; raising that
+//! requires a new minor version.
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -16,7 +16,7 @@ use smol::{Async, Timer, future};
 
 use crate::binding::{SmolClock, SmolIo, seed};
 
-/// How long a server waits when it cannot accept: out of file descriptors, as a rule, and that passes.
+/// How long a server pauses when it cannot accept, for example because file descriptors have run out temporarily.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A server that listens on a TCP address: plaintext, HTTP/2 with prior knowledge, unless it is given TLS.
@@ -35,7 +35,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// What the system says to the address.
+    /// The system's error for the address.
     pub async fn bind(address: impl AsyncToSocketAddrs, router: Router) -> Result<Self> {
         let mut last = None;
         for address in smol::net::resolve(address).await? {
@@ -47,7 +47,7 @@ impl Server {
         Err(last.unwrap_or_else(|| std::io::Error::other("the name has no address")))
     }
 
-    /// Serves a listener that is bound.
+    /// Serves a listener that is already bound.
     #[must_use]
     pub fn new(listener: Async<TcpListener>, router: Router) -> Self {
         Self {
@@ -75,11 +75,11 @@ impl Server {
         self
     }
 
-    /// Returns the address that it listens on.
+    /// Returns the address on which the server listens.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn local_addr(&self) -> Result<SocketAddr> {
         self.listener.get_ref().local_addr()
     }
@@ -90,8 +90,8 @@ impl Server {
         self.shutdown.clone()
     }
 
-    /// Accepts and serves connections, each in a task of its own on smol's global executor, until the switch is thrown
-    /// and the last connection has ended. Failing to accept ends nothing: it is tried again.
+    /// Accepts and serves connections, each in its own task on smol's global executor, until the shutdown is
+    /// triggered and the last connection has ended. After an error, accepting is tried again.
     pub async fn serve(self) {
         let clock = SmolClock::new();
         loop {
@@ -141,8 +141,8 @@ impl Server {
     }
 }
 
-/// Returns the next connection. Whenever the reactor wakes the task it is looked for: `Async::accept` asks the reactor instead,
-/// which may deny again and again what it woke for while its executor is never idle.
+/// Accepts the next connection, trying again whenever the reactor wakes the task. `Async::accept` asks the reactor
+/// instead, which may repeatedly deny the event for which it woke the task while its executor is never idle.
 async fn accept(listener: &Async<TcpListener>) -> Result<Async<TcpStream>> {
     poll_fn(|cx| {
         loop {

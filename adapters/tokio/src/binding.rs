@@ -1,4 +1,4 @@
-//! tokio's transports and timers as the driver wants them.
+//! The driver's traits for tokio's transports and timers.
 
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-/// Any stream of tokio's: TCP, Unix sockets, TLS sessions, in-memory pipes.
+/// A stream of tokio: TCP or Unix socket, TLS session, in-memory pipe.
 #[derive(Debug)]
 pub struct TokioIo<T>(T);
 
@@ -24,7 +24,7 @@ impl<T> TokioIo<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Io for TokioIo<T> {
     fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
-        // The future holds no state: one that is dropped has read nothing.
+        // The future has no state, so dropping it loses no bytes.
         pin!(self.0.read_buf(input)).poll(cx)
     }
 
@@ -45,14 +45,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Io for TokioIo<T> {
     }
 }
 
-/// tokio's clock, from the moment it was made.
+/// tokio's clock, counting from its creation.
 #[derive(Clone, Copy, Debug)]
 pub struct TokioClock {
     epoch: Instant,
 }
 
 impl TokioClock {
-    /// Makes a clock that begins now.
+    /// Makes a clock that counts from now.
     #[must_use]
     pub fn new() -> Self {
         Self { epoch: Instant::now() }
@@ -77,7 +77,7 @@ impl Clock for TokioClock {
     }
 }
 
-/// One timer of tokio's; made when it is first needed.
+/// A timer of tokio, created when it is first needed.
 #[derive(Debug)]
 pub struct TokioTimer {
     epoch: Instant,
@@ -86,7 +86,7 @@ pub struct TokioTimer {
 
 impl Timer for TokioTimer {
     fn poll_at(&mut self, cx: &mut Context<'_>, at: Time) -> Poll<()> {
-        // A time that the runtime's clock cannot express does not come.
+        // The runtime's clock cannot express the time, so it never arrives.
         let Some(at) = self.epoch.checked_add(at.since_epoch()) else { return Poll::Pending };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
         if sleep.deadline() != at {
@@ -96,7 +96,7 @@ impl Timer for TokioTimer {
     }
 }
 
-/// Something that differs from connection to connection.
+/// Returns a seed that differs from connection to connection.
 pub(crate) fn seed(stream: &TcpStream) -> Seed {
     let ports =
         [stream.peer_addr(), stream.local_addr()].map(|address| address.map_or(0, |address| address.port()));

@@ -1,4 +1,4 @@
-//! halfclose on tokio: a thin binding of [`halfclose_driver`] to tokio's sockets and timers. It holds no protocol.
+//! halfclose on tokio: a thin binding of [`halfclose_driver`] to tokio's sockets and timers, without protocol code.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -29,8 +29,8 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `prost` (default) | `Prost`, the codec for messages of the prost crate |
-//! | `json` | `Json`, a codec for what serde knows |
-//! | `error-details` | `details`, the standard messages of `google.rpc` for errors |
+//! | `json` | `Json`, a codec for types that serde supports |
+//! | `error-details` | `details`, the standard error details of `google.rpc` |
 //! | `gzip`, `deflate`, `zstd` | these message encodings |
 //! | `tls-ring`, `tls-aws-lc-rs` | TLS by rustls (`tls`) with this cryptography |
 //! | `tls` | the same with the application's cryptography |
@@ -38,7 +38,8 @@
 //!
 //! # Platforms and Rust versions
 //!
-//! Wherever tokio's sockets work: Linux, macOS, Windows and the BSDs. Rust 1.88 or later; a new minimum is a minor version.
+//! Runs wherever tokio's sockets do: Linux, macOS, Windows and the BSDs. Requires Rust 1.88 or later; raising that
+//! requires a new minor version.
 #![forbid(unsafe_code)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -55,7 +56,7 @@ pub use halfclose_driver::halfclose::{self, Code, Config, Metadata, Seed, Status
 pub use halfclose_driver::*;
 pub use listen::Server;
 
-/// The README's example compiles and runs.
+/// Compiles and runs the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

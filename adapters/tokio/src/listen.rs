@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 
 use crate::binding::{TokioClock, TokioIo, seed};
 
-/// How long a server waits when it cannot accept: out of file descriptors, as a rule, and that passes.
+/// How long a server pauses when it cannot accept, for example because file descriptors have run out temporarily.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A server that listens on a TCP address: plaintext, HTTP/2 with prior knowledge, unless it is given TLS.
@@ -32,12 +32,12 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// What the system says to the address.
+    /// The system's error for the address.
     pub async fn bind(address: impl ToSocketAddrs, router: Router) -> Result<Self> {
         Ok(Self::new(TcpListener::bind(address).await?, router))
     }
 
-    /// Serves a listener that is bound.
+    /// Serves a listener that is already bound.
     #[must_use]
     pub fn new(listener: TcpListener, router: Router) -> Self {
         Self {
@@ -65,11 +65,11 @@ impl Server {
         self
     }
 
-    /// Returns the address that it listens on.
+    /// Returns the address on which the server listens.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub fn local_addr(&self) -> Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -80,8 +80,8 @@ impl Server {
         self.shutdown.clone()
     }
 
-    /// Accepts and serves connections, each in a task of its own, until the switch is thrown and the last connection
-    /// has ended. Failing to accept ends nothing: it is tried again.
+    /// Accepts and serves connections, each in its own task, until the shutdown is triggered and the last connection
+    /// has ended. After an error, accepting is tried again.
     pub async fn serve(self) {
         let clock = TokioClock::new();
         let mut stopped = self.shutdown.triggered();

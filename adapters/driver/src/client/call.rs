@@ -1,4 +1,4 @@
-//! One call as its client holds it: the half that sends, the half that receives, and how the call ended.
+//! One call as its client holds it: its sending half, its receiving half, and how it ended.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -15,8 +15,8 @@ use crate::method::{Response, SendError};
 use crate::shared::{Half, Shared, State};
 use crate::wakers::HoldsWaker;
 
-/// How a call failed: its status, what exactly ended it, and whatever had come of the answer by then: headers, HTTP
-/// status, trailers.
+/// How a call failed: its status, its exact cause, and whatever arrived of the response: headers, HTTP status,
+/// trailers.
 #[derive(Clone)]
 pub struct CallError {
     outcome: Box<Outcome>,
@@ -27,7 +27,7 @@ impl CallError {
         Self { outcome: Box::new(outcome) }
     }
 
-    /// Makes a call that could not be started.
+    /// Makes the error of a call that could not be started.
     pub(crate) fn unsent(status: Status) -> Self {
         Self::new(ended(status, Cause::NeverSent))
     }
@@ -48,20 +48,20 @@ impl CallError {
         self.outcome.status.code
     }
 
-    /// Returns the initial metadata: empty where no response headers came, and filled also from an answer that is not gRPC's.
+    /// Returns the initial metadata, also that of a response that is not gRPC; empty if no response headers arrived.
     #[must_use]
     pub fn headers(&self) -> &Metadata {
         static NONE: Metadata = Metadata::new();
         self.outcome.headers.as_ref().map_or(&NONE, |headers| &headers.metadata)
     }
 
-    /// Returns the HTTP status of the answer, where one came: 200 for an answer of gRPC.
+    /// Returns the HTTP status of the response, if one arrived: 200 for a gRPC response.
     #[must_use]
     pub fn http_status(&self) -> Option<u16> {
         self.outcome.http_status()
     }
 
-    /// Returns the trailing metadata; empty where no trailers came.
+    /// Returns the trailing metadata; empty if no trailers arrived.
     #[must_use]
     pub fn trailers(&self) -> &Metadata {
         &self.outcome.trailers
@@ -73,14 +73,15 @@ impl CallError {
         &self.outcome.cause
     }
 
-    /// Returns whether the server certainly did not process the call: trying again is safe whatever the method does.
+    /// Returns whether the server certainly did not process the call, so that a retry is safe whatever the method
+    /// does.
     #[must_use]
     pub fn not_processed(&self) -> bool {
         self.outcome.not_processed()
     }
 }
 
-/// Returns the end of a call of whose answer nothing is known.
+/// Returns the outcome of a call of which no response is known.
 fn ended(status: Status, cause: Cause) -> Outcome {
     Outcome::new(status, cause)
 }
@@ -105,8 +106,8 @@ impl From<CallError> for Status {
     }
 }
 
-/// The sending half. Dropped before the half-close, it cancels the call: a request that was cut short must not look
-/// complete ([P-75](halfclose::manual::rules#p-75)).
+/// The sending half. Dropping it before the half-close cancels the call, because a request that was cut short could
+/// otherwise pass for a complete one ([P-75](halfclose::manual::rules#p-75)).
 pub(super) struct SendHalf {
     shared: Arc<Shared<Client>>,
     call: CallId,
@@ -129,8 +130,8 @@ impl SendHalf {
         sent.map_err(SendError::from_misuse)
     }
 
-    /// Half-closes. A call that is over has nothing left to close: its status comes from the receiving half, and a server
-    /// that answers early must not make an honest client's last step an error, which would be a race.
+    /// Half-closes. If the call is over, this does nothing: the receiving half has the status. An error would make an
+    /// honest client fail at random when the server answers early.
     pub(super) fn close_send(&mut self) -> Result<(), SendError> {
         self.closed = true;
         let call = self.call;
@@ -158,7 +159,7 @@ impl Drop for SendHalf {
     }
 }
 
-/// The receiving half. Dropped before the end, it cancels the call.
+/// The receiving half. Dropping it before the end of the call cancels the call.
 pub(super) struct ReceiveHalf {
     shared: Arc<Shared<Client>>,
     call: CallId,
@@ -181,7 +182,8 @@ impl ReceiveHalf {
         self.settle(received)
     }
 
-    /// Ends the call because of a message that is none: with `status`, and with whatever came of the answer.
+    /// Ends the call with `status` because a message could not be decoded. The error keeps what arrived of the
+    /// response.
     #[cold]
     pub(super) fn fail(&mut self, status: Status) -> CallError {
         if self.outcome.is_none() {
@@ -193,7 +195,7 @@ impl ReceiveHalf {
         CallError::new(outcome.clone())
     }
 
-    /// Keeps the outcome, if that is what was received.
+    /// Keeps the outcome if `received` is the end of the call.
     fn settle(&mut self, received: Poll<Result<Recv, Misuse>>) -> Poll<Option<Message>> {
         match ready!(received) {
             Ok(Recv::Message(message)) => Poll::Ready(Some(message)),
@@ -201,7 +203,7 @@ impl ReceiveHalf {
                 self.outcome = Some(outcome);
                 Poll::Ready(None)
             }
-            // A client hears of no half-close, and `poll_recv` never gives `Pending`.
+            // A client never receives a half-close, and `poll_recv` never returns `Pending`.
             Ok(_) => Poll::Pending,
             Err(misuse) => {
                 self.outcome = Some(ended(misuse.into(), Cause::Connection));
@@ -210,7 +212,7 @@ impl ReceiveHalf {
         }
     }
 
-    /// Ready when the response headers are here, or the call is over.
+    /// Completes once the response headers have arrived or the call is over.
     pub(super) fn poll_headers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.headers.is_some() || self.outcome.is_some() {
             return Poll::Ready(());
@@ -222,14 +224,14 @@ impl ReceiveHalf {
             if headers.is_some() {
                 return None;
             }
-            // Without usable headers there are no messages. To ask for one is what makes the core tell of an end that
-            // comes without headers (P-22).
+            // Without usable headers there are no messages. But only a pending `recv` makes the core report the end
+            // of a call that ends without headers (P-22).
             Some(receive(state, call, cx))
         });
         received.map_or(Poll::Ready(()), |received| self.settle(received).map(drop))
     }
 
-    /// Returns the one response of a unary or client streaming call, and how the call ended.
+    /// Returns the one response of a unary or client streaming call, or how the call failed.
     fn poll_only(
         &mut self,
         cx: &mut Context<'_>,
@@ -237,12 +239,12 @@ impl ReceiveHalf {
     ) -> Poll<Result<Message, CallError>> {
         if self.outcome.is_none() {
             let call = self.call;
-            // One visit: what came together is taken together.
+            // Receive everything that arrived together under one lock.
             let received = self.shared.command(|state| {
                 loop {
                     match receive(state, call, cx) {
-                        // The core ends a call with more than one response (P-71); what came before it was taken goes
-                        // first.
+                        // The core ends a call with a second response (P-71); messages before that may still be
+                        // delivered.
                         Poll::Ready(Ok(Recv::Message(next))) => _ = message.get_or_insert(next),
                         other => break other,
                     }
@@ -251,7 +253,7 @@ impl ReceiveHalf {
             ready!(self.settle(received));
         }
         if !self.outcome.as_ref().is_some_and(|outcome| outcome.status.is_ok()) {
-            // P-74: the status wins over a message that came before it.
+            // P-74: an error status takes precedence over a message that arrived before it.
             return Poll::Ready(Err(CallError::new(self.outcome())));
         }
         let missing = || self.fail(Status::internal("status OK without a response message"));
@@ -273,7 +275,7 @@ impl ReceiveHalf {
         })
     }
 
-    /// Returns the initial metadata, once [`poll_headers`](Self::poll_headers) was ready.
+    /// Returns the initial metadata, once [`poll_headers`](Self::poll_headers) has completed.
     pub(super) fn headers(&self) -> Option<&Metadata> {
         let last = || self.outcome.as_ref()?.headers.as_ref().filter(|headers| is_usable(headers));
         self.headers.as_ref().or_else(last).map(|headers| &headers.metadata)
@@ -283,7 +285,7 @@ impl ReceiveHalf {
         self.outcome.as_ref().map(|outcome| &outcome.trailers)
     }
 
-    /// Returns how the call ended; asked at its end only.
+    /// Returns how the call ended. Call it at the end only.
     pub(super) fn outcome(&self) -> Outcome {
         let missing = || ended(Status::internal("the call has not ended"), Cause::Cancelled);
         self.outcome.clone().unwrap_or_else(missing)
@@ -299,7 +301,7 @@ impl ReceiveHalf {
 
     pub(super) fn cancel(&self) {
         let call = self.call;
-        // A call that is over needs no cancelling.
+        // Cancelling a call that is over does nothing.
         let _ = self.shared.command(|state| state.connection.cancel(call));
     }
 }
@@ -314,22 +316,22 @@ impl Drop for ReceiveHalf {
     fn drop(&mut self) {
         if self.outcome.is_none() {
             let call = self.call;
-            // Nobody wants to know how it ended.
+            // The caller does not want the outcome.
             let _ = self.shared.command(|state| state.release(call));
         }
     }
 }
 
-/// Returns whether messages can follow these headers. Others say why the call ends.
+/// Returns whether messages can follow these headers. Otherwise the headers say why the call ends.
 fn is_usable(headers: &ResponseHeaders) -> bool {
     headers.failure.is_none()
 }
 
-/// Asks the connection for what is next on a call.
+/// Receives the next message of a call, or its end.
 fn receive(state: &mut State<Client>, call: CallId, cx: &Context<'_>) -> Poll<Result<Recv, Misuse>> {
     let received = state.poll_recv(call, cx.waker());
     if let Poll::Ready(Ok(Recv::End(_))) = received {
-        // The call is forgotten with that, and no event will tell the other half.
+        // The core forgets the call with this, and no event will wake the other half.
         state.wake_ended(call);
     }
     received

@@ -1,4 +1,4 @@
-//! A connection to one server, as many callers share it.
+//! A connection to one server, shared by any number of callers.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,8 +33,9 @@ fn refused(connection: &Connection<Client>, misuse: Misuse) -> CallError {
 
 /// A connection to one server. Clones share it, on any thread.
 ///
-/// Calls start at once, before the server has said anything, and wait for a stream while the server's limit is reached
-/// ([P-19](halfclose::manual::rules#p-19)). When the last clone is dropped, the calls that are open go on to their end and the connection closes.
+/// Calls start at once, before the server has sent anything, and wait for a stream while the server's limit is
+/// reached ([P-19](halfclose::manual::rules#p-19)). When the last clone is dropped, open calls go on to their end and
+/// then the connection closes.
 #[derive(Clone, Debug)]
 pub struct Channel {
     handle: Arc<Handle>,
@@ -52,7 +53,7 @@ impl Drop for Handle {
     }
 }
 
-/// Ready when the driver of a connection has ended.
+/// Completes when the driver of a connection has ended.
 struct Closed<'a> {
     shared: &'a Arc<Shared<Client>>,
     place: WaitPlace,
@@ -75,10 +76,10 @@ impl Drop for Closed<'_> {
 }
 
 impl Channel {
-    /// Begins a connection on a transport that is connected. The driver must be polled, in a task of its own as a
-    /// rule; the adapters' `connect` does that.
+    /// Begins a connection on a transport that is connected. Poll the driver until it ends, usually in its own task;
+    /// the adapters' `connect` does that.
     ///
-    /// `seed` varies what must not be the same for many connections; any number will do.
+    /// `seed` varies what should differ between connections; any number will do.
     ///
     /// Where `config` names no `:authority`, it is `localhost`, as gRPC has it for transports without a host.
     pub fn new<I: Io, K: Clock>(
@@ -96,14 +97,14 @@ impl Channel {
         (Self { handle }, driver)
     }
 
-    /// Returns the request of a call that starts now.
+    /// Makes the request of a call that starts now.
     fn request<C: Codec<Res>, Res>(
         &self,
         path: &'static str,
         call_type: CallType,
         options: CallOptions,
     ) -> (Time, Request) {
-        // A call without a deadline need not know the time: the connection's clock stands where the driver set it.
+        // A call without a deadline does not need the time; the core keeps the time that the driver last passed.
         let now = options.timeout.map_or(Time::ZERO, |_| self.handle.shared.now());
         let mut request = Request::new(path, call_type);
         request.authority = options.authority;
@@ -114,7 +115,7 @@ impl Channel {
         (now, request)
     }
 
-    /// Starts a call that sends messages later.
+    /// Starts a call whose messages follow later.
     fn open<C: Codec<Res>, Res>(
         &self,
         path: &'static str,
@@ -131,8 +132,8 @@ impl Channel {
         Ok((SendHalf::new(shared, call), ReceiveHalf::new(shared, call)))
     }
 
-    /// Starts a call with its one message and the half-close, in one visit to the connection: it always has buffer space for the
-    /// first message of a call.
+    /// Starts a call with its one message and the half-close, under one lock. A call always has buffer space for its
+    /// first message.
     fn start_with<C: Codec<Res>, Res>(
         &self,
         path: &'static str,
@@ -150,13 +151,13 @@ impl Channel {
             Ok((call, sent.and_then(|_| connection.half_close(call))))
         });
         let (call, sent) = started?;
-        // A call that could not be sent is released with its receiving half.
+        // Dropping the receiving half releases a call that could not be sent.
         let receiving = ReceiveHalf::new(shared, call);
         sent.map_err(CallError::misuse)?;
         Ok(receiving)
     }
 
-    /// One request, one response.
+    /// Makes a unary call: one request, one response.
     ///
     /// # Errors
     ///
@@ -175,11 +176,11 @@ impl Channel {
         receiving.only_response::<Res, C>().await
     }
 
-    /// One request, any number of responses. Returns before the server has said anything.
+    /// Starts a server-streaming call: one request, any number of responses. Returns without waiting for the server.
     ///
     /// # Errors
     ///
-    /// [`CallError`] when it could not be started.
+    /// [`CallError`] if the call could not be started.
     pub async fn server_streaming<Req, Res, C>(
         &self,
         method: &Method<Req, Res, C>,
@@ -195,11 +196,11 @@ impl Channel {
         Ok(ServerStreaming::new(receiving))
     }
 
-    /// Any number of requests, one response.
+    /// Starts a client-streaming call: any number of requests, one response.
     ///
     /// # Errors
     ///
-    /// [`CallError`] when it could not be started.
+    /// [`CallError`] if the call could not be started.
     pub fn client_streaming<Req, Res, C>(
         &self,
         method: &Method<Req, Res, C>,
@@ -212,11 +213,12 @@ impl Channel {
         Ok(ClientStreaming::new(send, receive))
     }
 
-    /// Any number of requests and responses, in any interleaving. Returns before the server has said anything.
+    /// Starts a bidirectional call: any number of requests and responses, in any interleaving. Returns without
+    /// waiting for the server.
     ///
     /// # Errors
     ///
-    /// [`CallError`] when it could not be started.
+    /// [`CallError`] if the call could not be started.
     pub fn bidi_streaming<Req, Res, C>(
         &self,
         method: &Method<Req, Res, C>,
@@ -229,13 +231,13 @@ impl Channel {
         Ok(BidiStreaming::new(send, receive))
     }
 
-    /// Takes no new calls; the open ones go on to their end, then the connection closes.
+    /// Starts a graceful shutdown: no new calls are accepted, open ones complete, then the connection closes.
     pub fn shutdown(&self) {
         let now = self.handle.shared.now();
         self.handle.shared.command(|state| state.connection.shutdown(now));
     }
 
-    /// Ends the connection and every call on it now.
+    /// Closes the connection and ends every call on it now.
     pub fn close(&self) {
         let now = self.handle.shared.now();
         self.handle
@@ -243,8 +245,8 @@ impl Channel {
             .command(|state| state.connection.close(now, ErrorCode::NO_ERROR, "closed by the client"));
     }
 
-    /// Waits until the connection is over and its last bytes are written: after [`shutdown`](Self::shutdown) or
-    /// [`close`](Self::close), so that a program does not end before its last frames have left.
+    /// Waits until the connection is over and its last bytes are written. Await it after [`shutdown`](Self::shutdown)
+    /// or [`close`](Self::close), so that the program does not exit before its last frames are sent.
     pub async fn closed(&self) {
         Closed { shared: &self.handle.shared, place: WaitPlace::default() }.await;
     }
@@ -255,7 +257,7 @@ impl Channel {
         self.handle.shared.lock().connection.is_closed()
     }
 
-    /// Returns whether the connection takes new calls.
+    /// Returns whether the connection accepts new calls.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.handle.shared.lock().connection.takes_calls()

@@ -1,4 +1,4 @@
-//! What a call may ask for beside its message.
+//! The options of a call besides its message.
 
 use std::time::Duration;
 
@@ -21,17 +21,17 @@ use halfclose::grpc::encoding::Encoding;
 pub struct CallOptions {
     /// Initial metadata.
     pub metadata: Metadata,
-    /// How long the call may take in all, waiting for a stream included ([P-85](halfclose::manual::rules#p-85)); without end by default.
+    /// How long the call may take in total, including waiting for a stream ([P-85](halfclose::manual::rules#p-85));
+    /// unlimited by default.
     pub timeout: Option<Duration>,
-    /// `:authority`; the connection's by default ([P-5](halfclose::manual::rules#p-5)).
+    /// `:authority`; that of the connection by default ([P-5](halfclose::manual::rules#p-5)).
     pub authority: Option<Bytes>,
-    /// The encoding of the messages that are sent: every message, unless a stream is told otherwise. Identity by
-    /// default.
+    /// The encoding of the messages that this side sends, unless `set_compress` turns it off; identity by default.
     pub encoding: Option<Encoding>,
 }
 
 impl CallOptions {
-    /// No metadata, no timeout, no compression.
+    /// Makes options without metadata, timeout or compression.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

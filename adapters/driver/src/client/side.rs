@@ -1,4 +1,4 @@
-//! What a client's driver does with events.
+//! How a client's driver handles events.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::driver::{Driver, RoleHooks};
 use crate::foreign::Foreign;
 use crate::shared::{Shared, State};
 
-/// The driver of a client's connection: a future that must be polled, in a task of its own as a rule, until it ends.
+/// The driver of a client's connection: a future that has to be polled until it ends, usually in its own task.
 pub type ClientDriver<I, K> = Driver<I, K, ClientSide>;
 
-/// A client's driver has nothing to do but to wake the calls, and that needs no knowledge of the role.
+/// The client's hooks, which do nothing: a client's driver only wakes calls, which it does for either role.
 #[derive(Debug)]
 pub struct ClientSide;
 

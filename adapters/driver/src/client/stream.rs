@@ -12,7 +12,7 @@ use crate::codec::{self, Codec};
 use crate::method::{Response, SendError};
 use crate::wakers::{HoldsWaker, poll_half};
 
-/// A call with one request and many responses. Dropped before its end, it is cancelled.
+/// A call with one request and many responses. Dropping it before its end cancels it.
 #[must_use = "a call that is dropped is cancelled"]
 pub struct ServerStreaming<Res, C> {
     receiver: ClientReceiver<Res, C>,
@@ -23,17 +23,17 @@ impl<Res, C: Codec<Res>> ServerStreaming<Res, C> {
         Self { receiver: ClientReceiver::new(half) }
     }
 
-    /// Returns the next response; `None` when the call ended with status OK.
+    /// Returns the next response; `None` if the call has ended with status OK.
     ///
     /// # Errors
     ///
-    /// [`CallError`] when it ended otherwise.
+    /// [`CallError`] if the call has ended with any other status.
     pub async fn recv(&mut self) -> Result<Option<Res>, CallError> {
         self.receiver.recv().await
     }
 }
 
-/// A call with many requests and one response. Dropped before its end, it is cancelled.
+/// A call with many requests and one response. Dropping it before its end cancels it.
 #[must_use = "a call that is dropped is cancelled"]
 pub struct ClientStreaming<Req, Res, C> {
     sender: ClientSender<Req, C>,
@@ -46,11 +46,12 @@ impl<Req, Res, C> ClientStreaming<Req, Res, C> {
         Self { sender: ClientSender::new(send), half, types: PhantomData }
     }
 
-    /// Sends a request; waits while the send buffer is full.
+    /// Sends a request, waiting while the send buffer is full.
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] when the server has ended the call: [`close_and_recv`](Self::close_and_recv) has the status.
+    /// [`SendError::Ended`] if the server has ended the call: [`close_and_recv`](Self::close_and_recv) returns the
+    /// status.
     pub async fn send(&mut self, message: &Req) -> Result<(), SendError>
     where
         C: Codec<Req>,
@@ -58,7 +59,7 @@ impl<Req, Res, C> ClientStreaming<Req, Res, C> {
         self.sender.send(message).await
     }
 
-    /// Whether the messages that follow are compressed, where the call has an encoding.
+    /// Sets whether further messages are compressed, if the call has an encoding.
     pub const fn set_compress(&mut self, compress: bool) {
         self.sender.set_compress(compress);
     }
@@ -90,7 +91,7 @@ impl<Req, Res, C> ClientStreaming<Req, Res, C> {
         self.half.cancel();
         match self.half.only_response::<Res, C>().await {
             Err(error) => error,
-            // The response was faster than the cancel.
+            // The response arrived before the cancel took effect.
             Ok(_) => CallError::new(self.half.outcome()),
         }
     }
@@ -102,7 +103,7 @@ impl<Req, Res, C> ClientStreaming<Req, Res, C> {
     }
 }
 
-/// A call with many requests and many responses. Dropped before its end, it is cancelled.
+/// A call with many requests and many responses. Dropping it before its end cancels it.
 #[must_use = "a call that is dropped is cancelled"]
 pub struct BidiStreaming<Req, Res, C> {
     sender: ClientSender<Req, C>,
@@ -114,11 +115,11 @@ impl<Req, Res, C> BidiStreaming<Req, Res, C> {
         Self { sender: ClientSender::new(send), receiver: ClientReceiver::new(receive) }
     }
 
-    /// Sends a request; waits while the send buffer is full.
+    /// Sends a request, waiting while the send buffer is full.
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] when the server has ended the call: [`recv`](Self::recv) has the status.
+    /// [`SendError::Ended`] if the server has ended the call: [`recv`](Self::recv) returns the status.
     pub async fn send(&mut self, message: &Req) -> Result<(), SendError>
     where
         C: Codec<Req>,
@@ -126,25 +127,26 @@ impl<Req, Res, C> BidiStreaming<Req, Res, C> {
         self.sender.send(message).await
     }
 
-    /// Whether the messages that follow are compressed, where the call has an encoding.
+    /// Sets whether further messages are compressed, if the call has an encoding.
     pub const fn set_compress(&mut self, compress: bool) {
         self.sender.set_compress(compress);
     }
 
-    /// Half-closes: responses go on. Where the server has ended the call, this does nothing: receiving gives the status.
+    /// Half-closes; responses go on. If the server has ended the call, this does nothing, and `recv` returns the
+    /// status.
     ///
     /// # Errors
     ///
-    /// [`SendError::Misuse`] when the call was half-closed before.
+    /// [`SendError::Misuse`] if the call was half-closed before.
     pub fn close_send(&mut self) -> Result<(), SendError> {
         self.sender.half.close_send()
     }
 
-    /// Returns the next response; `None` when the call ended with status OK.
+    /// Returns the next response; `None` if the call has ended with status OK.
     ///
     /// # Errors
     ///
-    /// [`CallError`] when it ended otherwise.
+    /// [`CallError`] if the call has ended with any other status.
     pub async fn recv(&mut self) -> Result<Option<Res>, CallError>
     where
         C: Codec<Res>,
@@ -152,13 +154,13 @@ impl<Req, Res, C> BidiStreaming<Req, Res, C> {
         self.receiver.recv().await
     }
 
-    /// Both halves, for different tasks.
+    /// Splits the call into its halves, for different tasks.
     pub fn split(self) -> (ClientSender<Req, C>, ClientReceiver<Res, C>) {
         (self.sender, self.receiver)
     }
 }
 
-/// The sending half of a call. Dropped before [`close_send`](Self::close_send), it cancels the call.
+/// The sending half of a call. Dropping it before [`close_send`](Self::close_send) cancels the call.
 #[must_use = "a half that is dropped cancels its call"]
 pub struct ClientSender<Req, C> {
     half: SendHalf,
@@ -170,11 +172,11 @@ impl<Req, C> ClientSender<Req, C> {
         Self { half, types: PhantomData }
     }
 
-    /// Sends a request; waits while the send buffer is full.
+    /// Sends a request, waiting while the send buffer is full.
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] when the server has ended the call: the receiving half has the status.
+    /// [`SendError::Ended`] if the server has ended the call: the receiving half returns the status.
     pub async fn send(&mut self, message: &Req) -> Result<(), SendError>
     where
         C: Codec<Req>,
@@ -183,22 +185,23 @@ impl<Req, C> ClientSender<Req, C> {
         poll_half(&mut self.half, |half, cx| half.poll_send(cx, &mut payload)).await
     }
 
-    /// Whether the messages that follow are compressed, where the call has an encoding.
+    /// Sets whether further messages are compressed, if the call has an encoding.
     pub const fn set_compress(&mut self, compress: bool) {
         self.half.compress = compress;
     }
 
-    /// Half-closes: responses go on. Where the server has ended the call, this does nothing: receiving gives the status.
+    /// Half-closes; responses go on. If the server has ended the call, this does nothing, and the receiving half
+    /// returns the status.
     ///
     /// # Errors
     ///
-    /// [`SendError::Misuse`] when the call was half-closed before.
+    /// [`SendError::Misuse`] if the call was half-closed before.
     pub fn close_send(mut self) -> Result<(), SendError> {
         self.half.close_send()
     }
 }
 
-/// The receiving half of a call. Dropped before the end, it cancels the call.
+/// The receiving half of a call. Dropping it before the end of the call cancels the call.
 #[must_use = "a half that is dropped cancels its call"]
 pub struct ClientReceiver<Res, C> {
     half: ReceiveHalf,
@@ -211,11 +214,11 @@ impl<Res, C> ClientReceiver<Res, C> {
         Self { half, compressed: false, types: PhantomData }
     }
 
-    /// Returns the next response; `None` when the call ended with status OK.
+    /// Returns the next response; `None` if the call has ended with status OK.
     ///
     /// # Errors
     ///
-    /// [`CallError`] when it ended otherwise.
+    /// [`CallError`] if the call has ended with any other status.
     pub async fn recv(&mut self) -> Result<Option<Res>, CallError>
     where
         C: Codec<Res>,
@@ -223,11 +226,11 @@ impl<Res, C> ClientReceiver<Res, C> {
         poll_half(self, Self::poll_recv).await
     }
 
-    /// As [`recv`](Self::recv), for hand-written futures.
+    /// Returns the next response like [`recv`](Self::recv), for hand-written futures.
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv).
+    /// The errors of [`recv`](Self::recv).
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Res>, CallError>>
     where
         C: Codec<Res>,
@@ -248,11 +251,11 @@ impl<Res, C> HoldsWaker for ClientReceiver<Res, C> {
     }
 }
 
-/// What every call that receives a stream offers beside its messages.
+/// The methods that every call with a stream of responses has.
 macro_rules! receiving {
     ($($name:ident<$($param:ident),+> => $($field:ident).+;)+) => { $(
         impl<$($param),+> $name<$($param),+> {
-            /// Waits for the server's initial metadata; `None` when the call ended without any.
+            /// Waits for the server's initial metadata; `None` if the call ended without any.
             pub async fn headers(&mut self) -> Option<&Metadata> {
                 let half = &mut self.$($field).+;
                 poll_half(half, ReceiveHalf::poll_headers).await;
@@ -272,7 +275,7 @@ macro_rules! receiving {
                 half.is_over().then(|| half.outcome())
             }
 
-            /// Ends the call at once: what follows is its outcome.
+            /// Ends the call at once. Its outcome follows.
             pub fn cancel(&self) {
                 self.$($field).+.cancel();
             }
@@ -292,11 +295,11 @@ receiving! {
     ClientReceiver<Res, C> => half;
 }
 
-/// Whether the message that was received last came compressed.
+/// The method that says whether the last message arrived compressed.
 macro_rules! last_compressed {
     ($($name:ident<$($param:ident),+> => $($field:ident).+;)+) => { $(
         impl<$($param),+> $name<$($param),+> {
-            /// Returns whether the message that was received last came compressed.
+            /// Returns whether the last received message arrived compressed.
             #[must_use]
             pub const fn was_compressed(&self) -> bool {
                 self.$($field).+

@@ -1,18 +1,18 @@
-//! Where bytes are read to: a few buffers for each thread, lent to the connection that is reading. A connection keeps a
-//! buffer only while it holds an unfinished frame, so that idle connections have none.
+//! Read buffers: each thread keeps a few and lends one to the connection that is reading. A connection keeps a buffer
+//! only while it holds an incomplete frame, so idle connections have none.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-/// What is asked of the transport at once: 64 KiB, and the headers of the frames that they come in. A message of that
-/// length fits, and the frame that is left over, which must move to the next buffer, is seldom a whole one.
+/// Bytes that a read requests: 64 KiB plus the headers of the frames in them. A message of that length fits, and the
+/// incomplete frame at the end, which has to move to the next buffer, is rarely a long one.
 const READ: usize = 72 * 1024;
-/// A read into less space than this is not worth a system call.
+/// The smallest space for which a read is worth a system call, in bytes.
 const LEAST: usize = 16 * 1024;
-/// Buffers that a thread keeps. A large message looks into the buffers it came in until it is whole: by the time that
-/// the last of these has been filled, the first is free again, and nothing is allocated.
+/// Buffers that a thread keeps. A large message pins the buffers that it was read into until it is complete. With
+/// this many, the first is usually free again when the last has been filled, so nothing is allocated.
 const KEPT: usize = 4;
 
 thread_local! {
@@ -25,10 +25,10 @@ pub(crate) fn take(input: &mut BytesMut) {
         return;
     }
     if input.len() > LEAST {
-        // A frame larger than the usual: its buffer grows with it.
+        // A frame that is longer than usual: its buffer grows with it.
         return input.reserve(READ);
     }
-    // What has been read already is free again, unless messages still look into it.
+    // The space of bytes that were consumed is free again, unless messages still refer to it.
     if input.try_reclaim(READ.saturating_sub(input.len())) {
         return;
     }
@@ -38,19 +38,19 @@ pub(crate) fn take(input: &mut BytesMut) {
     keep(std::mem::replace(input, next));
 }
 
-/// Takes the buffer back, if nothing is left in it.
+/// Returns the buffer to the thread's spare ones, if it is empty.
 pub(crate) fn give_back(input: &mut BytesMut) {
     if input.is_empty() {
         keep(std::mem::take(input));
     }
 }
 
-/// Returns an empty buffer with so much room at least.
+/// Returns an empty buffer with a capacity of at least `room` bytes.
 fn spare(room: usize) -> BytesMut {
-    // A thread that is going away has no spare buffers: a new one is made.
+    // A thread that is shutting down has no spare buffers, so a new one is made.
     let found = SPARE.try_with(|spare| {
         let mut spare = spare.borrow_mut();
-        // Small reads go on where the last one ended, and most buffers need no reclaiming.
+        // The buffer that was used last usually has space left, so that nothing has to be reclaimed.
         if spare.back().is_some_and(|buffer| buffer.capacity() >= room) {
             return spare.pop_back();
         }
@@ -60,10 +60,10 @@ fn spare(room: usize) -> BytesMut {
     found.ok().flatten().unwrap_or_else(|| BytesMut::with_capacity(READ))
 }
 
-/// Keeps an empty buffer, whether messages still look into it or not; the one that was kept longest makes room.
+/// Keeps an empty buffer, even if messages still refer to it. If there are too many, the oldest is dropped.
 fn keep(buffer: BytesMut) {
     if buffer.capacity() == 0 {
-        // None yet, or one that was read to its very last byte, which is seldom.
+        // There was no buffer yet, or it was filled to its very last byte, which is rare.
         return;
     }
     let _ = SPARE.try_with(|spare| {
@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns a read that fills the buffer, of which all but `left` bytes are taken at once.
+    /// Reads to fill the buffer, and returns all of it but the last `left` bytes.
     fn read(input: &mut BytesMut, left: usize) -> Bytes {
         take(input);
         assert!(input.capacity() - input.len() >= LEAST);
@@ -100,7 +100,7 @@ mod tests {
             let piece = read(&mut input, 100);
             places.insert(piece.as_ptr() as usize);
             pieces.push_back(piece);
-            // Three pieces are looked into at a time.
+            // Three pieces are alive at a time.
             pieces.drain(..pieces.len().saturating_sub(3));
         }
         assert!(places.len() <= 2 * KEPT, "{} buffers", places.len());

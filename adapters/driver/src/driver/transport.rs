@@ -1,4 +1,4 @@
-//! The driver's side of the transport: reading, writing, and how a connection leaves it.
+//! The driver's side of the transport: reading, writing, and closing.
 
 use std::io::{Error, ErrorKind, IoSlice};
 use std::task::{Context, Poll};
@@ -11,12 +11,12 @@ use super::{DriverTask, Next, Phase, RoleHooks, buffer};
 use crate::io::{Clock, Io};
 use crate::shared::State;
 
-/// Pieces of one vectored write.
+/// The most pieces of one vectored write.
 const SLICES: usize = 64;
 /// How long a peer may take to read the last frames of a closed connection.
 const FLUSH: Duration = Duration::from_secs(10);
-/// How long a closed connection is read on, so that the peer's kernel does not throw away our last frames; and how long
-/// one that cannot be written to, for what the peer sent before.
+/// How long a closed connection is still read, so that the peer's kernel does not discard our last frames; also how
+/// long a connection that cannot be written to is read for what the peer sent before.
 const LINGER: Duration = Duration::from_secs(1);
 
 impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
@@ -36,7 +36,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
             Poll::Ready(read) => {
                 self.eof = true;
                 if let Err(error) = read {
-                    // What fails to read takes nothing either.
+                    // A transport that fails to read cannot be written to either.
                     self.severed.get_or_insert(Time::ZERO);
                     self.broken.get_or_insert_with(|| error.to_string());
                 }
@@ -61,7 +61,8 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         }
     }
 
-    /// Writes until the connection has nothing more, or the transport takes nothing more, and makes it leave.
+    /// Writes until the connection or the transport has nothing more to give or accept, then handles the events of
+    /// that.
     #[inline]
     pub(super) fn write(&mut self, state: &mut State<S::Role>, cx: &mut Context<'_>, now: Time) {
         if self.severed.is_some() {
@@ -69,7 +70,8 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         }
         loop {
             self.write_some(state, cx, now);
-            // A transport that keeps what it takes may have space only for that: after a flush it is tried once more.
+            // A transport that buffers may have space only for what it buffers, so after a flush it is tried once
+            // more.
             let full = self.blocked && self.unflushed;
             self.flush(cx, now);
             if !full || self.unflushed || self.severed.is_some() {
@@ -77,7 +79,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
             }
             self.blocked = false;
         }
-        // What went out has ended calls.
+        // Writing the last frames of calls has ended them.
         self.take_events(state);
     }
 
@@ -105,8 +107,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         }
     }
 
-    /// Asks the transport to let go of what it may have kept of the bytes that were written. It wakes the task where it
-    /// cannot yet, and is asked again then.
+    /// Asks the transport to send what it has buffered. If it cannot yet, it wakes the task, and is asked again.
     #[inline]
     pub(super) fn flush(&mut self, cx: &mut Context<'_>, now: Time) {
         if self.unflushed && self.severed.is_none() {
@@ -118,7 +119,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         }
     }
 
-    /// What is queued cannot leave any more. But the peer may have answered before it closed.
+    /// Gives up writing after an error; the peer may still have answered before it closed.
     #[cold]
     fn sever(&mut self, now: Time, error: Option<Error>) {
         self.severed = Some(now + LINGER);
@@ -126,19 +127,18 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         self.unflushed = false;
     }
 
-    /// Nothing more is read before the replies that are queued are out.
+    /// Waits until the queued replies are written, before anything more is read.
     #[cold]
     pub(super) fn drain(&mut self) -> Next {
         if self.severed.is_some() {
-            // They never will be.
+            // The replies can never be written.
             self.input.clear();
             self.eof = true;
         }
         if self.blocked { Next::Wait } else { Next::Work }
     }
 
-    /// Writes what a connection that is over still has to say, then our side is shut, and the peer gets the time
-    /// to read it.
+    /// Ends a connection that is over: writes its last bytes, closes our side, and gives the peer time to read them.
     #[cold]
     pub(super) fn end(&mut self, cx: &mut Context<'_>, now: Time) -> Next {
         if let Phase::Flushing(until) = self.phase {

@@ -13,23 +13,23 @@ use crate::codec::{self, Codec};
 use crate::method::{Response, SendError};
 use crate::shared::{Shared, State};
 
-/// What came together with a request's headers, as most small requests do: it is taken in the same visit to the
-/// connection.
+/// The message that arrived together with a request's headers, as for most small requests. It is received under the
+/// same lock.
 #[derive(Debug, Default)]
 pub(super) struct FirstMessage {
     /// The one message of a unary or server streaming call.
     pub(super) payload: Option<Bytes>,
-    /// Whether it came compressed.
+    /// Whether it arrived compressed.
     pub(super) compressed: bool,
-    /// The client has half-closed behind it.
+    /// Whether the client has half-closed after it.
     pub(super) complete: bool,
 }
 
 impl FirstMessage {
-    /// Accepts a call that has just been told, and takes what there is.
+    /// Accepts a call whose event has just been polled, and receives the message that has arrived.
     #[inline]
     pub(super) fn take(&mut self, state: &mut State<Server>, call: CallId, call_type: CallType) {
-        // The id is valid: the event has just been told.
+        // The id is valid: its event has just been polled.
         let _ = state.connection.accept(call, call_type);
         if call_type.requests == Cardinality::One
             && !state.is_sated()
@@ -41,7 +41,7 @@ impl FirstMessage {
         }
     }
 
-    /// Returns what has come, for a call that waits for the rest.
+    /// Returns the message, for a call that waits for the rest.
     pub(super) fn into_message(self) -> Option<Message> {
         let Self { payload, compressed, .. } = self;
         payload.map(|payload| Message { payload, compressed })
@@ -52,12 +52,12 @@ impl FirstMessage {
 pub(super) struct ServerCall {
     pub(super) shared: Arc<Shared<Server>>,
     pub(super) call: CallId,
-    /// Whether the response headers go out when the handler waits for a first request.
+    /// Whether the response headers are sent when the handler waits for a first request.
     pub(super) early_headers: bool,
 }
 
 impl ServerCall {
-    /// Ends the call with what its handler returned, behind what was sent.
+    /// Ends the call with the result of its handler, behind the messages that were sent.
     pub(super) fn finish(self, result: Result<(), Status>) {
         finish(&self.shared, self.call, result.err().unwrap_or_else(Status::ok));
     }
@@ -78,8 +78,8 @@ impl ServerCall {
     }
 }
 
-/// The one response of a call and the status OK behind it. Handlers leave them to the driver, which gives those of a
-/// round to the connection in one visit.
+/// The response of a call, which the status OK follows. Handlers leave it to the driver, which passes all responses
+/// of a round to the connection under one lock.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) call: CallId,
@@ -90,7 +90,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Gives it to the connection, which always has buffer space for the first message of a call.
+    /// Passes the response to the connection, which always has buffer space for the first message of a call.
     #[inline]
     pub(super) fn give(mut self, state: &mut State<Server>) {
         let call = self.call;
@@ -102,7 +102,7 @@ impl Answer {
         if !self.trailers.is_empty() {
             trailers.merge(&self.trailers);
         }
-        // A call that is over takes no status, and nobody waits for one.
+        // A call that is over refuses the status, and no client waits for it.
         let _ = state.connection.finish(call, status, trailers);
     }
 
@@ -115,7 +115,8 @@ impl Answer {
     }
 }
 
-/// Returns the one message of a unary or server streaming call, once the client has half-closed ([P-75](halfclose::manual::rules#p-75)).
+/// Receives the one message of a unary or server streaming call, once the client has half-closed
+/// ([P-75](halfclose::manual::rules#p-75)).
 pub(super) fn poll_only(
     shared: &Shared<Server>,
     call: CallId,
@@ -137,16 +138,17 @@ pub(super) fn poll_only(
     })
 }
 
-/// Ends a call with a status, behind what was sent.
+/// Ends a call with a status, behind the messages that were sent.
 pub(super) fn finish(shared: &Shared<Server>, call: CallId, status: Status) {
     shared.command(|state| {
         let trailers = state.take_trailers(call);
-        // A call that is over takes no status, and nobody waits for one.
+        // A call that is over refuses the status, and no client waits for it.
         let _ = state.connection.finish(call, status, trailers);
     });
 }
 
-/// Returns the next request, or `None` at the half-close. The first wait sends the response headers if `early_headers` is set.
+/// Receives the next request, or `None` at the half-close. The first wait sends the response headers if
+/// `early_headers` is set.
 pub(super) fn poll_receive(
     shared: &Shared<Server>,
     call: CallId,
@@ -155,11 +157,11 @@ pub(super) fn poll_receive(
 ) -> Poll<Result<Option<Message>, Status>> {
     shared.command(|state| {
         let received = state.poll_recv(call, cx.waker());
-        // A receiver that only waits for the next round has its message already.
+        // A receiver that only waits for its next turn has a message already.
         if *early_headers && (received.is_ready() || !state.is_sated()) {
             *early_headers = false;
             if received.is_pending() {
-                // They may have gone by the handler's own order, and a call that is over needs none.
+                // The handler may have sent them itself, and a call that is over needs none.
                 let _ = state.connection.send_headers(call, Metadata::new());
             }
         }
@@ -188,7 +190,8 @@ fn missing() -> Status {
     Status::internal("no request message")
 }
 
-/// Returns the status of a call that ended before its handler did: reset by the client, out of time, or with its connection.
+/// Returns the status for a handler whose call ended first: by a reset of the client, its deadline, or with its
+/// connection.
 fn ended() -> Status {
     Status::cancelled("the call has ended")
 }

@@ -1,4 +1,4 @@
-//! What a handler knows of its call, and may add to the answer.
+//! A handler's access to its call: the request's headers, and what the response may add.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use halfclose::{CallId, HalfStates, Metadata, Misuse, Server};
 use crate::info::ConnectionInfo;
 use crate::shared::Shared;
 
-/// The call that a handler serves. Clones are the same call.
+/// The call that a handler serves. Clones refer to the same call.
 #[derive(Clone)]
 pub struct Context {
     shared: Arc<Shared<Server>>,
@@ -31,7 +31,7 @@ impl Context {
         &self.headers.metadata
     }
 
-    /// Returns the request headers whole: path, authority, encodings.
+    /// Returns the request headers: path, authority, encodings, metadata.
     #[must_use]
     pub fn request(&self) -> &RequestHeaders {
         &self.headers
@@ -63,27 +63,27 @@ impl Context {
         session.map(crate::tls::TlsSession::peer_certificates).unwrap_or_default()
     }
 
-    /// Returns the time that is left until the client's deadline, if it set one: what to give to calls that this one makes.
+    /// Returns the time left until the client's deadline, if it set one: the timeout for calls that this one makes.
     #[must_use]
     pub fn time_left(&self) -> Option<Duration> {
         let deadline = self.shared.lock().connection.deadline(self.call)?;
         Some(deadline - self.shared.now())
     }
 
-    /// Returns the encodings that the client accepts, as far as they are known by name.
+    /// Returns the encodings that the client accepts, as far as this library knows their names.
     #[must_use]
     pub fn accepts(&self) -> EncodingSet {
         self.headers.accept
     }
 
-    /// Returns whether the client accepts an encoding, also a custom one.
+    /// Returns whether the client accepts an encoding, custom ones included.
     #[must_use]
     pub fn accepts_encoding(&self, encoding: Encoding) -> bool {
         self.headers.accepts(encoding)
     }
 
-    /// Returns whether the call is over: nobody waits for its answer any more. Its handler is dropped then; a task that it
-    /// started is not.
+    /// Returns whether the call is over, so that its response is no longer wanted. Its handler is dropped then; tasks
+    /// that the handler started are not.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.states().is_none()
@@ -95,49 +95,52 @@ impl Context {
         self.shared.lock().connection.states(self.call).ok()
     }
 
-    /// Adds to the initial metadata. Nothing is sent by this: they go with the first message, ahead of a status that comes
-    /// without one, or by [`flush_headers`](Self::flush_headers) ([P-33](halfclose::manual::rules#p-33)). What [`Response::headers`](crate::Response::headers)
-    /// brings is added in the same way.
+    /// Adds to the initial metadata without sending anything. It is sent with the first message, with the status if
+    /// there is no message, or by [`flush_headers`](Self::flush_headers) ([P-33](halfclose::manual::rules#p-33)).
+    /// [`Response::headers`](crate::Response::headers) is added in the same way.
     ///
     /// # Errors
     ///
-    /// [`Misuse::HeadersTwice`] once the response headers have gone: with a message, by `flush_headers`, or by
-    /// [early headers](crate::Router::early_headers). [`Misuse::HeaderListTooLarge`] for more than the client says that it takes
-    /// ([P-45](halfclose::manual::rules#p-45)). [`Misuse`] when the call is over. Nothing is added then.
+    /// [`Misuse::HeadersTwice`] once the response headers have been sent: with a message, by `flush_headers`, or as
+    /// [early headers](crate::Router::early_headers). [`Misuse::HeaderListTooLarge`] if they exceed the client's
+    /// limit ([P-45](halfclose::manual::rules#p-45)). Another [`Misuse`] if the call is over. Nothing is added then.
     pub fn set_headers(&self, metadata: Metadata) -> Result<(), Misuse> {
         let call = self.call;
         self.shared.command(|state| state.connection.set_headers(call, metadata))
     }
 
-    /// Sends the response headers now, with the initial metadata that were set.
+    /// Sends the response headers now, with the initial metadata that was set.
     ///
     /// # Errors
     ///
-    /// As [`set_headers`](Self::set_headers).
+    /// The errors of [`set_headers`](Self::set_headers).
     pub fn flush_headers(&self) -> Result<(), Misuse> {
         self.send_headers(Metadata::new())
     }
 
-    /// [`set_headers`](Self::set_headers) and [`flush_headers`](Self::flush_headers) at once.
+    /// Sets initial metadata and sends the response headers: [`set_headers`](Self::set_headers) and
+    /// [`flush_headers`](Self::flush_headers) in one step.
     ///
     /// # Errors
     ///
-    /// As [`set_headers`](Self::set_headers).
+    /// The errors of [`set_headers`](Self::set_headers).
     pub fn send_headers(&self, metadata: Metadata) -> Result<(), Misuse> {
         let call = self.call;
         self.shared.command(|state| state.connection.send_headers(call, metadata))
     }
 
-    /// Adds to the trailing metadata, which go with the status.
+    /// Adds to the trailing metadata, which is sent with the status.
     pub fn add_trailers(&self, metadata: &Metadata) {
         self.shared.lock().add_trailers(self.call, metadata);
     }
 
-    /// Picks the encoding of the messages that are sent; identity by default. Before the response headers only.
+    /// Sets the encoding of the messages that are sent; identity by default. Only possible before the response
+    /// headers are sent.
     ///
     /// # Errors
     ///
-    /// [`Misuse::UnsupportedEncoding`] where the client does not accept it, or there is no codec for it ([P-60](halfclose::manual::rules#p-60)).
+    /// [`Misuse::UnsupportedEncoding`] if the client does not accept it, or there is no codec for it
+    /// ([P-60](halfclose::manual::rules#p-60)).
     pub fn set_encoding(&self, encoding: Option<Encoding>) -> Result<(), Misuse> {
         let call = self.call;
         self.shared.command(|state| state.connection.set_encoding(call, encoding))
@@ -155,7 +158,7 @@ impl fmt::Debug for Context {
 pub struct Request<T> {
     /// The message.
     pub message: T,
-    /// Whether it came compressed.
+    /// Whether it arrived compressed.
     pub compressed: bool,
     /// The call.
     pub context: Context,

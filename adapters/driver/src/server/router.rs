@@ -1,4 +1,4 @@
-//! Which handler serves which method.
+//! The router, which maps methods to handlers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,11 +19,11 @@ use crate::memory::MemoryBudget;
 use crate::method::{Method, Response};
 use crate::shared::Shared;
 
-/// Serves one method: makes the future of one call, unless it can be answered at once. It runs foreign code, which may
-/// panic.
+/// Starts one method: makes the future of a call, unless the call can be answered at once. It runs application code,
+/// which may panic.
 type Start = dyn Fn(&Arc<Shared<Server>>, NewCall) -> Option<Handler> + Send + Sync;
 
-/// Where the router has a method.
+/// The position of a method in the router.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MethodIndex {
     index: usize,
@@ -44,7 +44,7 @@ pub(super) struct NewCall {
 }
 
 impl NewCall {
-    /// Returns the handler, or the answer at once where there is no such method.
+    /// Makes the handler, or answers the call at once if the method does not exist.
     #[inline]
     pub(super) fn into_handler(self, router: &Router, shared: &Arc<Shared<Server>>) -> Option<Handler> {
         match self.method.and_then(|method| router.methods.get(method.index)) {
@@ -57,7 +57,7 @@ impl NewCall {
         }
     }
 
-    /// Returns the call for a handler that streams, its headers, and what came with that.
+    /// Returns the call for a streaming handler, its headers, and the message that arrived with them.
     fn into_call(self, shared: &Arc<Shared<Server>>) -> (ServerCall, Arc<RequestHeaders>, FirstMessage) {
         let Self { call, headers, method, first } = self;
         let early_headers = method.is_some_and(|method| method.early_headers);
@@ -65,12 +65,13 @@ impl NewCall {
     }
 }
 
-/// The methods of a server. Paths that are not here are answered with UNIMPLEMENTED ([P-4](halfclose::manual::rules#p-4)).
+/// The methods of a server. Calls to other paths are answered with UNIMPLEMENTED
+/// ([P-4](halfclose::manual::rules#p-4)).
 ///
-/// A handler is an async function of its call; its return value is the status, so that trailers can be neither
-/// forgotten nor sent twice. It runs in the task of its connection, polled in place when the call arrives; work that
-/// blocks, or computes for long, belongs in a task or thread of its own. When the call ends before it does, by a reset,
-/// the deadline or the end of the connection, it is dropped.
+/// A handler is an async function of its call. Its return value is the status, so that a handler can neither forget
+/// the trailers nor send them twice. It runs in the task of its connection, and is first polled when the call
+/// arrives; work that blocks or computes for long belongs in a task or thread of its own. If the call ends first, by
+/// a reset, the deadline or the end of the connection, the handler is dropped.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -93,19 +94,19 @@ impl NewCall {
 ///
 /// # Initial metadata
 ///
-/// A handler sets them, [`Context::set_headers`], and they leave with the first message, ahead of a status that comes without
-/// one, or when they are flushed, [`Context::flush_headers`]. [`Response::headers`](crate::Response::headers) is added to what
-/// was set. Once the response headers have gone nothing can be added, and whoever tries is told so.
+/// A handler sets initial metadata with [`Context::set_headers`]. It is sent with the first message, with the status
+/// if there is no message, or by [`Context::flush_headers`]. [`Response::headers`](crate::Response::headers) is added
+/// to what was set. Once the response headers have been sent, adding to them is an error.
 ///
 /// # Early headers
 ///
-/// Response headers go with the first message by default, and a call that fails before it has any is answered by its status
-/// alone (Trailers-Only), which tells clients and proxies that nothing of an answer had come. Some clients do not send
-/// their first request before the response headers are there, and so wait for a handler that waits for them: tonic gives
-/// the stream of responses to its caller only then, and callers that send afterwards hang on a server that has nothing to
-/// say yet. For such clients a server sends *early headers*: as soon as a handler of a client streaming or bidirectional
-/// method waits for a first request that has not come, its response headers go out, with the initial metadata that were
-/// set by then.
+/// By default, response headers are sent with the first message, and a call that fails before it has one gets a
+/// status alone (Trailers-Only), which tells clients and proxies that no response had begun. Some clients do not send
+/// their first request before they have received the response headers, so that client and handler wait for each
+/// other: tonic returns the stream of responses to its caller only then, and a caller that sends its requests
+/// afterwards hangs if the server has nothing to send yet. For such clients a server can send *early headers*: as
+/// soon as a handler of a client streaming or bidirectional method waits for a first request that has not arrived,
+/// its response headers are sent, with the initial metadata that was set by then.
 ///
 /// ```
 /// # use bytes::Bytes;
@@ -124,22 +125,23 @@ impl NewCall {
 /// # let _ = router;
 /// ```
 ///
-/// They are off by default, since headers commit a call: after them neither metadata nor the encoding can be set, the call
-/// cannot end as Trailers-Only, and clients and proxies that would try it again on a refusal do not. Turn them on for the
-/// methods that such clients call, and not where the handler decides by the first request what its metadata are. A handler
-/// that waits for something else first can send its headers itself, by [`Context::flush_headers`].
+/// Early headers are off by default, because they commit a call: after them neither metadata nor the encoding can be
+/// set, the call cannot end as Trailers-Only, and clients and proxies that would retry a refused call do not. Turn
+/// them on for the methods that such clients call, but not if the handler's initial metadata depends on the first
+/// request. A handler that first waits for something else can send its headers itself with
+/// [`Context::flush_headers`].
 #[derive(Default)]
 pub struct Router {
     places: HashMap<&'static str, MethodIndex>,
     methods: Vec<Box<Start>>,
-    /// Of every method that is not in `early_headers_of`.
+    /// The setting for methods that are not in `early_headers_of`.
     early_headers: bool,
     early_headers_of: HashMap<&'static str, bool>,
     budget: MemoryBudget,
 }
 
 impl Router {
-    /// No methods.
+    /// Makes a router without methods.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -150,7 +152,7 @@ impl Router {
         C: Codec<Req>,
         S: Fn(&Arc<Shared<Server>>, NewCall) -> Option<Handler> + Send + Sync + 'static,
     {
-        // Whether headers go early is looked up when the method is called: it may be set later than this.
+        // Early headers are looked up when the method is called, because they may be set after this.
         let content_subtypes = C::CONTENT_SUBTYPES;
         let index = self.methods.len();
         self.places.insert(path, MethodIndex { index, call_type, content_subtypes, early_headers: false });
@@ -158,17 +160,17 @@ impl Router {
         self
     }
 
-    /// Sets whether the methods with a stream of requests send their response headers as soon as a handler waits for a
-    /// first request that has not come: off by default. [`early_headers_of`](Self::early_headers_of) says otherwise for a
-    /// method. See [Early headers](crate::Router#early-headers) for when that is wanted and what it costs.
+    /// Sets whether methods with a stream of requests send their response headers as soon as a handler waits for a
+    /// first request that has not arrived: off by default. [`early_headers_of`](Self::early_headers_of) overrides it
+    /// for a method. See [Early headers](crate::Router#early-headers) for when it is useful and what it costs.
     #[must_use]
     pub fn early_headers(mut self, on: bool) -> Self {
         self.early_headers = on;
         self
     }
 
-    /// Sets the same for one method, whatever the server does. It changes nothing for a method with one request: its
-    /// handler begins when that has come.
+    /// Sets early headers for one method, overriding the server's setting. It has no effect on a method with one
+    /// request, whose handler starts when the request has arrived.
     #[must_use]
     pub fn early_headers_of<Req, Res, C>(mut self, method: &Method<Req, Res, C>, on: bool) -> Self {
         self.early_headers_of.insert(method.path(), on);
@@ -190,7 +192,7 @@ impl Router {
         self.early_headers_of.get(path).copied().unwrap_or(self.early_headers)
     }
 
-    /// Adds a method with one request and one response; one that stands at its path is replaced.
+    /// Adds a method with one request and one response, replacing any method at its path.
     #[must_use]
     pub fn unary<Req, Res, C, F, Fut>(self, method: &Method<Req, Res, C>, handler: F) -> Self
     where
@@ -206,7 +208,7 @@ impl Router {
         })
     }
 
-    /// Adds a method with one request and many responses; one that stands at its path is replaced.
+    /// Adds a method with one request and many responses, replacing any method at its path.
     #[must_use]
     pub fn server_streaming<Req, Res, C, F, Fut>(self, method: &Method<Req, Res, C>, handler: F) -> Self
     where
@@ -233,8 +235,7 @@ impl Router {
         })
     }
 
-    /// Adds a method with many requests and one response, which the handler returns; one that stands at its path is
-    /// replaced.
+    /// Adds a method with many requests and one response, which the handler returns. Replaces any method at its path.
     #[must_use]
     pub fn client_streaming<Req, Res, C, F, Fut>(self, method: &Method<Req, Res, C>, handler: F) -> Self
     where
@@ -256,7 +257,7 @@ impl Router {
         })
     }
 
-    /// Adds a method with many requests and many responses; one that stands at its path is replaced.
+    /// Adds a method with many requests and many responses, replacing any method at its path.
     #[must_use]
     pub fn bidi_streaming<Req, Res, C, F, Fut>(self, method: &Method<Req, Res, C>, handler: F) -> Self
     where
@@ -285,7 +286,8 @@ impl fmt::Debug for Router {
     }
 }
 
-/// The methods that a connection called last: most call a few, and comparing a path is cheaper than hashing it.
+/// The methods that a connection called most recently. Most connections call only a few, and comparing paths is
+/// cheaper than hashing them.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     methods: [Option<(&'static str, MethodIndex)>; 4],
@@ -314,7 +316,7 @@ impl Recent {
     }
 }
 
-/// Returns the one request of a call, decoded.
+/// Receives and decodes the one request of a call.
 async fn only_request<Req, C: Codec<Req>>(
     call: &ServerCall,
     headers: Arc<RequestHeaders>,

@@ -1,5 +1,5 @@
-//! The three streaming call types as their handlers see them. The handler's return value is the status, so that
-//! trailers can be neither forgotten nor sent twice.
+//! The three streaming call types as their handlers see them. The handler's return value is the status, so that a
+//! handler can neither forget the trailers nor send them twice.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -27,17 +27,17 @@ impl<Res, C: Codec<Res>> ServerSender<Res, C> {
         Self { shared: Arc::clone(&call.shared), call: call.call, compress: true, types: PhantomData }
     }
 
-    /// Sends a response; waits while the send buffer is full.
+    /// Sends a response, waiting while the send buffer is full.
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] when the call is over.
+    /// [`SendError::Ended`] if the call is over.
     pub async fn send(&mut self, message: &Res) -> Result<(), SendError> {
         let mut payload = Some(codec::encode::<Res, C>(message).map_err(SendError::Encode)?);
         poll_half(self, |this, cx| poll_send(&this.shared, this.call, cx, &mut payload, this.compress)).await
     }
 
-    /// Whether the messages that follow are compressed, where the call has an encoding.
+    /// Sets whether further messages are compressed, if the call has an encoding.
     pub const fn set_compress(&mut self, compress: bool) {
         self.compress = compress;
     }
@@ -53,7 +53,7 @@ impl<Res, C> HoldsWaker for ServerSender<Res, C> {
 pub struct ServerReceiver<Req, C> {
     shared: Arc<Shared<Server>>,
     call: CallId,
-    /// Until the first wait.
+    /// Whether the next wait sends the response headers.
     early_headers: bool,
     compressed: bool,
     types: PhantomData<fn(C) -> Req>,
@@ -70,11 +70,11 @@ impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
         }
     }
 
-    /// Returns the next request; `None` when the client has half-closed: the request is complete.
+    /// Returns the next request; `None` once the client has half-closed, which completes the request.
     ///
     /// # Errors
     ///
-    /// A status when the call is over, or the message is none: a handler does well to return it.
+    /// A status if the call is over or the message could not be decoded; usually the handler should return it.
     pub async fn recv(&mut self) -> Result<Option<Req>, Status> {
         let receiving =
             poll_half(self, |this, cx| poll_receive(&this.shared, this.call, cx, &mut this.early_headers));
@@ -85,7 +85,7 @@ impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
         codec::decode::<Req, C>(message.payload).map(Some)
     }
 
-    /// Returns whether the message that was received last came compressed.
+    /// Returns whether the last received message arrived compressed.
     #[must_use]
     pub const fn was_compressed(&self) -> bool {
         self.compressed
@@ -109,16 +109,16 @@ impl<Res, C: Codec<Res>> ServerStreamingServer<Res, C> {
         Self { sender: ServerSender::new(call), context }
     }
 
-    /// Sends a response; waits while the send buffer is full.
+    /// Sends a response, waiting while the send buffer is full.
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] when the call is over.
+    /// [`SendError::Ended`] if the call is over.
     pub async fn send(&mut self, message: &Res) -> Result<(), SendError> {
         self.sender.send(message).await
     }
 
-    /// Whether the messages that follow are compressed, where the call has an encoding.
+    /// Sets whether further messages are compressed, if the call has an encoding.
     pub const fn set_compress(&mut self, compress: bool) {
         self.sender.set_compress(compress);
     }
@@ -137,27 +137,28 @@ impl<Req, Res, C: Codec<Req> + Codec<Res>> ClientStreamingServer<Req, Res, C> {
         Self { receiver: ServerReceiver::new(call), compress: true, context, types: PhantomData }
     }
 
-    /// Returns the next request; `None` when the client has half-closed: the request is complete.
+    /// Returns the next request; `None` once the client has half-closed, which completes the request.
     ///
     /// # Errors
     ///
-    /// A status when the call is over, or the message is none: a handler does well to return it.
+    /// A status if the call is over or the message could not be decoded; usually the handler should return it.
     pub async fn recv(&mut self) -> Result<Option<Req>, Status> {
         self.receiver.recv().await
     }
 
-    /// Returns whether the message that was received last came compressed.
+    /// Returns whether the last received message arrived compressed.
     #[must_use]
     pub const fn was_compressed(&self) -> bool {
         self.receiver.was_compressed()
     }
 
-    /// Sets whether the response is compressed, where the call has an encoding.
+    /// Sets whether the response is compressed, if the call has an encoding.
     pub const fn set_compress(&mut self, compress: bool) {
         self.compress = compress;
     }
 
-    /// Makes the one response, which ends the call when the handler returns it. What the client still sends is not read.
+    /// Makes the one response, which ends the call when the handler returns it. Requests that the client still sends
+    /// are not read.
     #[must_use = "the handler returns the response"]
     pub fn send_and_close(self, message: Res) -> Response<Res> {
         let mut response = Response::new(message);
@@ -178,43 +179,43 @@ impl<Req, Res, C: Codec<Req> + Codec<Res>> BidiStreamingServer<Req, Res, C> {
         Self { receiver: ServerReceiver::new(call), sender: ServerSender::new(call), context }
     }
 
-    /// Returns the next request; `None` when the client has half-closed: the request is complete.
+    /// Returns the next request; `None` once the client has half-closed, which completes the request.
     ///
     /// # Errors
     ///
-    /// A status when the call is over, or the message is none: a handler does well to return it.
+    /// A status if the call is over or the message could not be decoded; usually the handler should return it.
     pub async fn recv(&mut self) -> Result<Option<Req>, Status> {
         self.receiver.recv().await
     }
 
-    /// Returns whether the message that was received last came compressed.
+    /// Returns whether the last received message arrived compressed.
     #[must_use]
     pub const fn was_compressed(&self) -> bool {
         self.receiver.was_compressed()
     }
 
-    /// Sends a response; waits while the send buffer is full.
+    /// Sends a response, waiting while the send buffer is full.
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] when the call is over.
+    /// [`SendError::Ended`] if the call is over.
     pub async fn send(&mut self, message: &Res) -> Result<(), SendError> {
         self.sender.send(message).await
     }
 
-    /// Whether the messages that follow are compressed, where the call has an encoding.
+    /// Sets whether further messages are compressed, if the call has an encoding.
     pub const fn set_compress(&mut self, compress: bool) {
         self.sender.set_compress(compress);
     }
 
-    /// Both halves, for different tasks.
+    /// Splits the call into its halves, for different tasks.
     #[must_use]
     pub fn split(self) -> (ServerSender<Res, C>, ServerReceiver<Req, C>) {
         (self.sender, self.receiver)
     }
 }
 
-/// What every streaming handler has beside its messages.
+/// The methods that every streaming call has besides those for messages.
 macro_rules! serving {
     ($($name:ident<$($param:ident),+>)+) => { $(
         impl<$($param),+> $name<$($param),+> {

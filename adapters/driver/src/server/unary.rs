@@ -1,5 +1,5 @@
-//! A unary call's future. By hand and not an async function: the compiler would keep the request, the response and the
-//! call several times over, and every call pays for the size of its future.
+//! The future of a unary call. It is written by hand because the compiler would keep the request, the response and
+//! the call several times over in an async function, and every call pays for the size of its future.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -31,7 +31,7 @@ pin_project! {
 }
 
 pin_project! {
-    /// How far it is.
+    /// The stage of a unary call.
     #[project = StageProjection]
     enum Stage<F, Fut> {
         Receive { message: Option<Message>, headers: Arc<RequestHeaders>, handler: Arc<F> },
@@ -39,7 +39,8 @@ pin_project! {
     }
 }
 
-/// Returns a unary call's future; `None` where it was answered at once. Where the request is here already, the handler begins.
+/// Makes the future of a unary call, or returns `None` if the call was answered at once. If the request has arrived,
+/// the handler starts.
 #[inline]
 pub(super) fn start<F, Fut, Req, Res, C>(
     handler: &Arc<F>,
@@ -69,7 +70,7 @@ where
     Some(Box::pin(Unary::<F, Fut, Req, Res, C> { call, stage, types: PhantomData }))
 }
 
-/// Begins the handler.
+/// Decodes the request and starts the handler.
 fn handle<F, Fut, Req, C>(
     handler: &F,
     shared: &Arc<Shared<Server>>,
