@@ -14,13 +14,13 @@ use smol::Async;
 
 use crate::binding::{SmolClock, SmolIo, seed};
 
-/// Connects to a server and drives the connection in a task of its own, on smol's global executor: in plaintext (h2c with
-/// prior knowledge), or with TLS and the roots of the system where the [target](Target) begins with `https:` and a feature
-/// for TLS is on. Where `config` names no `:authority`, it is the target's.
+/// Connects to a server, and drives the connection in its own task on smol's global executor: in plaintext (h2c with
+/// prior knowledge), or, if the [target](Target) begins with `https:` and a TLS feature is on, with TLS and the
+/// system's root certificates. If `config` has no `:authority`, it is the target's.
 ///
 /// # Errors
 ///
-/// What the connection attempt says, with the target's name. What becomes of the connection later is told by its calls.
+/// The error of the connection attempt, with the target's name. Later errors are reported to the calls.
 pub async fn connect(target: impl IntoTarget, config: Config) -> Result<Channel> {
     let target = target.into_target()?;
     if target.tls() == Some(true) {
@@ -35,11 +35,12 @@ pub async fn connect(target: impl IntoTarget, config: Config) -> Result<Channel>
     }
 }
 
-/// As [`connect`] in plaintext to a TCP address, for an executor of the caller's: the driver must be polled there.
+/// Connects like [`connect`], in plaintext to a TCP address, for an executor of the caller's, on which the driver has
+/// to be polled.
 ///
 /// # Errors
 ///
-/// What the connection attempt says.
+/// The error of the connection attempt.
 pub async fn connect_with(
     target: impl IntoTarget,
     config: Config,
@@ -66,11 +67,11 @@ async fn connect_securely(target: &Target, _: Config) -> Result<Channel> {
     Err(Error::new(ErrorKind::Unsupported, why))
 }
 
-/// As [`connect`], with TLS.
+/// Connects like [`connect`], with TLS.
 ///
 /// # Errors
 ///
-/// What the connection attempt says, with the target's name; a [`TlsError`](crate::tls::TlsError) where it was the handshake that
+/// The error of the connection attempt, with the target's name; a [`TlsError`](crate::tls::TlsError) if the handshake
 /// failed.
 #[cfg(feature = "tls")]
 pub async fn connect_tls(target: impl IntoTarget, tls: &ClientTls, mut config: Config) -> Result<Channel> {
@@ -107,18 +108,18 @@ fn begin<I: Io>(
 
 /// Starts the connection's task.
 fn spawn<I: Io + Send + 'static>((channel, driver): (Channel, ClientDriver<I, SmolClock>)) -> Channel {
-    // How the connection ends is the business of its calls; nobody waits for the task.
+    // The calls learn how the connection ends; nothing waits for the task.
     smol::spawn(async move { driver.await.ok() }).detach();
     channel
 }
 
-/// What was connected.
+/// A connected socket.
 enum Stream {
     Tcp(Async<TcpStream>),
     Unix(Async<UnixStream>),
 }
 
-/// Connects to the first address that answers.
+/// Connects to the first address that accepts.
 async fn dial(target: &Target) -> Result<Stream> {
     let tried = match target.endpoint() {
         Endpoint::Name { host, port } => match smol::net::resolve((host.as_str(), *port)).await {
@@ -153,6 +154,6 @@ fn dial_abstract(name: &str) -> Result<Async<UnixStream>> {
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net::SocketAddr as SocketAddrOfUnix;
 
-    // A socket in memory answers at once, or refuses.
+    // An abstract socket accepts or refuses at once.
     Async::new(UnixStream::connect_addr(&SocketAddrOfUnix::from_abstract_name(name)?)?)
 }

@@ -33,8 +33,8 @@
 //! | `json` | `Json`, a codec for types that serde supports |
 //! | `error-details` | `details`, the standard error details of `google.rpc` |
 //! | `gzip`, `deflate`, `zstd` | these message encodings |
-//! | `tls-ring`, `tls-aws-lc-rs` | TLS by rustls (`tls`) with this cryptography |
-//! | `tls` | the same with the application's cryptography |
+//! | `tls-ring`, `tls-aws-lc-rs` | TLS by rustls (`tls`) with this cryptography provider |
+//! | `tls` | TLS by rustls with a cryptography provider of the application |
 //! | `tls-webpki-roots` | Mozilla's root certificates, compiled in |
 //!
 //! # Platforms and Rust versions

@@ -15,13 +15,13 @@ use tokio::net::UnixStream;
 
 use crate::binding::{TokioClock, TokioIo, seed};
 
-/// Connects to a server and drives the connection in a task of its own: in plaintext (h2c with prior knowledge), or with
-/// TLS and the roots of the system where the [target](Target) begins with `https:` and a feature for TLS is on. Where
-/// `config` names no `:authority`, it is the target's.
+/// Connects to a server, and drives the connection in its own task: in plaintext (h2c with prior knowledge), or, if
+/// the [target](Target) begins with `https:` and a TLS feature is on, with TLS and the system's root certificates. If
+/// `config` has no `:authority`, it is the target's.
 ///
 /// # Errors
 ///
-/// What the connection attempt says, with the target's name. What becomes of the connection later is told by its calls.
+/// The error of the connection attempt, with the target's name. Later errors are reported to the calls.
 pub async fn connect(target: impl IntoTarget, config: Config) -> Result<Channel> {
     let target = target.into_target()?;
     if target.tls() == Some(true) {
@@ -49,11 +49,11 @@ async fn connect_securely(target: &Target, _: Config) -> Result<Channel> {
     Err(Error::new(ErrorKind::Unsupported, why))
 }
 
-/// As [`connect`], with TLS.
+/// Connects like [`connect`], with TLS.
 ///
 /// # Errors
 ///
-/// What the connection attempt says, with the target's name; a [`TlsError`](crate::tls::TlsError) where it was the handshake that
+/// The error of the connection attempt, with the target's name; a [`TlsError`](crate::tls::TlsError) if the handshake
 /// failed.
 #[cfg(feature = "tls")]
 pub async fn connect_tls(target: impl IntoTarget, tls: &ClientTls, mut config: Config) -> Result<Channel> {
@@ -83,19 +83,19 @@ fn begin<I: Io + Send + 'static>(io: I, seed: Seed, target: &Target, mut config:
         config.authority = target.authority().to_owned().into();
     }
     let (channel, driver) = Channel::new(io, TokioClock::new(), config, seed);
-    // How the connection ends is the business of its calls; nobody waits for the task.
+    // The calls learn how the connection ends; nothing waits for the task.
     tokio::spawn(async move { driver.await.ok() });
     channel
 }
 
-/// What was connected.
+/// A connected socket.
 enum Stream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
 }
 
-/// Connects to the first address that answers.
+/// Connects to the first address that accepts.
 async fn dial(target: &Target) -> Result<Stream> {
     let tried = match target.endpoint() {
         Endpoint::Name { host, port } => match tokio::net::lookup_host((host.as_str(), *port)).await {
@@ -131,7 +131,7 @@ fn dial_abstract(name: &str) -> Result<UnixStream> {
     use std::os::linux::net::SocketAddrExt;
     use std::os::unix::net;
 
-    // A socket in memory answers at once, or refuses.
+    // An abstract socket accepts or refuses at once.
     let stream = net::UnixStream::connect_addr(&net::SocketAddr::from_abstract_name(name)?)?;
     stream.set_nonblocking(true)?;
     UnixStream::from_std(stream)

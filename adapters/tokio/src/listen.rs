@@ -16,7 +16,7 @@ use crate::binding::{TokioClock, TokioIo, seed};
 /// How long a server pauses when it cannot accept, for example because file descriptors have run out temporarily.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A server that listens on a TCP address: plaintext, HTTP/2 with prior knowledge, unless it is given TLS.
+/// A server that listens on a TCP address: HTTP/2 with prior knowledge in plaintext, or with TLS.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -57,7 +57,7 @@ impl Server {
         self
     }
 
-    /// Serves with TLS, and no longer in plaintext.
+    /// Serves with TLS instead of plaintext.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: ServerTls) -> Self {
@@ -104,14 +104,14 @@ impl Server {
     }
 
     fn accepted(&self, stream: TcpStream, clock: TokioClock) {
-        // A socket that refuses the option is closed already, and its driver will find out.
+        // A socket that refuses the option is already closed, and its driver will notice.
         let _ = stream.set_nodelay(true);
         let info = ConnectionInfo::new().addresses(stream.peer_addr().ok(), stream.local_addr().ok());
         let seed = seed(&stream);
         let io = TokioIo::new(stream);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            // A configuration that rustls refuses serves nobody: the connection is closed.
+            // rustls refuses the configuration, so no client can be served: close the connection.
             if let Ok(io) = tls.start(io) {
                 let info = info.tls(&io);
                 self.begin(io, clock, seed, info);
@@ -124,7 +124,7 @@ impl Server {
     /// Starts a connection's task.
     fn begin<I: Io + Send + 'static>(&self, io: I, clock: TokioClock, seed: Seed, info: ConnectionInfo) {
         let driver = self.router.serve(io, clock, self.config.clone(), seed, &self.shutdown).info(info);
-        // How a connection ends is told to its calls; one that fails does not concern the others.
+        // The calls learn how a connection ends; its failure does not affect other connections.
         tokio::spawn(async move { driver.await.ok() });
     }
 }
