@@ -82,7 +82,7 @@ fn the_page_has_every_limit_and_its_defaults() {
 #[test]
 fn the_page_has_a_row_of_honest_load_for_every_limit() {
     let page = page();
-    let rows = limits(&page, "The honest load that comes nearest");
+    let rows = limits(&page, "The honest load that comes closest");
     assert_eq!(rows.keys().collect::<Vec<_>>(), fields(&Limits::server()).keys().collect::<Vec<_>>());
     for (name, cells) in rows {
         assert_eq!(cells.len(), 5, "{name}");
