@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
-const CRATES: [&str; 4] = ["halfclose", "halfclose-driver", "halfclose-tokio", "halfclose-smol"];
+const CRATES: [&str; 5] =
+    ["halfclose", "halfclose-channel", "halfclose-driver", "halfclose-tokio", "halfclose-smol"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
