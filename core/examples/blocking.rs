@@ -18,7 +18,7 @@ use halfclose::{
 use link::{Link, Result};
 
 impl Link<Server> {
-    /// The next request of a call, or `None` at the client's half-close.
+    /// Returns the next request of a call, or `None` at the client's half-close.
     fn next(
         &mut self,
         mut recv: impl FnMut(&mut Connection<Server>) -> Result<Incoming, Misuse>,
@@ -71,7 +71,7 @@ impl Link<Server> {
 }
 
 impl Link<Client> {
-    /// The next response of a call, or `None` at its end.
+    /// Returns the next response of a call, or `None` at its end.
     fn next(
         &mut self,
         call: CallId,

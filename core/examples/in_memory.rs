@@ -11,7 +11,7 @@ use halfclose::{
     CallType, Client, Config, Connection, Event, Needed, Received, Request, Role, Seed, Server, Time,
 };
 
-/// Carries everything that `from` has to write to `to`, and says whether there was anything.
+/// Carries everything that `from` has to write to `to`. Returns whether there was anything.
 fn carry<A: Role, B: Role>(
     now: Time,
     from: &mut Connection<A>,
@@ -69,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
             }
         }
-        // Nothing is left to do at this time: it jumps to whatever comes next.
+        // Nothing is left to do at this time, so it jumps to the next timer.
         let timers = [client.poll_timeout(), server.poll_timeout()];
         let timer = timers.into_iter().flatten().map(|(at, _)| at).min();
         now = timer.unwrap_or(next_tick).min(next_tick);

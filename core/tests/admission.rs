@@ -1,4 +1,4 @@
-//! Which calls are taken, and why others are not: a refusal changes nothing (P-4, P-5, P-10, P-18, P-19).
+//! Which calls are accepted, and why others are refused: a refusal changes nothing (P-4, P-5, P-10, P-18, P-19).
 
 mod common;
 
@@ -13,7 +13,7 @@ fn request(path: &'static str) -> Request {
     Request::new(path, CallType::UNARY)
 }
 
-/// Starts a call, and says whether it was refused, which must leave no trace.
+/// Starts a call. Returns the reason if it was refused, which must leave no trace.
 fn start(peer: &mut Scripted<Client>, request: Request) -> Option<Misuse> {
     let before = format!("{:?}", peer.core);
     let refused = peer.core.start(peer.now, request).err();
@@ -39,7 +39,7 @@ fn paths() {
 
 #[test]
 fn authorities() {
-    // P-5: the call's own, or else the connection's.
+    // P-5: the call's own authority, or else the connection's.
     for (default, own, refused) in [
         ("localhost", None, false),
         ("localhost", Some("example.org:443"), false),
@@ -60,7 +60,7 @@ fn authorities() {
 
 #[test]
 fn encodings() {
-    // P-10: only those that there is a codec for; identity needs none.
+    // P-10: only encodings with a codec; identity needs none.
     let mut config = Config::client();
     config.codecs = Backwards::alone();
     let mut peer = Scripted::<Client>::client(config, &[]);
@@ -79,7 +79,7 @@ fn encodings() {
 
 #[test]
 fn calls_that_wait_are_bounded() {
-    // P-19: the server allows none yet.
+    // P-19: the server allows no streams yet.
     let mut config = Config::client();
     config.limits.queued_calls = 3;
     let mut peer = Scripted::<Client>::client(config, &[(3, 0)]);
@@ -111,7 +111,7 @@ fn a_connection_that_goes_away_or_is_closed_takes_none() {
     }
 }
 
-/// The paths of these requests, in order.
+/// Returns the paths of these requests, in order.
 fn paths_of(sent: &[Frame]) -> Vec<String> {
     let mut reader = Reader::new();
     let heads = sent.iter().filter(|frame| frame.kind == kind::HEADERS);
@@ -120,7 +120,7 @@ fn paths_of(sent: &[Frame]) -> Vec<String> {
 
 #[test]
 fn requests_that_repeat_are_the_same_on_the_wire_however_many_there_are() {
-    // More distinct paths than templates are kept for, each of them three times, after the table has settled.
+    // More distinct paths than the number of templates, each of them three times, after the table has settled.
     let paths: Vec<String> = (0..12).map(|n| format!("/demo.Echo/{n}")).collect();
     let mut peer = Scripted::<Client>::client(Config::client(), &[(3, 1_000)]);
     let mut sent = Vec::new();

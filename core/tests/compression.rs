@@ -1,4 +1,5 @@
-//! Compressed messages: when they are, and what is wrong with some (P-50 to P-53, P-57, P-60).
+//! Compressed messages: when messages are compressed, and which compressed ones are faulty (P-50 to P-53, P-57,
+//! P-60).
 
 mod common;
 
@@ -59,7 +60,7 @@ fn messages_are_compressed_one_by_one_as_their_sender_asks() {
         pair.client.send_message(call, "up".into(), compress).unwrap();
         assert_eq!(at_server(&mut pair, answering), message("up", compress));
     }
-    // Without an encoding every message goes as it is.
+    // Without an encoding every message is sent as it is.
     pair.server.send_message(answering, "down".into(), true).unwrap();
     assert_eq!(at_client(&mut pair, call), message("down", false));
 
@@ -71,7 +72,7 @@ fn messages_are_compressed_one_by_one_as_their_sender_asks() {
     }
 }
 
-/// A call under an encoding, both ways, between endpoints with these codecs.
+/// Runs a call under an encoding, both ways, between endpoints with these codecs.
 fn both_ways(client: Codecs, server: Codecs, encoding: Encoding) {
     let mut pair = pair_with(client, server);
     let mut request = Request::new("/demo.Echo/Call", CallType::BIDI);
@@ -95,7 +96,7 @@ fn both_ways(client: Codecs, server: Codecs, encoding: Encoding) {
 #[test]
 fn a_codec_under_a_name_of_its_own_works_both_ways() {
     both_ways(Flip::alone(), Flip::alone(), Flip::ENCODING);
-    // Wherever it stands among others.
+    // The codec works at any position among others.
     let with_known = |first: Codecs, other: Arc<dyn MessageCodec>| first.with(other).unwrap();
     let codecs =
         [with_known(Flip::alone(), Arc::new(Backwards)), with_known(Backwards::alone(), Arc::new(Flip))];
@@ -103,7 +104,7 @@ fn a_codec_under_a_name_of_its_own_works_both_ways() {
         for server in &codecs {
             both_ways(client.clone(), server.clone(), Flip::ENCODING);
             both_ways(client.clone(), server.clone(), Encoding::Gzip);
-            // The name counts, however it is written down.
+            // The name counts, in whichever form it is given.
             both_ways(client.clone(), server.clone(), Encoding::Custom("gzip"));
         }
     }
@@ -113,7 +114,7 @@ fn a_codec_under_a_name_of_its_own_works_both_ways() {
 fn an_encoding_under_a_name_of_its_own_is_refused_where_one_side_lacks_it() {
     let mut request = Request::new("/demo.Echo/Call", CallType::BIDI);
     request.encoding = Some(Flip::ENCODING);
-    // Here.
+    // At this end.
     let mut pair = pair_with(Backwards::alone(), Flip::alone());
     assert!(matches!(pair.client.start(pair.now, request.clone()), Err(Misuse::UnsupportedEncoding)));
     let call = pair.start(CallType::BIDI);
@@ -121,7 +122,7 @@ fn an_encoding_under_a_name_of_its_own_is_refused_where_one_side_lacks_it() {
     let refused = pair.server.set_encoding(answering, Some(Flip::ENCODING));
     assert_eq!(refused, Err(Misuse::UnsupportedEncoding), "the client did not offer it");
     pair.client.release(call);
-    // There.
+    // At the other end.
     let mut pair = pair_with(Flip::alone(), Backwards::alone());
     let call = pair.client.start(pair.now, request).unwrap();
     pair.exchange();
@@ -130,7 +131,7 @@ fn an_encoding_under_a_name_of_its_own_is_refused_where_one_side_lacks_it() {
     let answering = pair.accept(CallType::BIDI);
     let refused = pair.server.set_encoding(answering, Some(Flip::ENCODING));
     assert_eq!(refused, Err(Misuse::UnsupportedEncoding), "there is no codec for it");
-    // Identity under another hand is still identity.
+    // Identity as a custom name is still identity.
     assert_eq!(pair.server.set_encoding(answering, Some(Encoding::Custom("identity"))), Ok(()));
 }
 
@@ -150,7 +151,7 @@ fn a_message_that_its_codec_refuses_is_given_back() {
 
 #[test]
 fn a_server_may_use_what_its_client_offered_or_used_and_only_before_its_head() {
-    // P-60: the encoding, what the client accepts, what it uses, and whether the server may use it.
+    // P-60: the encoding, what the client accepts, what the client uses, and whether the server may use it.
     let accepts = ("grpc-accept-encoding", "gzip");
     let uses = ("grpc-encoding", "gzip");
     let none = ("x-nothing", "1");
@@ -191,7 +192,7 @@ fn a_request_is_taken_once_and_what_its_client_accepts_is_known_after_that() {
     assert_eq!(peer.core.set_encoding(call, Some(Encoding::Gzip)), Ok(()));
 }
 
-/// How a call ends, of which the server sends this message under this encoding, and the trailers after it or not yet.
+/// Returns how a call ends whose server sends this message under this encoding, with or without trailers after it.
 fn end(encoding: Option<&'static str>, bytes: &[u8], complete: bool) -> (Code, String, Cause) {
     let mut config = Config::client();
     config.codecs = Backwards::alone();
@@ -228,7 +229,7 @@ fn a_message_that_cannot_be_read_fails_its_call_whatever_the_status() {
             assert_eq!(matches!(cause, Cause::Trailers), complete, "{cause:?}");
         }
     }
-    // P-52: an encoding that nobody here knows fails the call at once.
+    // P-52: an encoding that the client does not know fails the call at once.
     let (code, message, _) = end(Some("zstd"), &[], false);
     assert_eq!(code, Code::Internal);
     assert!(message.contains("zstd"), "{message:?}");
@@ -236,8 +237,8 @@ fn a_message_that_cannot_be_read_fails_its_call_whatever_the_status() {
 
 #[test]
 fn a_message_that_may_be_compressed_is_the_last_of_its_turn() {
-    // A thousandth of what comes out may be what comes in. Plain messages cost what they are long, and so does a piece of
-    // a message that is not whole.
+    // A message may be a thousand times as long as its compressed form. Plain messages count with their length, and
+    // so does a part of a message.
     let (whole, piece) = (flagged(0, b"abc"), b"\0\0\0\0\x09ab".to_vec());
     for (encoding, bytes, needed) in [
         (None, &whole, Needed::More),

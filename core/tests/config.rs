@@ -25,7 +25,7 @@ fn keepalive_of_each_side_by_default() {
     }
 }
 
-/// One call with a message of `size` bytes each way, in whatever turns the limits call for.
+/// Runs one call with a message of `size` bytes each way, in as many turns as the limits require.
 fn echo(pair: &mut Pair, size: usize) {
     let payload: Bytes = (0..size).map(|n| n as u8).collect::<Vec<_>>().into();
     let call = pair.start(CallType::UNARY);
@@ -125,7 +125,7 @@ fn what_a_client_says_about_itself_is_checked() {
 
 #[test]
 fn windows_below_the_default_hold_from_their_acknowledgement_on() {
-    // RFC 9113 §6.9.2: until then the peer may send 65,535 bytes on each stream.
+    // RFC 9113 §6.9.2: until the acknowledgement the peer may send 65,535 bytes on each stream.
     let mut config = Config::server();
     config.initial_stream_window = 1_000;
     let mut pair = Pair::apart(Config::client(), config);
@@ -148,7 +148,7 @@ fn windows_below_the_default_hold_from_their_acknowledgement_on() {
 
 #[test]
 fn header_tables_other_than_the_default_hold_from_their_acknowledgement_on() {
-    // RFC 9113 §4.3.1: until then the peer's encoder uses 4,096 bytes.
+    // RFC 9113 §4.3.1: until the acknowledgement the peer's encoder uses 4,096 bytes.
     for table in [0, 64, 100_000] {
         let mut client = Config::client();
         let mut server = Config::server();
@@ -157,7 +157,7 @@ fn header_tables_other_than_the_default_hold_from_their_acknowledgement_on() {
         let mut pair = Pair::apart(client, server);
         for n in 0..40 {
             let mut request = Request::new("/demo.Echo/Call", CallType::UNARY);
-            // Enough distinct fields to turn a table of 4,096 bytes over.
+            // Enough distinct fields to replace all entries of a table of 4,096 bytes.
             request.metadata.append(&format!("x-name-{n}"), &"v".repeat(60)).unwrap();
             request.metadata.append("x-same", "always").unwrap();
             pair.client.start(pair.now, request).unwrap();
@@ -171,7 +171,7 @@ fn header_tables_other_than_the_default_hold_from_their_acknowledgement_on() {
     }
 }
 
-/// A server that has been given a preface and SETTINGS.
+/// Creates a server that has received a preface and SETTINGS.
 fn server(config: Config) -> Connection<Server> {
     let mut server = Connection::new(config, Seed(1), Time::ZERO);
     let mut bytes = BytesMut::from(halfclose::frame::PREFACE.as_slice());
@@ -213,7 +213,7 @@ fn pings_taken(config: Config, open_call: bool, apart: Duration) -> usize {
 
 #[test]
 fn pings_without_calls_are_strikes_unless_they_are_permitted() {
-    // P-98: every five minutes with a call open, every two hours without one; the third strike is the last.
+    // P-98: every five minutes with a call open, every two hours without one; the third strike ends the connection.
     let minutes = |n: u64| Duration::from_secs(60 * n);
     let mut config = Config::server();
     config.keepalive.interval = None;

@@ -1,4 +1,4 @@
-//! What a caller orders of a connection and asks it, and what its calls and its peer see of that.
+//! Commands and questions of a caller to its connection, and their effect on its calls and its peer.
 
 mod common;
 
@@ -96,7 +96,7 @@ fn only_the_newest_of_what_the_peer_says_of_itself_is_told() {
 
 #[test]
 fn goaway_ends_the_calls_above_it_and_those_that_wait() {
-    // P-93: what is not above it goes on; what waits was never sent.
+    // P-93: streams not above it continue; calls that wait were never sent.
     let mut peer = Scripted::<Client>::client(Config::client(), &[(3, 3)]);
     let [first, second, third, waiting] = [0; 4].map(|_| peer.start());
     peer.sent();
@@ -112,7 +112,7 @@ fn goaway_ends_the_calls_above_it_and_those_that_wait() {
 
 #[test]
 fn a_client_says_goodbye_once_its_last_request_is_out() {
-    // P-94: there are servers that close an idle connection at a client's GOAWAY.
+    // P-94: some servers close an idle connection on a client's GOAWAY.
     let mut peer = Scripted::<Client>::client(Config::client(), &[(3, 1)]);
     for _ in 0..3 {
         peer.start();
@@ -143,7 +143,7 @@ fn a_part_of_a_message_is_no_news() {
 
 #[test]
 fn data_adds_up_to_its_content_length() {
-    // RFC 9113 §8.1.1. The length that is said, the bytes of each DATA frame, and whether the last one ends the stream.
+    // RFC 9113 §8.1.1. The announced length, the bytes of each DATA frame, and whether the last one ends the stream.
     let table: [(&str, &[usize], bool, bool); 7] = [
         ("7", &[7], true, true),
         ("7", &[3, 4], true, true),
@@ -165,7 +165,7 @@ fn data_adds_up_to_its_content_length() {
             from += bytes;
         }
         let reset = peer.sent().iter().find(|frame| frame.kind == kind::RST_STREAM).and_then(Frame::code);
-        // Seven bytes are less than a whole message, which costs the call, and in gRPC's terms.
+        // Seven bytes are less than a whole message, which ends the call with a gRPC status.
         let malformed = reset == Some(ErrorCode::PROTOCOL_ERROR);
         assert_eq!(malformed, !good, "{length} {frames:?} {reset:?}");
     }
@@ -208,7 +208,7 @@ fn what_comes_after_the_end_is_dropped() {
     assert_eq!(peer.events(), [Event::Closed(CloseReason::Graceful)]);
 }
 
-/// The size of a header list (RFC 9113 §6.5.2).
+/// Returns the size of a header list (RFC 9113 §6.5.2).
 fn list_size(sent: &[Frame]) -> u32 {
     let head = sent.iter().find(|frame| frame.kind == kind::HEADERS).expect("a head");
     let fields = Reader::new().read(head).expect("a good block");
@@ -217,13 +217,13 @@ fn list_size(sent: &[Frame]) -> u32 {
 
 #[test]
 fn a_request_goes_as_long_as_the_peer_takes_its_fields() {
-    // P-15: to the byte; a call without a deadline needs no room for one.
+    // P-15: exact to the byte; a call without a deadline needs no space for one.
     let mut request = Request::new("/demo.Echo/Call", CallType::UNARY);
     request.metadata.append("x-name", "value").unwrap();
     let mut peer = Scripted::<Client>::client(Config::client(), &[]);
     peer.core.start(peer.now, request.clone()).unwrap();
     let size = list_size(&peer.sent());
-    // Twice: the second time its own fields are known.
+    // Twice: the second time the table holds its own fields.
     for (limit, goes) in [(size, true), (size - 1, false)] {
         let mut peer = Scripted::<Client>::client(Config::client(), &[(MAX_HEADER_LIST_SIZE, limit)]);
         for _ in 0..3 {
@@ -296,7 +296,7 @@ fn a_request_is_taken_once_and_not_from_a_call_that_is_over() {
     let head = peer.core.take_request(first).unwrap();
     assert_eq!(head.path(), "/demo.Echo/Call");
     assert_eq!(peer.core.take_request(first), Err(Misuse::UnknownCall));
-    // The call itself goes on.
+    // The call itself continues.
     assert!(peer.core.states(first).is_ok());
     peer.core.cancel(second).unwrap();
     peer.events();

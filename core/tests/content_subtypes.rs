@@ -1,5 +1,5 @@
-//! A codec's content subtypes (P-8): a client sends the first of its own and refuses a response in another, a server answers
-//! in the subtype of the request, or refuses it by HTTP status 415.
+//! A codec's content subtypes (P-8): a client sends the first of its own and refuses a response in another; a server
+//! answers in the subtype of the request, or refuses it with HTTP status 415.
 
 mod common;
 
@@ -16,7 +16,7 @@ use halfclose_wire::{END_STREAM, Frame, REQUEST, block, data, headers, kind, res
 const OWN: ContentSubtypes = ContentSubtypes::named(&["x-own", "y"]).unwrap();
 const FIRST_PLAIN: ContentSubtypes = ContentSubtypes::named(&["", "z"]).unwrap();
 
-/// The values of a field in these frames, block by block; the decoder is that of the connection.
+/// Returns the values of a field in these frames, block by block, with the decoder of the connection.
 fn values(decoder: &mut Decoder, sent: &[Frame], name: &str) -> Vec<String> {
     let limits = BlockLimits { max_string: 1 << 16, max_list_size: 1 << 16 };
     let mut found = Vec::new();
@@ -56,7 +56,7 @@ fn requests_are_sent_with_the_first_of_their_subtypes() {
     }
 }
 
-/// What comes of a response with this content-type: its one message, or the call's end.
+/// Returns what a response with this content-type causes: its one message, or the call's end.
 fn response(subtypes: ContentSubtypes, content_type: &str) -> Result<(), halfclose::Outcome> {
     let mut peer = Scripted::<Client>::client(Config::client(), &[]);
     let call = call(&mut peer, subtypes);
@@ -76,7 +76,7 @@ fn response(subtypes: ContentSubtypes, content_type: &str) -> Result<(), halfclo
 
 #[test]
 fn a_response_in_a_subtype_that_the_call_does_not_take_ends_it() {
-    // For each: none, proto, json in another case, the call's own names, one that nobody knows.
+    // For each: none, proto, json in another case, the call's own names, and an unknown one.
     let types = ["", "+proto", "+JSON", "+x-own", "+y", "+foo"];
     for (subtypes, taken) in [
         (ContentSubtypes::ANY, [true; 6]),
@@ -131,7 +131,7 @@ fn a_call_is_answered_in_the_subtype_of_its_request() {
     {
         let (mut peer, call) = served(content_type);
         let mut decoder = Decoder::new(4_096);
-        // Also where the caller holds the request.
+        // Also if the caller holds the request.
         peer.core.take_request(call).unwrap();
         peer.core.send_message(call, Bytes::from_static(b"x"), false).unwrap();
         peer.core.finish(call, Status::ok(), Metadata::new()).unwrap();
@@ -162,11 +162,11 @@ fn a_call_in_a_subtype_that_its_method_does_not_take_is_refused() {
     let body: Vec<u8> =
         sent.iter().filter(|frame| frame.kind == kind::DATA).flat_map(|f| f.payload.clone()).collect();
     assert!(String::from_utf8(body).unwrap().contains("content-type"));
-    // The caller hears that it is over, once, and its id means nothing any more.
+    // The caller learns once that the call is over, and its id is invalid then.
     let ended = peer.events().into_iter().filter(|event| matches!(event, Event::Ended(id, _) if *id == call));
     assert_eq!(ended.count(), 1);
     assert_eq!(peer.core.refuse_content_subtype(call), Err(Misuse::UnknownCall));
-    // The rest of the request is listened to, and its end retires the stream.
+    // The rest of the request is read, and its end retires the stream.
     peer.feed(&data(1, END_STREAM, &[1; 10])).unwrap();
     assert!(peer.core.is_idle() && peer.sent().iter().all(|frame| frame.kind != kind::RST_STREAM));
 }
@@ -197,7 +197,7 @@ fn a_call_whose_answer_has_begun_cannot_be_refused() {
     let (mut peer, call) = served("application/grpc+foo");
     peer.core.send_message(call, Bytes::new(), false).unwrap();
     assert_eq!(peer.core.refuse_content_subtype(call), Err(Misuse::HeadersTwice));
-    // What was only set is given up.
+    // Metadata that was set and not sent is dropped.
     let (mut peer, call) = served("application/grpc+foo");
     let mut metadata = Metadata::new();
     metadata.append("x-set", "1").unwrap();

@@ -1,4 +1,4 @@
-//! A deadline as its server keeps it: the client is told by a status wherever one can be written, as by C-core's server.
+//! A deadline on the server: the client receives a status whenever one can be written, as from C-core's server.
 
 mod common;
 
@@ -15,10 +15,10 @@ use halfclose_wire::{Block, END_STREAM, Frame, REQUEST, block, data, headers, ki
 const SECOND: Duration = Duration::from_secs(1);
 /// How long after the deadline a server ends the call.
 const GRACE: Duration = Duration::from_millis(2);
-/// How long it waits for the transport to take the status.
+/// How long the server waits for the transport to accept the status.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A server whose client has these SETTINGS, and a call whose deadline is a second away.
+/// Creates a server whose client has these SETTINGS, and a call whose deadline is a second away.
 fn timed(entries: &[(u16, u32)], flags: u8) -> (Scripted<Server>, CallId) {
     let mut server = Scripted::<Server>::server(Config::server(), entries);
     let call = open(&mut server, 1, flags);
@@ -32,7 +32,7 @@ fn open(server: &mut Scripted<Server>, stream: u32, flags: u8) -> CallId {
     call
 }
 
-/// What a frame of these says, briefly: `:status`, `grpc-status`, the code of a reset, the bytes of DATA.
+/// Returns a summary of these frames: `:status`, `grpc-status`, the code of a reset, the bytes of DATA.
 fn told(sent: &[Frame]) -> Vec<String> {
     let mut decoder = hpack::Decoder::new();
     let tell = |frame: &Frame| match frame.kind {
@@ -55,7 +55,7 @@ fn told(sent: &[Frame]) -> Vec<String> {
 const ONLY: &str = ":status 200, grpc-status 4, end";
 const TRAILERS: &str = "grpc-status 4, end";
 const HEADERS: &str = ":status 200";
-/// P-31: the client is to send nothing more.
+/// P-31: the reset that asks the client to send nothing more.
 const STOP: &str = "reset 0";
 
 #[test]
@@ -80,7 +80,7 @@ fn a_call_that_was_begun_ends_with_trailers() {
             server.core.send_message(call, Bytes::from_static(b"one"), false).unwrap();
         },
         |server, call| server.core.send_headers(call, Metadata::new()).unwrap(),
-        // Initial metadata that is set goes with the status.
+        // Initial metadata that was set is sent with the status.
         |server, call| {
             let mut metadata = Metadata::new();
             metadata.append("x-set", "1").unwrap();
@@ -105,13 +105,13 @@ fn a_call_that_was_begun_ends_with_trailers() {
 
 #[test]
 fn messages_that_wait_give_way_to_the_status() {
-    // INITIAL_WINDOW_SIZE (4): nothing of a message fits, or a part of it does.
+    // INITIAL_WINDOW_SIZE (4): none of the message fits, or a part of it does.
     for (window, begun) in [(0, None), (10, Some("data 10"))] {
         for finished in [false, true] {
             let (mut server, call) = timed(&[(4, window)], END_STREAM);
             server.core.send_message(call, Bytes::from(vec![7; 1_000]), false).unwrap();
             if finished {
-                // The handler's own status waits behind it: the client would hear of it too late.
+                // The handler's own status follows the message, so the client would receive it too late.
                 server.core.finish(call, Status::ok(), Metadata::new()).unwrap();
             }
             let begun = [Some(HEADERS), begun].into_iter().flatten();
@@ -120,7 +120,7 @@ fn messages_that_wait_give_way_to_the_status() {
             assert_eq!(told(&server.sent()), [TRAILERS], "{window} {finished}");
             assert_eq!(server.events(), [Event::Ended(call, Cause::Deadline)]);
             assert!(server.core.is_idle());
-            // Credit that comes now is for a stream that has ended.
+            // Credit that arrives now is for a stream that has ended.
             server.feed(&update(1, 1_000)).unwrap();
             assert!(server.sent().is_empty());
         }
@@ -133,7 +133,7 @@ fn a_status_needs_no_window_of_the_connection() {
     let other = open(&mut server, 3, END_STREAM);
     server.core.send_message(other, Bytes::from(vec![7; 65_530]), false).unwrap();
     server.core.send_message(call, Bytes::from_static(b"one"), false).unwrap();
-    // The connection's window is used up; nobody reads what was sent.
+    // The connection's window is used up, and the client does not read.
     let sent = server.sent();
     let sizes: usize =
         sent.iter().filter(|frame| frame.kind == kind::DATA).map(|frame| frame.payload.len()).sum();
@@ -163,7 +163,7 @@ fn a_transport_that_takes_nothing_for_a_while_gets_a_reset() {
             server.core.finish(call, Status::not_found("none"), Metadata::new()).unwrap();
         }
         server.wait(SECOND + GRACE);
-        // A handler that has not finished hears of it at once.
+        // A handler that has not finished learns of it at once.
         let ended = [Event::Ended(call, Cause::Deadline)];
         assert_eq!(server.events(), ended[usize::from(finished)..]);
         assert_eq!(server.core.poll_timeout(), Some((server.now + PATIENCE, TimerKind::Deadline)));
@@ -182,7 +182,7 @@ fn a_slow_transport_gets_the_status_when_its_turn_comes() {
     server.feed(&update(0, 1 << 20)).unwrap();
     let other = open(&mut server, 3, END_STREAM);
     server.core.send_message(other, Bytes::from(vec![7; 600_000]), false).unwrap();
-    // As much as is cut at once is taken by the connection, and none of it by the transport.
+    // The connection accepts as much as is cut at once, and the transport none of it.
     assert!(server.core.poll_transmit(server.now).is_some_and(|out| out.remaining() > 100_000));
     server.wait(SECOND + GRACE);
     assert_eq!(server.events().len(), 2);
@@ -236,7 +236,7 @@ fn a_client_without_a_clock_hears_of_the_deadline() {
 
 #[test]
 fn no_handler_starts_at_or_after_its_deadline() {
-    // P-7: a timeout of nothing has passed already.
+    // P-7: a timeout of zero has passed already.
     for timeout in ["0n", "0S", "00000000H"] {
         for (flags, expected) in [(END_STREAM, &[ONLY][..]), (0, &[ONLY, STOP])] {
             let mut server = Scripted::<Server>::server(Config::server(), &[]);
@@ -247,7 +247,7 @@ fn no_handler_starts_at_or_after_its_deadline() {
             assert!(server.core.is_idle());
         }
     }
-    // One that passes before the caller asks for events, by a call of any method that tells the time.
+    // One that passes before the caller asks for events, during a call of any method that tells the time.
     for (late, heard) in [(SECOND - Duration::from_nanos(1), true), (SECOND, false), (SECOND + GRACE, false)]
     {
         let mut server = Scripted::<Server>::server(Config::server(), &[]);

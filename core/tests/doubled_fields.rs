@@ -1,4 +1,5 @@
-//! Fields that decide and stand twice: with different values they are never success, with the same value they are one.
+//! Deciding fields that appear twice: with different values they never mean success, with the same value they count
+//! once.
 
 mod common;
 
@@ -8,7 +9,7 @@ use halfclose_wire::{END_STREAM, REQUEST, RESPONSE, block, data, headers, kind, 
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
-/// The outcome of a unary call that was answered by these frames.
+/// Returns the outcome of a unary call that was answered by these frames.
 fn outcome(frames: &[u8]) -> Outcome {
     let mut peer = Scripted::<Client>::client(Config::client(), &[]);
     let call = peer.core.start(peer.now, Request::new("/demo.Echo/Call", CallType::UNARY)).unwrap();
@@ -24,7 +25,7 @@ fn outcome(frames: &[u8]) -> Outcome {
     }
 }
 
-/// A whole response with this head and these trailers.
+/// Returns a whole response with these headers and these trailers.
 fn response(head: Fields<'_>, trailers: Fields<'_>) -> Vec<u8> {
     [headers(1, 0, &block(head)), data(1, 0, &message(b"m")), headers(1, END_STREAM, &block(trailers))]
         .concat()
@@ -32,7 +33,7 @@ fn response(head: Fields<'_>, trailers: Fields<'_>) -> Vec<u8> {
 
 #[test]
 fn a_status_that_contradicts_itself_is_never_ok() {
-    // Where both are errors the last counts, as in C-core.
+    // If both are errors the last one counts, as in C-core.
     let table = [
         (["0", "0"], Code::Ok),
         (["0", "00"], Code::Ok),
@@ -49,7 +50,7 @@ fn a_status_that_contradicts_itself_is_never_ok() {
         let status = codes.map(|code| ("grpc-status", code));
         let behind = outcome(&response(&RESPONSE, &status));
         assert_eq!(behind.status.code, expected, "{codes:?}");
-        // Apart, with other fields between them.
+        // Separated, with other fields between them.
         let apart = [status[0], ("grpc-message", "m"), ("x", "y"), status[1]];
         assert_eq!(outcome(&response(&RESPONSE, &apart)).status.code, expected, "{codes:?}");
         let only = [&RESPONSE[..], &status].concat();
@@ -95,7 +96,8 @@ fn a_response_whose_encoding_or_type_contradicts_itself_is_no_success() {
     assert_eq!(outcome(&response(&twice, &ok)).status.code, Code::Internal);
 }
 
-/// What a server makes of a request with these fields in addition: `:status` and `grpc-status`, where it refuses it.
+/// Returns how a server refuses a request with these additional fields, by `:status` and `grpc-status`; `None` if it
+/// does not.
 fn refusal(fields: Fields<'_>) -> Option<(String, String)> {
     let kept =
         REQUEST.iter().filter(|field| field.0 != "content-type" || fields.iter().all(|own| own.0 != field.0));
@@ -120,7 +122,7 @@ fn a_request_that_contradicts_itself_reaches_no_handler() {
     type Refusal = Option<(&'static str, &'static str)>;
     let table: [(&str, &str, &str, Refusal); 14] = [
         ("grpc-encoding", "identity", "identity", None),
-        // RFC 9110 §5.3: as one list, which is the name of no encoding (P-10).
+        // RFC 9110 §5.3: joined into one list, which is the name of no encoding (P-10).
         ("grpc-encoding", "identity", "gzip", Some(("200", "12"))),
         ("grpc-encoding", "gzip", "identity", Some(("200", "12"))),
         ("content-type", "application/grpc", "application/grpc", None),
@@ -144,7 +146,7 @@ fn a_request_that_contradicts_itself_reaches_no_handler() {
 
 #[test]
 fn many_encodings_cost_no_more_than_their_bytes() {
-    // Names that differ from line to line are not gathered up again and again.
+    // Names that differ from field to field are not collected repeatedly.
     let lines: Vec<_> =
         (0..100).map(|n| ("grpc-encoding", if n % 2 == 0 { "one" } else { "other" })).collect();
     assert_eq!(refusal(&lines), Some(("200".to_owned(), "12".to_owned())));

@@ -1,4 +1,4 @@
-//! DATA that nobody will read is credited all the same: its sender must come to its end (P-31, P-82, RFC 9113 §6.9).
+//! DATA that is never read is credited too, so that its sender can finish (P-31, P-82, RFC 9113 §6.9).
 
 mod common;
 
@@ -26,7 +26,7 @@ impl Upload {
         Self { pair, call, at_server }
     }
 
-    /// The handler ends the call; its status waits behind an answer that the client's window does not let through.
+    /// Ends the call in the handler; its status follows an answer that the client's window does not let through.
     fn answer(&mut self) {
         for size in [90, 1_000] {
             self.pair.server.send_message(self.at_server, vec![7; size].into(), false).unwrap();
@@ -34,7 +34,7 @@ impl Upload {
         self.pair.server.finish(self.at_server, Status::ok(), Metadata::new()).unwrap();
     }
 
-    /// The client sends up to `bytes` for as long as there is room, and how much of that the server took.
+    /// Lets the client send up to `bytes` while the window allows. Returns how many bytes the server accepted.
     fn send(&mut self, bytes: usize) -> usize {
         let mut taken = 0;
         for _ in 0..bytes / 10_000 {

@@ -1,4 +1,5 @@
-//! What errors say: whom they cost, the code on the wire, the rule, and the text.
+//! The contents of errors: whether they end the stream or the connection, the code on the wire, the rule, and the
+//! text.
 
 use bytes::Bytes;
 use halfclose::Timeout;
@@ -97,7 +98,7 @@ fn violations() {
     ];
     for (violation, (scope, code, section), text) in table {
         assert_eq!(row(&violation), (scope, code, section, text.to_owned()));
-        // The error of the connection has the same code, and says which rule it was.
+        // The connection's error has the same code, and names the rule.
         let error = ConnectionError::Violation(violation);
         assert_eq!(error.code(), code);
         assert_eq!(error.to_string(), format!("the peer broke a rule ({section}): {text}"));

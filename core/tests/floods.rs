@@ -1,4 +1,5 @@
-//! What a connection says of a limit against abuse: what it met, and how much it takes. (`tests/security` has the attacks.)
+//! What a connection reports about a limit against abuse: what it met, and the limit. (`tests/security` has the
+//! attacks.)
 
 mod common;
 
@@ -15,7 +16,7 @@ fn server(change: impl FnOnce(&mut Limits)) -> Scripted<Server> {
     Scripted::server(config, &[])
 }
 
-/// A limit that is set to some number, what is just taken then, and what is more.
+/// A limit with some value, the input that it just admits, and the input beyond it.
 struct Case {
     flood: Flood,
     limit: fn(&mut Limits),
@@ -54,7 +55,7 @@ fn limits_at_their_edges() {
             most: 8,
         },
         Case {
-            // A window that changes costs as much as a frame: the walk over the open streams is the work.
+            // A changed window costs as much as a frame, because the connection visits every open stream.
             flood: Flood::ControlFrames,
             limit: |limits| (limits.control_frames.burst, limits.control_frames.per_second) = (9, 0),
             taken: [ping(b"pingpong").repeat(5), settings(&[(4, 1), (4, 1), (4, 2)])].concat(),
@@ -143,7 +144,7 @@ fn calls_that_nobody_heard_of_are_reset_without_a_trace() {
 
 #[test]
 fn nothing_more_is_read_while_too_much_waits_to_be_written() {
-    // As many replies as you like: their bytes count.
+    // Any number of replies, because their bytes count.
     let mut peer = server(|limits| {
         limits.queued_replies = u32::MAX;
         limits.control_frames.burst = u32::MAX;
@@ -160,7 +161,7 @@ fn nothing_more_is_read_while_too_much_waits_to_be_written() {
     assert_eq!(waiting + written(&mut peer.core, peer.now).len(), 10_000 * one.len());
 }
 
-/// The third DATA frame of `size` bytes on stream 1 is one too many, if such frames are counted.
+/// Checks that the third DATA frame of `size` bytes on stream 1 exceeds the limit, if such frames are counted.
 fn check_whether_counted(peer: &mut Scripted<Server>, size: usize, counted: bool) {
     for _ in 0..2 {
         peer.feed(&data(1, 0, &vec![0; size])).unwrap();
@@ -187,11 +188,12 @@ fn data_that_brings_nothing_is_counted_and_what_brings_something_pays_for_it() {
     for (size, counted) in [(5, false), (4, true)] {
         let mut peer = server(small);
         peer.open(1);
-        // A message that goes on.
+        // A message that continues.
         peer.feed(&data(1, 0, &[0, 0, 1, 0, 0])).unwrap();
         check_whether_counted(&mut peer, size, counted);
     }
-    // A frame that completes a message, and one of five bytes, pay for one each; one of 1,024 for the whole burst.
+    // A frame that completes a message and one of five bytes each earn one frame; one of 1,024 bytes earns the whole
+    // burst.
     let mut peer = server(small);
     peer.open(1);
     let taken = |peer: &mut Scripted<Server>, bytes: &[u8]| peer.feed(&data(1, 0, bytes)).is_ok();
@@ -243,7 +245,7 @@ fn a_change_of_every_window_costs_as_much_as_the_walk() {
     for n in 0..16 {
         peer.open(2 * n + 1);
     }
-    // Three for each change of 16 windows, and one for the frame; the preface had one.
+    // Three for each change of 16 windows, and one for the frame; the preface used one.
     peer.feed(&settings(&[(4, 1), (4, 2)].repeat(16))).unwrap();
     assert!(peer.feed(&settings(&[(4, 1)])).is_err(), "1 + 1 + 32 * 3 + 1, and 3 more");
     // However many streams are open, one change is no flood.
@@ -258,8 +260,8 @@ fn a_change_of_every_window_costs_as_much_as_the_walk() {
 
 #[test]
 fn calls_that_run_out_of_time_wait_for_a_reader_too() {
-    // Each holds its stream until its status is taken, so a client that goes on and reads none of them is refused more,
-    // and is not read for ever.
+    // Each refusal keeps its stream until its status is accepted, so a client that continues and reads no status is
+    // refused further calls, and in the end is not read any more.
     let mut peer = server(|_| {});
     let fields = block(&[&REQUEST[..], &[("grpc-timeout", "1m")]].concat());
     let round = |peer: &mut Scripted<Server>, round: u32| {
@@ -288,7 +290,7 @@ fn calls_that_their_client_gave_up_at_their_deadline_hold_nothing() {
         assert_eq!(peer.events().len(), 200);
         peer.wait(std::time::Duration::from_millis(5));
         assert_eq!(peer.events().len(), 200);
-        // As honest clients do, whose clocks are about as fast; nothing of it is read.
+        // As honest clients send them, whose clocks run about as fast; none of the output is read.
         peer.feed(&ids.flat_map(|id| reset(id, ErrorCode::CANCEL)).collect::<Vec<_>>()).unwrap();
         assert!(peer.core.is_idle());
     }

@@ -18,18 +18,18 @@ fn violation(result: Result<(), ConnectionError>) -> Violation {
     }
 }
 
-/// The code of the reset of a stream, if there is one.
+/// Returns the code of the reset of a stream, if there is one.
 fn reset(sent: &[Frame], stream: u32) -> Option<ErrorCode> {
     sent.iter().find(|frame| frame.kind == kind::RST_STREAM && frame.stream == stream).and_then(Frame::code)
 }
 
-/// The lengths of the DATA frames of a stream.
+/// Returns the lengths of the DATA frames of a stream.
 fn lengths(sent: &[Frame], stream: u32) -> Vec<usize> {
     let data = sent.iter().filter(|frame| frame.kind == kind::DATA && frame.stream == stream);
     data.map(|frame| frame.payload.len()).collect()
 }
 
-/// A server that takes frames of a megabyte, with these windows of a stream and of the connection.
+/// Creates a server that accepts frames of a megabyte, with these windows of a stream and of the connection.
 fn server(stream: u32, connection: u32) -> Scripted<Server> {
     let mut config = Config::server();
     config.limits.max_frame_size = 1 << 20;
@@ -50,7 +50,7 @@ fn data_over_the_window_of_a_stream_costs_the_stream() {
 
 #[test]
 fn data_over_the_window_of_the_connection_costs_the_connection() {
-    // The default, and one that an update behind the SETTINGS announces.
+    // The default, and one that an update after the SETTINGS announces.
     for window in [65_535, 100_000] {
         for over in [0, 1] {
             let length = window + over;
@@ -128,7 +128,7 @@ fn a_window_may_grow_to_its_most_and_no_further() {
             assert_eq!(violation(fed), expected);
         }
 
-        // RFC 9113 §6.9.2: a change of SETTINGS that does it costs the connection.
+        // RFC 9113 §6.9.2: a change of SETTINGS that causes it is a connection error.
         let mut peer = Scripted::<Client>::client(Config::client(), &[]);
         peer.start();
         peer.sent();
@@ -145,7 +145,7 @@ fn a_window_may_grow_to_its_most_and_no_further() {
 
 #[test]
 fn a_new_initial_window_changes_the_window_of_every_open_stream_by_the_difference() {
-    // RFC 9113 §6.9.2: also to below zero, from where updates lead up again.
+    // RFC 9113 §6.9.2: also to a negative window, which updates raise again.
     let mut peer = Scripted::<Client>::client(Config::client(), &[(INITIAL_WINDOW_SIZE, 100)]);
     let calls = [1, 3].map(|stream| {
         let call = peer.start();
@@ -163,7 +163,7 @@ fn a_new_initial_window_changes_the_window_of_every_open_stream_by_the_differenc
             assert_eq!(lengths(&sent, stream).iter().sum::<usize>(), allowed, "stream {stream} at {size}");
         }
     }
-    // 151 bytes are out, so 51 more than a window of 100 allows.
+    // 151 bytes are sent, 51 more than a window of 100 allows.
     peer.feed(&settings(&[(INITIAL_WINDOW_SIZE, 100)])).expect("good SETTINGS");
     for (increment, allowed) in [(50, 0), (1, 0), (2, 2), (1_000, 847)] {
         peer.feed(&update(1, increment)).expect("a good update");
@@ -181,7 +181,7 @@ fn an_update_that_lets_nothing_go_brings_nothing_to_write() {
     let calls = [0; 2].map(|_| peer.start());
     peer.core.send_message(calls[1], vec![0; 995].into(), false).unwrap();
     peer.sent();
-    // The window of the second stream is 50 below zero then.
+    // The window of the second stream is then 50 below zero.
     peer.feed(&settings(&[(INITIAL_WINDOW_SIZE, 50)])).expect("good SETTINGS");
     peer.sent();
     for (stream, increment, lets) in [(1, 1_000, false), (3, 49, false), (3, 1, false), (3, 1, true)] {
@@ -202,7 +202,7 @@ fn what_waits_for_the_windows_goes_on_with_them() {
     let all: usize = [1, 3, 5].into_iter().flat_map(|stream| lengths(&sent, stream)).sum();
     assert_eq!(all, 65_535, "the window of the connection");
     assert!(!peer.core.wants_transmit());
-    // One byte goes to whoever waits longest; the others wait on.
+    // One byte goes to the call that has waited longest; the others keep waiting.
     peer.feed(&update(0, 1)).expect("a good update");
     let one = peer.sent();
     assert_eq!(one.iter().map(|frame| frame.payload.len()).collect::<Vec<_>>(), [1]);
@@ -228,7 +228,7 @@ fn calls_take_turns_one_frame_a_turn() {
         .filter(|frame| frame.kind == kind::DATA)
         .map(|frame| (frame.stream, frame.payload.len(), frame.ends_stream()))
         .collect();
-    // P-17: the half-close rides on the last one.
+    // P-17: the last frame carries the half-close.
     assert_eq!(turns, [(1, 16_384, false), (3, 16_384, false), (1, 13_616, true), (3, 13_616, true)]);
 }
 
@@ -258,7 +258,7 @@ fn a_small_send_buffer_does_not_make_frames_small() {
 
 #[test]
 fn what_is_cut_at_a_time_is_bounded() {
-    // A batch and the frame that goes over it, each with its head.
+    // A batch and the frame that exceeds it, each with its header.
     let entries = [(INITIAL_WINDOW_SIZE, MAX_WINDOW), (MAX_FRAME_SIZE, 1 << 20)];
     let mut peer = Scripted::<Client>::client(Config::client(), &entries);
     peer.feed(&update(0, 1 << 30)).expect("a good update");
@@ -272,7 +272,8 @@ fn what_is_cut_at_a_time_is_bounded() {
     assert!(sizes.iter().rev().skip(1).all(|size| *size >= 128 * 1024), "{sizes:?}");
 }
 
-/// The largest window of a stream whose sender has most of it under way each time, and whose reader then takes all.
+/// Returns the largest window of a stream whose sender always has most of it in flight and whose reader then reads
+/// everything.
 fn most_window_of_a_prompt_reader(peer: &mut Scripted<Server>, call: CallId) -> u64 {
     let (mut window, mut most) = (10_000_u64, 0);
     for _ in 0..50 {
@@ -310,7 +311,7 @@ fn a_window_grows_only_once_half_of_it_was_under_way() {
         assert!(matches!(peer.core.recv(call), Ok(Recv::Message(_))));
         credit(&peer.sent(), 1)
     });
-    // What was taken, and as much again as the window was.
+    // The bytes that were read, and as many as the window had before.
     assert_eq!(credits, [0, 0, 0, 0, 5_000 + 10_000]);
 }
 
@@ -321,7 +322,7 @@ fn the_window_of_a_reader_that_does_not_keep_up_stays() {
     let mut peer = Scripted::<Server>::server(config, &[]);
     let call = peer.open(1);
     let mut window = 10_000_u64;
-    // One message is always left.
+    // One message is always left unread.
     peer.feed(&data(1, 0, &message(&[0; 995]))).expect("within the window");
     window -= 1_000;
     for _ in 0..200 {
@@ -341,7 +342,8 @@ fn windows_grow_into_half_of_the_memory() {
     config.limits.memory = 130_000;
     let mut peer = Scripted::<Server>::server(config, &[]);
     let call = peer.open(1);
-    // Twice 20,000 are 30,000 more than at the beginning; twice that would be 70,000 more, and 65,000 are half.
+    // Twice 20,000 are 30,000 more than at the beginning; twice that would be 70,000 more, and half of the memory is
+    // 65,000.
     assert_eq!(most_window_of_a_prompt_reader(&mut peer, call), 40_000);
 }
 
@@ -369,7 +371,7 @@ fn credit_returns_once_half_a_window_of_a_stream_or_an_eighth_of_the_connections
 
 #[test]
 fn settings_that_repeat_the_window_give_and_take_nothing() {
-    // RFC 9113 §6.9.2: open windows change by the difference, which is none.
+    // RFC 9113 §6.9.2: open windows change by the difference, which is zero.
     let mut peer = Scripted::client(Config::client(), &[(INITIAL_WINDOW_SIZE, 100)]);
     let call = peer.start();
     peer.core.send_message(call, vec![7; 145].into(), false).unwrap();

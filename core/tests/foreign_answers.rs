@@ -1,4 +1,4 @@
-//! Answers that are not gRPC's: a bounded part of their text goes into the status (P-28, P-29).
+//! Answers that are not gRPC: a bounded part of their text becomes part of the status (P-28, P-29).
 
 mod common;
 
@@ -12,7 +12,7 @@ use halfclose::{
 };
 use halfclose_wire::{END_STREAM, Frame, TRAILERS_ONLY, block, data, headers, kind, reset};
 
-/// How much of the text is kept.
+/// The most bytes of the text that are kept.
 const MOST: usize = 1024;
 
 fn answered(config: Config) -> (Scripted<Client>, CallId) {
@@ -39,7 +39,8 @@ fn text(outcome: &Outcome) -> usize {
 
 #[test]
 fn the_call_ends_with_the_answer_or_once_its_text_is_full() {
-    // Bytes of each DATA frame, whether the last one ends the stream, and what of it is kept: none where it goes on.
+    // Bytes of each DATA frame, whether the last one ends the stream, and the text that is kept; `None` if the call
+    // continues.
     let table: [(&[usize], bool, Option<usize>); 9] = [
         (&[10], false, None),
         (&[10], true, Some(10)),
@@ -76,7 +77,8 @@ fn what_cannot_be_printed_is_escaped() {
     assert!(message.ends_with(": <p>\\n\u{fffd}"), "{message:?}");
 }
 
-/// The bytes of the text, the time for it, and the call's own deadline, where they are not the defaults.
+/// Creates a client whose limits are the bytes of the text, the time for it, and the call's own deadline, if they are
+/// not the defaults.
 fn limited(bytes: u32, timeout: Duration, deadline: Option<Duration>) -> (Scripted<Client>, CallId) {
     let mut config = Config::client();
     (config.limits.non_grpc_body, config.limits.non_grpc_body_timeout) = (bytes, timeout);
@@ -104,7 +106,7 @@ fn a_page_that_never_ends_is_bounded_in_time() {
     ] {
         for text in [&b""[..], b"<p>wait"] {
             let (mut peer, call) = limited(1_024, 3 * second, None);
-            // The time counts from the headers on, not from the start of the call.
+            // The time counts from the headers, not from the start of the call.
             peer.wait(60 * second);
             peer.feed(&headers(1, 0, &block(head))).unwrap();
             peer.wait(second);
@@ -120,7 +122,7 @@ fn a_page_that_never_ends_is_bounded_in_time() {
             assert_eq!(message.ends_with(": <p>wait"), !text.is_empty(), "{message}");
             let reset = peer.sent().iter().find_map(Frame::code);
             assert_eq!(reset, Some(ErrorCode::CANCEL));
-            // Nothing is left of it, and the next call goes on.
+            // No timer is left, and the next call works.
             assert_eq!(peer.core.poll_timeout(), None);
             peer.wait(60 * second);
             let next = peer.start();

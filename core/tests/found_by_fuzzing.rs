@@ -19,7 +19,7 @@ fn frame(kind: FrameType, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     wire
 }
 
-/// The head of a call, with fields of the test's own behind it.
+/// Returns the headers of a call, followed by fields of the test's own.
 fn request(flags: u8, stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
     let head = [
         (":method", "POST"),
@@ -60,7 +60,7 @@ fn feed<R: Role>(core: &mut Connection<R>, bytes: &[u8]) {
     while let Ok(Needed::Again | Needed::Drain) = core.receive(NOW, &mut input) {}
 }
 
-/// The frames that a core writes: kind, stream and error code, if the kind has one.
+/// Returns the frames that a core writes: kind, stream and error code, if the kind has one.
 fn written<R: Role>(core: &mut Connection<R>) -> Vec<(FrameType, u32, Option<ErrorCode>)> {
     let mut wire = Vec::new();
     while let Some(mut out) = core.poll_transmit(NOW) {
@@ -84,7 +84,7 @@ fn written<R: Role>(core: &mut Connection<R>) -> Vec<(FrameType, u32, Option<Err
     frames
 }
 
-/// `Event::Ended`: "its id is invalid from here on", also while the library's own answer waits to be written.
+/// Checks `Event::Ended`, "its id is invalid from here on", while the library's own answer waits to be written.
 #[test]
 fn an_ended_calls_id_is_stale_before_its_answer_is_written() {
     let mut server = server();
@@ -100,7 +100,8 @@ fn an_ended_calls_id_is_stale_before_its_answer_is_written() {
     assert!(server.is_idle());
 }
 
-/// RFC 9113 §6.4: RST_STREAM must not be sent for an idle stream. The fault costs the connection instead (§5.4).
+/// Checks that RST_STREAM is not sent for an idle stream (RFC 9113 §6.4). The fault ends the connection instead
+/// (§5.4).
 #[test]
 fn a_fault_on_an_idle_stream_is_not_answered_by_rst_stream() {
     // RFC 9113 §6.3: a PRIORITY of another length than 5. §6.9: an increment of 0.
@@ -119,8 +120,8 @@ fn a_fault_on_an_idle_stream_is_not_answered_by_rst_stream() {
     }
 }
 
-/// P-72 on a call that is over already: `recv` says that there is nothing, and `Event::Ended` says why. It went round
-/// for ever, refusing a call that could not be refused any more.
+/// Checks P-72 on a call that is over: `recv` returns nothing, and `Event::Ended` gives the reason. The connection
+/// used to loop for ever, refusing a call that could not be refused any more.
 #[test]
 fn recv_on_a_reset_call_without_its_message_returns() {
     let mut server = server();
@@ -133,7 +134,7 @@ fn recv_on_a_reset_call_without_its_message_returns() {
     assert!(server.is_idle());
 }
 
-/// P-55: the library's own answer drops what was queued, so no window keeps it, the connection's neither.
+/// Checks P-55: the library's own answer drops what was queued, so no window delays it, not even the connection's.
 #[test]
 fn an_answer_does_not_wait_for_the_connections_window() {
     let mut server = server();

@@ -1,4 +1,4 @@
-//! The http2jp/http2-frame-test-case corpus: every normal case reads as described and is written again as it was;
+//! The http2jp/http2-frame-test-case corpus: every normal case is read as described and written again unchanged;
 //! every error case ends with a code that the case allows.
 
 use halfclose::frame::{
@@ -11,7 +11,7 @@ fn text(bytes: &[u8]) -> Value {
     Value::from(std::str::from_utf8(bytes).unwrap())
 }
 
-/// The pad length as the corpus counts it, with the padding itself, which a frame does not keep.
+/// Returns the pad length as the corpus counts it, with the padding itself, which a frame does not keep.
 fn padding(pad_len: Option<u8>, payload: &[u8]) -> [Value; 2] {
     match pad_len {
         Some(length) => [json!(length), text(&payload[payload.len() - usize::from(length)..])],
@@ -33,7 +33,7 @@ fn settings(settings: Settings<'_>) -> Value {
     settings.iter().map(|setting| json!([setting.id.0, setting.value])).collect()
 }
 
-/// `frame_payload` as the corpus would have it for this frame.
+/// Returns `frame_payload` as the corpus describes this frame.
 fn described(frame: &Frame<'_>, payload: &[u8]) -> Value {
     match frame {
         Frame::Data(data) => {

@@ -1,4 +1,4 @@
-//! What is sent keeps to the peer's header limit to the byte: as much as it takes, and never more (P-15, P-45).
+//! Output keeps to the peer's header limit exactly: as many bytes as it allows, and never more (P-15, P-45).
 
 mod common;
 
@@ -12,13 +12,13 @@ use halfclose_wire::{Frame, kind};
 /// SETTINGS_MAX_HEADER_LIST_SIZE.
 const LIMIT: u16 = 6;
 
-/// The size of a block's list (RFC 9113 §6.5.2), by an independent decoder.
+/// Returns the size of a block's list (RFC 9113 §6.5.2), measured with an independent decoder.
 fn list_size(frame: &Frame) -> u32 {
     let fields = hpack::Decoder::new().decode(&frame.payload).expect("a block");
     fields.iter().map(|(name, value)| u32::try_from(name.len() + value.len() + 32).unwrap()).sum()
 }
 
-/// The size of the request that a client sends under this limit; the outcome where it sends none.
+/// Returns the size of the request that a client sends under this limit, or the outcome if it sends none.
 fn request(limit: u32, timeout: Option<Duration>, value: &str) -> Result<u32, Code> {
     let mut peer = Scripted::<Client>::client(Config::client(), &[(LIMIT, limit)]);
     let mut request = Request::new("/demo.Echo/Call", CallType::UNARY);
@@ -55,7 +55,7 @@ fn a_request_is_counted_exactly() {
 
 #[test]
 fn a_request_that_is_known_is_counted_exactly_too() {
-    // The second of its kind comes from the templates.
+    // The second request of its kind uses the templates.
     let size = request(u32::MAX, None, "").unwrap();
     for (limit, sent) in [(size, 3), (size - 1, 0)] {
         let mut peer = Scripted::<Client>::client(Config::client(), &[(LIMIT, limit)]);
@@ -67,7 +67,7 @@ fn a_request_that_is_known_is_counted_exactly_too() {
     }
 }
 
-/// The frames of a server's call under this limit.
+/// Returns the frames of a server's call under this limit.
 fn answered(limit: u32, answer: impl FnOnce(&mut Scripted<Server>)) -> Vec<Frame> {
     let mut server = Scripted::<Server>::server(Config::server(), &[(LIMIT, limit)]);
     answer(&mut server);
@@ -110,14 +110,14 @@ fn a_status_is_cut_to_fit_exactly() {
         };
         let size = finish(u32::MAX);
         for limit in size - 20..=size {
-            // A byte of the message less for each byte of the limit, until none is left and its field goes.
+            // The message loses a byte for each byte of the limit until it is empty, and then its field is left out.
             let expected = if size - limit < 10 { limit } else { size - 10 - 44 };
             assert_eq!(finish(limit), expected, "{limit}");
         }
     }
 }
 
-/// The size of the last block, whose decoder has read the ones before it.
+/// Returns the size of the last block, with a decoder that has read the ones before it.
 fn list_size_of_last(frames: &[Frame]) -> u32 {
     let mut decoder = hpack::Decoder::new();
     let sizes = frames.iter().map(|frame| {

@@ -1,5 +1,5 @@
-//! The stories of http2jp/hpack-test-case: blocks of other encoders decode to what their authors meant, and our
-//! encoder's blocks for the same lists decode to the same again.
+//! The stories of http2jp/hpack-test-case: blocks of other encoders decode to the lists that their authors give, and
+//! our encoder's blocks for the same lists decode to them as well.
 
 use halfclose::hpack::{BlockLimits, Decoder, Encoder, Indexing};
 use halfclose_wire::{bytes_of, corpus, json_files};
@@ -15,7 +15,7 @@ struct Case {
     list: List,
 }
 
-/// All stories of a corpus; none where it is absent.
+/// Returns all stories of a corpus; none if it is absent.
 fn stories(name: &str) -> Vec<(String, Vec<Case>)> {
     let Some(folder) = corpus(&format!("hpack-test-case/{name}")) else { return Vec::new() };
     let files = json_files(&folder);
@@ -62,7 +62,8 @@ fn decodes(corpus: &str) {
     }
 }
 
-/// Encodes every list under changing table sizes and indexing and decodes it again; gives bytes out and in.
+/// Encodes every list under changing table sizes and indexing and decodes it again. Returns the bytes written and
+/// read.
 fn round_trips(corpus: &str, sizes: &[usize], choose: fn(usize) -> Indexing) -> (usize, usize) {
     let (mut wire, mut plain) = (0, 0);
     for (name, cases) in stories(corpus) {

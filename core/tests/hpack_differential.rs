@@ -1,4 +1,4 @@
-//! Our encoder against the decoder of crate `hpack` and the other way round.
+//! Our encoder against the decoder of crate `hpack`, and the reverse.
 //!
 //! That crate panics on some malformed blocks, so it reads only what our encoder wrote. Its static table has a slip in
 //! entry 15 ("accept-" for "accept-charset"), so no list here has either name.
@@ -102,7 +102,7 @@ proptest! {
     }
 }
 
-/// Every symbol of the Huffman code, next to every other length of code.
+/// Checks every symbol of the Huffman code, next to every other length of code.
 #[test]
 fn its_huffman_decoder_reads_every_symbol() {
     let mut theirs = hpack::Decoder::new();

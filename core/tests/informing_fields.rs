@@ -1,5 +1,5 @@
-//! Fields that only inform (messages, details, metadata) never cost a call its status, and none leaves with white space
-//! at its ends (RFC 9113 §8.2.1, P-42, P-44).
+//! Fields that only inform (messages, details, metadata) never change a call's status, and none is sent with white
+//! space at its ends (RFC 9113 §8.2.1, P-42, P-44).
 
 mod common;
 
@@ -11,7 +11,7 @@ use halfclose_wire::{END_STREAM, REQUEST, RESPONSE, block, data, headers, kind, 
 
 const SPACED: [&str; 8] = ["a ", " a", " a ", "  a  ", " ", "   ", "a \u{e9} ", " %20 "];
 
-/// The values of all fields in the header blocks that a connection sends, by an independent decoder.
+/// Returns the values of all fields in the header blocks that a connection sends, read with an independent decoder.
 fn sent_values(server: &mut Scripted<Server>, name: &str) -> Vec<Vec<u8>> {
     let mut decoder = hpack::Decoder::new();
     let mut values = Vec::new();
@@ -77,7 +77,7 @@ fn outcome(peer: &mut Scripted<Client>, call: CallId) -> Outcome {
     }
 }
 
-/// Trailers with these fields behind a status, in a block of their own and as Trailers-Only.
+/// Returns the outcomes of trailers with these fields after a status, in a block of their own and as Trailers-Only.
 fn both_ways(code: &str, fields: &[(&str, &str)]) -> [Outcome; 2] {
     let status = [&[("grpc-status", code)][..], fields].concat();
     let behind = [
@@ -187,7 +187,7 @@ fn what_cannot_be_read_beside_an_error_costs_neither_its_code_nor_its_message_no
 
 #[test]
 fn details_that_cannot_be_read_leave_an_ok_alone_and_metadata_does_not() {
-    // Metadata is the application's: P-30 wants it to hear that it did not get all of it.
+    // Metadata belongs to the application: P-30 wants it to learn that part is missing.
     for (name, code) in [("grpc-status-details-bin", Code::Ok), ("x-bin", Code::Internal)] {
         for outcome in both_ways("0", &[(name, "*"), ("x-one", "one")]) {
             assert_eq!(
@@ -201,7 +201,7 @@ fn details_that_cannot_be_read_leave_an_ok_alone_and_metadata_does_not() {
 
 #[test]
 fn control_characters_in_a_message_are_text_and_those_that_split_lines_are_malformed() {
-    // RFC 9110 §5.5: CR, LF and NUL are dangerous; others may be kept where they are safe, as in a text of Rust.
+    // RFC 9110 §5.5: CR, LF and NUL are dangerous; others may be kept where they are safe, as in a Rust string.
     for byte in (1..0x20).chain([0x7f]) {
         let byte = char::from(byte);
         let text = format!("{byte}a{byte}b{byte}");

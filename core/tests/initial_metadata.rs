@@ -1,4 +1,4 @@
-//! A server's initial metadata: set in pieces, sent once, and never lost without a word.
+//! A server's initial metadata: set in pieces, sent once, and never lost silently.
 
 mod common;
 
@@ -15,7 +15,7 @@ fn metadata(entries: &[(&str, &str)]) -> Metadata {
     metadata
 }
 
-/// A call that its server has been told of.
+/// Returns a call whose server knows of it.
 fn call() -> (Pair, CallId, CallId) {
     let mut pair = Pair::new();
     let asked = pair.start(CallType::BIDI);
@@ -23,7 +23,7 @@ fn call() -> (Pair, CallId, CallId) {
     (pair, asked, answering)
 }
 
-/// The entries of the response headers, once they have come.
+/// Returns the entries of the response headers, once they have arrived.
 fn response(pair: &Pair, asked: CallId) -> Option<Vec<(String, String)>> {
     let head = pair.client.response(asked)?;
     let entry = |(name, value): (&str, halfclose::grpc::Value<'_>)| {
@@ -69,7 +69,7 @@ fn what_is_set_goes_ahead_of_a_status_that_the_library_gives() {
     let (mut pair, asked, answering) = call();
     pair.server.accept(answering, CallType::UNARY).unwrap();
     pair.server.set_headers(answering, metadata(&[("a", "1")])).unwrap();
-    // P-72: a second request where the method takes one.
+    // P-72: a second request where the method accepts one.
     for _ in 0..2 {
         pair.client.send_message(asked, "hi".into(), false).unwrap();
     }
@@ -113,7 +113,7 @@ fn after_a_message_nothing_can_be_set() {
 
 #[test]
 fn what_is_set_keeps_to_the_clients_limit_with_the_encoding_that_is_chosen_behind_it() {
-    // P-45. The list of a plain head, an entry, and the field `grpc-encoding: gzip`.
+    // P-45. The list of plain headers, an entry, and the field `grpc-encoding: gzip`.
     const PLAIN: u32 = (7 + 3 + 32) + (12 + 16 + 32);
     const ENTRY: u32 = 1 + 40 + 32;
     const ENCODING: u32 = 13 + 4 + 32;

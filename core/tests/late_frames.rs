@@ -1,4 +1,4 @@
-//! Frames that were under way when their stream was given up (P-82, RFC 9113 §5.1).
+//! Frames in flight when their stream was given up (P-82, RFC 9113 §5.1).
 
 mod common;
 
@@ -90,7 +90,7 @@ fn messages_to_many_calls_that_the_server_ended_early_do_not_cost_the_connection
     healthy_call(&mut pair);
 }
 
-/// A server that has heard of the end of stream 1.
+/// Creates a server that has received the end of stream 1.
 fn after_a_reset() -> Scripted<Server> {
     let mut peer = Scripted::<Server>::server(Config::server(), &[]);
     peer.open(1);
@@ -101,8 +101,8 @@ fn after_a_reset() -> Scripted<Server> {
 
 #[test]
 fn an_update_for_a_stream_that_is_over_costs_nothing_and_one_without_a_number_the_connection() {
-    // RFC 9113 §6.9: an increment of zero would cost the stream, and there is none; a length other than four bytes
-    // costs the connection whatever the stream.
+    // RFC 9113 §6.9: an increment of zero would be a stream error, and there is no stream; a length other than four
+    // bytes is a connection error on any stream.
     for (payload, good) in [(&[0, 0, 0, 1][..], true), (&[0; 4], true), (&[0; 3], false), (&[0; 5], false)] {
         let mut peer = after_a_reset();
         let fed = peer.feed(&frame(kind::WINDOW_UPDATE, 0, 1, payload));
@@ -126,7 +126,8 @@ fn updates_for_a_stream_that_is_over_are_counted_empty_ones_too() {
     }
 }
 
-/// Everything that may belong to a request: its rest, its trailers with a field that enters the table, and its end.
+/// Returns everything that may belong to a request: its rest, its trailers with a field that enters the table, and
+/// its end.
 fn rest_of(stream: u32) -> Vec<u8> {
     let trailers = Block::new().indexing(b"x-trailer", stream.to_string().as_bytes()).index(62).0;
     let frames = [
@@ -138,7 +139,7 @@ fn rest_of(stream: u32) -> Vec<u8> {
     frames.concat()
 }
 
-/// The call on stream 1 goes on, and is answered.
+/// Checks that the call on stream 1 continues and is answered.
 fn goes_on(peer: &mut Scripted<Server>, call: CallId) {
     peer.feed(&data(1, END_STREAM, &framed(b"last"))).unwrap();
     assert_eq!(message(peer.core.recv(call).unwrap()), "last");
@@ -148,7 +149,7 @@ fn goes_on(peer: &mut Scripted<Server>, call: CallId) {
     assert!(sent.iter().any(|frame| frame.kind == kind::HEADERS && frame.stream == 1), "{sent:?}");
 }
 
-/// The table has what the trailers of this stream put into it: the next request uses it.
+/// Checks that the table holds what the trailers of this stream added: the next request uses it.
 fn is_in_step(peer: &mut Scripted<Server>, stream: u32) {
     peer.feed(&headers(stream + 2, 0, &Block::request().index(62).0)).unwrap();
     let request = peer.events().into_iter().find_map(|event| match event {
@@ -170,7 +171,7 @@ fn requests_that_the_last_goaway_refused_are_discarded_to_their_trailers() {
     for n in 1..200 {
         let stream = 2 * n + 1;
         peer.feed(&[headers(stream, 0, &block(&REQUEST)), rest_of(stream)].concat()).unwrap();
-        // And once more, whatever for.
+        // And once more, with nothing to do.
         peer.feed(&rest_of(stream)).unwrap();
     }
     assert!(peer.sent().is_empty());

@@ -1,5 +1,5 @@
-//! Limits of nothing: each is taken for the least with which a connection works, or means none of what it bounds. Ordinary calls
-//! go on in either case, with each limit at 0 alone and with all of them at once.
+//! Limits of zero: each counts as the least value with which a connection works, or means that nothing of its kind is
+//! allowed. Ordinary calls work in either case, with each limit at 0 alone and with all of them at once.
 
 mod common;
 
@@ -11,10 +11,10 @@ use halfclose::{CallType, Config, Event, Limits, Metadata, Rate, Recv, Request, 
 
 const NONE: Rate = Rate { burst: 0, per_second: 0 };
 
-/// A limit, and how it is set to nothing.
+/// A limit, and how it is set to zero.
 type Zero = (&'static str, fn(&mut Limits));
 
-/// Those that are taken for their least.
+/// The limits that are raised to their least value.
 const RAISED: [Zero; 22] = [
     ("max_concurrent_streams", |limits| limits.max_concurrent_streams = 0),
     ("max_frame_size", |limits| limits.max_frame_size = 0),
@@ -40,7 +40,7 @@ const RAISED: [Zero; 22] = [
     ("header_block_timeout", |limits| limits.header_block_timeout = Duration::ZERO),
 ];
 
-/// Those that mean what they say: none of it.
+/// The limits whose zero is meant: nothing of the kind.
 const NOTHING: [Zero; 9] = [
     ("max_continuations", |limits| limits.max_continuations = 0),
     ("decoder_table", |limits| limits.decoder_table = 0),
@@ -53,7 +53,7 @@ const NOTHING: [Zero; 9] = [
     ("half_close_timeout", |limits| limits.half_close_timeout = Duration::ZERO),
 ];
 
-/// Those of messages, which refuse every message that is not empty.
+/// The limits of messages, which refuse every message that is not empty.
 const MESSAGES: [Zero; 2] = [
     ("max_receive_message", |limits| limits.max_receive_message = 0),
     ("max_send_message", |limits| limits.max_send_message = 0),
@@ -74,8 +74,8 @@ fn every_limit_has_its_place_here() {
     assert_eq!(fields, placed);
 }
 
-/// Two calls as any application makes them, one of them cancelled, with deadline, metadata and a message of this size
-/// each way.
+/// Runs two calls as any application makes them, one of them cancelled, with deadline, metadata and a message of this
+/// size each way.
 fn works(name: &str, zero: impl Fn(&mut Limits), size: usize) {
     for at_client in [true, false] {
         let (mut client, mut server) = (Config::client(), Config::server());

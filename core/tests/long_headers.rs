@@ -1,5 +1,5 @@
-//! Headers and trailers far over the limit cost their call, and never their connection: tonic's servers and clients ignore
-//! SETTINGS_MAX_HEADER_LIST_SIZE. What expands on the way in (HPACK bombs) still costs the connection.
+//! Headers and trailers far over the limit end their call and never their connection: tonic's servers and clients
+//! ignore SETTINGS_MAX_HEADER_LIST_SIZE. Blocks that expand when decoded (HPACK bombs) still end the connection.
 
 mod common;
 
@@ -14,10 +14,10 @@ use halfclose_wire::{
     message,
 };
 
-/// What an honest sender puts into one frame (RFC 9113 §4.2).
+/// Bytes that an honest sender puts into one frame (RFC 9113 §4.2).
 const FRAME: usize = 16_384;
 
-/// HEADERS and as many CONTINUATION frames as a block takes.
+/// Returns HEADERS and as many CONTINUATION frames as a block needs.
 fn long(stream: u32, flags: u8, block: &[u8], piece: usize) -> Vec<u8> {
     let mut pieces = block.chunks(piece);
     let first = pieces.next().unwrap_or_default();
@@ -48,7 +48,7 @@ fn end(peer: &mut Scripted<Client>, call: CallId) -> Outcome {
     }
 }
 
-/// The next call is answered by the entry that the long block put into the table.
+/// Checks that the next call can use the entry that the long block put into the table.
 fn next_call(peer: &mut Scripted<Client>, stream: u32) {
     let call = peer.start();
     peer.core.half_close(call).unwrap();
@@ -66,7 +66,7 @@ fn huffman(name: &str, value: &str) -> Vec<u8> {
     out
 }
 
-/// Blocks of about so many bytes behind a status, in the shapes that honest senders give them.
+/// Returns blocks of about `size` bytes after a status, in the forms in which honest senders write them.
 fn fillers(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     let text = "the quick brown fox jumps over the lazy dog 0123456789 ".repeat(size / 54 + 1);
     let entries: Vec<_> =
@@ -94,7 +94,7 @@ fn fillers(size: usize) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// As `fillers`, between a status and an entry for the table.
+/// Returns the blocks of `fillers`, between a status and an entry for the table.
 fn long_blocks(size: usize, start: &[(&str, &str)]) -> Vec<(&'static str, Vec<u8>)> {
     let whole = |(name, filler): (&'static str, Vec<u8>)| {
         (name, Block(block(start)).raw(&filler).indexing(b"x-mark", b"the entry").0)
@@ -120,7 +120,7 @@ fn long_trailers_cost_a_client_one_call() {
             let text = outcome.status.message();
             assert!(text.len() < 200 && text.contains("NOT_FOUND"), "{text}");
             assert!(outcome.trailers.is_empty(), "{name}: nothing is kept");
-            // The call beside it goes on, and the one behind it is read right.
+            // The call beside it continues, and the one after it is decoded correctly.
             peer.feed(&headers(3, END_STREAM, &block(&[("grpc-status", "0")]))).unwrap();
             assert!(end(&mut peer, other).status.is_ok());
             next_call(&mut peer, 5);
@@ -193,17 +193,17 @@ fn flood(error: Option<ConnectionError>) -> Option<Flood> {
     }
 }
 
-/// Trailers of so many bytes.
+/// Returns trailers of `size` bytes.
 fn trailers_of(size: usize) -> Vec<u8> {
     let of = |filler: usize| Block::status("5").field(b"x", &vec![b'x'; filler]).0;
     let start = of(size).len() - size;
     let trailers = of(size - start);
     assert!(trailers.len() <= size && size - trailers.len() < 4);
-    // Less of length may leave a byte or two.
+    // A smaller length field may save a byte or two.
     of(2 * size - start - trailers.len())
 }
 
-/// What comes of these frames in the place of trailers.
+/// Returns the limit that these frames exceed in the place of trailers, if any.
 fn met(frames: &[u8]) -> Option<Flood> {
     let (mut peer, _) = started(Config::client());
     peer.feed(&headers(1, 0, &block(&RESPONSE))).unwrap();
@@ -253,7 +253,7 @@ fn continuations_are_counted_by_what_they_bring() {
         let frames = long(1, END_STREAM, &trailers_of(piece * (count + 1)), piece);
         assert_eq!(met(&frames), expected, "{count} of {piece}");
     }
-    // Large ones before them earn the empty ones nothing but their own.
+    // Large frames before them do not raise the number of empty ones.
     let mut frames = long(1, END_STREAM, &trailers_of(9 * FRAME), FRAME);
     let last = frames.split_off(frames.len() - FRAME - 9);
     let empty = |count: usize| frame(kind::CONTINUATION, 0, 1, b"").repeat(count);

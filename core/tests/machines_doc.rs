@@ -1,6 +1,6 @@
-//! docs/machines.md is the state tables in words: this test fails when they differ.
+//! docs/machines.md describes the state tables; this test fails when they differ.
 //!
-//! `HALFCLOSE_BLESS=1 cargo test -p halfclose --test machines_doc` writes the page anew.
+//! `HALFCLOSE_BLESS=1 cargo test -p halfclose --test machines_doc` writes the page again.
 
 use halfclose::machine::{TABLES, Table};
 use std::fmt::Write;

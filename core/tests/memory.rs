@@ -1,5 +1,5 @@
-//! Messages larger than their stream's window (P-103), and the memory that bounds them: who gets it, who waits for it and
-//! for how long, and who has to give it up.
+//! Messages larger than their stream's window (P-103), and the memory that bounds them: which message gets it, which
+//! one waits and for how long, and which call ends.
 
 mod common;
 
@@ -10,7 +10,7 @@ use common::{Pair, Scripted, credit, message};
 use halfclose::{CallType, Code, Config, Recv, Server};
 use halfclose_wire::data;
 
-/// A client whose windows are small and whose memory is no larger than it has to be.
+/// Creates a client with small windows and the least memory.
 fn tight() -> Pair {
     let mut config = Config::client();
     config.initial_stream_window = 10;
@@ -30,14 +30,14 @@ fn a_stream_that_has_its_message_does_not_keep_what_another_ones_message_needs()
         pair.exchange();
         assert_eq!(message(pair.client.recv(calls[n]).unwrap()).len(), size);
         pair.exchange();
-        // The call goes on, and its server has nothing to say.
+        // The call continues, and its server has nothing to send.
         assert!(matches!(pair.client.recv(calls[n]), Ok(Recv::Pending)));
     }
 }
 
 #[test]
 fn the_message_in_progress_gets_its_window_when_the_one_before_it_is_taken() {
-    // Whether the window may grow besides or not.
+    // With and without a window that may also grow.
     for most in [1_000, 1 << 20] {
         let mut config = Config::client();
         (config.initial_stream_window, config.max_stream_window) = (1_000, most);
@@ -66,7 +66,7 @@ fn a_window_grows_to_a_prefix_and_a_padding_for_good() {
     }
 }
 
-/// What one call after the other ended with.
+/// Returns what each call ended with, in order.
 fn codes(proxy: &Proxy) -> Vec<Code> {
     proxy.ended.values().copied().collect()
 }

@@ -1,5 +1,5 @@
-//! What a peer says must never be indexed stays so on its way through: it is not printed, and is passed on as it came
-//! (RFC 7541 §6.2.3, §7.1.3).
+//! Fields that a peer marks as never indexed keep the mark: they are not printed, and are forwarded with it (RFC 7541
+//! §6.2.3, §7.1.3).
 
 mod common;
 
@@ -10,7 +10,7 @@ use halfclose_wire::{END_STREAM, Frame, REQUEST, RESPONSE, headers, kind};
 
 const SECRET: &str = "Bearer c2VjcmV0";
 
-/// A block whose last fields are never to be indexed.
+/// Returns a block whose last fields are marked as never indexed.
 fn block(open: &[(&str, &str)], secret: &[(&str, &str)]) -> Vec<u8> {
     let (mut encoder, mut out) = (Encoder::new(0), Vec::new());
     let fields = open.iter().map(|field| (field, Indexing::Without));
@@ -20,7 +20,7 @@ fn block(open: &[(&str, &str)], secret: &[(&str, &str)]) -> Vec<u8> {
     out
 }
 
-/// Whether the named field of the first header block is one that is never to be indexed; it must be there.
+/// Returns whether the named field of the first header block is marked as never indexed; the field must be there.
 fn is_never_indexed(sent: &[Frame], name: &str) -> bool {
     let limits = BlockLimits { max_string: 1 << 16, max_list_size: 1 << 16 };
     let mut decoder = Decoder::new(4_096);
@@ -36,7 +36,7 @@ fn is_never_indexed(sent: &[Frame], name: &str) -> bool {
     found.unwrap_or_else(|| panic!("no {name}"))
 }
 
-/// What is secret here, as text and as a binary value; `x-open` is neither.
+/// The secret fields of these tests, as text and as a binary value; `x-open` is neither.
 const FIELDS: [(&str, &str); 2] = [("authorization", SECRET), ("x-key-bin", "c2VjcmV0,c2VjcmV0")];
 
 fn received_by_server() -> Metadata {
@@ -54,7 +54,7 @@ fn assert_hidden(debug: &str) {
     assert!(!debug.contains("c2VjcmV0") && !debug.contains("secret"), "{debug}");
 }
 
-/// Response headers, trailers and Trailers-Only, as a client gets them.
+/// Returns response headers, trailers and Trailers-Only, as a client receives them.
 fn received_by_client() -> [Metadata; 3] {
     let client = || {
         let mut peer = Scripted::<Client>::client(Config::client(), &[]);
@@ -79,7 +79,7 @@ fn received_by_client() -> [Metadata; 3] {
     [response.metadata.clone(), (*behind.trailers).clone(), (*only.trailers).clone()]
 }
 
-/// Passes metadata on: in a request, in response headers, in trailers.
+/// Forwards metadata in a request, in response headers and in trailers.
 fn passed_on(metadata: &Metadata) -> [Vec<Frame>; 3] {
     let mut peer = Scripted::<Client>::client(Config::client(), &[]);
     let mut request = Request::new("/demo.Echo/Call", CallType::UNARY);
@@ -101,7 +101,7 @@ fn it_is_kept_through_decoding_metadata_and_encoding() {
     for metadata in [received_by_server()].into_iter().chain(received_by_client()) {
         assert_eq!(metadata.get_str("authorization"), Some(SECRET));
         assert_eq!(metadata.get_all("x-key-bin").collect::<Vec<_>>(), [b"secret", b"secret"]);
-        // Copies, merges and header maps keep it.
+        // Copies, merges and header maps keep the mark.
         let mut merged = Metadata::new();
         merged.append("x-first", "1").unwrap();
         merged.merge(&metadata);

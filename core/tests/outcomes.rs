@@ -1,4 +1,4 @@
-//! What a client's call ends with, where two sources of its end meet.
+//! What a client's call ends with when two causes of its end coincide.
 
 mod common;
 
@@ -78,7 +78,7 @@ fn initial_metadata_that_cannot_be_kept_fails_the_call_whatever_the_trailers_say
 
 #[test]
 fn an_answer_that_is_not_grpcs_is_never_ok() {
-    // P-28, P-29: the status in the trailers wins over the HTTP status, but messages were not looked for.
+    // P-28, P-29: the status in the trailers has priority over the HTTP status, but messages were not read.
     let foreign = [(":status", "200"), ("content-type", "text/html")];
     for (head, trailer, code) in [
         (foreign, "0", Code::Unknown),
@@ -96,7 +96,7 @@ fn an_answer_that_is_not_grpcs_is_never_ok() {
 
 #[test]
 fn cancelled_after_our_own_deadline_is_deadline_exceeded() {
-    // P-84: the server's view of the deadline may arrive before our own timer was looked at.
+    // P-84: the server's status for the deadline may arrive before our own timer was checked.
     let late = Duration::from_secs(2);
     let reset = frame(3, 0, 1, &8_u32.to_be_bytes());
     for (now, code) in [(Duration::from_secs(1), Code::Cancelled), (late, Code::DeadlineExceeded)] {
@@ -112,7 +112,7 @@ fn cancelled_after_our_own_deadline_is_deadline_exceeded() {
         peer.headers(true, &[HEAD[0], HEAD[1], ("grpc-status", "1")]);
         assert_eq!(peer.end(call).0, code, "trailers at {now:?}");
     }
-    // What the server did complete is not thrown away.
+    // A response that the server has completed is not dropped.
     let mut peer = Scripted::new(Config::client());
     let call = peer.start(Some(late));
     peer.now = Time::ZERO + late;
@@ -139,7 +139,7 @@ fn the_end_of_the_transport_after_goaway_says_what_goaway_said() {
 
 #[test]
 fn a_call_that_the_server_began_to_answer_was_processed() {
-    // What came before, and whether the call may be tried elsewhere then.
+    // What arrived before, and whether the call may be tried elsewhere then.
     type Begin = fn(&mut Scripted);
     let began: [(&str, Begin, bool); 5] = [
         ("nothing", |_| (), true),
@@ -193,7 +193,7 @@ fn what_one_call_had_of_an_answer_is_not_the_next_ones() {
 
 #[test]
 fn a_sender_that_waits_for_room_is_told_of_the_end() {
-    // P-88: it would wait for ever, since nobody reads any more.
+    // P-88: a send would wait for ever, because the server does not read any more.
     let mut pair = Pair::new();
     let call = pair.start(CallType::CLIENT_STREAMING);
     let at_server = pair.accept(CallType::CLIENT_STREAMING);
@@ -211,7 +211,7 @@ fn a_sender_that_waits_for_room_is_told_of_the_end() {
 
 #[test]
 fn trailers_that_lack_a_status_or_a_part_of_the_content_are_not_ok() {
-    // P-26, and RFC 9113 §8.1.1: what is cut must not pass for complete.
+    // P-26, and RFC 9113 §8.1.1: a truncated response must not count as complete.
     let table = [
         (None, ("x-other", "1"), Code::Unknown),
         (Some(("content-length", "8")), ("grpc-status", "0"), Code::Internal),
@@ -242,7 +242,7 @@ fn a_shutdown_goes_on_when_the_client_does_not_answer_its_ping() {
     assert!(pair.server.is_closed());
 }
 
-/// What came of an answer, as an outcome has it: the HTTP status, an entry of the headers, one of the trailers.
+/// The parts of an answer in an outcome: the HTTP status, an entry of the headers, one of the trailers.
 type Came = (Option<u16>, bool, bool);
 
 fn came(outcome: &halfclose::Outcome) -> Came {
@@ -251,7 +251,7 @@ fn came(outcome: &halfclose::Outcome) -> Came {
     (outcome.http_status(), entry, outcome.trailers.get("x-tail").is_some())
 }
 
-/// A way in which a call ends, played to a call on stream 1.
+/// A way in which a call ends, applied to a call on stream 1.
 type Play = fn(&mut Scripted, CallId);
 
 fn head(peer: &mut Scripted, end: bool, more: &[(&str, &str)]) {
@@ -268,7 +268,7 @@ fn trailers(peer: &mut Scripted, code: &str) {
     peer.headers(true, &[("grpc-status", code), ("x-tail", "b")]);
 }
 
-/// Every end keeps what had come of the answer by then, whoever ends the call and why.
+/// Checks that every end keeps the answer that has arrived by then, whichever side ends the call and why.
 #[test]
 fn every_end_has_the_headers_the_trailers_and_the_http_status_that_came() {
     let table: [(&str, Play, Came); 16] = [

@@ -1,5 +1,5 @@
-//! Resets that a side commands of itself are no replies: two honest ends never stop reading each other for them. What a
-//! peer calls for, and does not read, is bounded all the same.
+//! Resets that a side commands by itself are no replies: two honest ends never stop reading each other because of
+//! them. Replies that a peer causes and does not read are still bounded.
 
 mod common;
 
@@ -9,7 +9,7 @@ use halfclose::{Client, Config, Event, Needed, Role, Server};
 use halfclose_wire::{END_STREAM, REQUEST, block, frames, headers, kind, ping, settings};
 use std::time::Duration;
 
-/// What the core says to one more frame, when nothing of its output has been taken.
+/// Returns what the core asks for after one more frame, when none of its output was accepted.
 fn reads<R: Role>(peer: &mut Scripted<R>, bytes: &[u8]) -> Needed {
     peer.core.receive(peer.now, &mut BytesMut::from(bytes)).expect("no violation")
 }
@@ -20,7 +20,7 @@ fn server(streams: u32) -> Scripted<Server> {
     Scripted::server(config, &[])
 }
 
-/// A client with so many calls open.
+/// Creates a client with `calls` calls open.
 fn client(calls: u32) -> Scripted<Client> {
     let mut peer = Scripted::client(Config::client(), &[(3, 1 << 20)]);
     for _ in 0..calls {
@@ -42,10 +42,10 @@ fn deadlines_that_pass_at_one_instant_do_not_stop_a_server_from_reading() {
         peer.sent();
         peer.wait(Duration::from_millis(12));
         assert_eq!(reads(&mut peer, &ping(b"pingpong")), Needed::More, "{calls}");
-        // The output is looked at again for each frame that added to it.
+        // The output is measured again for each frame that added to it.
         assert_eq!(reads(&mut peer, &ping(b"pingpong")), Needed::More, "{calls}");
         peer.events();
-        // A status each, and a reset that tells its client to send nothing more (P-31).
+        // A status each, and a reset that asks the client to send nothing more (P-31).
         let sent = peer.sent();
         let count = |kind: u8| sent.iter().filter(|frame| frame.kind == kind).count();
         assert_eq!((count(kind::HEADERS), count(kind::RST_STREAM)), (calls as usize, calls as usize));
@@ -84,7 +84,7 @@ fn resets_that_this_side_commands_are_forgotten_when_they_have_been_written() {
         calls.into_iter().for_each(|call| peer.core.cancel(call).unwrap());
         peer.sent();
     }
-    // Replies alone: 64 of them, however many resets there were before.
+    // Replies alone: 64 of them, however many resets preceded.
     assert_eq!(reads(&mut peer, &ping(b"pingpong").repeat(64)), Needed::More);
     assert_eq!(reads(&mut peer, &ping(b"pingpong")), Needed::Drain);
 }
@@ -104,7 +104,7 @@ fn requests_that_are_all_cancelled_and_whose_resets_nobody_reads_end_in_back_pre
         peer.core.cancel(request.expect("a request")).unwrap();
         true
     });
-    // 128 KiB of what the peer has called for, and a little for each call that was open at once.
+    // 128 KiB of what the peer has caused, and a little for each call that was open at once.
     let taken = taken.count();
     assert!((10_082..10_200).contains(&taken), "{taken}");
     let wire = written(&mut peer.core, peer.now);

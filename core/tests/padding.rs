@@ -1,4 +1,5 @@
-//! Padded DATA: the padding counts against the windows (RFC 9113 §6.9.1), is nobody's to read, and must come back.
+//! Padded DATA: the padding counts against the windows (RFC 9113 §6.9.1), is never read by the caller, and must be
+//! credited.
 
 mod common;
 
@@ -19,7 +20,7 @@ struct Sender {
     client: Connection<Client>,
     now: Time,
     encoder: Encoder,
-    /// What it may send, on the connection and by stream.
+    /// The bytes that the server may send, on the connection and by stream.
     windows: [i64; 4],
     updates: usize,
 }
@@ -35,7 +36,7 @@ impl Sender {
         sender
     }
 
-    /// A call of the client's on the next stream, whose response has begun.
+    /// Returns a call of the client on the next stream, whose response has begun.
     fn respond(&mut self, stream: u32) -> CallId {
         let request = Request::new("/demo.Echo/Call", CallType::SERVER_STREAMING);
         let call = self.client.start(self.now, request).unwrap();
@@ -54,7 +55,7 @@ impl Sender {
         self.hear();
     }
 
-    /// Takes what the client has written: its window updates are what matters here.
+    /// Reads what the client has written, for its window updates.
     fn hear(&mut self) {
         let mut wire = common::written(&mut self.client, self.now);
         if wire.starts_with(b"PRI") {
@@ -84,7 +85,7 @@ impl Sender {
         for place in places {
             self.windows[place] -= length;
         }
-        // The guards against floods count by time, which passes.
+        // The guards against floods count by time, so time passes.
         self.now = self.now + Duration::from_micros(100);
         self.give(&frame(DATA, PADDED, stream, &payload));
         true
@@ -105,8 +106,8 @@ fn message(size: usize) -> Vec<u8> {
     message
 }
 
-/// A message of `size` bytes in pieces of `piece`, to a client with these settings; how many frames and how many
-/// updates of the stream's window that took.
+/// Sends a message of `size` bytes in pieces of `piece`, to a client with these settings. Returns how many frames and
+/// how many updates of the stream's window that took.
 fn transfer(config: Config, size: usize, piece: usize) -> (usize, usize) {
     let mut sender = Sender::new(config);
     let call = sender.respond(1);
@@ -149,7 +150,7 @@ fn padding_does_not_use_up_what_a_message_was_promised_while_another_waits_for_m
     let size = 100_000;
     let mut config = Config::client();
     config.limits.max_receive_message = size as u32;
-    // The one that waits holds a window.
+    // The message that waits holds a window.
     config.limits.memory = 103_000;
     config.initial_stream_window = 1_000;
     let mut sender = Sender::new(config);

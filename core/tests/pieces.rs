@@ -9,7 +9,7 @@ use proptest::prelude::*;
 mod common;
 use common::Pair;
 
-/// What the server receives when `payload` is a unary call's request.
+/// Returns what the server receives when `payload` is a unary call's request.
 fn received(payload: MessagePayload) -> Bytes {
     let mut pair = Pair::new();
     let request = Request::new("/demo.Echo/Say", CallType::UNARY);

@@ -1,4 +1,4 @@
-//! `Connection::poll`: one answer at a time, and nothing left behind when it says wait.
+//! `Connection::poll`: one answer at a time, and nothing left undone when it says to wait.
 
 mod common;
 
@@ -15,7 +15,7 @@ use halfclose_wire::{frame, kind, ping, update};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What `poll` says until it says wait, with a transport that takes everything.
+/// Returns what `poll` answers until it says to wait, with a transport that accepts everything.
 fn drain<R: Role>(core: &mut Connection<R>, now: Time) -> (Vec<Event>, BytesMut, Wait) {
     let (mut events, mut wire) = (Vec::new(), BytesMut::new());
     loop {
@@ -35,7 +35,7 @@ fn wait<R: Role>(core: &mut Connection<R>, now: Time) -> Wait {
     }
 }
 
-/// A call whose server answers with messages of 30,000 bytes, as many as there is buffer space for.
+/// Makes a call's server answer with messages of 30,000 bytes until the buffer is full. Returns their number.
 fn fill(server: &mut Connection<Server>, call: CallId) -> usize {
     let mut sent = 0;
     while server.want_write(call) == Ok(true) {
@@ -51,7 +51,7 @@ fn buffer_space_that_writing_makes_is_told_before_the_wait() {
     pair.start(CallType::BIDI);
     let call = pair.accept(CallType::BIDI);
     assert_eq!(fill(&mut pair.server, call), 3);
-    // The windows take all of it, and the transport too.
+    // The windows and the transport accept all of it.
     let (events, wire, wait) = drain(&mut pair.server, pair.now);
     assert!(wire.len() > 60_000 && events == [Event::Writable(call)], "{} {events:?}", wire.len());
     assert!(!pair.server.has_events() && wait.may_read && !wait.wants_write, "{wait:?}");
@@ -59,7 +59,7 @@ fn buffer_space_that_writing_makes_is_told_before_the_wait() {
 
 #[test]
 fn asking_for_buffer_space_is_enough_to_be_told_of_it() {
-    // Both bounds: the call's own, and what the connection holds.
+    // Both bounds: the call's own, and the connection's memory.
     for (own, memory) in [(1_000, 128 << 20), (1 << 20, 8_000)] {
         let mut config = Config::client();
         (config.limits.send_buffer, config.limits.memory) = (own, memory);
@@ -120,12 +120,12 @@ fn bytes_that_the_transport_does_not_take_are_offered_once_a_wait() {
     for _ in 0..3 {
         let Next::Transmit(out) = peer.core.poll(peer.now) else { panic!("bytes") };
         assert!(out.remaining() > 1_000);
-        // Nothing is taken. What happens meanwhile is told; what is said goes behind it.
+        // The transport accepts nothing. Meanwhile events are still reported, and new output is queued after the old.
         peer.feed(&ping(b"question")).unwrap();
         assert!(matches!(peer.core.recv(call), Ok(Recv::Pending)));
         assert!(wait(&mut peer.core, peer.now).wants_write);
     }
-    // Taken in part, it is offered at once again.
+    // Accepted in part, it is offered again at once.
     let Next::Transmit(mut out) = peer.core.poll(peer.now) else { panic!("bytes") };
     let all = out.remaining();
     out.advance(1);
@@ -170,7 +170,7 @@ fn reading_stops_at_replies_that_nobody_reads_and_at_nothing_else() {
         let stopped = wait(&mut peer.core, peer.now);
         assert!(!stopped.may_read && stopped.wants_write && stopped.until.is_some(), "{stopped:?}");
     }
-    // The first answer leaves: there is room for another.
+    // The first answer leaves, which makes space for another.
     let Next::Transmit(mut out) = peer.core.poll(peer.now) else { panic!("bytes") };
     out.advance(ping(b"question").len());
     assert!(matches!(peer.core.poll(peer.now), Next::Transmit(_)), "the others, which are not taken");

@@ -1,4 +1,4 @@
-//! What each side says first (RFC 9113 §3.4): its SETTINGS where they are not the defaults, and its window.
+//! What each side sends first (RFC 9113 §3.4): its SETTINGS that differ from the defaults, and its window.
 
 mod common;
 
@@ -13,7 +13,7 @@ const INITIAL_WINDOW_SIZE: u16 = 4;
 const MAX_FRAME_SIZE: u16 = 5;
 const MAX_HEADER_LIST_SIZE: u16 = 6;
 
-/// The entries of SETTINGS, and the increment of the WINDOW_UPDATE behind them.
+/// Returns the entries of SETTINGS, and the increment of the WINDOW_UPDATE after them.
 fn said(sent: &[Frame]) -> (Vec<(u16, u32)>, Option<u32>) {
     assert_eq!((sent[0].kind, sent[0].flags, sent[0].stream), (kind::SETTINGS, 0, 0));
     let word = |bytes: &[u8]| bytes.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));

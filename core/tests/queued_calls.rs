@@ -12,7 +12,7 @@ fn one_at_a_time() -> Pair {
     Pair::with(Config::client(), config)
 }
 
-/// The server answers its one open call, and the client takes the outcome.
+/// Lets the server answer its one open call and the client receive the outcome.
 fn answer_one(pair: &mut Pair) {
     let call = pair.accept(CallType::BIDI);
     pair.server.finish(call, Status::ok(), Metadata::new()).unwrap();
@@ -29,7 +29,7 @@ fn a_call_cancelled_while_it_holds_the_free_stream_lets_the_next_one_start() {
     pair.carry_down();
     assert!(matches!(pair.server.poll_event(), Some(Event::Ended(..))));
     assert!(pair.outcome(first).status.is_ok());
-    // The stream that is free now is `second`'s, which has not been written.
+    // The free stream belongs to `second`, whose request has not been written.
     pair.client.cancel(second).unwrap();
     assert_eq!(pair.outcome(second).cause, Cause::Cancelled);
     answer_one(&mut pair);
@@ -50,7 +50,7 @@ fn a_request_over_the_peers_header_limit_lets_the_next_one_start() {
     answer_one(&mut pair);
     assert!(pair.outcome(first).status.is_ok());
     pair.exchange();
-    // P-15: it fails here and is not sent.
+    // P-15: the call fails here and is not sent.
     let outcome = pair.outcome(large);
     assert_eq!((outcome.status.code, outcome.cause), (Code::Internal, Cause::NeverSent));
     answer_one(&mut pair);
@@ -115,7 +115,7 @@ fn a_shutdown_lets_calls_finish_that_have_not_been_written() {
 
 #[test]
 fn a_call_whose_deadline_has_passed_is_not_sent() {
-    // P-7: a timeout is positive, so a request cannot say that there is no time left. P-83: nothing goes out.
+    // P-7: a timeout is positive, so a request cannot express that no time is left. P-83: nothing is sent.
     let mut pair = Pair::new();
     pair.now = Time::ZERO + Duration::from_secs(5);
     let mut request = Request::new("/demo.Echo/Call", CallType::UNARY);

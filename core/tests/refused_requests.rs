@@ -1,5 +1,5 @@
-//! Requests that are not gRPC's are answered with an HTTP status (P-2, P-8), and the rest of them is still judged by
-//! RFC 9113.
+//! Requests that are not gRPC are answered with an HTTP status (P-2, P-8), and the rest of them must still obey RFC
+//! 9113.
 
 use std::time::Duration;
 
@@ -137,7 +137,7 @@ const HEAD: [u8; 8] = [0x02, 0x04, b'H', b'E', b'A', b'D', 0x86, 0x84];
 
 #[test]
 fn head_is_answered_without_content() {
-    // RFC 9110 §9.3.2: the headers that another method would get, and nothing behind them.
+    // RFC 9110 §9.3.2: the headers that another method would get, and no content.
     let mut peer = Peer::new();
     let answer = peer.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &HEAD));
     let kinds: Vec<_> = answer.iter().map(|(kind, _)| *kind).collect();
@@ -147,7 +147,7 @@ fn head_is_answered_without_content() {
     assert_eq!((value(":status"), value("grpc-status")), (Some(&b"405"[..]), Some(&b"13"[..])));
     assert_eq!(value("content-type"), Some(&b"text/plain; charset=utf-8"[..]));
     assert!(peer.server.is_idle());
-    // One that goes on is listened to, as any other.
+    // A request that continues is read like any other.
     let answer = peer.send(&frame(HEADERS, END_HEADERS, 3, &HEAD));
     assert!(is_answer(&answer) && reset(&answer).is_none() && !peer.server.is_idle());
     assert_eq!(reset(&peer.send(&frame(DATA, END_STREAM, 3, b"body"))), None);
@@ -161,13 +161,13 @@ fn trailers_end_a_refused_request() {
     assert!(is_answer(&peer.send(&frame(HEADERS, END_HEADERS, 1, &GET))));
     assert_eq!(reset(&peer.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &trailers))), None);
     assert!(peer.server.is_idle(), "nobody is listened to that has ended");
-    // Nothing is left that could reset the stream later.
+    // No timer is left that could reset the stream later.
     let later = START + Duration::from_secs(60);
     peer.server.handle_timeout(later);
     assert!(peer.take(later).iter().all(|(kind, _)| *kind != FrameType::RstStream));
 }
 
-/// A server whose client has windows of nothing (4 = SETTINGS_INITIAL_WINDOW_SIZE).
+/// Creates a server whose client has windows of zero (4 = SETTINGS_INITIAL_WINDOW_SIZE).
 fn without_windows() -> Peer {
     let mut peer = Peer::new();
     peer.server.receive(START, &mut BytesMut::from(&frame(4, 0, 0, &[0, 4, 0, 0, 0, 0])[..])).unwrap();
@@ -178,7 +178,7 @@ fn without_windows() -> Peer {
 
 #[test]
 fn an_answer_that_waits_for_its_window_is_given_whole() {
-    // The request ends before the content of its answer can go.
+    // The request ends before the content of its answer can be sent.
     for ends in [frame(DATA, END_STREAM, 1, b""), frame(HEADERS, END_HEADERS | END_STREAM, 1, &[])] {
         let mut peer = without_windows();
         assert!(is_answer(&peer.send(&frame(HEADERS, END_HEADERS, 1, &GET))));

@@ -1,5 +1,5 @@
-//! HEADERS that say that their stream depends on itself: an error of that stream (RFC 7540 §5.3.1, whose field RFC 9113
-//! §6.2 keeps), so the connection lives, and its HPACK table must not lose what their block adds.
+//! HEADERS that declare their stream dependent on itself: a stream error (RFC 7540 §5.3.1, whose field RFC 9113 §6.2
+//! keeps), so the connection stays open, and its HPACK table must not lose what their block adds.
 
 mod common;
 
@@ -11,13 +11,13 @@ use halfclose_wire::{Block, END_STREAM, frame, headers, kind};
 const END_HEADERS: u8 = 4;
 const PRIORITY: u8 = 32;
 
-/// HEADERS whose stream depends on itself.
+/// Returns HEADERS whose stream depends on itself.
 fn circular(stream: u32, flags: u8, block: &[u8]) -> Vec<u8> {
     let payload = [&stream.to_be_bytes()[..], &[15], block].concat();
     frame(kind::HEADERS, END_HEADERS | PRIORITY | flags, stream, &payload)
 }
 
-/// A client with calls on streams 1, 3 and 5.
+/// Creates a client with calls on streams 1, 3 and 5.
 fn client() -> (Scripted<Client>, [CallId; 3]) {
     let mut client = Scripted::client(Config::client(), &[]);
     let calls = [client.start(), client.start(), client.start()];
@@ -52,7 +52,7 @@ fn a_response_costs_its_call_and_its_block_is_read_for_the_table() {
     assert_eq!(client.core.response(second).unwrap().metadata.get_str("x-added"), Some("by the first"));
 }
 
-// Blocks of indexed fields alone are recognised and not decoded again: that must not make them good.
+// A block of indexed fields alone is recognised and not decoded again; that must not hide the error.
 
 #[test]
 fn a_response_that_is_known_costs_its_call_too() {

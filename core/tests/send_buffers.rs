@@ -1,4 +1,4 @@
-//! Room for what is queued: who may send, who waits, and who is told that there is room again.
+//! Send-buffer space: which calls may send, which wait, and which are notified when there is space again.
 
 mod common;
 
@@ -8,10 +8,10 @@ use halfclose_wire::update;
 
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 const INITIAL_WINDOW_SIZE: u16 = 4;
-/// What a message takes in a buffer beside its payload: its prefix, and its place.
+/// Bytes that a message uses in a buffer beside its payload: its prefix, and its queue entry.
 const MORE: usize = 5 + 48;
 
-/// A client that may send nothing yet, with room for so many bytes on a call, and this memory.
+/// Creates a client that may send nothing yet, with buffer space of `call` bytes for each call, and this memory.
 fn client(call: u32, memory: u64) -> Scripted<Client> {
     let mut config = Config::client();
     (config.limits.send_buffer, config.limits.memory) = (call, memory);
@@ -19,7 +19,7 @@ fn client(call: u32, memory: u64) -> Scripted<Client> {
     Scripted::client(config, &[(INITIAL_WINDOW_SIZE, 0)])
 }
 
-/// Sends a message that takes so much in the buffers.
+/// Sends a message that uses `weight` bytes in the buffers.
 fn send(peer: &mut Scripted<Client>, call: CallId, weight: usize) -> Result<Sent, Misuse> {
     let sent = peer.core.send_message(call, vec![0; weight - MORE].into(), false);
     peer.sent();
@@ -32,12 +32,12 @@ fn a_call_is_full_at_its_limit_and_has_room_again_at_half_of_it() {
     let call = peer.start();
     assert_eq!(send(&mut peer, call, 999), Ok(Sent::Ready));
     assert!(peer.core.is_writable(call));
-    // One message of any size may go over it.
+    // One message of any size may exceed the limit.
     assert_eq!(send(&mut peer, call, 5_000), Ok(Sent::Full));
     assert!(!peer.core.is_writable(call));
     let full = Misuse::NotWritable { queued: 5_999, limit: 1_000 };
     assert_eq!(send(&mut peer, call, 100), Err(full));
-    // The first message takes its place with it.
+    // The first message is removed together with its queue entry.
     for (increment, told) in [(999 - 48, false), (4_499, false), (1, true), (1, false)] {
         peer.feed(&update(1, increment)).unwrap();
         peer.sent();
@@ -86,13 +86,13 @@ fn a_call_queues_one_message_at_a_time_while_memory_is_short() {
     assert_eq!(send(&mut peer, one, 600), Ok(Sent::Ready));
     assert_eq!(send(&mut peer, one, 399), Ok(Sent::Ready));
     assert_eq!(send(&mut peer, two, 53), Ok(Sent::Full));
-    // The message of 47 bytes that the first one keeps is memory as well.
+    // The refused message of 47 bytes counts as memory as well.
     for (call, queued) in [(one, 1_052), (two, 1_052 + 47)] {
         assert!(!peer.core.is_writable(call));
         let short = Misuse::NotWritable { queued, limit: 1_052 };
         assert_eq!(send(&mut peer, call, 100), Err(short));
     }
-    // The end of its own queue is room for a call in any case, and the end of the shortage is.
+    // An empty queue of its own is space for a call in any case, and so is the end of the shortage.
     peer.feed(&update(3, 1_000)).unwrap();
     peer.sent();
     assert_eq!(peer.events(), [Event::Writable(two)]);
@@ -114,7 +114,7 @@ fn a_call_that_is_refused_a_second_message_is_told_when_its_first_has_left() {
         assert!(send(&mut peer, call, 1_001).is_ok());
         assert!(matches!(send(&mut peer, call, 100), Err(Misuse::NotWritable { .. })));
     }
-    // The other one holds more than there is.
+    // The other call holds more than the memory.
     for (increment, told) in [(952, vec![]), (1, vec![Event::Writable(one)])] {
         peer.feed(&update(1, increment)).unwrap();
         peer.sent();

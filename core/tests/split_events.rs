@@ -1,5 +1,5 @@
-//! What a caller hears of a connection does not depend on how the bytes were cut, although it listens between the pieces:
-//! a request that came is told, whatever came right behind it.
+//! The events that a caller receives do not depend on how the bytes were cut, even if it polls between the pieces: a
+//! request that arrived is reported, whatever arrived directly after it.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::Scripted;
 use halfclose::{CallId, Cause, Config, Event, Needed, Recv, Server};
 use halfclose_wire::{END_STREAM, REQUEST, block, data, frame, headers, message, settings};
 
-/// What a caller hears and takes that listens after each piece.
+/// Everything that a caller receives which polls after each piece.
 #[derive(PartialEq, Debug, Default)]
 struct Heard {
     events: Vec<Event>,
@@ -21,7 +21,8 @@ impl Heard {
             if let Event::Request(call) | Event::Readable(call) = event {
                 self.take(peer, call);
             }
-            // `Readable` answers a `recv` that found nothing, so it is for who asked before the bytes came.
+            // `Readable` answers a `recv` that found nothing, so only a caller that asked before the bytes arrived
+            // gets it.
             if !matches!(event, Event::Readable(_)) {
                 self.events.push(event);
             }
@@ -89,7 +90,7 @@ fn reset(stream: u32) -> Vec<u8> {
     frame(3, 0, stream, &8_u32.to_be_bytes())
 }
 
-/// Frames that cost the connection.
+/// Returns frames that end the connection.
 fn fatal() -> [(&'static str, Vec<u8>); 5] {
     [
         ("PING on a stream", frame(6, 0, 1, &[0; 8])),
@@ -142,8 +143,8 @@ fn events_of_several_calls_keep_the_order_in_which_they_happened() {
     assert_eq!(heard.received.len(), 2, "{:?}", heard.received);
 }
 
-/// A call that is void before its caller hears of it, because its client took it back or sent what is no message, is
-/// nobody's business; the caller hears of both or of neither.
+/// Checks that a call which became void before its caller learned of it, by a reset or a malformed message, is
+/// reported either with its end or not at all.
 #[test]
 fn a_void_request_is_told_with_its_end_or_not_at_all() {
     let bad_prefix = data(1, 0, &[9, 0, 0, 0, 0]);

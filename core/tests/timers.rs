@@ -1,4 +1,4 @@
-//! The connection's timers: when each is due, what moves it, and what takes it away (P-94, P-96 to P-100).
+//! The connection's timers: when each is due, what postpones it, and what removes it (P-94, P-96 to P-100).
 
 mod common;
 
@@ -25,7 +25,7 @@ fn pings(sent: &[Frame]) -> usize {
     sent.iter().filter(|frame| frame.kind == kind::PING && frame.flags & ACK == 0).count()
 }
 
-/// A client that pings after 30 seconds.
+/// Creates a client that pings after 30 seconds.
 fn pinging(change: impl FnOnce(&mut Config)) -> Scripted<Client> {
     let mut config = Config::client();
     config.keepalive.interval = Some(30 * SECOND);
@@ -69,7 +69,7 @@ fn a_ping_is_due_after_an_interval_without_a_frame_from_the_peer() {
     let call = peer.start();
     peer.sent();
     assert_eq!(peer.core.poll_timeout(), Some((at(30), TimerKind::Keepalive)));
-    // Whatever comes puts it off.
+    // Any received byte postpones it.
     peer.now = at(10);
     peer.feed(&frame(kind::PING, 0, 0, b"pingpong")).unwrap();
     peer.sent();
@@ -79,13 +79,13 @@ fn a_ping_is_due_after_an_interval_without_a_frame_from_the_peer() {
     assert_eq!(peer.core.poll_timeout(), Some((at(40), TimerKind::Keepalive)));
     peer.wait(10 * SECOND);
     assert_eq!(peer.core.poll_timeout(), Some((at(60), TimerKind::KeepaliveTimeout)));
-    // While its answer is awaited no other is sent, whatever calls start.
+    // While the answer is pending no other PING is sent, whatever calls start.
     peer.start();
     assert_eq!(peer.core.poll_timeout(), Some((at(60), TimerKind::KeepaliveTimeout)));
     peer.wait(15 * SECOND);
     answer_ping(&mut peer);
     assert_eq!(peer.core.poll_timeout(), Some((at(85), TimerKind::Keepalive)));
-    // Neither a frame nor a call that starts later puts it off before it is looked at.
+    // Neither a frame nor a call that starts later postpones it before it is checked.
     peer.wait(5 * SECOND);
     peer.feed(&frame(kind::PING, 0, 0, b"pingpong")).unwrap();
     peer.start();
@@ -106,7 +106,7 @@ fn no_ping_is_sent_without_a_call_unless_that_is_asked_for() {
         assert_eq!(pings(&peer.sent()), expected);
         if !without_calls {
             assert_eq!(peer.core.poll_timeout(), None);
-            // The next call arms it again: what was not heard before it was not waited for.
+            // The next call sets it again; the silence before that call does not count.
             peer.start();
             peer.sent();
             assert_eq!(peer.core.poll_timeout(), Some((at(60), TimerKind::Keepalive)));
@@ -131,7 +131,7 @@ fn pings_without_data_are_bounded_and_data_forgives_them() {
         peer.core.send_message(call, "more".into(), false).unwrap();
         peer.sent();
     }
-    // 0 means any number, and a server is not bound at all.
+    // 0 means any number, and a server has no such limit.
     let mut peer = pinging(|_| {});
     peer.start();
     peer.sent();
@@ -149,7 +149,7 @@ fn pings_without_data_are_bounded_and_data_forgives_them() {
     }
 }
 
-/// The times at which a client that only waits sends PINGs, all answered, in so many hours.
+/// Returns the times at which a client that only waits sends PINGs, all of them answered, within `hours` hours.
 fn ping_times(peer: &mut Scripted<Client>, hours: u64) -> Vec<u64> {
     let mut times = Vec::new();
     while let Some((at, TimerKind::Keepalive)) = peer.core.poll_timeout() {
@@ -168,7 +168,8 @@ fn ping_times(peer: &mut Scripted<Client>, hours: u64) -> Vec<u64> {
 
 #[test]
 fn a_call_that_only_waits_is_kept_alive_as_often_as_any_server_takes_it() {
-    // P-98, P-99: a call that waits for hours must hear that its server is dead, and no server may take that for abuse.
+    // P-98, P-99: a call that waits for hours must learn that its server is dead, and no server may count its PINGs
+    // as abuse.
     for (without_calls, least, longest) in [(false, 300, 330), (true, 7_200, 7_230)] {
         let mut peer = pinging(|config| {
             config.keepalive.max_pings_without_data = 2;
@@ -216,7 +217,7 @@ fn a_call_that_starts_after_an_idle_time_is_kept_alive() {
 
 #[test]
 fn any_bytes_are_life() {
-    // As C-core and grpc-go have it: the answer to a PING may be late behind a lot of DATA, and a frame may take long.
+    // As in C-core and grpc-go: the answer to a PING may be late behind much DATA, and a frame may take long.
     let mut peer = pinging(|_| {});
     let call = peer.start();
     peer.sent();
@@ -235,7 +236,7 @@ fn any_bytes_are_life() {
     peer.wait(30 * SECOND - Duration::from_nanos(1));
     assert_eq!(pings(&peer.sent()), 0, "30 seconds after the last byte");
     peer.wait(Duration::from_nanos(1));
-    // Handing over what is left without a new byte is no sign of life.
+    // Passing the remaining input without a new byte is no sign of life.
     assert_eq!(pings(&peer.sent()), 1);
     for _ in 0..20 {
         peer.core.receive(peer.now, &mut input).unwrap();
@@ -257,7 +258,7 @@ fn pings_of_others_do_not_answer_ours() {
     assert_eq!(peer.core.poll_timeout(), Some((at(50), TimerKind::KeepaliveTimeout)));
 }
 
-/// A server that pings nobody.
+/// Creates a server that sends no PINGs.
 fn quiet(change: impl FnOnce(&mut Config)) -> Scripted<Server> {
     let mut config = Config::server();
     config.keepalive.interval = None;
@@ -281,7 +282,7 @@ fn a_connection_is_idle_from_its_last_call_on() {
     peer.core.finish(second, Status::ok(), Metadata::new()).unwrap();
     peer.sent();
     assert_eq!(peer.core.poll_timeout(), Some((at(180), TimerKind::Idle)));
-    // A connection that is going away is not idle too.
+    // A connection that is shutting down does not time out as idle as well.
     peer.core.shutdown(peer.now);
     assert_eq!(peer.core.poll_timeout(), Some((at(125), TimerKind::DrainPing)));
     let mut peer = quiet(|config| config.max_idle = Some(60 * SECOND));

@@ -1,4 +1,4 @@
-//! The end of the transport: of what it brings, while answers still go out, and of both directions.
+//! The end of the transport: of its receiving direction, while answers are still sent, and of both directions.
 
 mod common;
 
@@ -15,7 +15,7 @@ use halfclose_wire::{
 
 const GRACE: Duration = Duration::from_secs(20);
 
-/// A server to which a client sends these frames behind its preface, and which acknowledges nothing.
+/// Creates a server whose client sends these frames after its preface and acknowledges nothing.
 fn server(frames: &[u8]) -> Scripted<Server> {
     let mut peer = Scripted::<Server>::silent(Config::server());
     peer.feed(&[PREFACE, &settings(&[]), frames].concat()).unwrap();
@@ -39,7 +39,7 @@ fn answer(peer: &mut Scripted<Server>, call: CallId) {
     peer.core.finish(call, Status::ok(), Metadata::new()).unwrap();
 }
 
-/// The streams of these frames of one kind.
+/// Returns the streams of these frames of one kind.
 fn streams(sent: &[Frame], kind: u8) -> Vec<u32> {
     sent.iter().filter(|frame| frame.kind == kind).map(|frame| frame.stream).collect()
 }
@@ -50,7 +50,7 @@ fn eof() -> CloseReason {
 
 #[test]
 fn requests_that_are_complete_are_answered() {
-    // Heard of before the end, and after it: with handlers that take their time.
+    // The call was reported before the end, or after it because a handler takes time.
     for heard in [true, false] {
         let mut peer = server(&[request(1, true), request(3, true)].concat());
         let mut calls = if heard { requests(&mut peer) } else { Vec::new() };
@@ -86,7 +86,7 @@ fn a_request_that_is_not_complete_ends_and_the_others_go_on() {
     assert_eq!(peer.events(), [Event::Ended(calls[0], Cause::Trailers), Event::Closed(eof())]);
     assert_eq!(peer.feed(&settings(&[])), Err(ConnectionError::Eof));
 
-    // One that was not told yet is told, and then its end.
+    // A call that was not reported yet is reported, followed by its end.
     let mut peer = server(&request(1, false));
     peer.core.receive_eof(peer.now);
     let events = peer.events();
@@ -109,7 +109,7 @@ fn a_status_that_is_on_its_way_goes_out_whatever_was_asked() {
         [Event::Ended(call, Cause::TrailersOnly), Event::Closed(CloseReason::Graceful)]
     );
 
-    // What the library itself answers, too, and it does not listen to the rest of a request that cannot come.
+    // The library's own answers too, and it does not wait for the rest of a request that cannot arrive.
     let fields =
         block(&[(":method", "POST"), (":scheme", "http"), (":path", "/a/b"), ("content-type", "text/plain")]);
     let mut late = Scripted::<Server>::silent(Config::server());
@@ -129,7 +129,7 @@ fn the_time_for_answers_is_bounded() {
     peer.wait(Duration::from_nanos(1));
     assert_eq!(peer.events(), [Event::Ended(call, Cause::Connection), Event::Closed(eof())]);
 
-    // Without any they end at once.
+    // Without any calls they end at once.
     let mut config = Config::server();
     config.limits.half_close_timeout = Duration::ZERO;
     let mut peer = Scripted::<Server>::silent(config);
@@ -141,7 +141,7 @@ fn the_time_for_answers_is_bounded() {
 
 #[test]
 fn nothing_that_the_client_would_have_to_send_is_waited_for() {
-    // It has acknowledged no SETTINGS, and keepalive would be due long before the answer.
+    // The client has acknowledged no SETTINGS, and keepalive would be due long before the answer.
     let mut config = Config::server();
     config.keepalive.interval = Some(Duration::from_secs(1));
     (config.max_idle, config.max_age) = (Some(Duration::from_secs(2)), Some(Duration::from_secs(3)));
@@ -196,7 +196,7 @@ fn a_transport_that_failed_ends_everything_and_takes_nothing() {
         assert!(matches!(peer.core.poll(peer.now), Next::Close));
         assert_eq!(peer.core.poll_timeout(), None);
     }
-    // Bytes that nobody can write any more are no reason to wait.
+    // Bytes that cannot be written any more are no reason to wait.
     let mut pair = Pair::new();
     pair.client.close(pair.now, halfclose::frame::ErrorCode::NO_ERROR, "over");
     pair.client.transport_failed(pair.now);

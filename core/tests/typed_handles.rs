@@ -24,7 +24,7 @@ fn received(received: Received) -> Bytes {
     }
 }
 
-/// The id of the next request.
+/// Returns the id of the next request.
 fn next(pair: &mut Pair) -> halfclose::CallId {
     pair.accept(CallType::BIDI)
 }
@@ -255,7 +255,7 @@ fn an_order_for_a_call_that_the_peer_has_ended_is_misuse_and_its_message_is_kept
     let handler = pair.server.accept_bidi(id).unwrap();
     handler.finish(&mut pair.server, Status::unavailable("later"), Metadata::new()).unwrap();
     pair.exchange();
-    // P-88: the status comes from the receiving side.
+    // P-88: the receiving side has the status.
     let refused = call.send(&mut pair.client, "late".into()).unwrap_err();
     assert_eq!((refused.reason, refused.returned), (Misuse::CallEnded, Bytes::from("late")));
     let mut call = call.close_send(&mut pair.client);
@@ -277,14 +277,14 @@ fn an_order_for_a_call_that_the_peer_has_ended_is_misuse_and_its_message_is_kept
     assert_eq!(late, Err(Misuse::UnknownCall));
 }
 
-/// A client and a server that know one encoding.
+/// Creates a client and a server that know one encoding.
 fn pair_with_a_codec() -> Pair {
     let (mut client, mut server) = (Config::client(), Config::server());
     (client.codecs, server.codecs) = (Backwards::alone(), Backwards::alone());
     Pair::with(client, server)
 }
 
-/// Whether the next messages that a client takes came compressed.
+/// Returns whether the next messages that a client receives were compressed.
 fn compressed(pair: &mut Pair, mut recv: impl FnMut(&mut Connection<Client>) -> Received) -> Vec<bool> {
     pair.exchange();
     let messages = std::iter::from_fn(|| match recv(&mut pair.client) {

@@ -1,4 +1,4 @@
-//! Receive windows: that of a stream whose reader keeps up grows, however the messages lie in the reads.
+//! Receive windows: the window of a stream whose reader keeps up grows, however reads cut the messages.
 
 mod common;
 
@@ -9,7 +9,7 @@ use halfclose::{CallId, CallType, Recv};
 const WINDOW_UPDATE: u8 = 8;
 const MESSAGES: usize = 200;
 
-/// How many frames of `wire` give credit to a stream.
+/// Returns how many frames of `wire` give credit to a stream.
 fn stream_credits(mut wire: &[u8]) -> usize {
     let mut frames = 0;
     while !wire.is_empty() {
@@ -20,7 +20,7 @@ fn stream_credits(mut wire: &[u8]) -> usize {
     frames
 }
 
-/// Takes every message that is whole; how many.
+/// Receives every complete message. Returns their number.
 fn take(pair: &mut Pair, call: CallId) -> usize {
     let taken = std::iter::from_fn(|| match pair.client.recv(call) {
         Ok(Recv::Message(message)) => Some(message),
@@ -29,8 +29,8 @@ fn take(pair: &mut Pair, call: CallId) -> usize {
     taken.count()
 }
 
-/// Messages of `size` bytes, read in pieces of `read` bytes by a client that takes all that are whole after so many
-/// `reads`: the number of updates of the stream's window.
+/// Sends messages of `size` bytes, read in pieces of `read` bytes by a client that receives all complete ones after
+/// each `reads` pieces. Returns the number of updates of the stream's window.
 fn updates(size: usize, read: usize, reads: usize) -> usize {
     let mut pair = Pair::new();
     let call = pair.start(CallType::SERVER_STREAMING);
@@ -88,7 +88,7 @@ fn the_window_of_a_reader_that_leaves_messages_lie_stays_as_it_is() {
             sent += 1;
             pair.exchange();
         }
-        // What the server keeps in its send buffer is no matter of windows: 64 KiB.
+        // What the server keeps in its send buffer, 64 KiB, does not depend on windows.
         let under_way = (sent - taken) * payload.len();
         assert!(
             under_way <= 65_535 + 64 * 1024 + 2 * payload.len(),

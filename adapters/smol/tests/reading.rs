@@ -1,4 +1,4 @@
-//! Reading: into buffers that messages still look into, and when the reactor wakes.
+//! Reading into buffers that messages still share, and when the reactor wakes.
 
 use std::future::poll_fn;
 use std::io::Write;
@@ -35,7 +35,8 @@ impl Wake for Unpark {
     }
 }
 
-/// A reactor that is waiting already when it is asked for a socket wakes the task for bytes, and then denies them.
+/// Checks a reactor that waits already when the socket is registered: it wakes the task for bytes and then reports
+/// that there are none.
 #[test]
 fn whoever_is_woken_by_bytes_reads_them() {
     let (ours, mut peer) = UnixStream::pair().unwrap();
@@ -53,7 +54,7 @@ fn whoever_is_woken_by_bytes_reads_them() {
             if let Poll::Ready(read) = io.poll_read(&mut cx, &mut input) {
                 break read.unwrap();
             }
-            // One may be left of the bytes before.
+            // One wake may be left from earlier bytes.
             assert!(wakes < 3, "round {round}: woken for nothing");
         };
         assert_eq!(&input[..read], b"bytes");

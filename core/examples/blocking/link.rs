@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 use halfclose::{CallId, Config, Connection, Event, Needed, Role, Seed, Time};
 
-/// Any error, so that `?` does.
+/// Any error, so that `?` works.
 pub(crate) type Result<T = (), E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// A connection, its socket and its clock.
@@ -19,12 +19,12 @@ pub(crate) struct Link<R: Role> {
     socket: TcpStream,
     input: BytesMut,
     epoch: Instant,
-    /// Server: calls that nobody has taken yet.
+    /// On a server, calls that have not been accepted yet.
     pub(crate) requests: VecDeque<CallId>,
 }
 
 impl<R: Role> Link<R> {
-    /// A connection over a socket that is connected.
+    /// Creates a connection over a connected socket.
     pub(crate) fn new(socket: TcpStream, config: Config) -> Result<Self> {
         socket.set_nodelay(true)?;
         let core = Connection::new(config, Seed(std::process::id().into()), Time::ZERO);
@@ -32,12 +32,12 @@ impl<R: Role> Link<R> {
         Ok(Self { core, socket, input, epoch, requests: VecDeque::new() })
     }
 
-    /// The time since the start.
+    /// Returns the time since the start.
     pub(crate) fn now(&self) -> Time {
         Time::from_duration(self.epoch.elapsed())
     }
 
-    /// Writes what there is to write.
+    /// Writes the pending output.
     pub(crate) fn flush(&mut self) -> Result {
         let now = self.now();
         while let Some(mut out) = self.core.poll_transmit(now) {
@@ -49,7 +49,7 @@ impl<R: Role> Link<R> {
         Ok(())
     }
 
-    /// Waits for bytes or for the next timer, and hands over what came.
+    /// Waits for bytes or for the next timer, and passes the bytes to the connection.
     fn read(&mut self) -> Result {
         let wait = self.core.poll_timeout().map(|(at, _)| (at - self.now()).max(Duration::from_millis(1)));
         self.socket.set_read_timeout(wait)?;
@@ -65,13 +65,13 @@ impl<R: Role> Link<R> {
             match self.core.receive(self.now(), &mut self.input) {
                 Ok(Needed::Again) => {}
                 Ok(Needed::Drain) => self.flush()?,
-                // What was wrong is told by the last event.
+                // The last event reports what was wrong.
                 Ok(_) | Err(_) => return Ok(()),
             }
         }
     }
 
-    /// Turns the loop until `ready` has something; `None` when the connection closes before.
+    /// Runs the loop until `ready` returns something; `None` if the connection closes first.
     pub(crate) fn wait<T>(
         &mut self,
         mut ready: impl FnMut(&mut Self) -> Result<Option<T>>,

@@ -17,7 +17,7 @@ fn header(kind: u8, flags: u8, stream: u32, length: usize) -> FrameHeader {
     }
 }
 
-/// One row: type, flags, stream, payload, then what must come of it.
+/// One row: type, flags, stream, payload, and then the expected result.
 type ErrorRow = (u8, u8, u32, &'static [u8], FrameError, Scope, ErrorCode, &'static str, &'static str);
 
 const STREAM: Scope = Scope::Stream;
@@ -110,7 +110,7 @@ fn rows() -> Vec<ErrorRow> {
     ]
 }
 
-/// `Frame::parse` and then the one check that it leaves to its caller.
+/// Runs `Frame::parse`, and then the one check that it leaves to its caller.
 fn parse_fully<'a>(header: &FrameHeader, payload: &'a [u8]) -> Result<Frame<'a>, FrameError> {
     let frame = Frame::parse(header, payload)?;
     if let Frame::Headers(headers) = &frame {
@@ -294,7 +294,7 @@ fn stream_ids_by_who_opens_them() {
     assert_eq!(format!("{:?}", StreamId::new(7)), "StreamId(7)");
 }
 
-/// What a frame is made of, with owned payloads.
+/// The contents of a frame, with owned payloads.
 #[derive(Debug, Clone)]
 enum Made {
     Data(u32, Vec<u8>, Option<u8>, bool),
@@ -353,7 +353,7 @@ fn priority((depends_on, exclusive, weight): (u32, bool, u8)) -> Priority {
     Priority { depends_on: StreamId::new(depends_on), exclusive, weight }
 }
 
-/// Returns the frame that `made` describes. `settings` is room for the payload of SETTINGS.
+/// Returns the frame that `made` describes. `settings` holds the payload of SETTINGS.
 fn frame_of<'a>(made: &'a Made, settings: &'a mut Vec<u8>) -> Frame<'a> {
     match made {
         Made::Data(stream, data, pad_len, end_stream) => {
@@ -440,7 +440,7 @@ proptest! {
         frame.write(&mut wire).unwrap();
         prop_assert_eq!(wire[5] & 0x80, 0);
         wire[5] |= 0x80;
-        // R also stands in front of the promised stream, the last stream and the increment.
+        // A reserved bit also precedes the promised stream, the last stream and the increment.
         let reserved = match &made {
             Made::PushPromise(_, _, _, pad_len, _) => Some(FRAME_HEADER_LEN + usize::from(pad_len.is_some())),
             Made::GoAway(..) | Made::WindowUpdate(..) => Some(FRAME_HEADER_LEN),
@@ -483,7 +483,7 @@ proptest! {
         prop_assert_eq!(range.map(|range| &payload[range]), data.map(|data| data.data));
         match parse_fully(&header, &payload) {
             Ok(frame) => {
-                // What was read can be written, and reads as the same again.
+                // What was read can be written, and is read as the same again.
                 let mut wire = Vec::new();
                 frame.write(&mut wire).unwrap();
                 let (header, again) = split(&wire);

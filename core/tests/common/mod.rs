@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub mod proxy;
 
-/// Everything that `from` has to write.
+/// Returns everything that `from` has to write.
 pub fn written<R: Role>(from: &mut Connection<R>, now: Time) -> BytesMut {
     let mut wire = BytesMut::new();
     while let Some(mut out) = from.poll_transmit(now) {
@@ -27,7 +27,7 @@ pub fn written<R: Role>(from: &mut Connection<R>, now: Time) -> BytesMut {
     wire
 }
 
-/// Feeds `wire` to `to` until it is taken, or until its replies must be written first.
+/// Feeds `wire` to `to` until all is accepted, or until `to` must write replies first.
 pub fn feed<R: Role>(to: &mut Connection<R>, now: Time, wire: &mut BytesMut) {
     while !wire.is_empty() {
         match to.receive(now, wire).expect("no violation") {
@@ -37,8 +37,8 @@ pub fn feed<R: Role>(to: &mut Connection<R>, now: Time, wire: &mut BytesMut) {
     }
 }
 
-/// A codec that any build has, under a name that is known: a message backwards, behind a mark. It refuses to compress
-/// `"incompressible"`.
+/// A codec that any build has, under a standard name: it reverses a message and puts a mark before it. It refuses to
+/// compress `"incompressible"`.
 #[derive(Debug)]
 pub struct Backwards;
 
@@ -71,7 +71,7 @@ impl MessageCodec for Backwards {
     }
 }
 
-/// A codec under a name of its own: every byte turned over.
+/// A codec under a name of its own: it inverts every byte.
 #[derive(Debug)]
 pub struct Flip;
 
@@ -101,36 +101,36 @@ impl MessageCodec for Flip {
     }
 }
 
-/// One core, whose peer's frames are written by hand.
+/// One core, whose peer's frames the test writes by hand.
 pub struct Scripted<R: Role> {
     pub core: Connection<R>,
     pub now: Time,
 }
 
 impl<R: Role> Scripted<R> {
-    /// A core that has heard nothing.
+    /// Creates a core that has received nothing.
     pub fn silent(config: Config) -> Self {
         Self { core: Connection::new(config, Seed(3), Time::ZERO), now: Time::ZERO }
     }
 
-    /// Feeds bytes until they are taken.
+    /// Feeds bytes until all are accepted.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
         let mut wire = BytesMut::from(bytes);
         while self.core.receive(self.now, &mut wire)? == Needed::Again {}
         Ok(())
     }
 
-    /// What it sends now.
+    /// Returns the frames that the core sends now.
     pub fn sent(&mut self) -> Vec<Frame> {
         frames(&written(&mut self.core, self.now))
     }
 
-    /// What it tells now.
+    /// Returns the events that the core reports now.
     pub fn events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.core.poll_event()).collect()
     }
 
-    /// Time passes, and the timers that are due then fire.
+    /// Advances the time, and fires the timers that are due then.
     pub fn wait(&mut self, span: Duration) {
         self.now = self.now + span;
         self.core.handle_timeout(self.now);
@@ -138,7 +138,7 @@ impl<R: Role> Scripted<R> {
 }
 
 impl Scripted<Client> {
-    /// A client whose server has sent these SETTINGS and acknowledged the client's.
+    /// Creates a client whose server has sent these SETTINGS and acknowledged the client's.
     pub fn client(config: Config, entries: &[(u16, u32)]) -> Self {
         let mut peer = Self::silent(config);
         peer.feed(&[settings(entries), settings_ack()].concat()).expect("good SETTINGS");
@@ -154,7 +154,7 @@ impl Scripted<Client> {
 }
 
 impl Scripted<Server> {
-    /// A server whose client has sent these SETTINGS and acknowledged the server's.
+    /// Creates a server whose client has sent these SETTINGS and acknowledged the server's.
     pub fn server(config: Config, entries: &[(u16, u32)]) -> Self {
         let mut peer = Self::silent(config);
         peer.feed(&[PREFACE, &settings(entries), &settings_ack()].concat()).expect("a good preface");
@@ -163,7 +163,7 @@ impl Scripted<Server> {
         peer
     }
 
-    /// A call that the client starts on `stream`.
+    /// Returns a call that the client starts on `stream`.
     pub fn open(&mut self, stream: u32) -> CallId {
         self.feed(&headers(stream, 0, &block(&REQUEST))).expect("a good request");
         match self.events().as_slice() {
@@ -173,30 +173,30 @@ impl Scripted<Server> {
     }
 }
 
-/// The credit that these frames give to a stream, or to the connection (0).
+/// Returns the credit that these frames give to a stream, or to the connection (0).
 pub fn credit(sent: &[Frame], stream: u32) -> u64 {
     let updates = sent.iter().filter(|frame| frame.kind == kind::WINDOW_UPDATE && frame.stream == stream);
     updates.filter_map(|frame| frame.word(0)).map(u64::from).sum()
 }
 
-/// Two cores and one time.
+/// A client and a server core that share one time.
 pub struct Pair {
     pub client: Connection<Client>,
     pub server: Connection<Server>,
     pub now: Time,
-    /// What the client has written and the server has not taken.
+    /// Bytes that the client has written and the server has not accepted.
     pub up: BytesMut,
-    /// What the server has written and the client has not taken.
+    /// Bytes that the server has written and the client has not accepted.
     pub down: BytesMut,
 }
 
 impl Pair {
-    /// With the default settings.
+    /// Creates a pair with the default settings.
     pub fn new() -> Self {
         Self::with(Config::client(), Config::server())
     }
 
-    /// With these settings; the SETTINGS of both sides have been exchanged.
+    /// Creates a pair with these settings; both sides have exchanged SETTINGS.
     pub fn with(client: Config, server: Config) -> Self {
         let mut pair = Self::apart(client, server);
         pair.exchange();
@@ -205,7 +205,7 @@ impl Pair {
         pair
     }
 
-    /// With these settings; neither side has heard of the other.
+    /// Creates a pair with these settings; neither side has received anything.
     pub fn apart(client: Config, server: Config) -> Self {
         let now = Time::ZERO;
         Self {
@@ -222,7 +222,7 @@ impl Pair {
         while self.carry_up() + self.carry_down() > 0 {}
     }
 
-    /// Carries what the client has written, and says how much of it the server took.
+    /// Carries what the client has written. Returns how many bytes the server accepted.
     pub fn carry_up(&mut self) -> usize {
         self.up.unsplit(written(&mut self.client, self.now));
         let bytes = self.up.len();
@@ -230,7 +230,7 @@ impl Pair {
         bytes - self.up.len()
     }
 
-    /// Carries what the server has written, and says how much of it the client took.
+    /// Carries what the server has written. Returns how many bytes the client accepted.
     pub fn carry_down(&mut self) -> usize {
         self.down.unsplit(written(&mut self.server, self.now));
         let bytes = self.down.len();
@@ -243,7 +243,7 @@ impl Pair {
         self.client.start(self.now, Request::new("/demo.Echo/Call", call_type)).unwrap()
     }
 
-    /// The next request at the server.
+    /// Accepts the next request at the server.
     pub fn accept(&mut self, call_type: CallType) -> CallId {
         self.exchange();
         let event = loop {
@@ -257,7 +257,7 @@ impl Pair {
         call
     }
 
-    /// The outcome of a client's call, which must be there.
+    /// Returns the outcome of a client's call, which must have arrived.
     pub fn outcome(&mut self, call: CallId) -> Outcome {
         match self.client.recv(call) {
             Ok(Recv::End(outcome)) => outcome,
@@ -266,7 +266,7 @@ impl Pair {
     }
 }
 
-/// The payload of a message, which must be there.
+/// Returns the payload of a message, which must have arrived.
 pub fn message(recv: Recv) -> Bytes {
     match recv {
         Recv::Message(message) => message.payload,

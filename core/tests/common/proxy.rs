@@ -1,4 +1,4 @@
-//! A proxy whose clients share one window: what one stream's server does not take keeps the others' bytes out.
+//! A proxy whose clients share one window: unread bytes of one stream keep other streams' bytes out.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,17 +13,17 @@ const SHARED: usize = 65_535;
 const FRAME: usize = 16_384;
 const DEFAULT_WINDOW: i64 = 65_535;
 
-/// One upload: what its client still has, what is in the proxy, and what the server lets the proxy send.
+/// One upload: what its client has left, what the proxy holds, and what the server lets the proxy send.
 struct Upload {
     left: VecDeque<u8>,
-    /// Bytes that the client keeps to itself.
+    /// Bytes that the client holds back.
     stops: usize,
     buffered: VecDeque<u8>,
     window: i64,
     ended: bool,
 }
 
-/// A server behind a proxy, and clients before it that upload a message each.
+/// A server behind a proxy, and clients that upload one message each.
 pub struct Proxy {
     pub peer: Scripted<Server>,
     uploads: BTreeMap<u32, Upload>,
@@ -52,7 +52,7 @@ impl Proxy {
         }
     }
 
-    /// A client begins to upload a message of so many bytes, and stops so many before its end.
+    /// Begins the upload of a message of `size` bytes, which stops `stops` bytes before its end.
     pub fn upload(&mut self, size: usize, stops: usize) -> u32 {
         let stream = self.next;
         self.next += 2;
@@ -63,8 +63,8 @@ impl Proxy {
         stream
     }
 
-    /// Everybody does what can be done, until nothing can. The time that it took, while the server's timers were all that
-    /// moved, and `limit` at most.
+    /// Runs all parties until none can proceed. Returns the time that this took while only the server's timers moved,
+    /// at most `limit`.
     pub fn run(&mut self, limit: Duration) -> Duration {
         let begun = self.peer.now;
         loop {
@@ -81,7 +81,7 @@ impl Proxy {
         }
     }
 
-    /// Whether every upload that is not meant to stop has ended.
+    /// Returns whether every upload that is not meant to stop has ended.
     pub fn is_done(&self) -> bool {
         self.uploads.values().all(|upload| upload.ended || upload.stops > 0)
     }
@@ -94,7 +94,7 @@ impl Proxy {
         took || sent
     }
 
-    /// Clients send as the shared window allows, in turn.
+    /// Lets clients send as the shared window allows, in turn.
     fn take_in(&mut self) -> bool {
         let mut room = SHARED - self.uploads.values().map(|upload| upload.buffered.len()).sum::<usize>();
         let mut any = false;
@@ -107,7 +107,7 @@ impl Proxy {
         any
     }
 
-    /// The proxy sends as the server's windows allow.
+    /// Lets the proxy send as the server's windows allow.
     fn forward(&mut self) -> bool {
         let mut any = false;
         let streams: Vec<u32> = self.uploads.keys().copied().collect();
@@ -130,12 +130,12 @@ impl Proxy {
         any
     }
 
-    /// Handlers take their message and answer.
+    /// Lets handlers receive their message and answer.
     fn serve(&mut self) {
         for event in self.peer.events() {
             match event {
                 Event::Request(call) => {
-                    // Streams and calls come in the same order.
+                    // Streams and calls begin in the same order.
                     let stream = self.calls.len() as u32 * 2 + 1;
                     self.calls.insert(stream, call);
                     self.read(stream, call);
@@ -162,7 +162,7 @@ impl Proxy {
         }
     }
 
-    /// What the server says to the proxy: credit, and the ends of calls, which free what the proxy has of them.
+    /// Handles the server's frames: credit, and the ends of calls, which free what the proxy holds of them.
     fn hear(&mut self) {
         for frame in self.peer.sent() {
             match frame.kind {

@@ -1,4 +1,4 @@
-//! The driver on a transport and a clock that stand still: what the tests over sockets cannot time.
+//! The driver on a transport and a clock that the test controls, for what tests over sockets cannot time.
 
 mod decompression;
 mod dropped_futures;
@@ -44,7 +44,7 @@ fn connected(wire: &Wire) -> (Channel, Driven, Peer<Server>) {
     (channel, driver, server)
 }
 
-/// A side that notes the end of the connection and nothing else.
+/// A side that records the end of the connection and nothing else.
 struct Noting {
     noted: bool,
     done: Arc<AtomicUsize>,
@@ -95,7 +95,7 @@ fn what_the_last_write_asks_for_is_done_before_the_driver_lingers() {
     assert!(poll(&mut driver).is_pending());
     assert_eq!(done.load(Ordering::Relaxed), 0, "a call is open");
 
-    // The connection is over with the trailers of its last call, when they go out.
+    // The connection is over when the trailers of its last call are sent.
     let call = driver.works.side.call.expect("the call");
     let finished =
         driver.shared().command(|state| state.connection.finish(call, Status::ok(), Default::default()));
@@ -114,7 +114,7 @@ fn an_answer_that_came_before_the_transport_broke_is_delivered() {
     assert!(poll(&mut driver).is_pending());
     server.answer_every_call(&wire, b"answer");
     wire.lock().eof = true;
-    // The answer is read in small pieces, and before all of it was, a write fails.
+    // The answer is read in small pieces, and a write fails before all of it was read.
     (wire.lock().most_read, wire.lock().broken) = (5, true);
     let mut second = pin!(channel.unary(&SAY, &request, CallOptions::new()));
     assert!(poll(second.as_mut()).is_pending());
@@ -197,8 +197,9 @@ fn a_poll_that_takes_long_is_over_with_the_handler_that_runs() {
     assert_eq!(begun.load(Ordering::Relaxed), 100);
 }
 
-/// How many of 200 handlers that take a millisecond each one poll of their driver runs, and how many polls it takes
-/// until all have run. `woken` says whether they wait first and are woken at one instant, or begin with one read.
+/// Returns how many of 200 handlers that take a millisecond each run in one poll of their driver, and how many polls
+/// it takes until all have run. `woken` says whether they wait first and are woken at one instant, or begin with one
+/// read.
 fn heavy_handlers(woken: bool) -> (usize, usize) {
     let (wire, clock, begun) = (Wire::default(), Still::default(), Arc::new(AtomicUsize::new(0)));
     let (count, time) = (Arc::clone(&begun), clock.clone());
@@ -283,7 +284,7 @@ fn a_call_that_ends_with_the_read_that_brought_it_leaves_no_handler() {
     assert_eq!(begun.load(Ordering::Relaxed), 1, "the handler of the call that is open");
 }
 
-/// A call whose send buffer is full, and a send that waits.
+/// Makes a call whose send buffer is full, and a send that waits.
 macro_rules! full_call {
     ($channel:ident, $sender:ident, $receiver:ident, $sending:ident, $waker:ident, $woken:ident) => {
         let call = $channel.bidi_streaming(&CHAT, CallOptions::new()).expect("a call");
@@ -317,7 +318,7 @@ fn a_sender_that_waits_for_room_hears_that_the_receiver_took_the_end() {
     full_call!(channel, sender, receiver, sending, waker, woken);
     let mut receiver = receiver;
     receiver.cancel();
-    // The outcome is taken before the driver has had a turn.
+    // The caller receives the outcome before the driver is polled.
     assert!(matches!(poll(pin!(receiver.recv())), Poll::Ready(Err(_))));
     assert!(woken.count() > 0, "nobody will make room");
     assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
@@ -340,7 +341,7 @@ fn a_receiver_that_waits_hears_that_the_sender_was_dropped() {
     ));
 }
 
-/// Wakers that look whether the connection is locked when they are woken or dropped.
+/// Returns a waker that checks whether the connection is locked when it is woken or dropped.
 fn suspicious(driver: &Driven) -> (Waker, Arc<AtomicUsize>) {
     let shared = Arc::clone(driver.shared());
     kit::Suspicious::waker(move || shared.is_locked())
@@ -366,7 +367,7 @@ fn wakers_are_woken_and_dropped_outside_of_the_lock() {
     assert!(poll(&mut driver).is_pending());
     assert!(!polled(&driver, unary.as_mut()));
 
-    // Room to send, and the drop of the other half.
+    // Space to send, and the drop of the other half.
     full_call!(channel, sender, receiver, sending, _waker, _woken);
     assert!(polled(&driver, sending.as_mut()));
     assert!(poll(&mut driver).is_pending());

@@ -11,14 +11,14 @@ fn accounts(total: u64) -> Accounts<usize> {
     Accounts { total, free: total, ..Accounts::default() }
 }
 
-/// What a connection says whose messages wait for so much, the shortest of them for `least`.
+/// Returns what a connection reports whose messages wait for `wanted` bytes, the shortest of them for `least`.
 fn waiting(wanted: u64, least: u64) -> Memory {
     let mut memory = Memory::default();
     (memory.wanted, memory.waiting, memory.least) = (wanted, wanted, least);
     memory
 }
 
-/// What a connection says that lacks so much for what it has queued.
+/// Returns what a connection reports that lacks `wanted` bytes for what it has queued.
 fn sending(queued: u64, wanted: u64) -> Memory {
     let mut memory = Memory::default();
     (memory.held, memory.sending, memory.wanted) = (queued, queued, wanted);
@@ -35,7 +35,7 @@ fn one_that_asks_leaves_as_much_as_it_has() {
     let one = budget.open(1, at(0));
     assert_eq!(budget.ask(one, waiting(1_000 * MIB, MIB), at(0)).bytes, 128 * MIB);
     assert_eq!(budget.ask(one, waiting(MIB, MIB), at(0)).bytes, 0);
-    // The next one has half of what is left, and so on: there is always something.
+    // Each one gets half of what is left, so there is always something left.
     for given in [64, 32, 16, 8, 4, 2, 1] {
         let next = budget.open(2, at(0));
         assert_eq!(budget.ask(next, waiting(1_000 * MIB, MIB), at(0)).bytes, given * MIB);
@@ -56,10 +56,10 @@ fn what_is_queued_for_sending_has_half_of_the_budget() {
     let numbers = [0; 8].map(|_| budget.open(1, at(0)));
     let given = numbers.map(|number| budget.ask(number, sending(8 * MIB, 8 * MIB), at(0)).bytes / MIB);
     assert_eq!(given, [8, 8, 8, 8, 0, 0, 0, 0]);
-    // A message that waits has the other half.
+    // A message that waits gets the other half.
     let other = budget.open(2, at(0));
     assert_eq!(budget.ask(other, waiting(8 * MIB, 8 * MIB), at(0)).bytes, 8 * MIB);
-    // What one of them has sent others may queue; three have given up.
+    // Bytes that one connection has sent may be queued by others; three have returned theirs.
     for number in [numbers[0], numbers[5], numbers[6], numbers[7]] {
         budget.give_back(number, 8 * MIB, 0, at(0));
     }
@@ -72,14 +72,14 @@ fn those_who_have_something_hear_of_one_that_lacks_it() {
     let [first, second, third] = [1, 2, 3].map(|signal| budget.open(signal, at(0)));
     assert_eq!(budget.ask(first, waiting(40 * MIB, MIB), at(5)).bytes, 40 * MIB);
     assert_eq!(budget.ask(second, waiting(30 * MIB, MIB), at(4)).bytes, 30 * MIB);
-    // 30 MiB are left, of which a newcomer may have 15.
+    // 30 MiB are left, of which a new connection may have 15.
     let refused = budget.ask(third, waiting(20 * MIB, 20 * MIB), at(6));
     assert_eq!((refused.bytes, refused.told), (0, vec![2, 1]), "who has been silent for longest first");
     assert_eq!([first, second, third].map(|one| budget.lacking_elsewhere(one)), [10 * MIB, 10 * MIB, 0]);
-    // They are not told again at once.
+    // They are not notified again at once.
     assert!(budget.ask(third, waiting(20 * MIB, 20 * MIB), at(6)).told.is_empty());
     assert_eq!(budget.ask(third, waiting(20 * MIB, 20 * MIB), at(7)).told, [2, 1]);
-    // Whoever lacks something hears of what comes free, and is owed less.
+    // A connection that lacks memory is notified of what becomes free, and lacks less then.
     assert_eq!(budget.give_back(first, 6 * MIB, 0, at(8)), [3]);
     assert_eq!(budget.lacking_elsewhere(second), 4 * MIB);
     assert_eq!(budget.close(second), [3]);

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A codec that cannot fail and compresses nothing: it turns every byte over.
+/// A codec that cannot fail and does not compress: it inverts every byte.
 #[derive(Debug)]
 struct Flip(&'static str);
 
@@ -92,7 +92,7 @@ mod builtin {
     fn what_comes_out_takes_no_more_memory_than_its_limit() {
         for limit in [1, 999, 1_000, 10_500, 100_000] {
             let (mut out, mut fits) = (Vec::new(), true);
-            // No two of the same size, so that the bytes are seldom what a doubled buffer holds.
+            // No two of the same size, so that few lengths equal the capacity of a doubled buffer.
             for length in (1..=1_000).rev() {
                 fits &= crate::grpc::compress::builtin::append(&mut out, &vec![7; length], limit).is_ok();
                 assert!(out.capacity() <= limit, "{} bytes for {}", out.capacity(), out.len());

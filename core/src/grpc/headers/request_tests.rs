@@ -291,7 +291,7 @@ fn beyond_the_limit_fields_are_checked_and_not_kept() {
     feed(&mut builder);
     builder.field(b"Bad", b"");
     assert!(matches!(malformed(builder.finish(false)), MalformedReason::Field(_)));
-    // And the builder is as new.
+    // The builder can be used again.
     for (name, value) in BASE {
         builder.field(name.as_bytes(), value.as_bytes());
     }
@@ -308,7 +308,8 @@ fn arbitrary_name_lengths_do_not_break_metadata() {
     assert_eq!(refused(builder.finish(false)), (200, Code::ResourceExhausted));
 }
 
-/// A value of commas under a long name would otherwise be kept as one entry a comma, each with the whole name.
+/// Checks a value of commas under a long name, which would otherwise be kept as one entry per comma, each with the
+/// whole name.
 #[test]
 fn each_part_of_a_bin_value_counts_as_an_entry() {
     let limit = 16 * 1024;
@@ -332,7 +333,7 @@ fn each_part_of_a_bin_value_counts_as_an_entry() {
     }
 }
 
-/// The list is kept once, however many lines give it and whatever stands between them.
+/// Checks that the list is kept once, however many fields form it and whatever is between them.
 #[test]
 fn accepted_encodings_in_many_lines_cost_what_they_have() {
     let mut builder = RequestHeadersBuilder::new(16 * 1024);
@@ -345,7 +346,7 @@ fn accepted_encodings_in_many_lines_cost_what_they_have() {
     }
     let headers = builder.finish(false).unwrap();
     assert_eq!(headers.accept_names().map(<[u8]>::len), Some(fields * 16 - 1));
-    // Its text is private; what it prints has every byte of it.
+    // The text is private; the debug output has every byte of it.
     assert!(format!("{headers:?}").len() < 4_000);
 }
 

@@ -128,7 +128,7 @@ fn content_types_of_answers() {
     assert_eq!(only(&[OK, ("content-type", "text/html")]).code, Code::Unknown);
     assert_eq!(only(&[OK, ("content-type", "text/html"), ("grpc-status", "0")]), Status::ok());
     assert_eq!(only(&[OK, GRPC]).code, Code::Unknown);
-    // Nothing of unbounded length comes back in the message.
+    // The message contains no text of unbounded length.
     let long = "x".repeat(900);
     assert!(headers(&[OK, ("content-type", &long)]).failure.unwrap().message().len() < 200);
 }
@@ -159,7 +159,7 @@ fn a_status_from_trailers() {
     // P-26: absent.
     assert_eq!(status(&[("grpc-message", "m")]), None);
     assert_eq!(trailers(&[]).unwrap().into_status().code, Code::Unknown);
-    // P-27: not a number, and a number without a code; the peer's own message stays.
+    // P-27: not a number, and a number without a code; the peer's message is kept.
     for text in ["", "x", "-1", "1.0"] {
         let met = status(&[("grpc-status", text)]).unwrap();
         assert!(met.code == Code::Unknown && met.message().contains("not a number"), "{met}");
@@ -168,7 +168,7 @@ fn a_status_from_trailers() {
     assert!(met.code == Code::Unknown && met.message().contains("17"), "{met}");
     assert_eq!(status(&[("grpc-status", "17"), ("grpc-message", "own")]), Some(Status::unknown("own")));
     assert_eq!(status(&[("grpc-status", "2")]), Some(Status::unknown("")));
-    // Bad UTF-8 in the message does not touch the code.
+    // Bad UTF-8 in the message does not change the code.
     let met = status(&[("grpc-status", "5"), ("grpc-message", "a%FFb%")]);
     assert_eq!(met, Some(Status::not_found("a\u{fffd}b%")));
     // The last error of several statuses counts.
@@ -189,7 +189,7 @@ fn details_and_metadata_of_trailers() {
     assert_eq!(met.metadata.get_all("x").collect::<Vec<_>>(), [b"1", b"2"]);
     assert_eq!(met.metadata.len(), 2);
     assert_eq!(met.into_status().details().as_ref(), b"foo");
-    // P-30: metadata that cannot be read is not passed over in silence, and costs no error its code.
+    // P-30: unreadable metadata is reported, and does not change the code of an error.
     for (name, ok) in [("grpc-status-details-bin", Code::Ok), ("x-bin", Code::Internal)] {
         for (code, status) in [("0", ok), ("9", Code::FailedPrecondition)] {
             let met = trailers(&[("grpc-status", code), (name, "*")]).unwrap();

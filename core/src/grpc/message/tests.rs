@@ -51,7 +51,7 @@ fn the_limit_at_its_edges() {
             };
             let mut arena = Arena::new();
             assert_eq!(MessageBuffer::new().push(payload(&wire, owned), 100, &mut arena), expected);
-            // The prefix alone decides, also when it comes byte by byte.
+            // The prefix alone decides, also if it arrives byte by byte.
             let mut buffer = MessageBuffer::new();
             for byte in &wire[..4] {
                 assert_eq!(buffer.push(payload(&[*byte], owned), 100, &mut arena), Ok(()));
@@ -146,7 +146,7 @@ fn a_message_in_many_pieces_is_moved_a_few_times() {
         capacities.push(buffer.buffered() + buffer.partial.as_ref().unwrap().reserved_ahead());
     }
     capacities.dedup();
-    // By its size up to 16 KiB, by 16 KiB up to 64 KiB, then by half of its size.
+    // Up to 16 KiB by the message's size, up to 64 KiB by 16 KiB, and then by half of its size.
     assert!(capacities.len() <= 5 + 4 + 12, "{capacities:?}");
 }
 
@@ -162,7 +162,7 @@ fn a_large_owned_chunk_is_not_copied() {
         assert_eq!(buffer.pop().unwrap().payload.as_ptr(), chunk[5..].as_ptr());
         assert_eq!(buffer.pop().unwrap().payload.as_ptr(), chunk[5010..].as_ptr());
     }
-    // Nor is one of which only a part is whole messages, or which is one message.
+    // A chunk is not copied either if only a part of it is whole messages, or if it is one message.
     let part = [&chunk[..], &[0, 0, 0]].concat();
     for wire in [part, frame(false, &[1; 5000])] {
         let chunk = Bytes::from(wire);
@@ -170,7 +170,7 @@ fn a_large_owned_chunk_is_not_copied() {
         assert_eq!(buffer.pop().unwrap().payload.as_ptr(), chunk[5..].as_ptr());
         let _ = buffer.clear();
     }
-    // Small ones are, so that they do not keep the receive buffer alive.
+    // Small messages are copied, so that they do not keep the receive buffer alive.
     for count in [1, 2] {
         let small = Bytes::from(frame(false, &[1; 50]).repeat(count));
         buffer.push(Payload::Owned(small.clone()), LIMIT, &mut arena).unwrap();
@@ -267,7 +267,8 @@ fn a_message_in_pieces_keeps_no_buffer() {
 
 #[test]
 fn a_backlog_is_kept_in_little_more_than_its_bytes() {
-    // What the allocator gives for the runs of one stream, by their lengths and the blocks that they are cut from.
+    // The memory that the allocator returns for the runs of one stream, by their lengths and the blocks that they are
+    // cut from.
     let mut arena = Arena::new();
     for size in [0_usize, 30, 200, 480, 507, 1000, 5000] {
         let mut buffer = MessageBuffer::new();
@@ -310,7 +311,7 @@ fn streams() -> impl Strategy<Value = Vec<u8>> {
 
 type ParsedMessages = (Vec<(bool, Vec<u8>)>, Option<MessageError>, bool, Option<u32>, usize);
 
-/// Pushes `wire` cut at `cuts`, and takes messages after a chunk where `pops` says so.
+/// Pushes `wire` cut at `cuts`, and pops messages after each chunk for which `pops` is true.
 fn run(wire: &[u8], cuts: &[usize], owned: &[bool], pops: &[bool]) -> ParsedMessages {
     const SMALL_LIMIT: u32 = 50_000;
     let mut arena = Arena::new();

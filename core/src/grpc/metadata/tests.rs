@@ -131,7 +131,7 @@ fn text_values() {
     assert_eq!(Metadata::new().append("a", "a "), Err(MetadataError::Whitespace));
 }
 
-/// The length alone decides, so no test has to hold 2 GiB.
+/// Checks that the length alone decides, so that no test has to hold 2 GiB.
 #[test]
 fn a_value_has_31_bits_of_length() {
     for (len, fits) in
@@ -167,7 +167,7 @@ fn received_fields() {
     // P-43: padded and unpadded, split first.
     metadata.push_received(b"y-bin", b"Zg==, Zm8,,Zm9v").unwrap();
     assert_eq!(metadata.get_all("y-bin").collect::<Vec<_>>(), [&b"f"[..], b"fo", b"", b"foo"]);
-    // Names that only HTTP allows, and reserved ones, come through: a header section parser keeps its own.
+    // Names that only HTTP allows and reserved names are kept, because a header section keeps them.
     metadata.push_received(b"a!b", b"").unwrap();
     metadata.push_received(b"user-agent", b"\tua ").unwrap();
     assert_eq!(metadata.get_str("user-agent"), Some("ua"));
@@ -222,7 +222,7 @@ fn header_maps() {
     assert_eq!(back.get_bin("b-bin"), Some(&b"f"[..]));
     assert!(wire(&back).contains(&("s".to_owned(), "3".to_owned(), true)));
 
-    // What another parser left at the ends of a value is no part of it.
+    // White space that another parser left at the ends of a value is no part of it.
     let spaced = HeaderMap::from_iter([("x".parse().unwrap(), HeaderValue::from_static("\t a b "))]);
     assert_eq!(Metadata::try_from(&spaced).unwrap().get_str("x"), Some("a b"));
 

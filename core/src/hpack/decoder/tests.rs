@@ -42,7 +42,7 @@ fn malformed_blocks() {
         (&[0x40, 0x81], Truncated),
         (&[0x00, 0x7f], Truncated),
         (&[0x41, 0xff, 0xff, 0xff, 0xff, 0xff, 0x07], Truncated),
-        // Integers over 32 bits or five continuation bytes, wherever one may stand.
+        // Integers over 32 bits or five continuation bytes, in every place where an integer is allowed.
         (&[0xff, 0x80, 0xff, 0xff, 0xff, 0x0f], index(u32::MAX, 61)),
         (&[0xff, 0x81, 0xff, 0xff, 0xff, 0x0f], IntegerOverflow { value: 1 << 32 }),
         (&[0x3f, 0xff, 0xff, 0xff, 0xff, 0x7f], IntegerOverflow { value: 31 + (1 << 35) - 1 }),
@@ -143,7 +143,7 @@ fn list_limit() {
     }
 }
 
-/// One large entry referred to over and over costs no more than the limit.
+/// Checks that repeated references to one large entry cost no more than the limit.
 #[test]
 fn bomb_of_one_entry() {
     let mut block = vec![0x40, 0x01, b'a', 0x7f, 0x81, 0x1d];
@@ -199,7 +199,7 @@ fn a_reduction_must_be_answered() {
 #[test]
 fn a_reduction_below_what_the_peer_uses_alone_needs_an_answer() {
     let mut decoder = Decoder::new(4096);
-    // The peer has chosen 64 by itself.
+    // The peer has chosen 64 itself.
     decode(&mut decoder, &[0x3f, 0x21], &WIDE).unwrap();
     for (size, needed) in [(65, false), (64, false), (63, true)] {
         decoder.set_max_table_size(size);
@@ -222,7 +222,7 @@ fn updates_evict() {
     }
 }
 
-/// RFC 7541 §4.4: an entry larger than the table empties it, and one as large as the table fills it.
+/// Checks RFC 7541 §4.4: an entry larger than the table empties it, and one as large as the table fills it.
 #[test]
 fn entries_as_large_as_the_table() {
     for (value_len, size) in [(66, 99), (67, 100), (68, 0)] {
@@ -268,7 +268,7 @@ fn memory_follows_what_was_received() {
     let mut decoder = Decoder::new(4096);
     decode(&mut decoder, &[0x82, 0x04, 0x01, b'/'], &WIDE).unwrap();
     assert_eq!(decoder.scratch.capacity(), 0);
-    // A length of 2^31 bytes, none of which came.
+    // A length of 2^31 bytes, none of which arrived.
     decode(&mut decoder, &[0x04, 0xff, 0x81, 0xff, 0xff, 0xff, 0x07], &WIDE).unwrap_err();
     assert_eq!(decoder.scratch.capacity(), 0);
     decode(&mut decoder, &[0x04, 0x81, 0x1f], &WIDE).unwrap();
@@ -301,7 +301,7 @@ proptest! {
         }
     }
 
-    /// Cut anywhere, a block without its end is refused or is a shorter list, never another one.
+    /// Checks that a block cut anywhere is refused or decodes to a shorter list, never to a different one.
     #[test]
     fn a_cut_block_is_a_shorter_list(list in vec((vec(any::<u8>(), 0..20), vec(any::<u8>(), 0..40)), 0..8)) {
         let mut encoder = Encoder::new(4096);

@@ -39,7 +39,7 @@ fn size_updates() {
         (4096, &[300, 100, 200], TO_100_THEN_200),
         (4096, &[300, 200, 100], TO_100),
         (4096, &[100, u32::MAX], TO_100_THEN_4096),
-        // Our own cap is said once, and a peer that allows more changes nothing.
+        // Our own limit is announced once, and a peer that allows more changes nothing.
         (100, &[], TO_100),
         (100, &[u32::MAX], TO_100),
         (0, &[], TO_0),
@@ -197,7 +197,7 @@ fn a_name_is_compared_byte_by_byte() {
     assert_eq!(other[0], 0x00);
 }
 
-/// Entries with the same hashes in one chain, and chains that go on after eviction.
+/// Checks entries with equal hashes in one chain, and chains that continue after eviction.
 #[test]
 fn finds_what_only_the_middle_tells_apart() {
     let mut encoder = Encoder::new(4096);
@@ -251,7 +251,7 @@ const NAMES: [&[u8]; 8] = [
     b"a-name-of-Its-own",
 ];
 
-/// Both sides, and the block under way.
+/// Both sides, and the block in progress.
 struct CoderPair {
     encoder: Encoder,
     decoder: Decoder,

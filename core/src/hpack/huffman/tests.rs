@@ -7,7 +7,7 @@ use super::*;
 
 const EOS: (u32, usize) = (0x3fff_ffff, 30);
 
-/// Bit by bit, straight from the codes.
+/// Decodes bit by bit, directly from the codes.
 fn naive(wire: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let mut text = Vec::new();
     let (mut bits, mut len) = (0_u32, 0_usize);
@@ -100,7 +100,7 @@ fn padding_and_eos() {
         (&[0b0001_1110], Err(DecodeError::HuffmanPadding)),
         (&[0b0001_1011], Err(DecodeError::HuffmanPadding)),
         (&[0b0001_1111, 0xff], Err(DecodeError::HuffmanPadding)),
-        // "X" is 11111100: a whole byte needs no padding, and takes no byte of it.
+        // "X" is 11111100: a code of whole bytes needs no padding.
         (&[0xfc], Ok(b"X")),
         (&[0xfc, 0xff], Err(DecodeError::HuffmanPadding)),
         (&[0xff], Err(DecodeError::HuffmanPadding)),

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// The table as RFC 7541 §4 words it.
+/// The table as RFC 7541 §4 describes it.
 #[derive(Default)]
 struct Model {
     entries: VecDeque<(Vec<u8>, Vec<u8>)>,
@@ -99,7 +99,7 @@ proptest! {
     #[test]
     fn follows_the_model(start in 0..1000_usize, orders in vec(order(), 0..200)) {
         let mut table = DynamicTable::new(start);
-        // Positions and numbers run over the end of their 32 bits.
+        // Positions and numbers wrap around at 32 bits.
         (table.base, table.head, table.inserted) = (u32::MAX - 500, u32::MAX - 500, u32::MAX - 20);
         let mut model = Model { max_size: start, ..Model::default() };
         for (seed, order) in orders.iter().enumerate() {
@@ -121,7 +121,7 @@ fn owns_nothing_until_the_first_insertion() {
 
 #[test]
 fn the_store_is_no_larger_than_its_bytes_need() {
-    // 124 entries of one byte fill the table, so half of 256 bytes is room enough.
+    // 124 entries of one byte fill the table, so half of 256 bytes is enough space.
     let mut table = DynamicTable::new(4096);
     for _ in 0..10_000 {
         table.insert(b"n", b"");
@@ -129,7 +129,8 @@ fn the_store_is_no_larger_than_its_bytes_need() {
     assert_eq!((table.len(), table.store.capacity()), (124, 256));
 }
 
-/// A move is paid for by the insertion of at least a third of the bytes moved, once the store is as large as it gets.
+/// Checks that the insertion of at least a third of the bytes moved pays for each move, once the store has its full
+/// size.
 #[test]
 fn bytes_are_moved_seldom() {
     for len in [1, 10, 100, 1000] {
@@ -140,7 +141,7 @@ fn bytes_are_moved_seldom() {
             table.insert(&vec![b'n'; len], b"");
             inserted += len;
             if table.base != base && turn > 1000 {
-                // Before the insertion, which came after the move.
+                // Before the insertion, which followed the move.
                 moved += table.store.len() - len;
             }
         }
@@ -170,7 +171,8 @@ fn gives_memory_back() {
     assert_eq!((table.store.capacity(), table.ring.capacity()), (0, 0));
 }
 
-/// The name of the oldest entry, which the insertion evicts, at every fill of the store: also where the bytes move.
+/// Reads the name of the oldest entry, which the insertion evicts, at every fill of the store, including those where
+/// the bytes move.
 #[test]
 fn a_name_outlives_its_entry() {
     let mut moved = false;

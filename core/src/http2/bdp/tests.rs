@@ -14,7 +14,7 @@ fn estimate() -> PathEstimate {
     PathEstimate::new(&Config::server().in_range(false), at(60_000))
 }
 
-/// Returns the same, after a PING that took so long.
+/// Returns the same after a PING that took `round_trip` milliseconds.
 fn measured(round_trip: u64) -> PathEstimate {
     let mut path = estimate();
     path.settle(at(60_000), 1);
@@ -40,11 +40,11 @@ fn a_turnover_is_three_quarters_of_a_window_without_a_pause() {
     turnover.restart(at(1_000));
     assert_eq!(turnover.count(at(1_010), 749, 1_000), None);
     assert_eq!(turnover.count(at(1_020), 1, 1_000), Some(20 * MS));
-    // A second is no pause yet.
+    // A second is not a pause yet.
     assert_eq!(turnover.count(at(2_020), 500, 1_000), None);
     assert_eq!(turnover.count(at(3_020), 250, 1_000), Some(2_000 * MS));
     assert_eq!(turnover.count(at(3_030), 700, 1_000), None);
-    // What came before the pause does not count, and the time neither.
+    // Neither the bytes before the pause nor its time count.
     assert_eq!(turnover.count(at(4_031), 700, 1_000), None);
     assert_eq!(turnover.count(at(4_041), 50, 1_000), Some(10 * MS));
 }
@@ -112,9 +112,9 @@ fn the_acknowledgement_of_our_settings_is_the_first_guess() {
         path.settings_acked(at(60_000 + round_trip));
         assert_eq!(path.guess, guess, "{round_trip} ms");
         assert_eq!(path.round_trip, None, "no window is judged by it");
-        // The connection's window, which holds nothing, grows to it at once.
+        // The connection's window, which holds no memory, grows to it at once.
         assert_eq!(path.settle(at(61_000), MIB / 8), MIB / 8 + guess - MIB);
-        // Later ones are ours no more.
+        // Later acknowledgements are not measured.
         path.settings_acked(at(1_000_000));
         assert_eq!(path.guess, guess);
     }
@@ -135,7 +135,7 @@ fn one_ping_at_a_time_and_none_before_data_came_since_the_last_answer() {
     path.settle(at(60_040), 300);
     assert!(!path.begin_measurement(at(60_040), 0));
     assert!(path.begin_measurement(at(60_040), 1));
-    // An answer to nothing tells nothing.
+    // An answer without a PING gives no estimate.
     path.end_measurement(at(60_100), 1);
     path.end_measurement(at(60_101), 1);
     assert_eq!(path.round_trip, Some(20 * MS), "the shortest");
@@ -150,7 +150,7 @@ fn small_calls_however_many_send_no_ping() {
         path.settle(at(61_000 + ms), 100_000);
         assert!(!path.begin_measurement(at(61_000 + ms), 0));
     }
-    // What fills the window within about a round trip does.
+    // What fills the window within about one round trip does.
     path.settle(at(71_000), MIB);
     assert!(path.begin_measurement(at(71_000), 0));
 }
@@ -177,7 +177,7 @@ fn a_rate_that_falls_by_half_makes_the_path_a_new_one() {
         assert!(path.begin_measurement(at(61_000), 1));
         path.end_measurement(at(61_010), 1);
         let target = path.target;
-        // Used up in most of a second, which is no sign that it holds anybody up.
+        // Used up in most of a second, so the window does not limit the sender.
         path.settle(at(61_800), target);
         assert_eq!((path.round_trip, path.fastest > 0), (Some(10 * MS), true));
         path.settle(at(61_800 + took / 2), target / 4);
@@ -203,7 +203,7 @@ fn after_a_pause_the_connection_comes_back_to_where_it_began_as_it_is_used() {
     assert_eq!(path.settle(idle + 200 * MS, MIB), 5);
 }
 
-/// What a run of a connection does to its estimate.
+/// An event of a connection that its estimate handles.
 #[derive(Clone, Debug)]
 enum Act {
     Wait(u64),
@@ -225,8 +225,8 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    /// Whatever comes when: what the peer may send is the target and what is held back for, never beyond the bounds;
-    /// credit is conserved; there is one PING at a time.
+    /// Checks in any order of events: what the peer may send is the target plus the excess, never beyond the bounds;
+    /// credit is conserved; one PING is outstanding at a time.
     #[test]
     fn credit_is_conserved_and_the_window_within_its_bounds(
         acts in prop::collection::vec(act(), 1..200),

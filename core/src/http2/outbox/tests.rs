@@ -6,7 +6,7 @@ use proptest::prelude::*;
 enum OutboxOp {
     Append(usize),
     Payload(usize),
-    /// A share of what there is, in 1/1000; above 1000 is more than everything.
+    /// A share of the output in 1/1000; above 1000 is more than everything.
     Advance(usize),
     /// A number of bytes, so that short steps cross every boundary.
     Step(usize),
@@ -27,7 +27,7 @@ fn any_op() -> impl Strategy<Value = OutboxOp> {
     ]
 }
 
-/// Bytes that tell their place, so that a wrong order shows.
+/// Bytes that encode their position, so that a wrong order shows.
 struct Source(u32);
 
 impl Source {
@@ -41,7 +41,7 @@ impl Source {
     }
 }
 
-/// Everything that `buf` shows through `room` slices is the front of `model`, in pieces that are not empty.
+/// Checks that everything `buf` shows through `room` slices is the front of `model`, in pieces that are not empty.
 fn check_view(buf: &impl Buf, model: &[u8], room: usize) {
     assert_eq!(buf.remaining(), model.len());
     assert_eq!(buf.chunk().is_empty(), model.is_empty());
@@ -60,7 +60,7 @@ fn check_bounds(outbox: &Outbox) {
     assert_eq!(outbox.chained_len, outbox.chained.iter().map(|chained| chained.payload.len()).sum::<usize>());
 }
 
-/// Writes an owned form in two parts, and gives what it held.
+/// Writes an owned form in two parts. Returns what it held.
 fn drain_owned(mut owned: OwnedTransmit, share: usize, model: &[u8]) {
     check_view(&owned, model, 4);
     let cut = (model.len() * share / 1000).min(model.len());
@@ -167,7 +167,7 @@ fn memory_is_kept_when_all_is_written_and_freed_on_demand() {
     assert_eq!((outbox.inline.capacity(), outbox.chained.capacity()), (0, 0));
 }
 
-/// Counts what is moved when a long queue is written in small steps and never runs dry.
+/// Counts what is moved when a long queue is written in small steps and never becomes empty.
 #[test]
 fn what_is_moved_is_less_than_what_is_written() {
     let mut outbox = Outbox::default();

@@ -1,5 +1,5 @@
-//! Compressed messages come to far more bytes than the frames that bring them: what is taken of them before others get
-//! their turn is bounded, whoever takes them and however many wait.
+//! Compressed messages expand to far more bytes than the frames that carry them: the number that is received before
+//! other tasks run is bounded, whichever task receives them and however many wait.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::{CHAT, SAY};
 use crate::server::ServerDriver;
 use crate::{CallOptions, Channel, Response, Router, Shutdown};
 
-/// So many compressed messages wait.
+/// The number of compressed messages that wait.
 const MESSAGES: usize = 10;
 
-/// A codec whose every message is long, and takes long: more than a poll may.
+/// A codec whose every message is long and takes longer to decompress than a poll may.
 #[derive(Clone, Default)]
 struct Swell {
     clock: Still,
@@ -29,10 +29,10 @@ struct Swell {
 
 impl Swell {
     const LENGTH: usize = 2 << 20;
-    /// A message that is as much work, but is none.
+    /// Input that costs as much work, but is no message.
     const CORRUPT: &'static [u8] = b"corrupt";
 
-    /// Returns how many messages it was given to decompress.
+    /// Returns how many messages the codec was given to decompress.
     fn times(&self) -> usize {
         self.times.load(Ordering::Relaxed)
     }
@@ -94,7 +94,7 @@ fn start(client: &mut Peer<Client>, path: &'static str, call_type: CallType, mes
     client.connection.half_close(call).expect("an open call");
 }
 
-/// Polls the driver until it rests, and checks that all was done, but never two messages in one poll.
+/// Polls the driver until it is pending, and checks that all messages were handled, never two in one poll.
 fn check_one_at_a_time(driver: &mut ServerDriver<Wire, Still>, swell: &Swell) {
     let mut before = swell.times();
     loop {
@@ -137,7 +137,7 @@ fn a_handler_takes_one_long_message_a_turn_however_many_have_come() {
     check_one_at_a_time(&mut driver, &swell);
 }
 
-/// A client whose server has answered a call with long messages, and the OK behind them.
+/// Makes a client whose server has answered a call with long messages, and OK after them.
 macro_rules! answered {
     ($swell:ident, $driver:ident, $receiver:ident) => {
         let (wire, $swell) = (Wire::default(), Swell::default());

@@ -1,4 +1,4 @@
-//! Futures that are dropped leave no waker behind, and those that are not are woken.
+//! Dropped futures leave no waker behind, and the others are woken.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,8 @@ use crate::{CallOptions, Channel, Raw, Router, ServerReceiver, ServerSender, Shu
 
 type Waits<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// Polls and drops a thousand futures, each with a waker of its own: none is kept. One that stays is woken, once.
+/// Polls and drops a thousand futures, each with a waker of its own, and checks that none is kept. One that stays is
+/// woken, once.
 fn check<'a>(make: impl Fn() -> Waits<'a>, happen: impl FnOnce()) {
     let (stays, woken) = Counted::new();
     let mut staying = make();
@@ -71,7 +72,7 @@ fn who_waits_for_the_last_connection() {
     );
 }
 
-/// Polls a future with a waker of its own and drops it, a thousand times, and returns how many of the wakers are kept.
+/// Polls a future with a waker of its own and drops it, a thousand times. Returns how many of the wakers are kept.
 macro_rules! kept_after {
     ($future:expr) => {{
         let mut all = Vec::new();

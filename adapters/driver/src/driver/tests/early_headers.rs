@@ -1,4 +1,4 @@
-//! Initial metadata and when they leave: set, flushed, and early, while a handler waits for a first request.
+//! Initial metadata and when it is sent: set, flushed, and early, while a handler waits for a first request.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ fn metadata(name: &str) -> Metadata {
     metadata
 }
 
-/// A server, and a client that has said nothing yet.
+/// A server, and a client that has sent nothing yet.
 struct Joined {
     wire: Wire,
     driver: ServerDriver<Wire, Still>,
@@ -62,7 +62,7 @@ impl Joined {
         self.client.connection.half_close(call).expect("an open call");
     }
 
-    /// Carries what both sides have to say until that is nothing.
+    /// Carries the output of both sides until there is none.
     fn exchange(&mut self) {
         loop {
             self.client.exchange(&self.wire);
@@ -73,7 +73,7 @@ impl Joined {
         }
     }
 
-    /// Returns whether the response headers of a call have come.
+    /// Returns whether the response headers of a call have arrived.
     fn has_headers(&self, call: CallId) -> bool {
         self.client.connection.response(call).is_some()
     }
@@ -94,7 +94,7 @@ impl Joined {
     }
 }
 
-/// Handlers that read their requests and answer each.
+/// Creates handlers that read their requests and answer each.
 fn router() -> Router {
     Router::new()
         .unary(&SAY, |request| async move { Ok(Response::new(request.message)) })
@@ -114,7 +114,7 @@ fn router() -> Router {
         })
 }
 
-/// Returns which methods have sent their headers before any request has come.
+/// Returns which methods have sent their headers before any request has arrived.
 fn early(router: Router) -> [bool; 4] {
     let mut joined = Joined::new(router);
     METHODS.map(|(path, call_type, _)| {
@@ -141,7 +141,7 @@ fn headers_wait_for_the_first_message_by_default() {
 fn a_server_sends_early_headers_where_a_handler_waits_for_a_first_request() {
     let waiting = METHODS.map(|(_, _, waits)| waits);
     assert_eq!(early(router().early_headers(true)), waiting);
-    // The setting may come before the methods.
+    // The setting may precede the methods.
     let before = Router::new().early_headers(true).bidi_streaming(&CHAT, |mut call| async move {
         call.recv().await?;
         Ok(())
@@ -158,7 +158,7 @@ fn a_method_sends_early_headers_whatever_its_server_does() {
     assert_eq!(early(router().early_headers_of(&COUNT, true)), [false, false, true, false]);
     let all_but_one = router().early_headers(true).early_headers_of(&CHAT, false);
     assert_eq!(early(all_but_one), [false, false, true, false]);
-    // Nothing waits for a first request there.
+    // A method that sends a single response sends no early headers.
     let unary = router().early_headers_of(&SAY, true).early_headers_of(&LIST, true);
     assert_eq!(early(unary), [false; 4]);
 }
@@ -202,7 +202,7 @@ fn later_waits_send_nothing() {
     assert_eq!((outcome.status.code, outcome.cause), (Code::Ok, Cause::Trailers));
 }
 
-/// Returns a bidirectional method whose handler gives a result for each of its steps to the test.
+/// Returns a bidirectional method whose handler passes the result of each of its steps to the test.
 fn bidi<F, Fut>(handler: F) -> Joined
 where
     F: Fn(BidiStreamingServer<Bytes, Bytes, Raw>) -> Fut + Send + Sync + 'static,
@@ -264,7 +264,7 @@ fn headers_that_a_handler_has_sent_are_not_sent_again_by_its_wait() {
     }
 }
 
-/// Returns what a unary call comes to whose handler sets `set`, flushes if it should, and answers with `answered`.
+/// Returns the outcome of a unary call whose handler sets `set`, flushes if it should, and answers with `answered`.
 fn unary(
     set: Option<&'static str>,
     flush: bool,
@@ -307,7 +307,7 @@ fn what_a_response_brings_is_added_to_what_was_set() {
                 assert_eq!(header.get("a").is_some(), set.is_some());
                 assert_eq!(outcome.trailers.get("tail"), Some(&b"x"[..]));
                 if flush && answered.is_some() {
-                    // They could not go any more, and that is not passed over in silence.
+                    // They could not be sent any more, and the handler learns of that.
                     assert_eq!(outcome.status.code, Code::Internal, "{outcome:?}");
                     assert_eq!(outcome.status.message(), Misuse::HeadersTwice.to_string());
                 } else {

@@ -1,4 +1,4 @@
-//! A transport in memory, a clock that is set by hand, a peer that is a bare protocol core, and wakers that watch.
+//! A transport in memory, a clock that the test sets, a peer that is a bare protocol core, and wakers that count.
 
 use std::future::Future;
 use std::io::{Error, ErrorKind, IoSlice, Result};
@@ -15,28 +15,28 @@ use halfclose::{
 
 use crate::io::{Clock, Io, Timer};
 
-/// Polls once, for nobody.
+/// Polls once, with a waker that does nothing.
 pub(super) fn poll<F: Future>(future: F) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// A transport in memory. Clones are the same.
+/// A transport in memory. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Wire(Arc<Mutex<Line>>);
 
 #[derive(Default)]
 pub(super) struct Line {
-    /// What the driver has not read yet.
+    /// Bytes that the driver has not read yet.
     pub(super) coming: BytesMut,
-    /// What follows, again and again.
+    /// Bytes that follow, repeated without end.
     pub(super) endless: Vec<u8>,
-    /// The end follows.
+    /// Whether the end follows.
     pub(super) eof: bool,
-    /// At most so much in one read; 0 is any.
+    /// The most bytes of one read; 0 means any number.
     pub(super) most_read: usize,
-    /// What the driver wrote.
+    /// Bytes that the driver wrote.
     pub(super) written: BytesMut,
-    /// Writing fails.
+    /// Whether writes fail.
     pub(super) broken: bool,
 }
 
@@ -82,7 +82,7 @@ impl Io for Wire {
     }
 }
 
-/// A clock that is set by hand.
+/// A clock that the test sets.
 #[derive(Clone, Default)]
 pub(super) struct Still(Arc<Mutex<Duration>>);
 
@@ -110,7 +110,7 @@ impl Timer for Still {
     }
 }
 
-/// The other end: a protocol core, by hand.
+/// The other end: a protocol core that the test drives.
 pub(super) struct Peer<R: Role> {
     pub(super) connection: Connection<R>,
 }
@@ -126,7 +126,7 @@ impl Peer<Server> {
         Self { connection: Connection::<Server>::new(config, Seed(2), Time::ZERO) }
     }
 
-    /// Answers each unary call that has come.
+    /// Answers each unary call that has arrived.
     pub(super) fn answer_every_call(&mut self, wire: &Wire, answer: &'static [u8]) {
         self.read(wire);
         while let Some(event) = self.connection.poll_event() {
@@ -153,14 +153,14 @@ impl<R: Role> Peer<R> {
         }
     }
 
-    /// Takes what the driver wrote and says what is to be said.
+    /// Reads what the driver wrote, and sends the reply.
     pub(super) fn exchange(&mut self, wire: &Wire) {
         self.read(wire);
         self.write(wire);
     }
 }
 
-/// Counts how often it was woken.
+/// A counter of its own wakes.
 #[derive(Default)]
 pub(super) struct Counted(AtomicUsize);
 
@@ -181,7 +181,7 @@ impl Wake for Counted {
     }
 }
 
-/// Counts how often it was woken, or dropped for good, when it should not have been.
+/// A counter of the times when it was woken or dropped at a forbidden moment.
 pub(super) struct Suspicious<F: Fn() -> bool + Send + Sync> {
     wrong: F,
     times: Arc<AtomicUsize>,

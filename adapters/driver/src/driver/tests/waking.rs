@@ -1,5 +1,6 @@
-//! Who wakes the driver, and when: commands that bring a timer forward, timers of a task that has moved, and transports
-//! that keep bytes until they are flushed. Tasks run only when they were woken, and time jumps to the next timer.
+//! When and by what the driver is woken: by commands that set an earlier timer, by timers of a task that has moved,
+//! and by transports that buffer bytes until they are flushed. Tasks run only when they were woken, and time jumps to
+//! the next timer.
 
 use std::future::Future;
 use std::io::{IoSlice, Result};
@@ -23,12 +24,12 @@ pub(super) struct Ticking(Arc<Mutex<Ticks>>);
 #[derive(Default)]
 struct Ticks {
     now: Duration,
-    /// By timer: when, and whom it wakes.
+    /// By timer: its time and its waker.
     timers: Vec<Option<(Time, Waker)>>,
 }
 
 impl Ticking {
-    /// Goes to the next timer, and wakes whom it belongs to. Whether there was one by `until`.
+    /// Advances to the next timer and wakes its task. Returns whether there was one by `until`.
     fn tick(&self, until: Duration) -> bool {
         let mut ticks = self.0.lock().expect("no test panicked with it");
         let next = ticks.timers.iter().flatten().map(|(at, _)| *at).min();
@@ -75,12 +76,12 @@ impl Timer for TickingTimer {
     }
 }
 
-/// One direction of a pipe, as a buffered transport has it: what is written leaves by a flush alone.
+/// One direction of a pipe that behaves like a buffered transport: only a flush sends what was written.
 #[derive(Default)]
 struct Pipe {
     kept: BytesMut,
     gone: BytesMut,
-    /// What the reader has not taken and the buffer may each hold.
+    /// The most bytes that the reader has not read, and the most in the buffer.
     capacity: usize,
     ended: bool,
     reader: Option<Waker>,
@@ -94,14 +95,14 @@ pub(super) struct BufferedPipe {
 }
 
 impl BufferedPipe {
-    /// Both ends of a pipe that holds so many bytes each way, and buffers as many.
+    /// Returns both ends of a pipe that holds `capacity` bytes each way, and buffers as many.
     fn pair(capacity: usize) -> (Self, Self) {
         let [up, down] = [(); 2].map(|()| Arc::new(Mutex::new(Pipe { capacity, ..Pipe::default() })));
         let other = Self { inbound: Arc::clone(&up), outbound: Arc::clone(&down) };
         (Self { inbound: down, outbound: up }, other)
     }
 
-    /// Ends the sending side alone.
+    /// Ends the sending direction alone.
     fn half_close(half: &Mutex<Pipe>) {
         let mut half = half.lock().expect("no test panicked with it");
         half.ended = true;
@@ -176,8 +177,8 @@ impl Io for BufferedPipe {
     }
 }
 
-/// A task that runs when it was woken. Each poll has a waker of its own, and the one before it wakes nobody: whoever keeps
-/// an old one loses its wake.
+/// A task that runs only when it was woken. Each poll has a waker of its own, and earlier wakers do nothing, so code
+/// that keeps an old one misses its wake.
 struct Task<'a> {
     future: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
     waker: Arc<TaskWaker>,
@@ -200,7 +201,7 @@ impl<'a> Task<'a> {
         Self { future: Some(Box::pin(future)), waker }
     }
 
-    /// Polls it if it was woken. Whether it was.
+    /// Polls the task if it was woken. Returns whether it was.
     fn run(&mut self) -> bool {
         if !self.waker.woken.load(Ordering::Relaxed) {
             return false;
@@ -220,12 +221,12 @@ impl<'a> Task<'a> {
     }
 }
 
-/// Runs tasks until none was woken.
+/// Runs tasks until none is woken.
 fn settle(tasks: &mut [Task<'_>]) {
     while tasks.iter_mut().map(Task::run).fold(false, |any, ran| any | ran) {}
 }
 
-/// Runs tasks for so long.
+/// Runs tasks for `span`.
 fn run_for(clock: &Ticking, tasks: &mut [Task<'_>], span: Duration) {
     let until = clock.now().since_epoch() + span;
     settle(tasks);
@@ -234,7 +235,7 @@ fn run_for(clock: &Ticking, tasks: &mut [Task<'_>], span: Duration) {
     }
 }
 
-/// Both ends of a connection, with the server's handlers and settings as given; the drivers as tasks.
+/// Returns both ends of a connection, with the server's handlers and settings as given, and the drivers as tasks.
 fn joined<'a>(
     clock: &Ticking,
     router: Router,
@@ -313,7 +314,7 @@ fn a_driver_that_moves_to_another_task_takes_its_timer_along() {
     let (channel, mut driver) = Channel::new(near, clock.clone(), Config::client(), Seed(2));
     let options = CallOptions::new().timeout(Duration::from_secs(5));
     let mut call = channel.bidi_streaming(&CHAT, options).expect("a call");
-    // Polled here, and then by a task.
+    // Polled here first, and later by a task.
     let _ = Pin::new(&mut driver).poll(&mut Context::from_waker(Waker::noop()));
     let mut tasks = [
         Task::new(async { drop(driver.await) }),
@@ -346,7 +347,7 @@ fn every_call_ends_over_a_transport_that_keeps_bytes_until_it_is_flushed() {
                 assert_eq!(chat.recv().await.expect("the end"), None);
             }));
         }
-        // No time passes: nothing may wait for a timer.
+        // No time passes, so nothing may depend on a timer.
         settle(&mut tasks);
         assert!(tasks[2..].iter().all(Task::is_done), "{capacity}");
         drop(channel);
@@ -397,7 +398,8 @@ fn a_client_that_ends_its_side_after_its_last_request_gets_its_answers() {
     assert!(tasks[0].is_done(), "the connection ends with its last answer");
 }
 
-/// Whether the server's early answer is known when the client half-closes is a race that the client cannot see.
+/// Checks both outcomes of a race that the client cannot see: whether the server's early answer has arrived when the
+/// client half-closes.
 #[test]
 fn half_closing_a_call_that_the_server_has_ended_is_no_error() {
     let clock = Ticking::default();
