@@ -5,7 +5,7 @@ use super::stream::Stream;
 use super::timers::TimerKind;
 
 /// To look at a larger table than this after every step would make tests slow.
-const MOST_PLACES: usize = 40;
+pub(super) const MOST_PLACES: usize = 40;
 
 impl Engine {
     /// Every byte of memory is accounted for by a stream, and whoever waits for some can neither go on nor wait for ever.

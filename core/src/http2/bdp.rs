@@ -169,6 +169,12 @@ impl PathEstimate {
         self.pressed_below
     }
 
+    /// Returns the window that the connection has, with what is owed: its size and what it is larger by.
+    #[cfg(debug_assertions)]
+    pub(super) fn allowed(&self) -> i64 {
+        i64::from(self.target) + i64::from(self.excess)
+    }
+
     /// Settles `owed` bytes that arrived on the connection. Returns the credit for them: more if the window grows,
     /// less if it shrinks.
     pub(super) fn settle(&mut self, now: Time, owed: u32) -> u32 {

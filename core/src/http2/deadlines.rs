@@ -53,6 +53,12 @@ impl DeadlineHeap {
         true
     }
 
+    /// Returns whether `key` has a deadline.
+    #[cfg(debug_assertions)]
+    pub(crate) fn contains(&self, key: u32) -> bool {
+        self.position(key).is_some()
+    }
+
     /// Frees the capacity of an empty heap.
     pub(crate) fn shrink(&mut self) {
         if self.heap.is_empty() {

@@ -214,7 +214,10 @@ impl Engine {
     #[inline]
     pub(super) fn audit(&self) {
         #[cfg(debug_assertions)]
-        self.audit_memory();
+        {
+            self.audit_memory();
+            self.audit_waiting();
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {

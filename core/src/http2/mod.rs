@@ -20,7 +20,7 @@
 //! | **what both directions share** | |
 //! | `flow`, `bdp` | windows and credit; the measurement of the path that sizes the windows |
 //! | `memory`, `shortage` | memory held and window credit granted; which calls wait and which are ended when memory is short |
-//! | `audit` | checks the accounting of memory after every step, in builds with debug assertions |
+//! | `audit`, `audit_waiting` | check the accounting of memory and of credit, and everything that waits, after every step, in builds with debug assertions |
 //! | `abuse`, `bucket` | the limits on useless work; the token buckets that count it |
 //! | `end`, `input_end` | every way in which a call or the connection ends; the end of the transport |
 //! | `timeouts`, `timers`, `deadlines` | what happens when a timer fires; the connection's timers; the calls' deadlines |
@@ -36,6 +36,8 @@
 mod abuse;
 #[cfg(debug_assertions)]
 mod audit;
+#[cfg(debug_assertions)]
+mod audit_waiting;
 mod bdp;
 mod block_reader;
 mod block_reader_cache;

@@ -126,6 +126,7 @@ impl Engine {
     /// Returns what to wait for, now that there are no events and nothing can be written.
     fn rest(&mut self) -> Next<'_> {
         self.turn.offered = None;
+        self.audit();
         if self.is_closed() {
             return self.rest_closed();
         }

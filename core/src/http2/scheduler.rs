@@ -39,7 +39,9 @@ impl Engine {
     }
 
     pub(crate) fn take_transmit(&mut self, now: Time) -> Option<OwnedTransmit> {
+        self.audit();
         self.fill(now);
+        self.audit();
         if self.outbox.is_empty() { None } else { Some(self.outbox.take()) }
     }
 
