@@ -92,10 +92,16 @@ fn is_visible(bytes: &[u8]) -> bool {
 }
 
 /// Returns the codec for an encoding that the caller asks for; identity has none.
+#[inline]
 fn codec_of(codecs: &Codecs, encoding: Option<Encoding>) -> Result<Option<CodecIndex>, Misuse> {
-    match encoding.map(Encoding::as_str) {
-        None | Some("identity") => Ok(None),
-        Some(name) => codecs.index_of(name.as_bytes()).map(Some).ok_or(Misuse::UnsupportedEncoding),
+    encoding.map_or(Ok(None), |encoding| codec_named(codecs, encoding))
+}
+
+#[inline(never)]
+fn codec_named(codecs: &Codecs, encoding: Encoding) -> Result<Option<CodecIndex>, Misuse> {
+    match encoding.as_str() {
+        "identity" => Ok(None),
+        name => codecs.index_of(name.as_bytes()).map(Some).ok_or(Misuse::UnsupportedEncoding),
     }
 }
 

@@ -3,10 +3,11 @@
 use bytes::Buf;
 
 use super::engine::Engine;
+use super::memory::Ledger;
 use super::stream::{ContentLength, ServerHeaders, Side, Stream};
 use crate::error::Violation;
 use crate::frame::{Flags, FrameHeader, data_range};
-use crate::grpc::message::{MessageError, PREFIX_LEN, Payload};
+use crate::grpc::message::{Arena, MessageError, PREFIX_LEN, Payload};
 use crate::grpc::status::{Code, Status};
 use crate::machine::{ClientRecvInput, ClosedStreamInput, IllegalTransition, ServerRecvInput, Step};
 use crate::types::Cause;
@@ -41,6 +42,45 @@ impl Stream {
                 outcome(step, true)
             }
         }
+    }
+}
+
+impl Stream {
+    /// Adds the content of a DATA frame to the messages of the stream, and accounts for it. Returns whether it completed a
+    /// message.
+    #[inline]
+    fn push_data(
+        &mut self,
+        payload: Payload<'_>,
+        limit: u32,
+        arena: &mut Arena,
+        ledger: &mut Ledger,
+    ) -> Result<bool, MessageError> {
+        // A small message in a frame of its own, as in a unary call.
+        if let Payload::Borrowed(bytes) = &payload
+            && self.inbound.push_lone(bytes, limit, arena)
+        {
+            ledger.received(bytes.len());
+            return Ok(true);
+        }
+        self.push_any(payload, limit, arena, ledger)
+    }
+
+    #[inline(never)]
+    fn push_any(
+        &mut self,
+        payload: Payload<'_>,
+        limit: u32,
+        arena: &mut Arena,
+        ledger: &mut Ledger,
+    ) -> Result<bool, MessageError> {
+        let inbound = &mut self.inbound;
+        let (complete, pinned, held) = (inbound.complete(), inbound.pinned(), inbound.buffered());
+        let pushed = inbound.push(payload, limit, arena);
+        ledger.views_came(inbound.pinned().saturating_sub(pinned));
+        ledger.received(inbound.buffered().saturating_sub(held));
+        ledger.taken(held.saturating_sub(inbound.buffered()));
+        pushed.map(|()| inbound.complete() > complete)
     }
 }
 
@@ -135,21 +175,14 @@ impl Engine {
             return Ok(());
         }
         let Some(stream) = self.slots.get_mut(slot) else { return Ok(()) };
-        let (complete, pinned, held) =
-            (stream.inbound.complete(), stream.inbound.pinned(), stream.inbound.buffered());
-        let may_be_view = matches!(payload, Payload::Owned(_));
-        let pushed = stream.inbound.push(payload, limit, &mut self.arena);
-        if may_be_view {
-            self.ledger.views_came(stream.inbound.pinned().saturating_sub(pinned));
-        }
-        let now_held = stream.inbound.buffered();
-        self.ledger.received(now_held.saturating_sub(held));
-        if let Err(error) = pushed {
-            self.ledger.taken(held.saturating_sub(now_held));
-            self.on_message_error(slot, &error);
-            return Ok(());
-        }
-        let completed = stream.inbound.complete() > complete;
+        let pushed = stream.push_data(payload, limit, &mut self.arena, &mut self.ledger);
+        let completed = match pushed {
+            Ok(completed) => completed,
+            Err(error) => {
+                self.on_message_error(slot, &error);
+                return Ok(());
+            }
+        };
         if completed && stream.peer_codec.is_some() {
             // A thousandth of what comes out may be what comes in: decompressing it is the work of a turn by itself.
             self.work = usize::MAX;

@@ -71,7 +71,7 @@ impl Stream {
     /// whether the caller sees the request.
     #[inline]
     fn conclude_server(&mut self, cause: Cause) -> bool {
-        if cause != Cause::Connection && self.pending.contains(Pending::REQUEST) {
+        if !matches!(cause, Cause::Connection) && self.pending.contains(Pending::REQUEST) {
             self.pending.clear();
             self.caller_done = true;
         }

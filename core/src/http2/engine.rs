@@ -259,12 +259,18 @@ impl Engine {
     }
 
     /// Closes a draining connection once its last call has ended.
+    #[inline]
     pub(super) fn check_drained(&mut self) {
         if self.lifecycle == Lifecycle::Draining && self.has_no_calls() {
-            self.lifecycle(LifecycleInput::Drained);
-            self.close_reason = Some(self.reason_of_end());
-            self.clock.stop();
+            self.close_drained();
         }
+    }
+
+    #[cold]
+    fn close_drained(&mut self) {
+        self.lifecycle(LifecycleInput::Drained);
+        self.close_reason = Some(self.reason_of_end());
+        self.clock.stop();
     }
 
     /// Returns the error of a failed connection, for callers that keep feeding it.

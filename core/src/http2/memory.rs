@@ -62,6 +62,8 @@ pub(crate) struct Ledger {
     flowing: u64,
     /// What may flow before calls queue one message at a time.
     most_flowing: u64,
+    /// From here on much is queued: `most_flowing`, or half of the limit where that is less.
+    much: u64,
     /// Receive buffers that messages nobody has taken may keep alive.
     pinned: u32,
 }
@@ -69,6 +71,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     pub(super) fn new(limits: &Limits) -> Self {
         let limit = limits.memory;
+        let most_flowing = u64::from(limits.send_buffer).saturating_mul(FLOWING).max(1);
         let turn = u64::from(limits.bytes_per_turn).saturating_add(u64::from(limits.max_frame_size));
         Self {
             limit,
@@ -80,7 +83,8 @@ impl Ledger {
             grown: 0,
             sending: 0,
             flowing: 0,
-            most_flowing: u64::from(limits.send_buffer).saturating_mul(FLOWING).max(1),
+            most_flowing,
+            much: most_flowing.min(limit / 2),
             pinned: 0,
         }
     }
@@ -217,14 +221,14 @@ impl Ledger {
     /// holds up by their windows do not count for the first.
     #[inline]
     pub(super) fn is_congested(&self) -> bool {
-        self.flowing >= self.most_flowing || self.sending >= self.most_sending()
+        self.sends_much() && (self.flowing >= self.most_flowing || self.sending >= self.most_sending())
     }
 
     /// Returns whether so much is queued that callers had better not make their next messages before there is space for them: it may
     /// be held up for long, and other messages stand outside as well.
     #[inline]
     pub(super) fn sends_much(&self) -> bool {
-        self.sending >= self.most_flowing.min(self.limit / 2)
+        self.sending >= self.much
     }
 
     /// What may be queued for sending before calls queue one message at a time: what receiving leaves of the grant, and half

@@ -74,6 +74,7 @@ impl Engine {
         self.decompressed
     }
 
+    #[inline]
     pub(crate) fn recv(&mut self, call: CallId) -> Result<Recv, Misuse> {
         let Some(stream) = self.slots.find_mut(call) else { return Err(Misuse::UnknownCall) };
         if stream.inbound.complete() > 0 {

@@ -109,6 +109,8 @@ pub(crate) struct SendQueue {
     bytes: usize,
     /// The number of items; joined messages share one.
     items: usize,
+    /// What the queue counts for in the send buffers: `bytes`, and [`ITEM_OVERHEAD`] for each item.
+    weight: usize,
 }
 
 /// Bytes that each item counts for in the send buffers besides its own. Without it, a buffer full of empty messages
@@ -125,7 +127,7 @@ impl SendQueue {
     /// Returns the weight of the queue in the send buffers.
     #[inline]
     pub(crate) const fn weight(&self) -> usize {
-        self.bytes + self.items * ITEM_OVERHEAD
+        self.weight
     }
 
     /// Queues a message. Returns the weight that it adds.
@@ -159,9 +161,11 @@ impl SendQueue {
         } else {
             self.push_behind(kind, payload)
         };
+        let weight = len + places * ITEM_OVERHEAD;
         self.bytes += len;
         self.items += places;
-        len + places * ITEM_OVERHEAD
+        self.weight += weight;
+        weight
     }
 
     #[inline(never)]
@@ -175,16 +179,16 @@ impl SendQueue {
     pub(crate) fn take(&mut self, count: usize, out: &mut Outbox) -> usize {
         if self.items == 1 && self.offset == 0 && count >= self.bytes {
             // The whole of a single message, as in a unary call.
-            let weight = self.weight();
             (self.items, self.bytes) = (0, 0);
             self.take_front(out);
-            return weight;
+            return std::mem::take(&mut self.weight);
         }
-        let before = self.weight();
+        let (before, items) = (self.weight, self.items);
         let count = count.min(self.bytes);
         self.bytes -= count;
         self.take_pieces(count, out);
-        before - self.weight()
+        self.weight -= count + (items - self.items) * ITEM_OVERHEAD;
+        before - self.weight
     }
 
     /// Moves the whole first item: copies a small payload without moving it first, and hands over a large one
@@ -224,7 +228,7 @@ impl SendQueue {
     /// Drops all messages and frees their memory. Returns their weight.
     #[inline]
     pub(crate) fn clear(&mut self) -> usize {
-        let weight = self.weight();
+        let weight = self.weight;
         if self.items > 0 || self.rest.is_some() {
             *self = Self::default();
         }
