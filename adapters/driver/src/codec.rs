@@ -32,6 +32,11 @@ use halfclose::{MessagePayload, Status};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no codec of `{T}`",
+    label = "this codec does not know `{T}`",
+    note = "where `{T}` is `Many<_>`, the method is of another call type: that side sends any number of messages"
+)]
 pub trait Codec<T>: 'static {
     /// The content subtypes whose messages this codec reads and writes ([P-8](halfclose::manual::rules#p-8)): any, unless it
     /// says otherwise. A client sends the first with its requests, and a response with another ends its call with

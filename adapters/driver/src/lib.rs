@@ -14,6 +14,9 @@
 //! | [`ClientDriver`], [`ServerDriver`] | the task of a connection: the loop that owns its transport |
 //! | [`MemoryBudget`] | the memory that the connections of a server share |
 //! | [`Shutdown`] | graceful shutdown of many connections at once |
+//! | [`Invoke`], [`UnaryCall`] and its like | what carries calls; calls before they start |
+//! | [`Service`] | the methods of a whole service |
+//! | [`codegen`] | what generated code stands on |
 //! | `tls` | TLS over any transport |
 //!
 //! # Features
@@ -43,6 +46,7 @@
 
 mod client;
 mod codec;
+pub mod codegen;
 #[cfg(feature = "error-details")]
 pub mod details;
 mod driver;
@@ -60,8 +64,9 @@ pub mod tls;
 mod wakers;
 
 pub use client::{
-    BidiStreaming, CallError, CallOptions, Channel, ClientDriver, ClientReceiver, ClientSender, ClientSide,
-    ClientStreaming, ServerStreaming,
+    BidiStreaming, BidiStreamingCall, CallError, CallOptions, Canceller, Channel, ClientDriver,
+    ClientReceiver, ClientSender, ClientSide, ClientStreaming, ClientStreamingCall, Invoke, OutgoingCall,
+    RawCall, ReceiveMessages, SendMessages, ServerStreaming, ServerStreamingCall, UnaryCall, UnaryResponse,
 };
 #[cfg(feature = "json")]
 pub use codec::Json;
@@ -74,10 +79,10 @@ pub use halfclose;
 pub use info::ConnectionInfo;
 pub use io::{Clock, Io, Timer};
 pub use memory::MemoryBudget;
-pub use method::{Method, Response, SendError};
+pub use method::{Idempotency, Many, Method, MethodInfo, Response, SendError};
 pub use server::{
-    BidiStreamingServer, ClientStreamingServer, Context, Request, Router, ServerDriver, ServerReceiver,
-    ServerSender, ServerSide, ServerStreamingServer,
+    AddedTwice, BidiStreamingServer, ClientStreamingServer, Context, Request, Router, ServerDriver,
+    ServerReceiver, ServerSender, ServerSide, ServerStreamingServer, Service,
 };
 pub use shutdown::Shutdown;
 pub use target::{Endpoint, IntoTarget, Target, TargetError};

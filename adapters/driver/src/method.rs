@@ -3,16 +3,32 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use halfclose::{Metadata, Misuse, Status};
+use halfclose::{CallType, Metadata, Misuse, Status};
 
-/// A method: its path, its message types and their codec.
+/// Stands for any number of messages where a [`Method`] names its types, as `stream` does in a `.proto` file.
+pub struct Many<T> {
+    types: PhantomData<fn() -> T>,
+}
+
+/// A method: its path, its message types and their codec. A side that sends any number of messages is [`Many`] of them,
+/// so the call type is a part of the type: a method can be neither called nor served as one of another call type.
 ///
 /// ```
 /// use bytes::Bytes;
-/// use halfclose_driver::{Method, Raw};
+/// use halfclose_driver::{Many, Method, Raw};
 ///
 /// const SAY: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Say");
+/// const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/demo.Echo/Chat");
 /// assert_eq!(SAY.path(), "/demo.Echo/Say");
+/// ```
+///
+/// ```compile_fail,E0277
+/// # use bytes::Bytes;
+/// # use halfclose_driver::{CallOptions, Channel, Many, Method, Raw};
+/// const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/demo.Echo/Chat");
+/// fn start(channel: &Channel) {
+///     let _ = channel.client_streaming(&CHAT, CallOptions::new()); // not a client streaming method
+/// }
 /// ```
 pub struct Method<Req, Res, C> {
     path: &'static str,
@@ -41,9 +57,67 @@ impl<Req, Res, C> Clone for Method<Req, Res, C> {
 
 impl<Req, Res, C> Copy for Method<Req, Res, C> {}
 
+impl<T> fmt::Debug for Many<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Many").finish_non_exhaustive()
+    }
+}
+
 impl<Req, Res, C> fmt::Debug for Method<Req, Res, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Method").field(&self.path).finish()
+    }
+}
+
+/// Whether calling a method twice does the same as calling it once: `option idempotency_level` of a `.proto` file.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Idempotency {
+    /// The definition does not say.
+    #[default]
+    Unknown,
+    /// The method changes nothing.
+    NoSideEffects,
+    /// The method may change something, and a second time changes nothing more.
+    Idempotent,
+}
+
+/// What the definition of a service says of one of its methods, for code that does not know the types: interceptors,
+/// reflection, statistics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct MethodInfo {
+    /// Its name in the `.proto` file.
+    pub name: &'static str,
+    /// Its path, `"/package.Service/Method"`.
+    pub path: &'static str,
+    /// How many messages go each way.
+    pub call_type: CallType,
+    /// Whether calling it twice does the same as calling it once.
+    pub idempotency: Idempotency,
+    /// Whether it should no longer be called.
+    pub deprecated: bool,
+}
+
+impl MethodInfo {
+    /// Describes a method that is not deprecated, and of whose idempotency nothing is said.
+    #[must_use]
+    pub const fn new(name: &'static str, path: &'static str, call_type: CallType) -> Self {
+        Self { name, path, call_type, idempotency: Idempotency::Unknown, deprecated: false }
+    }
+
+    /// Sets the idempotency.
+    #[must_use]
+    pub const fn idempotency(mut self, idempotency: Idempotency) -> Self {
+        self.idempotency = idempotency;
+        self
+    }
+
+    /// Sets whether it should no longer be called.
+    #[must_use]
+    pub const fn deprecated(mut self, deprecated: bool) -> Self {
+        self.deprecated = deprecated;
+        self
     }
 }
 

@@ -4,11 +4,13 @@ mod call;
 mod context;
 mod handlers;
 mod router;
+mod service;
 mod stream;
 mod unary;
 
 pub use context::{Context, Request};
 pub use router::Router;
+pub use service::{AddedTwice, Service};
 pub use stream::{
     BidiStreamingServer, ClientStreamingServer, ServerReceiver, ServerSender, ServerStreamingServer,
 };

@@ -35,8 +35,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The system's error for the address.
+    /// The system's error for the address, or a router with a method that was added twice.
     pub async fn bind(address: impl AsyncToSocketAddrs, router: Router) -> Result<Self> {
+        router.check()?;
         let mut last = None;
         for address in smol::net::resolve(address).await? {
             match Async::<TcpListener>::bind(address) {

@@ -32,8 +32,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The system's error for the address.
+    /// The system's error for the address, or a router with a method that was added twice.
     pub async fn bind(address: impl ToSocketAddrs, router: Router) -> Result<Self> {
+        router.check()?;
         Ok(Self::new(TcpListener::bind(address).await?, router))
     }
 

@@ -7,14 +7,16 @@ use std::sync::mpsc::{Receiver, channel};
 
 use bytes::Bytes;
 use halfclose::{CallType, Code, Config};
-use halfclose_driver::{BidiStreaming, CallError, CallOptions, Channel, Method, Raw, Response, Router};
+use halfclose_driver::{BidiStreaming, CallError, CallOptions, Channel, Many, Method, Raw, Response, Router};
 use halfclose_e2e::{Runtime, Serving, within};
 use halfclose_wire::{Frame, PATIENCE, Socket};
 
 use crate::transport::{Caller, DEADLINE, ECHO, End, HOLD, Line, Transport};
 
 const ECHO_METHOD: Method<Bytes, Bytes, Raw> = Method::new(ECHO);
-const HOLD_METHOD: Method<Bytes, Bytes, Raw> = Method::new(HOLD);
+const HOLD_METHOD: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new(HOLD);
+/// The unary method, called as if it were another.
+const ECHO_AS_STREAMS: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new(ECHO);
 
 /// A runtime's adapter.
 #[derive(Debug)]
@@ -141,7 +143,7 @@ impl<R: Runtime> Caller for TcpCaller<R> {
         if call_type == CallType::UNARY {
             return self.unary(CallOptions::new());
         }
-        let mut call = self.channel.bidi_streaming(&ECHO_METHOD, CallOptions::new());
+        let mut call = self.channel.bidi_streaming(&ECHO_AS_STREAMS, CallOptions::new());
         if let (true, Ok(call)) = (ends, &mut call) {
             call.close_send().expect("the first half-close");
         }

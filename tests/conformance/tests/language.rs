@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The libraries of the workspace; each is a crate, and so is each of their integration tests and programs.
-const CRATES: [&str; 15] = [
+const CRATES: [&str; 17] = [
     "core",
+    "adapters/codegen",
     "adapters/driver",
     "adapters/tokio",
     "adapters/smol",
@@ -20,6 +21,7 @@ const CRATES: [&str; 15] = [
     "tests/relay",
     "tests/security",
     "tests/sim",
+    "tests/stubs",
     "tests/tonic-peer",
     "tests/wire",
 ];

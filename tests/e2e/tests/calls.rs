@@ -9,14 +9,14 @@ use halfclose_driver::halfclose::grpc::compress::{CompressError, DecompressError
 use halfclose_driver::halfclose::grpc::encoding::Encoding;
 use halfclose_driver::halfclose::{Cause, Code, Config, Metadata, Status};
 use halfclose_driver::{
-    CallError, CallOptions, Channel, Codec, Context, Method, Raw, Response, Router, SendError, Sink,
+    CallError, CallOptions, Channel, Codec, Context, Many, Method, Raw, Response, Router, SendError, Sink,
 };
 use halfclose_e2e::{Runtime, Serving, on_every_pair};
 
 const SAY: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Test/Say");
-const COUNT: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Test/Count");
-const LIST: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Test/List");
-const CHAT: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Test/Chat");
+const COUNT: Method<Many<Bytes>, Bytes, Raw> = Method::new("/e2e.Test/Count");
+const LIST: Method<Bytes, Many<Bytes>, Raw> = Method::new("/e2e.Test/List");
+const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/e2e.Test/Chat");
 const NOWHERE: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Test/Nowhere");
 
 on_every_pair! {
@@ -268,9 +268,9 @@ fn answering() -> Router {
 /// How each of the four methods fails with a request, where the client's codec is `Undecodable`.
 async fn failures(channel: &Channel, request: &Bytes) -> [CallError; 4] {
     const SAY: Method<Bytes, Bytes, Undecodable> = Method::new(self::SAY.path());
-    const COUNT: Method<Bytes, Bytes, Undecodable> = Method::new(self::COUNT.path());
-    const LIST: Method<Bytes, Bytes, Undecodable> = Method::new(self::LIST.path());
-    const CHAT: Method<Bytes, Bytes, Undecodable> = Method::new(self::CHAT.path());
+    const COUNT: Method<Many<Bytes>, Bytes, Undecodable> = Method::new(self::COUNT.path());
+    const LIST: Method<Bytes, Many<Bytes>, Undecodable> = Method::new(self::LIST.path());
+    const CHAT: Method<Many<Bytes>, Many<Bytes>, Undecodable> = Method::new(self::CHAT.path());
     let options = CallOptions::new;
     let unary = channel.unary(&SAY, request, options()).await.expect_err("unary");
     let mut counting = channel.client_streaming(&COUNT, options()).expect("a call");
@@ -440,13 +440,16 @@ fn an_unknown_method_is_unimplemented<S: Runtime, C: Runtime>() {
 }
 
 fn an_unknown_method_of_any_type_is_unimplemented<S: Runtime, C: Runtime>() {
+    const UPLOAD: Method<Many<Bytes>, Bytes, Raw> = Method::new(NOWHERE.path());
+    const DOWNLOAD: Method<Bytes, Many<Bytes>, Raw> = Method::new(NOWHERE.path());
+    const BOTH: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new(NOWHERE.path());
     Serving::<S>::start(chat()).run::<C, _>(|channel| async move {
-        let call = channel.client_streaming(&NOWHERE, CallOptions::new()).expect("a call");
+        let call = channel.client_streaming(&UPLOAD, CallOptions::new()).expect("a call");
         assert_eq!(call.close_and_recv().await.expect_err("no such method").code(), Code::Unimplemented);
-        let call = channel.server_streaming(&NOWHERE, &Bytes::new(), CallOptions::new()).await;
+        let call = channel.server_streaming(&DOWNLOAD, &Bytes::new(), CallOptions::new()).await;
         let error = call.expect("a call").recv().await.expect_err("no such method");
         assert_eq!(error.code(), Code::Unimplemented);
-        let mut call = channel.bidi_streaming(&NOWHERE, CallOptions::new()).expect("a call");
+        let mut call = channel.bidi_streaming(&BOTH, CallOptions::new()).expect("a call");
         assert!(call.headers().await.is_none());
         assert_eq!(call.recv().await.expect_err("no such method").code(), Code::Unimplemented);
     });
@@ -468,7 +471,7 @@ impl Codec<Bytes> for Picky {
 }
 
 const PICKY_SAY: Method<Bytes, Bytes, Picky> = Method::new(SAY.path());
-const PICKY_CHAT: Method<Bytes, Bytes, Picky> = Method::new(CHAT.path());
+const PICKY_CHAT: Method<Many<Bytes>, Many<Bytes>, Picky> = Method::new(CHAT.path());
 
 fn echo_raw() -> Router {
     chat().unary(&SAY, |request| async move { Ok(Response::new(request.message)) })
@@ -476,8 +479,7 @@ fn echo_raw() -> Router {
 
 fn a_message_that_cannot_be_encoded_is_not_sent<S: Runtime, C: Runtime>() {
     let bad = Bytes::from_static(b"bad");
-    let served =
-        echo_raw().unary(&PICKY_SAY, |_| async move { Ok(Response::new(Bytes::from_static(b"bad"))) });
+    let served = chat().unary(&PICKY_SAY, |_| async move { Ok(Response::new(Bytes::from_static(b"bad"))) });
     Serving::<S>::start(served).run::<C, _>(|channel| async move {
         let error = channel.unary(&PICKY_SAY, &bad, CallOptions::new()).await.expect_err("cannot encode");
         assert_eq!((error.code(), error.cause()), (Code::Internal, &Cause::NeverSent));

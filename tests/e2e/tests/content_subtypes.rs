@@ -4,7 +4,7 @@ use bytes::Bytes;
 use halfclose_driver::halfclose::Code;
 use halfclose_driver::halfclose::Status;
 use halfclose_driver::halfclose::grpc::content_type::ContentSubtypes;
-use halfclose_driver::{CallOptions, Channel, Codec, Method, Prost, Raw, Response, Router, Sink};
+use halfclose_driver::{CallOptions, Channel, Codec, Many, Method, Prost, Raw, Response, Router, Sink};
 use halfclose_e2e::{Runtime, Serving, on_both};
 use halfclose_tokio::Json;
 
@@ -42,25 +42,30 @@ codec!(Foo, ContentSubtypes::named(&["foo"]).unwrap());
 macro_rules! serve {
     ($router:expr, $codec:ty) => {
         $router
-            .unary(&method::<$codec>("/e2e.Types/Unary"), |request| async move {
+            .unary(&method::<Bytes, Bytes, $codec>("/e2e.Types/Unary"), |request| async move {
                 Ok(Response::new(request.message))
             })
-            .server_streaming(&method::<$codec>("/e2e.Types/Server"), |request, mut call| async move {
-                Ok(call.send(&request.message).await?)
-            })
-            .client_streaming(&method::<$codec>("/e2e.Types/Client"), |mut call| async move {
-                Ok(Response::new(call.recv().await?.unwrap_or_default()))
-            })
-            .bidi_streaming(&method::<$codec>("/e2e.Types/Bidi"), |mut call| async move {
-                while let Some(message) = call.recv().await? {
-                    call.send(&message).await?;
-                }
-                Ok(())
-            })
+            .server_streaming(
+                &method::<Bytes, Many<Bytes>, $codec>("/e2e.Types/Server"),
+                |request, mut call| async move { Ok(call.send(&request.message).await?) },
+            )
+            .client_streaming(
+                &method::<Many<Bytes>, Bytes, $codec>("/e2e.Types/Client"),
+                |mut call| async move { Ok(Response::new(call.recv().await?.unwrap_or_default())) },
+            )
+            .bidi_streaming(
+                &method::<Many<Bytes>, Many<Bytes>, $codec>("/e2e.Types/Bidi"),
+                |mut call| async move {
+                    while let Some(message) = call.recv().await? {
+                        call.send(&message).await?;
+                    }
+                    Ok(())
+                },
+            )
     };
 }
 
-fn method<C>(path: &'static str) -> Method<Bytes, Bytes, C> {
+fn method<Req, Res, C>(path: &'static str) -> Method<Req, Res, C> {
     Method::new(path)
 }
 
@@ -68,8 +73,10 @@ fn method<C>(path: &'static str) -> Method<Bytes, Bytes, C> {
 async fn calls<C: Codec<Bytes>>(channel: &Channel, code: Code, http_status: u16) {
     let (message, options) = (Bytes::from_static(b"message"), CallOptions::new);
     let mut ends = Vec::new();
-    ends.push(channel.unary(&method::<C>("/e2e.Types/Unary"), &message, options()).await.map(drop));
-    let path = method::<C>("/e2e.Types/Server");
+    ends.push(
+        channel.unary(&method::<Bytes, Bytes, C>("/e2e.Types/Unary"), &message, options()).await.map(drop),
+    );
+    let path = method::<Bytes, Many<Bytes>, C>("/e2e.Types/Server");
     let mut call = channel.server_streaming(&path, &message, options()).await.expect("a call");
     ends.push(loop {
         match call.recv().await {
@@ -77,11 +84,15 @@ async fn calls<C: Codec<Bytes>>(channel: &Channel, code: Code, http_status: u16)
             other => break other.map(drop),
         }
     });
-    let mut call = channel.client_streaming(&method::<C>("/e2e.Types/Client"), options()).expect("a call");
+    let mut call = channel
+        .client_streaming(&method::<Many<Bytes>, Bytes, C>("/e2e.Types/Client"), options())
+        .expect("a call");
     // A call that is over by now takes no message.
     let _ = call.send(&message).await;
     ends.push(call.close_and_recv().await.map(drop));
-    let mut call = channel.bidi_streaming(&method::<C>("/e2e.Types/Bidi"), options()).expect("a call");
+    let mut call = channel
+        .bidi_streaming(&method::<Many<Bytes>, Many<Bytes>, C>("/e2e.Types/Bidi"), options())
+        .expect("a call");
     let _ = call.send(&message).await;
     let _ = call.close_send();
     ends.push(loop {

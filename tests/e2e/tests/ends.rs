@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use halfclose_driver::halfclose::{Cause, Code, Config};
-use halfclose_driver::{CallOptions, Method, Raw, Response, Router};
+use halfclose_driver::{CallOptions, Many, Method, Raw, Response, Router};
 use halfclose_e2e::{PATIENCE, Runtime, Serving, on_both, within};
 use smol::channel::{Receiver, Sender, unbounded};
 
 const SAY: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Ends/Say");
-const HANG: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Ends/Hang");
+const HANG: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/e2e.Ends/Hang");
 
 on_both! {
     a_call_whose_halves_are_dropped_is_cancelled_at_the_server

@@ -11,8 +11,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use halfclose_driver::halfclose::{Config, Metadata, Seed, Status, Time};
 use halfclose_driver::{
-    CallOptions, Channel, ClientDriver, Clock, Io, Method, Raw, Response, Router, ServerDriver, Shutdown,
-    Timer,
+    CallOptions, Channel, ClientDriver, Clock, Io, Many, Method, Raw, Response, Router, ServerDriver,
+    Shutdown, Timer,
 };
 use peak_alloc::PeakAlloc;
 
@@ -20,7 +20,7 @@ use peak_alloc::PeakAlloc;
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const SAY: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Idle/Say");
-const CHAT: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Idle/Chat");
+const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/e2e.Idle/Chat");
 /// How much more an idle connection with a past may hold: the values of its HPACK tables differ a little.
 const SLACK: usize = 2 * 1024;
 

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use halfclose_driver::halfclose::{Code, Config};
-use halfclose_driver::{CallOptions, Channel, Method, Raw, Response, Router};
+use halfclose_driver::{CallOptions, Channel, Many, Method, Raw, Response, Router};
 use halfclose_e2e::{PATIENCE, Runtime, Serving, on_both, within};
 
 const SAY: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Load/Say");
-const CHAT: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Load/Chat");
+const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/e2e.Load/Chat");
 const WAIT: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Load/Wait");
+/// The unary method, called as if it were another.
+const WAIT_AS_STREAMS: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new(WAIT.path());
+const WAIT_FOR_MANY: Method<Many<Bytes>, Bytes, Raw> = Method::new(WAIT.path());
 
 on_both! {
     a_thousand_unary_calls_at_once
@@ -115,7 +118,7 @@ fn five_hundred_calls_cancelled_at_once_and_a_healthy_one_behind_them<R: Runtime
         let channel = server.connect::<R>().await;
         let mut calls = Vec::new();
         for number in 0..500 {
-            let call = channel.bidi_streaming(&WAIT, CallOptions::new()).expect("a call");
+            let call = channel.bidi_streaming(&WAIT_AS_STREAMS, CallOptions::new()).expect("a call");
             // Every other one has sent its headers by the time it is cancelled.
             if number % 2 == 0 {
                 calls.push(call);
@@ -124,7 +127,7 @@ fn five_hundred_calls_cancelled_at_once_and_a_healthy_one_behind_them<R: Runtime
         say(&channel, "between".to_owned()).await;
         drop(calls);
         say(&channel, "healthy".to_owned()).await;
-        let cancelled = channel.client_streaming(&WAIT, CallOptions::new()).expect("a call");
+        let cancelled = channel.client_streaming(&WAIT_FOR_MANY, CallOptions::new()).expect("a call");
         assert_eq!(cancelled.cancel_and_recv().await.code(), Code::Cancelled);
     });
 }

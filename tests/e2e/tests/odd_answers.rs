@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use halfclose_driver::halfclose::{Cause, Code, Config};
-use halfclose_driver::{CallOptions, Channel, Method, Raw, Response, Router};
+use halfclose_driver::{CallOptions, Channel, Many, Method, Raw, Response, Router};
 use halfclose_e2e::{PATIENCE, Runtime, Serving, on_both, within};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::net::{TcpListener, TcpStream};
 
 const ECHO: Method<Bytes, Bytes, Raw> = Method::new("/odd.Test/Echo");
-const CHAT: Method<Bytes, Bytes, Raw> = Method::new("/odd.Test/Chat");
+const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/odd.Test/Chat");
 const LONG: Method<Bytes, Bytes, Raw> = Method::new("/odd.Test/Long");
 const SPACES: Method<Bytes, Bytes, Raw> = Method::new("/odd.Test/Spaces");
 const PAGE: Method<Bytes, Bytes, Raw> = Method::new("/odd.Test/Page");

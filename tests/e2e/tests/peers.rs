@@ -12,16 +12,18 @@ use halfclose_bench::service::{
     request, response, response_bytes,
 };
 use halfclose_driver::halfclose::{Code, Config, Status};
-use halfclose_driver::{CallOptions, Method, Prost, Response, Router};
+use halfclose_driver::{CallOptions, Many, Method, Prost, Response, Router};
 use halfclose_e2e::{PATIENCE, Runtime, Serving, on_both, within};
 use prost::Message;
 
 type Simple = Method<SimpleRequest, SimpleResponse, Prost>;
+type Requests = Many<SimpleRequest>;
+type Responses = Many<SimpleResponse>;
 
 const UNARY: Simple = Method::new(UNARY_CALL);
-const BOTH: Simple = Method::new(STREAMING_CALL);
-const UP: Simple = Method::new(STREAMING_FROM_CLIENT);
-const DOWN: Simple = Method::new(STREAMING_FROM_SERVER);
+const BOTH: Method<Requests, Responses, Prost> = Method::new(STREAMING_CALL);
+const UP: Method<Requests, SimpleResponse, Prost> = Method::new(STREAMING_FROM_CLIENT);
+const DOWN: Method<SimpleRequest, Responses, Prost> = Method::new(STREAMING_FROM_SERVER);
 const NOWHERE: Simple = Method::new("/grpc.testing.BenchmarkService/Nowhere");
 /// Larger than every window that either side begins with.
 const LARGE: usize = 300_000;

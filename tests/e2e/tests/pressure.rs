@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use halfclose_driver::halfclose::{Code, Config};
-use halfclose_driver::{CallOptions, Channel, Method, Raw, Response, Router};
+use halfclose_driver::{CallOptions, Channel, Many, Method, Raw, Response, Router};
 use halfclose_e2e::{PATIENCE, Runtime, Serving, on_both, within};
 use smol::channel::{Receiver, Sender, unbounded};
 
 const SAY: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Pressure/Say");
-const COUNT: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Pressure/Count");
-const LIST: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Pressure/List");
-const HOLD: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Pressure/Hold");
+const COUNT: Method<Many<Bytes>, Bytes, Raw> = Method::new("/e2e.Pressure/Count");
+const LIST: Method<Bytes, Many<Bytes>, Raw> = Method::new("/e2e.Pressure/List");
+const HOLD: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/e2e.Pressure/Hold");
 
 on_both! {
     calls_over_the_servers_limit_wait_and_go_on_as_streams_end

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use halfclose_driver::halfclose::Config;
-use halfclose_driver::{CallOptions, Method, Raw, Router};
+use halfclose_driver::{CallOptions, Many, Method, Raw, Router};
 use halfclose_e2e::{PATIENCE, Runtime, Serving, Smol, Tokio, within};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-const LIST: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Load/List");
+const LIST: Method<Bytes, Many<Bytes>, Raw> = Method::new("/e2e.Load/List");
 const MESSAGE: usize = 64 * 1024;
 const MESSAGES: usize = 1024;
 /// Both sides together may hold this much beside what they had.

@@ -1,6 +1,6 @@
 //! The methods of `grpc.testing.TestService`, and the two that nobody implements.
 
-use halfclose_driver::{Method, Prost};
+use halfclose_driver::{Many, Method, Prost};
 
 use crate::messages::{
     Empty, SimpleRequest, SimpleResponse, StreamingInputCallRequest, StreamingInputCallResponse,
@@ -19,20 +19,29 @@ pub const CACHEABLE_UNARY_CALL: Method<SimpleRequest, SimpleResponse, Prost> =
     Method::new("/grpc.testing.TestService/CacheableUnaryCall");
 
 /// An upload.
-pub const STREAMING_INPUT_CALL: Method<StreamingInputCallRequest, StreamingInputCallResponse, Prost> =
+pub const STREAMING_INPUT_CALL: Method<Many<StreamingInputCallRequest>, StreamingInputCallResponse, Prost> =
     Method::new("/grpc.testing.TestService/StreamingInputCall");
 
 /// A download.
-pub const STREAMING_OUTPUT_CALL: Method<StreamingOutputCallRequest, StreamingOutputCallResponse, Prost> =
-    Method::new("/grpc.testing.TestService/StreamingOutputCall");
+pub const STREAMING_OUTPUT_CALL: Method<
+    StreamingOutputCallRequest,
+    Many<StreamingOutputCallResponse>,
+    Prost,
+> = Method::new("/grpc.testing.TestService/StreamingOutputCall");
 
 /// Each request is answered as it comes.
-pub const FULL_DUPLEX_CALL: Method<StreamingOutputCallRequest, StreamingOutputCallResponse, Prost> =
-    Method::new("/grpc.testing.TestService/FullDuplexCall");
+pub const FULL_DUPLEX_CALL: Method<
+    Many<StreamingOutputCallRequest>,
+    Many<StreamingOutputCallResponse>,
+    Prost,
+> = Method::new("/grpc.testing.TestService/FullDuplexCall");
 
 /// The requests are answered once the client has half-closed.
-pub const HALF_DUPLEX_CALL: Method<StreamingOutputCallRequest, StreamingOutputCallResponse, Prost> =
-    Method::new("/grpc.testing.TestService/HalfDuplexCall");
+pub const HALF_DUPLEX_CALL: Method<
+    Many<StreamingOutputCallRequest>,
+    Many<StreamingOutputCallResponse>,
+    Prost,
+> = Method::new("/grpc.testing.TestService/HalfDuplexCall");
 
 /// A method that the service has by name only.
 pub const UNIMPLEMENTED_CALL: Method<Empty, Empty, Prost> =

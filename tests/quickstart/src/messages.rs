@@ -1,7 +1,7 @@
 //! The messages and methods of the service that both sides know, `demo.Words`. From a `.proto` file they would be
 //! generated; written by hand they look like this.
 
-use halfclose_tokio::{Method, Prost};
+use halfclose_tokio::{Many, Method, Prost};
 
 /// One word.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -22,11 +22,11 @@ pub(crate) struct Count {
 /// The letters of one word: one request, one response.
 pub(crate) const MEASURE: Method<Word, Count, Prost> = Method::new("/demo.Words/Measure");
 /// The letters of many words: many requests, one response.
-pub(crate) const SUM: Method<Word, Count, Prost> = Method::new("/demo.Words/Sum");
+pub(crate) const SUM: Method<Many<Word>, Count, Prost> = Method::new("/demo.Words/Sum");
 /// A word, letter by letter: one request, many responses.
-pub(crate) const SPELL: Method<Word, Word, Prost> = Method::new("/demo.Words/Spell");
+pub(crate) const SPELL: Method<Word, Many<Word>, Prost> = Method::new("/demo.Words/Spell");
 /// Words back in capitals: many requests, many responses.
-pub(crate) const SHOUT: Method<Word, Word, Prost> = Method::new("/demo.Words/Shout");
+pub(crate) const SHOUT: Method<Many<Word>, Many<Word>, Prost> = Method::new("/demo.Words/Shout");
 
 pub(crate) fn word(text: &str) -> Word {
     Word { text: text.to_owned() }

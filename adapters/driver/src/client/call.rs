@@ -5,11 +5,13 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use halfclose::grpc::MetadataError;
 use halfclose::grpc::ResponseHeaders;
 use halfclose::{
     CallId, Cause, Client, Code, HalfStates, Message, MessagePayload, Metadata, Misuse, Outcome, Recv, Status,
 };
 
+use super::invoke::{Canceller, ReceiveMessages, SendMessages};
 use crate::codec::{self, Codec};
 use crate::method::{Response, SendError};
 use crate::shared::{Half, Shared, State};
@@ -100,6 +102,13 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
+/// A call that was not started, because its metadata are none.
+impl From<MetadataError> for CallError {
+    fn from(error: MetadataError) -> Self {
+        Self::unsent(error.into())
+    }
+}
+
 impl From<CallError> for Status {
     fn from(error: CallError) -> Self {
         error.outcome.status
@@ -109,15 +118,100 @@ impl From<CallError> for Status {
 /// The sending half. Dropping it before the half-close cancels the call, because a request that was cut short could
 /// otherwise pass for a complete one ([P-75](halfclose::manual::rules#p-75)).
 pub(super) struct SendHalf {
-    shared: Arc<Shared<Client>>,
-    call: CallId,
+    carrier: SendCarrier,
     closed: bool,
     pub(super) compress: bool,
 }
 
+/// What carries the requests of a call.
+enum SendCarrier {
+    Connection(CallOnConnection),
+    Other(Box<dyn SendMessages>),
+}
+
+/// A call and the connection that it is on.
+#[derive(Clone)]
+pub(super) struct CallOnConnection {
+    shared: Arc<Shared<Client>>,
+    call: CallId,
+}
+
+impl CallOnConnection {
+    pub(super) fn cancel(&self) {
+        // A call that is over needs no cancelling.
+        let _ = self.shared.command(|state| state.connection.cancel(self.call));
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        payload: &mut Option<MessagePayload>,
+        compress: bool,
+    ) -> Poll<Result<(), SendError>> {
+        let sent = self.shared.command(|state| state.poll_send(self.call, cx.waker(), payload, compress));
+        sent.map_err(SendError::from_misuse)
+    }
+
+    fn close_send(&self) -> Result<(), SendError> {
+        self.shared.command(|state| state.connection.half_close(self.call)).map_err(SendError::from_misuse)
+    }
+
+    fn poll_message(&self, cx: &Context<'_>) -> Poll<Result<Recv, Misuse>> {
+        self.shared.command(|state| receive(state, self.call, cx))
+    }
+
+    fn poll_headers(&self, cx: &Context<'_>) -> HeadersOrNext {
+        self.shared.command(|state| {
+            let headers = state.connection.response(self.call).filter(|headers| is_usable(headers));
+            match headers {
+                Some(headers) => HeadersOrNext::Headers(Arc::clone(headers)),
+                // Without usable headers there are no messages. To ask for one is what makes the core tell of an end
+                // that comes without headers (P-22).
+                None => HeadersOrNext::Next(receive(state, self.call, cx)),
+            }
+        })
+    }
+
+    /// Takes what there is until the call waits or ends, in one visit: what came together is taken together.
+    fn poll_only(&self, cx: &Context<'_>, message: &mut Option<Message>) -> Poll<Result<Recv, Misuse>> {
+        self.shared.command(|state| {
+            loop {
+                match receive(state, self.call, cx) {
+                    // The core ends a call with more than one response (P-71); what came before it was taken goes first.
+                    Poll::Ready(Ok(Recv::Message(next))) => _ = message.get_or_insert(next),
+                    other => break other,
+                }
+            }
+        })
+    }
+
+    /// Forgets the call, and ends it if it has not ended.
+    fn release(&self) -> Option<Outcome> {
+        self.shared.command(|state| state.release(self.call))
+    }
+
+    fn states(&self) -> Option<HalfStates> {
+        self.shared.lock().connection.states(self.call).ok()
+    }
+}
+
+/// What a call has to say when it is asked for its headers.
+enum HeadersOrNext {
+    Headers(Arc<ResponseHeaders>),
+    Next(Poll<Result<Recv, Misuse>>),
+}
+
 impl SendHalf {
     pub(super) fn new(shared: &Arc<Shared<Client>>, call: CallId) -> Self {
-        Self { shared: Arc::clone(shared), call, closed: false, compress: true }
+        Self::carried_by(SendCarrier::Connection(CallOnConnection { shared: Arc::clone(shared), call }))
+    }
+
+    pub(super) fn other(other: Box<dyn SendMessages>) -> Self {
+        Self::carried_by(SendCarrier::Other(other))
+    }
+
+    const fn carried_by(carrier: SendCarrier) -> Self {
+        Self { carrier, closed: false, compress: true }
     }
 
     pub(super) fn poll_send(
@@ -125,18 +219,21 @@ impl SendHalf {
         cx: &mut Context<'_>,
         payload: &mut Option<MessagePayload>,
     ) -> Poll<Result<(), SendError>> {
-        let (call, compress) = (self.call, self.compress);
-        let sent = self.shared.command(|state| state.poll_send(call, cx.waker(), payload, compress));
-        sent.map_err(SendError::from_misuse)
+        match &mut self.carrier {
+            SendCarrier::Connection(call) => call.poll_send(cx, payload, self.compress),
+            SendCarrier::Other(other) => other.poll_send(cx, payload, self.compress),
+        }
     }
 
     /// Half-closes. If the call is over, this does nothing: the receiving half has the status. An error would make an
     /// honest client fail at random when the server answers early.
     pub(super) fn close_send(&mut self) -> Result<(), SendError> {
         self.closed = true;
-        let call = self.call;
-        let closed = self.shared.command(|state| state.connection.half_close(call));
-        match closed.map_err(SendError::from_misuse) {
+        let closed = match &mut self.carrier {
+            SendCarrier::Connection(call) => call.close_send(),
+            SendCarrier::Other(other) => other.close_send(),
+        };
+        match closed {
             Err(SendError::Ended) => Ok(()),
             other => other,
         }
@@ -145,31 +242,64 @@ impl SendHalf {
 
 impl HoldsWaker for SendHalf {
     fn forget_waker(&mut self) {
-        self.shared.forget_waker(self.call, Half::Send);
+        match &mut self.carrier {
+            SendCarrier::Connection(call) => call.shared.forget_waker(call.call, Half::Send),
+            SendCarrier::Other(other) => other.forget_waker(),
+        }
+    }
+}
+
+impl SendMessages for SendHalf {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        payload: &mut Option<MessagePayload>,
+        compress: bool,
+    ) -> Poll<Result<(), SendError>> {
+        self.compress = compress;
+        Self::poll_send(self, cx, payload)
+    }
+
+    fn close_send(&mut self) -> Result<(), SendError> {
+        Self::close_send(self)
+    }
+
+    fn forget_waker(&mut self) {
+        HoldsWaker::forget_waker(self);
     }
 }
 
 impl Drop for SendHalf {
     fn drop(&mut self) {
-        if !self.closed {
-            let call = self.call;
-            // The call may be over already.
-            let _ = self.shared.command(|state| state.connection.cancel(call));
+        if let SendCarrier::Connection(call) = &self.carrier
+            && !self.closed
+        {
+            call.cancel();
         }
     }
 }
 
 /// The receiving half. Dropping it before the end of the call cancels the call.
 pub(super) struct ReceiveHalf {
-    shared: Arc<Shared<Client>>,
-    call: CallId,
+    carrier: ReceiveCarrier,
     headers: Option<Arc<ResponseHeaders>>,
     outcome: Option<Outcome>,
 }
 
+/// What carries the responses of a call.
+enum ReceiveCarrier {
+    Connection(CallOnConnection),
+    Other(Box<dyn ReceiveMessages>),
+}
+
 impl ReceiveHalf {
     pub(super) fn new(shared: &Arc<Shared<Client>>, call: CallId) -> Self {
-        Self { shared: Arc::clone(shared), call, headers: None, outcome: None }
+        let call = CallOnConnection { shared: Arc::clone(shared), call };
+        Self { carrier: ReceiveCarrier::Connection(call), headers: None, outcome: None }
+    }
+
+    pub(super) fn other(other: Box<dyn ReceiveMessages>) -> Self {
+        Self { carrier: ReceiveCarrier::Other(other), headers: None, outcome: None }
     }
 
     /// Returns the next message, or `None` at the end of the call, whatever its status.
@@ -177,8 +307,10 @@ impl ReceiveHalf {
         if self.outcome.is_some() {
             return Poll::Ready(None);
         }
-        let call = self.call;
-        let received = self.shared.command(|state| receive(state, call, cx));
+        let received = match &mut self.carrier {
+            ReceiveCarrier::Connection(call) => call.poll_message(cx),
+            ReceiveCarrier::Other(other) => next_of(other.poll_message(cx)),
+        };
         self.settle(received)
     }
 
@@ -187,8 +319,13 @@ impl ReceiveHalf {
     #[cold]
     pub(super) fn fail(&mut self, status: Status) -> CallError {
         if self.outcome.is_none() {
-            let call = self.call;
-            self.outcome = self.shared.command(|state| state.release(call));
+            self.outcome = match &self.carrier {
+                ReceiveCarrier::Connection(call) => call.release(),
+                ReceiveCarrier::Other(other) => {
+                    other.canceller().cancel();
+                    None
+                }
+            };
         }
         let outcome = self.outcome.get_or_insert_with(|| ended(Status::ok(), Cause::Cancelled));
         outcome.status = status;
@@ -217,18 +354,20 @@ impl ReceiveHalf {
         if self.headers.is_some() || self.outcome.is_some() {
             return Poll::Ready(());
         }
-        let call = self.call;
-        let headers = &mut self.headers;
-        let received = self.shared.command(|state| {
-            *headers = state.connection.response(call).filter(|headers| is_usable(headers)).cloned();
-            if headers.is_some() {
-                return None;
+        let answer = match &mut self.carrier {
+            ReceiveCarrier::Connection(call) => call.poll_headers(cx),
+            ReceiveCarrier::Other(other) => match ready!(other.poll_headers(cx)) {
+                Some(headers) => HeadersOrNext::Headers(headers),
+                None => HeadersOrNext::Next(next_of(other.poll_message(cx))),
+            },
+        };
+        match answer {
+            HeadersOrNext::Headers(headers) => {
+                self.headers = Some(headers);
+                Poll::Ready(())
             }
-            // Without usable headers there are no messages. But only a pending `recv` makes the core report the end
-            // of a call that ends without headers (P-22).
-            Some(receive(state, call, cx))
-        });
-        received.map_or(Poll::Ready(()), |received| self.settle(received).map(drop))
+            HeadersOrNext::Next(received) => self.settle(received).map(drop),
+        }
     }
 
     /// Returns the one response of a unary or client streaming call, or how the call failed.
@@ -238,18 +377,10 @@ impl ReceiveHalf {
         message: &mut Option<Message>,
     ) -> Poll<Result<Message, CallError>> {
         if self.outcome.is_none() {
-            let call = self.call;
-            // Receive everything that arrived together under one lock.
-            let received = self.shared.command(|state| {
-                loop {
-                    match receive(state, call, cx) {
-                        // The core ends a call with a second response (P-71); messages before that may still be
-                        // delivered.
-                        Poll::Ready(Ok(Recv::Message(next))) => _ = message.get_or_insert(next),
-                        other => break other,
-                    }
-                }
-            });
+            let received = match &mut self.carrier {
+                ReceiveCarrier::Connection(call) => call.poll_only(cx, message),
+                ReceiveCarrier::Other(other) => only_of(other.as_mut(), cx, message),
+            };
             ready!(self.settle(received));
         }
         if !self.outcome.as_ref().is_some_and(|outcome| outcome.status.is_ok()) {
@@ -263,16 +394,32 @@ impl ReceiveHalf {
     /// Waits for the one response of a unary or client streaming call.
     pub(super) async fn only_response<Res, C: Codec<Res>>(&mut self) -> Result<Response<Res>, CallError> {
         let mut first = None;
-        let message = poll_fn(|cx| self.poll_only(cx, &mut first)).await?;
+        poll_fn(|cx| self.poll_response::<Res, C>(cx, &mut first)).await
+    }
+
+    /// Returns the one response, decoded. `first` is for it while it waits for the end of the call.
+    #[inline]
+    pub(super) fn poll_response<Res, C: Codec<Res>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        first: &mut Option<Message>,
+    ) -> Poll<Result<Response<Res>, CallError>> {
+        let message = match ready!(self.poll_only(cx, first)) {
+            Ok(message) => message,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
         let compressed = message.compressed;
-        let message = codec::decode::<Res, C>(message.payload).map_err(|status| self.fail(status))?;
+        let message = match codec::decode::<Res, C>(message.payload) {
+            Ok(message) => message,
+            Err(status) => return Poll::Ready(Err(self.fail(status))),
+        };
         let Outcome { headers, trailers, .. } = self.outcome();
-        Ok(Response {
+        Poll::Ready(Ok(Response {
             message,
             headers: headers.map(|headers| headers.metadata.clone()).unwrap_or_default(),
             trailers: Arc::unwrap_or_clone(trailers),
             compressed,
-        })
+        }))
     }
 
     /// Returns the initial metadata, once [`poll_headers`](Self::poll_headers) has completed.
@@ -296,28 +443,89 @@ impl ReceiveHalf {
     }
 
     pub(super) fn states(&self) -> Option<HalfStates> {
-        self.shared.lock().connection.states(self.call).ok()
+        match &self.carrier {
+            ReceiveCarrier::Connection(call) => call.states(),
+            ReceiveCarrier::Other(other) => other.states(),
+        }
     }
 
     pub(super) fn cancel(&self) {
-        let call = self.call;
-        // Cancelling a call that is over does nothing.
-        let _ = self.shared.command(|state| state.connection.cancel(call));
+        match &self.carrier {
+            ReceiveCarrier::Connection(call) => call.cancel(),
+            ReceiveCarrier::Other(other) => other.canceller().cancel(),
+        }
+    }
+
+    pub(super) fn canceller(&self) -> Canceller {
+        match &self.carrier {
+            ReceiveCarrier::Connection(call) => Canceller::of(call.clone()),
+            ReceiveCarrier::Other(other) => other.canceller(),
+        }
+    }
+}
+
+impl ReceiveMessages for ReceiveHalf {
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Outcome>> {
+        self.poll_receive(cx).map(|message| message.ok_or_else(|| self.outcome()))
+    }
+
+    fn poll_headers(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arc<ResponseHeaders>>> {
+        Self::poll_headers(self, cx).map(|()| self.headers.clone())
+    }
+
+    fn canceller(&self) -> Canceller {
+        Self::canceller(self)
+    }
+
+    fn forget_waker(&mut self) {
+        HoldsWaker::forget_waker(self);
+    }
+
+    fn states(&self) -> Option<HalfStates> {
+        Self::states(self)
     }
 }
 
 impl HoldsWaker for ReceiveHalf {
     fn forget_waker(&mut self) {
-        self.shared.forget_waker(self.call, Half::Receive);
+        match &mut self.carrier {
+            ReceiveCarrier::Connection(call) => call.shared.forget_waker(call.call, Half::Receive),
+            ReceiveCarrier::Other(other) => other.forget_waker(),
+        }
     }
 }
 
 impl Drop for ReceiveHalf {
     fn drop(&mut self) {
-        if self.outcome.is_none() {
-            let call = self.call;
-            // The caller does not want the outcome.
-            let _ = self.shared.command(|state| state.release(call));
+        if let ReceiveCarrier::Connection(call) = &self.carrier
+            && self.outcome.is_none()
+        {
+            // Nobody wants to know how it ended.
+            let _ = call.release();
+        }
+    }
+}
+
+/// Returns what a carrier of another kind gave in the words of the connection's.
+fn next_of(received: Poll<Result<Message, Outcome>>) -> Poll<Result<Recv, Misuse>> {
+    received.map(|received| Ok(received.map_or_else(Recv::End, Recv::Message)))
+}
+
+/// Does what [`CallOnConnection::poll_only`] does, and ends a call with more than one response itself ([P-71](halfclose::manual::rules#p-71)).
+fn only_of(
+    other: &mut dyn ReceiveMessages,
+    cx: &mut Context<'_>,
+    message: &mut Option<Message>,
+) -> Poll<Result<Recv, Misuse>> {
+    loop {
+        match ready!(next_of(other.poll_message(cx))) {
+            Ok(Recv::Message(next)) if message.is_none() => *message = Some(next),
+            Ok(Recv::Message(_)) => {
+                other.canceller().cancel();
+                let status = Status::unimplemented("the server sent more than one response");
+                return Poll::Ready(Ok(Recv::End(ended(status, Cause::Cancelled))));
+            }
+            end => return Poll::Ready(end),
         }
     }
 }

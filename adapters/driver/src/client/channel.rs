@@ -7,16 +7,18 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use halfclose::frame::ErrorCode;
+use halfclose::grpc::content_type::ContentSubtypes;
 use halfclose::{CallType, Client, Config, Connection, MessagePayload, Misuse, Request, Seed, Status, Time};
 
 use super::call::{CallError, ReceiveHalf, SendHalf};
+use super::invoke::{Invoke, OutgoingCall, RawCall};
 use super::options::CallOptions;
 use super::side::{ClientDriver, ClientSide};
 use super::stream::{BidiStreaming, ClientStreaming, ServerStreaming};
 use crate::codec::{self, Codec};
 use crate::driver::Driver;
 use crate::io::{Clock, Io};
-use crate::method::{Method, Response};
+use crate::method::{Many, Method, Response};
 use crate::shared::Shared;
 use crate::wakers::WaitPlace;
 
@@ -98,10 +100,11 @@ impl Channel {
     }
 
     /// Makes the request of a call that starts now.
-    fn request<C: Codec<Res>, Res>(
+    fn request(
         &self,
         path: &'static str,
         call_type: CallType,
+        content_subtypes: ContentSubtypes,
         options: CallOptions,
     ) -> (Time, Request) {
         // A call without a deadline does not need the time; the core keeps the time that the driver last passed.
@@ -111,19 +114,20 @@ impl Channel {
         request.metadata = options.metadata;
         request.deadline = options.timeout.map(|timeout| now + timeout);
         request.encoding = options.encoding;
-        request.content_subtypes = C::CONTENT_SUBTYPES;
+        request.content_subtypes = content_subtypes;
         (now, request)
     }
 
     /// Starts a call whose messages follow later.
-    fn open<C: Codec<Res>, Res>(
+    fn open(
         &self,
         path: &'static str,
         call_type: CallType,
+        content_subtypes: ContentSubtypes,
         options: CallOptions,
     ) -> Result<(SendHalf, ReceiveHalf), CallError> {
         let shared = &self.handle.shared;
-        let (now, request) = self.request::<C, Res>(path, call_type, options);
+        let (now, request) = self.request(path, call_type, content_subtypes, options);
         let started = shared.command(|state| {
             let started = state.connection.start(now, request);
             started.map_err(|misuse| refused(&state.connection, misuse))
@@ -134,17 +138,18 @@ impl Channel {
 
     /// Starts a call with its one message and the half-close, under one lock. A call always has buffer space for its
     /// first message.
-    fn start_with<C: Codec<Res>, Res>(
+    fn start_with(
         &self,
         path: &'static str,
         call_type: CallType,
+        content_subtypes: ContentSubtypes,
         payload: Result<MessagePayload, Status>,
         options: CallOptions,
     ) -> Result<ReceiveHalf, CallError> {
         let mut payload = payload.map_err(CallError::unsent)?;
         let shared = &self.handle.shared;
-        let (now, request) = self.request::<C, Res>(path, call_type, options);
-        let started = shared.command(|state| {
+        let (now, request) = self.request(path, call_type, content_subtypes, options);
+        let started: Result<_, CallError> = shared.command(|state| {
             let connection = &mut state.connection;
             let call = connection.start(now, request).map_err(|misuse| refused(connection, misuse))?;
             let sent = connection.send_message_from(call, &mut payload, true);
@@ -172,7 +177,13 @@ impl Channel {
         C: Codec<Req> + Codec<Res>,
     {
         let payload = codec::encode::<Req, C>(request);
-        let mut receiving = self.start_with::<C, Res>(method.path(), CallType::UNARY, payload, options)?;
+        let mut receiving = self.start_with(
+            method.path(),
+            CallType::UNARY,
+            <C as Codec<Res>>::CONTENT_SUBTYPES,
+            payload,
+            options,
+        )?;
         receiving.only_response::<Res, C>().await
     }
 
@@ -183,7 +194,7 @@ impl Channel {
     /// [`CallError`] if the call could not be started.
     pub async fn server_streaming<Req, Res, C>(
         &self,
-        method: &Method<Req, Res, C>,
+        method: &Method<Req, Many<Res>, C>,
         request: &Req,
         options: CallOptions,
     ) -> Result<ServerStreaming<Res, C>, CallError>
@@ -191,8 +202,13 @@ impl Channel {
         C: Codec<Req> + Codec<Res>,
     {
         let payload = codec::encode::<Req, C>(request);
-        let receiving =
-            self.start_with::<C, Res>(method.path(), CallType::SERVER_STREAMING, payload, options)?;
+        let receiving = self.start_with(
+            method.path(),
+            CallType::SERVER_STREAMING,
+            <C as Codec<Res>>::CONTENT_SUBTYPES,
+            payload,
+            options,
+        )?;
         Ok(ServerStreaming::new(receiving))
     }
 
@@ -203,13 +219,18 @@ impl Channel {
     /// [`CallError`] if the call could not be started.
     pub fn client_streaming<Req, Res, C>(
         &self,
-        method: &Method<Req, Res, C>,
+        method: &Method<Many<Req>, Res, C>,
         options: CallOptions,
     ) -> Result<ClientStreaming<Req, Res, C>, CallError>
     where
         C: Codec<Req> + Codec<Res>,
     {
-        let (send, receive) = self.open::<C, Res>(method.path(), CallType::CLIENT_STREAMING, options)?;
+        let (send, receive) = self.open(
+            method.path(),
+            CallType::CLIENT_STREAMING,
+            <C as Codec<Res>>::CONTENT_SUBTYPES,
+            options,
+        )?;
         Ok(ClientStreaming::new(send, receive))
     }
 
@@ -221,13 +242,14 @@ impl Channel {
     /// [`CallError`] if the call could not be started.
     pub fn bidi_streaming<Req, Res, C>(
         &self,
-        method: &Method<Req, Res, C>,
+        method: &Method<Many<Req>, Many<Res>, C>,
         options: CallOptions,
     ) -> Result<BidiStreaming<Req, Res, C>, CallError>
     where
         C: Codec<Req> + Codec<Res>,
     {
-        let (send, receive) = self.open::<C, Res>(method.path(), CallType::BIDI, options)?;
+        let (send, receive) =
+            self.open(method.path(), CallType::BIDI, <C as Codec<Res>>::CONTENT_SUBTYPES, options)?;
         Ok(BidiStreaming::new(send, receive))
     }
 
@@ -261,5 +283,22 @@ impl Channel {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.handle.shared.lock().connection.takes_calls()
+    }
+}
+
+impl Invoke for Channel {
+    #[inline]
+    fn invoke(&self, call: OutgoingCall) -> Result<RawCall, CallError> {
+        let OutgoingCall { path, call_type, content_subtypes, options, message } = call;
+        match message {
+            Some(payload) => {
+                let receive = self.start_with(path, call_type, content_subtypes, Ok(payload), options)?;
+                Ok(RawCall::with_message(receive))
+            }
+            None => {
+                let (send, receive) = self.open(path, call_type, content_subtypes, options)?;
+                Ok(RawCall::with_stream(send, receive))
+            }
+        }
     }
 }

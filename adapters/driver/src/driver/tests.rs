@@ -22,11 +22,11 @@ use halfclose::{
 use super::{Driver, RoleHooks};
 use crate::client::ClientDriver;
 use crate::shared::{Shared, State};
-use crate::{CallOptions, Channel, Method, Raw, Response, Router, Shutdown};
+use crate::{CallOptions, Channel, Many, Method, Raw, Response, Router, Shutdown};
 use kit::{Counted, Peer, Still, Wire, poll};
 
 const SAY: Method<Bytes, Bytes, Raw> = Method::new("/driver.Test/Say");
-const CHAT: Method<Bytes, Bytes, Raw> = Method::new("/driver.Test/Chat");
+const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/driver.Test/Chat");
 
 type Driven = ClientDriver<Wire, Still>;
 

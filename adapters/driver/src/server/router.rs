@@ -12,11 +12,12 @@ use halfclose::{CallId, CallType, Server, Status};
 use super::call::{FirstMessage, ServerCall, finish, poll_only};
 use super::context::{Context, Request};
 use super::handlers::Handler;
+use super::service::{AddedTwice, Service};
 use super::stream::{BidiStreamingServer, ClientStreamingServer, ServerStreamingServer};
 use super::unary;
 use crate::codec::{self, Codec};
 use crate::memory::MemoryBudget;
-use crate::method::{Method, Response};
+use crate::method::{Many, Method, Response};
 use crate::shared::Shared;
 
 /// Starts one method: makes the future of a call, unless the call can be answered at once. It runs application code,
@@ -50,8 +51,7 @@ impl NewCall {
         match self.method.and_then(|method| router.methods.get(method.index)) {
             Some(start) => start(shared, self),
             None => {
-                let status = Status::unimplemented(format!("no method {}", self.headers.path()));
-                finish(shared, self.call, status);
+                finish(shared, self.call, router.refusal(self.headers.path()));
                 None
             }
         }
@@ -75,11 +75,11 @@ impl NewCall {
 ///
 /// ```
 /// use bytes::Bytes;
-/// use halfclose_driver::{Method, Raw, Response, Router};
+/// use halfclose_driver::{Many, Method, Raw, Response, Router};
 /// use halfclose_driver::halfclose::Status;
 ///
 /// const SAY: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Say");
-/// const CHAT: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Chat");
+/// const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/demo.Echo/Chat");
 ///
 /// let router = Router::new()
 ///     .unary(&SAY, |request| async move { Ok(Response::new(request.message)) })
@@ -110,9 +110,9 @@ impl NewCall {
 ///
 /// ```
 /// # use bytes::Bytes;
-/// # use halfclose_driver::{Method, Raw, Router};
-/// # const CHAT: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Chat");
-/// # const UPLOAD: Method<Bytes, Bytes, Raw> = Method::new("/demo.Files/Upload");
+/// # use halfclose_driver::{Many, Method, Raw, Router};
+/// # const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/demo.Echo/Chat");
+/// # const UPLOAD: Method<Many<Bytes>, Bytes, Raw> = Method::new("/demo.Files/Upload");
 /// let router = Router::new()
 ///     .early_headers(true) // every method of this server...
 ///     .early_headers_of(&UPLOAD, false) // ...but this one
@@ -138,6 +138,8 @@ pub struct Router {
     early_headers: bool,
     early_headers_of: HashMap<&'static str, bool>,
     budget: MemoryBudget,
+    /// Methods that were added more than once.
+    twice: Vec<&'static str>,
 }
 
 impl Router {
@@ -155,9 +157,83 @@ impl Router {
         // Early headers are looked up when the method is called, because they may be set after this.
         let content_subtypes = C::CONTENT_SUBTYPES;
         let index = self.methods.len();
-        self.places.insert(path, MethodIndex { index, call_type, content_subtypes, early_headers: false });
+        let place = MethodIndex { index, call_type, content_subtypes, early_headers: false };
         self.methods.push(Box::new(start));
+        self.place(path, place);
         self
+    }
+
+    fn place(&mut self, path: &'static str, place: MethodIndex) {
+        if self.places.insert(path, place).is_some() && !self.is_ambiguous(path) {
+            self.twice.push(path);
+        }
+    }
+
+    /// Returns what a call of a method is told that cannot be served.
+    #[cold]
+    fn refusal(&self, path: &str) -> Status {
+        if self.is_ambiguous(path) {
+            return Status::internal(format!("the method {path} was added to the server twice"));
+        }
+        Status::unimplemented(format!("no method {path}"))
+    }
+
+    /// Returns whether the method at `path` was added twice.
+    fn is_ambiguous(&self, path: &str) -> bool {
+        self.twice.contains(&path)
+    }
+
+    /// Says whether each method was added once only. The adapters' `Server::bind` asks; where a router is served all the
+    /// same, calls of such a method end with INTERNAL, whichever of its handlers was meant.
+    ///
+    /// # Errors
+    ///
+    /// [`AddedTwice`] names the methods that were not.
+    pub fn check(&self) -> Result<(), AddedTwice> {
+        if self.twice.is_empty() { Ok(()) } else { Err(AddedTwice::new(self.twice.clone())) }
+    }
+
+    /// Adds every method of a service.
+    ///
+    /// ```ignore
+    /// let router = Router::new().add_service(GreeterServer::new(MyGreeter::default()));
+    /// ```
+    #[must_use]
+    pub fn add_service<S: Service>(self, service: S) -> Self {
+        service.add_to(self)
+    }
+
+    /// Adds every method of another router. Its methods keep what was set for them there; what concerns whole connections
+    /// stays as it is here.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        let Self { places, methods, early_headers, early_headers_of, twice, budget: _ } = other;
+        let moved = self.methods.len();
+        self.methods.extend(methods);
+        let mut places: Vec<_> = places.into_iter().collect();
+        // The same order every time: errors name the methods in it.
+        places.sort_by_key(|(_, place)| place.index);
+        for (path, place) in places {
+            if early_headers != self.early_headers {
+                self.early_headers_of.entry(path).or_insert(early_headers);
+            }
+            self.place(path, MethodIndex { index: moved.saturating_add(place.index), ..place });
+        }
+        self.early_headers_of.extend(early_headers_of);
+        for path in twice {
+            if !self.is_ambiguous(path) {
+                self.twice.push(path);
+            }
+        }
+        self
+    }
+
+    /// Returns the paths of all methods, in the order in which they were added.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&'static str> {
+        let mut places: Vec<_> = self.places.iter().collect();
+        places.sort_by_key(|(_, place)| place.index);
+        places.into_iter().map(|(path, _)| *path).collect()
     }
 
     /// Sets whether methods with a stream of requests send their response headers as soon as a handler waits for a
@@ -192,7 +268,7 @@ impl Router {
         self.early_headers_of.get(path).copied().unwrap_or(self.early_headers)
     }
 
-    /// Adds a method with one request and one response, replacing any method at its path.
+    /// Adds a method with one request and one response.
     #[must_use]
     pub fn unary<Req, Res, C, F, Fut>(self, method: &Method<Req, Res, C>, handler: F) -> Self
     where
@@ -208,9 +284,9 @@ impl Router {
         })
     }
 
-    /// Adds a method with one request and many responses, replacing any method at its path.
+    /// Adds a method with one request and many responses.
     #[must_use]
-    pub fn server_streaming<Req, Res, C, F, Fut>(self, method: &Method<Req, Res, C>, handler: F) -> Self
+    pub fn server_streaming<Req, Res, C, F, Fut>(self, method: &Method<Req, Many<Res>, C>, handler: F) -> Self
     where
         Req: Send + 'static,
         Res: Send + 'static,
@@ -235,9 +311,9 @@ impl Router {
         })
     }
 
-    /// Adds a method with many requests and one response, which the handler returns. Replaces any method at its path.
+    /// Adds a method with many requests and one response, which the handler returns.
     #[must_use]
-    pub fn client_streaming<Req, Res, C, F, Fut>(self, method: &Method<Req, Res, C>, handler: F) -> Self
+    pub fn client_streaming<Req, Res, C, F, Fut>(self, method: &Method<Many<Req>, Res, C>, handler: F) -> Self
     where
         Req: Send + 'static,
         Res: Send + 'static,
@@ -257,9 +333,13 @@ impl Router {
         })
     }
 
-    /// Adds a method with many requests and many responses, replacing any method at its path.
+    /// Adds a method with many requests and many responses.
     #[must_use]
-    pub fn bidi_streaming<Req, Res, C, F, Fut>(self, method: &Method<Req, Res, C>, handler: F) -> Self
+    pub fn bidi_streaming<Req, Res, C, F, Fut>(
+        self,
+        method: &Method<Many<Req>, Many<Res>, C>,
+        handler: F,
+    ) -> Self
     where
         Req: Send + 'static,
         Res: Send + 'static,
@@ -306,7 +386,7 @@ impl Recent {
 
     #[cold]
     fn look_up(&mut self, router: &Router, path: &str) -> Option<MethodIndex> {
-        let (path, method) = router.places.get_key_value(path)?;
+        let (path, method) = router.places.get_key_value(path).filter(|_| !router.is_ambiguous(path))?;
         let method = MethodIndex { early_headers: router.sends_early_headers(path), ..*method };
         if let Some(place) = self.methods.get_mut(self.next) {
             *place = Some((path, method));

@@ -13,16 +13,17 @@ use halfclose_bench::service::{
     STREAMING_CALL, STREAMING_FROM_CLIENT, STREAMING_FROM_SERVER, SimpleRequest, SimpleResponse, UNARY_CALL,
     request, response_bytes,
 };
-use halfclose_tokio::{CallOptions, Channel, Config, Method, Prost};
+use halfclose_tokio::{CallOptions, Channel, Config, Many, Method, Prost};
 use tokio::sync::{Semaphore, mpsc};
 
 type Failure = Box<dyn Error + Send + Sync>;
-type Simple = Method<SimpleRequest, SimpleResponse, Prost>;
+type Requests = Many<SimpleRequest>;
+type Responses = Many<SimpleResponse>;
 
-const UNARY: Simple = Simple::new(UNARY_CALL);
-const SERVER: Simple = Simple::new(STREAMING_FROM_SERVER);
-const CLIENT: Simple = Simple::new(STREAMING_FROM_CLIENT);
-const BIDI: Simple = Simple::new(STREAMING_CALL);
+const UNARY: Method<SimpleRequest, SimpleResponse, Prost> = Method::new(UNARY_CALL);
+const SERVER: Method<SimpleRequest, Responses, Prost> = Method::new(STREAMING_FROM_SERVER);
+const CLIENT: Method<Requests, SimpleResponse, Prost> = Method::new(STREAMING_FROM_CLIENT);
+const BIDI: Method<Requests, Responses, Prost> = Method::new(STREAMING_CALL);
 
 fn main() -> Result<(), Failure> {
     let options = ClientOptions::parse();

@@ -8,9 +8,15 @@ use halfclose_bench::service::{
     STREAMING_CALL, STREAMING_FROM_CLIENT, STREAMING_FROM_SERVER, SimpleRequest, SimpleResponse, UNARY_CALL,
     response,
 };
-use halfclose_tokio::{Config, Method, Prost, Response, Router, SendError};
+use halfclose_tokio::{Config, Many, Method, Prost, Response, Router, SendError};
 
-type Simple = Method<SimpleRequest, SimpleResponse, Prost>;
+type Requests = Many<SimpleRequest>;
+type Responses = Many<SimpleResponse>;
+
+const UNARY: Method<SimpleRequest, SimpleResponse, Prost> = Method::new(UNARY_CALL);
+const SERVER: Method<SimpleRequest, Responses, Prost> = Method::new(STREAMING_FROM_SERVER);
+const CLIENT: Method<Requests, SimpleResponse, Prost> = Method::new(STREAMING_FROM_CLIENT);
+const BIDI: Method<Requests, Responses, Prost> = Method::new(STREAMING_CALL);
 
 /// Serves grpc.testing.BenchmarkService; prints `LISTENING <port>` when it is ready.
 #[derive(Parser)]
@@ -34,24 +40,21 @@ enum Runtime {
 
 fn router() -> Router {
     Router::new()
-        .unary(
-            &Simple::new(UNARY_CALL),
-            |request| async move { Ok(Response::new(response(&request.message))) },
-        )
-        .bidi_streaming(&Simple::new(STREAMING_CALL), |mut call| async move {
+        .unary(&UNARY, |request| async move { Ok(Response::new(response(&request.message))) })
+        .bidi_streaming(&BIDI, |mut call| async move {
             while let Some(request) = call.recv().await? {
                 call.send(&response(&request)).await?;
             }
             Ok(())
         })
-        .client_streaming(&Simple::new(STREAMING_FROM_CLIENT), |mut call| async move {
+        .client_streaming(&CLIENT, |mut call| async move {
             let mut last = SimpleRequest::default();
             while let Some(request) = call.recv().await? {
                 last = request;
             }
             Ok(call.send_and_close(response(&last)))
         })
-        .server_streaming(&Simple::new(STREAMING_FROM_SERVER), |request, mut call| async move {
+        .server_streaming(&SERVER, |request, mut call| async move {
             let response = response(&request.message);
             loop {
                 match call.send(&response).await {

@@ -9,14 +9,14 @@ use std::io::Error;
 use bytes::Bytes;
 use halfclose_driver::halfclose::{Code, Config};
 use halfclose_driver::tls::{ClientTls, Identity, ServerTls, TlsError};
-use halfclose_driver::{CallError, CallOptions, Channel, Method, Raw, Response, Router, Target};
+use halfclose_driver::{CallError, CallOptions, Channel, Many, Method, Raw, Response, Router, Target};
 use halfclose_e2e::{PATIENCE, Runtime, Serving, on_every_pair, within};
 
 const SAY: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Tls/Say");
 const WHO: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Tls/Who");
-const COUNT: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Tls/Count");
-const ADD: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Tls/Add");
-const CHAT: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Tls/Chat");
+const COUNT: Method<Bytes, Many<Bytes>, Raw> = Method::new("/e2e.Tls/Count");
+const ADD: Method<Many<Bytes>, Bytes, Raw> = Method::new("/e2e.Tls/Add");
+const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/e2e.Tls/Chat");
 /// More than the windows, the socket buffers and what a session keeps.
 const LARGE: usize = 3 << 20;
 

@@ -14,16 +14,16 @@ use std::future::pending;
 
 use bytes::Bytes;
 use halfclose::{Code, Status};
-use halfclose_driver::{Method, Raw, Response, Router};
+use halfclose_driver::{Many, Method, Raw, Response, Router};
 
 /// A unary echo: what the honest client calls.
 pub const SAY: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Say");
 /// A bidirectional echo: what most attacks call.
-const CALL: Method<Bytes, Bytes, Raw> = Method::new(halfclose_wire::PATH);
+const CALL: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new(halfclose_wire::PATH);
 /// Messages of 100 bytes, so many as the request says in decimal digits: what hostile servers are compared with.
-pub const ANSWERS: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Answers");
+pub const ANSWERS: Method<Bytes, Many<Bytes>, Raw> = Method::new("/demo.Echo/Answers");
 /// A method that never answers.
-const HANG: Method<Bytes, Bytes, Raw> = Method::new("/demo.Echo/Hang");
+const HANG: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/demo.Echo/Hang");
 
 /// The services of the attacked server.
 #[must_use]

@@ -12,10 +12,10 @@ use halfclose::{
 use super::kit::{Peer, Still, Wire, poll};
 use super::{CHAT, SAY};
 use crate::server::ServerDriver;
-use crate::{BidiStreamingServer, Method, Raw, Response, Router, Shutdown};
+use crate::{BidiStreamingServer, Many, Method, Raw, Response, Router, Shutdown};
 
-const LIST: Method<Bytes, Bytes, Raw> = Method::new("/driver.Test/List");
-const COUNT: Method<Bytes, Bytes, Raw> = Method::new("/driver.Test/Count");
+const LIST: Method<Bytes, Many<Bytes>, Raw> = Method::new("/driver.Test/List");
+const COUNT: Method<Many<Bytes>, Bytes, Raw> = Method::new("/driver.Test/Count");
 /// The four methods, and whether their handlers wait for a first request.
 const METHODS: [(&str, CallType, bool); 4] = [
     (SAY.path(), CallType::UNARY, false),
