@@ -9,7 +9,7 @@ use halfclose::grpc::timeout::{self, TimeoutError};
 use halfclose::grpc::{base64 as ours, content_type, field, path, percent};
 use percent_encoding::{AsciiSet, CONTROLS};
 
-/// Any bytes as the value of each of gRPC's own text formats; two of them also read by libraries of their own.
+/// Checks any bytes as the value of each of gRPC's own text formats; crates also read two of them.
 pub fn text_codecs(data: &[u8]) {
     timeouts(data);
     percents(data);
@@ -31,22 +31,24 @@ fn timeouts(data: &[u8]) {
     }
 }
 
-/// A span as it goes out: legal, never shorter, and longer by less than one part in a hundred thousand.
+/// Checks the written form of a timeout: legal, never shorter than `span`, and longer by less than one part in a
+/// hundred thousand.
 fn written(span: Duration) {
     let text = timeout::format(span);
     let again = timeout::parse(text.as_bytes()).expect("what we write, we read");
     assert!(again >= span, "rounded down: {span:?} became {again:?}");
-    // Eight digits leave less than one part in 10^6, but the step from a unit to the next is up to 3600.
+    // Eight digits lose less than one part in 10^6, but the step from a unit to the next is up to 3600.
     assert!(again - span <= span / 1_000_000 * 60 + Duration::from_nanos(1), "{span:?} became {again:?}");
     assert_eq!(timeout::format(again), text, "a rounded span is written as it is");
 }
 
-/// What travels as `%XX` (P-44): everything but 0x20 to 0x7E without `%`, and a space at an end (RFC 9113 §8.2.1).
+/// The bytes that are sent as `%XX` (P-44): all but 0x20 to 0x7E without `%`, and a space at an end (RFC 9113
+/// §8.2.1).
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
-/// The same of a character at an end.
+/// The bytes that are escaped at the ends of a text.
 const ESCAPED_AT_ENDS: &AsciiSet = &ESCAPED.add(b' ');
 
-/// What crate percent-encoding makes of a text.
+/// Returns what crate percent-encoding makes of a text.
 fn by_library(text: &str) -> String {
     let last = text.chars().count().saturating_sub(1);
     let set = |at: usize| if at == 0 || at == last { ESCAPED_AT_ENDS } else { ESCAPED };
@@ -73,7 +75,7 @@ fn percents(data: &[u8]) {
     }
 }
 
-/// With or without padding, the bits left over in the last digit ignored (RFC 4648 §3.5).
+/// Accepts input with or without padding, and ignores the unused bits of the last digit (RFC 4648 §3.5).
 const LIBRARY: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -98,7 +100,7 @@ fn base64s(data: &[u8]) {
         Ok(()) => assert_eq!(decoded.strip_prefix(b"before"), library.as_deref().ok(), "crate base64 reads"),
         Err(error) => {
             assert_eq!(decoded, b"before", "an error leaves nothing behind: {error}");
-            // The library takes a partial padding too, which no sender of RFC 4648 writes.
+            // The library also accepts partial padding, which no sender that follows RFC 4648 writes.
             let partly = data.ends_with(b"=") && !data.len().is_multiple_of(4);
             assert!(library.is_err() || partly, "crate base64 reads what we refuse: {error}");
         }
@@ -117,7 +119,7 @@ fn names(data: &[u8]) {
         assert_eq!(format!("/{service}/{method}").as_bytes(), data);
         assert!(!service.is_empty() && !method.is_empty() && !method.contains('/'));
     }
-    // Crate http takes every name that we take, and every value: it is the looser one (RFC 9113 §8.2.1).
+    // Crate http accepts every name and every value that we accept, and more (RFC 9113 §8.2.1).
     if field::check_name(data).is_ok() {
         assert!(http::HeaderName::from_lowercase(data).is_ok(), "{data:?}");
     }

@@ -5,16 +5,16 @@ use halfclose::frame::{
     data_range,
 };
 
-/// Reads `data` as a run of frames, the last one cut short where the bytes end. Every header is a header; what parses
-/// is written and parses to the same; what does not says why; and no part of the crate disagrees with another about
-/// where a payload's content stands.
+/// Checks `data` as a sequence of frames, the last one truncated where the bytes end. Every header is valid; what
+/// parses is written and parses to the same; what does not parse gives a reason; and no two parts of the crate
+/// disagree about where a payload's content is.
 pub fn frame_decode(data: &[u8]) {
     let mut rest = data;
     while let Some((header, after)) = rest.split_first_chunk::<FRAME_HEADER_LEN>() {
         let header = FrameHeader::parse(header);
         head_round_trip(&header);
         let (payload, next) = after.split_at(after.len().min(header.length as usize));
-        // Cut short, it is a frame of the length that is there.
+        // Truncated, it is a frame of the length that is there.
         let length = u32::try_from(payload.len()).expect("at most 2^24 - 1");
         one(&FrameHeader { length, ..header }, payload);
         rest = next;
@@ -54,8 +54,8 @@ fn one(header: &FrameHeader, payload: &[u8]) {
     }
 }
 
-/// Whether the payload is the one that this crate writes: padding of zeros (RFC 9113 §6.1), reserved bits unset
-/// (§6.9, §6.6, §6.8).
+/// Returns whether the payload is the one that this crate writes: padding of zeros (RFC 9113 §6.1), reserved bits
+/// unset (§6.9, §6.6, §6.8).
 fn is_canonical(header: &FrameHeader, payload: &[u8], frame: &Frame<'_>) -> bool {
     let padding = match frame {
         Frame::Data(Data { pad_len, .. }) => pad_len,
@@ -72,7 +72,8 @@ fn is_canonical(header: &FrameHeader, payload: &[u8], frame: &Frame<'_>) -> bool
     padded && !reserved
 }
 
-/// [`Data::parse`] and [`data_range`] say the same, and the whole payload counts for flow control (RFC 9113 §6.9.1).
+/// Checks that [`Data::parse`] and [`data_range`] agree, and that the whole payload counts for flow control (RFC 9113
+/// §6.9.1).
 fn same_content(header: &FrameHeader, payload: &[u8]) {
     let range = data_range(header, payload);
     match Data::parse(header, payload) {

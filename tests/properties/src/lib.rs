@@ -23,7 +23,7 @@ pub use message::message_decode;
 pub use metadata::metadata_and_heads;
 pub use pair::client_server;
 
-/// A property and its name, which is that of its fuzz target and of its corpus.
+/// A property and its name, which its fuzz target and its corpus share.
 pub type Property = (&'static str, fn(&[u8]));
 
 /// Every property that has a fuzz target.

@@ -6,11 +6,12 @@ use halfclose::internals::{Arena, MessageBuffer, MessageError, PREFIX_LEN, Paylo
 
 const NAMES: [&[u8]; 3] = [b"gzip", b"deflate", b"zstd"];
 
-/// The first five bytes choose the codec, the limits and the cuts; the rest is the content of a stream.
+/// Checks the buffer of messages and the codecs. The first five bytes choose the codec, the limits and the cuts; the
+/// rest is the content of a stream.
 ///
-/// The buffer finds what a reading of the whole content finds, however the content is cut and kept, and holds no
-/// more than it was given. A payload inflates to at most the limit or not at all, and what was inflated survives the
-/// codec both ways.
+/// The buffer finds what a reading of the whole content finds, however the content is cut and kept, and holds no more
+/// than it was given. A payload decompresses to at most the limit or not at all, and what was decompressed survives
+/// the codec both ways.
 pub fn message_decode(data: &[u8]) {
     let Some((&[codec, limit, scale, cut, keep], content)) = data.split_first_chunk() else { return };
     let limit = u32::from(limit) << (scale % 16);
@@ -25,7 +26,7 @@ pub fn message_decode(data: &[u8]) {
     }
 }
 
-/// Feeds the content in pieces and takes messages in between; returns all of them.
+/// Feeds the content in pieces and pops messages in between. Returns all of them.
 fn received(content: &[u8], limit: u32, cut: u8, keep: u8) -> Vec<RawMessage> {
     let expected = reference(content, limit);
     let mut arena = Arena::new();
@@ -46,7 +47,7 @@ fn received(content: &[u8], limit: u32, cut: u8, keep: u8) -> Vec<RawMessage> {
         at += step;
         round += 1;
         assert!(buffer.buffered() <= at, "holds {} of {at} bytes", buffer.buffered());
-        // Takes all, none, or as many as the byte says in each round.
+        // Pops all messages, none, or as many as the byte says in each round.
         for _ in 0..keep >> 1 {
             let Some(message) = pop(&mut buffer) else { break };
             messages.push(message);
@@ -80,7 +81,7 @@ fn pop(buffer: &mut MessageBuffer) -> Option<RawMessage> {
     message
 }
 
-/// The length of the next piece: one byte, all of it, or something between that changes.
+/// Returns the length of the next piece: one byte, all of it, or a changing length in between.
 fn piece(cut: u8, round: u32) -> usize {
     match cut {
         0 => usize::MAX,
@@ -92,7 +93,7 @@ fn piece(cut: u8, round: u32) -> usize {
     }
 }
 
-/// What the whole content says.
+/// Reads the messages of the whole content.
 #[derive(Default)]
 struct Expected<'a> {
     messages: Vec<(bool, &'a [u8])>,
@@ -138,14 +139,15 @@ fn inflated(codec: &dyn MessageCodec, payload: &[u8], max: usize) {
         }
         Err(DecompressError::TooLarge { limit }) => {
             assert_eq!(limit, max);
-            // What is over one limit is over every smaller one, or corrupt before it.
+            // What exceeds one limit exceeds every smaller one, or is corrupt before it.
             assert!(codec.decompress(payload, max / 2).is_err());
         }
         Err(error) => assert_eq!(error, DecompressError::Corrupt),
     }
 }
 
-/// What goes in comes out, at the exact limit too, and not one byte under it; a cut or a tail is noticed.
+/// Checks that a compressed message decompresses to itself, also with the exact limit, and not with a byte less; that
+/// truncation or a tail is an error.
 fn deflated(codec: &dyn MessageCodec, plain: &[u8]) {
     let mut packed = Vec::new();
     codec.compress(plain, &mut packed).expect("the built-in codecs compress anything");

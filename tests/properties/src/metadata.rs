@@ -1,4 +1,4 @@
-//! Metadata and whole heads: fields in, values out, and back.
+//! Metadata and whole header sections: fields in, values out, and back.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use halfclose::internals::{
 use halfclose::{Code, Status};
 use http::HeaderMap;
 
-/// Fields as a peer sends them, one a line, name and value apart at the first space.
+/// Checks fields as a peer sends them, one per line, with name and value separated by the first space.
 ///
-/// As metadata, as the head of a request, as the head of a response and as trailers: nothing panics, what a builder
-/// takes fits its limit, and what was taken comes back the same after our own writing of it.
+/// As metadata, request headers, response headers and trailers: nothing panics, what a builder accepts fits its
+/// limit, and what was accepted is read back the same after our writer has written it.
 pub fn metadata_and_heads(data: &[u8]) {
     let Some((&limit, lines)) = data.split_first() else { return };
     let fields: Vec<(&[u8], &[u8])> = lines.split(|&byte| byte == b'\n').map(split_field).collect();
@@ -32,7 +32,7 @@ fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
     (&line[..end], line.get(end + 1..).unwrap_or_default())
 }
 
-/// Metadata from the wire, which may hold more than an application may write.
+/// Checks metadata from the wire, which may hold more than an application may write.
 fn received(fields: &[(&[u8], &[u8])]) -> Metadata {
     let mut metadata = Metadata::new();
     for (name, value) in fields {
@@ -47,7 +47,7 @@ fn received(fields: &[(&[u8], &[u8])]) -> Metadata {
     again
 }
 
-/// Out on the wire and in again; the sizes agree on the way (P-45).
+/// Returns metadata that was written and read again, and checks that its sizes agree (P-45).
 fn rewritten(metadata: &Metadata) -> Metadata {
     let mut again = Metadata::new();
     let mut size = 0;
@@ -60,7 +60,7 @@ fn rewritten(metadata: &Metadata) -> Metadata {
     again
 }
 
-/// Metadata from the application, through a header map and back.
+/// Checks metadata from the application, through a header map and back.
 fn sent(fields: &[(&[u8], &[u8])]) {
     let mut metadata = Metadata::new();
     for (name, value) in fields {
@@ -130,7 +130,7 @@ fn heads(fields: &[(&[u8], &[u8])], limit: usize) {
     }
     let mut builder = TrailersBuilder::new(limit);
     fields.iter().for_each(|(name, value)| builder.field(name, value));
-    // P-21: the status is in the field, or stands for it; never OK by default.
+    // P-21: the status is in the field or derived from its absence, and never OK by default.
     if let Ok(trailers) = builder.finish() {
         let named = fields.iter().any(|(name, _)| *name == b"grpc-status");
         assert!(named || !trailers.into_status().is_ok());
@@ -141,7 +141,7 @@ fn size_of_fields(fields: &[(&[u8], &[u8])]) -> usize {
     fields.iter().map(|(name, value)| name.len() + value.len() + grpc::FIELD_OVERHEAD).sum()
 }
 
-/// What our writers write of received metadata, our builders read.
+/// Checks that our builders read what our writers write of received metadata.
 fn written_heads(metadata: &Metadata, fields: &[(&[u8], &[u8])]) {
     let (code, text) = fields.first().copied().unwrap_or_default();
     let message = String::from_utf8_lossy(text).into_owned();
@@ -176,7 +176,7 @@ fn trailers(status: &Status, metadata: &Metadata) {
     }
 }
 
-/// P-45: within the peer's limit the code always goes.
+/// Checks P-45: within the peer's limit the status code is always sent.
 fn within(status: &Status, metadata: &Metadata, limit: usize) {
     let fields = ResponseFields::default();
     let mut size = 0;

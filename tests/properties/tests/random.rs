@@ -4,7 +4,7 @@ use halfclose_properties::PROPERTIES;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Bytes that mean something to one format or another, among bytes that mean nothing.
+/// Returns bytes that have a meaning in one format or another, among bytes that have none.
 fn byte() -> impl Strategy<Value = u8> {
     prop_oneof![3 => 0..0x50_u8, 2 => any::<u8>(), 1 => Just(0xff), 1 => Just(0x82), 1 => Just(b'\n')]
 }

@@ -24,7 +24,7 @@ fn replay(folder: &Path) -> usize {
     for (name, property) in PROPERTIES {
         let inputs = inputs(&folder.join(name));
         for input in &inputs {
-            // Seen only where the property panics.
+            // Printed only if the property panics.
             println!("replaying {}", input.display());
             property(&fs::read(input).expect("readable"));
         }

@@ -1,4 +1,4 @@
-//! The model: what each call must have come to, given what was ordered. It knows the orders ([`Ledger`]) and the wire
+//! The model: the required result of each call, given the commands. It knows the commands ([`Ledger`]) and the wire
 //! ([`Wire`]), and nothing of the cores.
 
 use halfclose::frame::ErrorCode;
@@ -9,7 +9,7 @@ use crate::ledger::{Account, Ledger, SentMessage};
 use crate::program::{AMPLE, Program, Side};
 use crate::wire::{FailedProperty, Wire, breach, ensure};
 
-/// Liveness: queued bytes and open windows mean output. Incoming when a core says that it has none.
+/// Checks liveness when a core has no output: queued bytes and open windows require output.
 pub(crate) fn output_flows(
     side: Side,
     wire: &Wire,
@@ -25,7 +25,7 @@ pub(crate) fn output_flows(
         let Some(half) = half.filter(|half| !half.is_closed() && !account.cancelled) else { continue };
         let ordered: u64 = account.sent.iter().map(SentMessage::wire_len).sum();
         let window = half.send_window.min(wire.credit(side).send_window);
-        // A server may have answered in its handler's place and dropped the rest.
+        // A server may have answered instead of its handler and dropped the rest.
         let dropped = side == Side::Server && half.end_sent;
         ensure(half.sent >= ordered || window <= 0 || dropped, "data and open windows mean output", || {
             format!("{side:?} call {k}: {} of {ordered} bytes sent, window {window}", half.sent)
@@ -41,7 +41,7 @@ pub(crate) fn output_flows(
     Ok(())
 }
 
-/// Liveness: a call that waits and a stream that is free mean output.
+/// Checks liveness: a waiting call and a free stream require output.
 pub(crate) fn calls_start(
     wire: &Wire,
     open: Vec<usize>,
@@ -52,19 +52,19 @@ pub(crate) fn calls_start(
         return Ok(());
     }
     for k in open {
-        // Its end is known, and its caller has not come to hear it.
+        // The end of the call is known, and its caller has not received it.
         let over = ledgers[k].client.cancelled || ledgers[k].deadline.is_some_and(|at| at <= now);
         ensure(over || wire.stream_of(k).is_some(), "a free stream is used", || format!("call {k} waits"))?;
     }
     Ok(())
 }
 
-/// Whether the server's caller's own status came to the client.
+/// Returns whether the client received the status of the server's caller.
 pub(crate) fn is_complete(ledger: &Ledger) -> bool {
     matches!((&ledger.outcome, &ledger.finished), (Some((met, _)), Some((given, _))) if met == given)
 }
 
-/// Holds the end of one call against what was ordered.
+/// Checks the end of one call against the commands.
 pub(crate) fn judge(
     k: usize,
     program: &Program,
@@ -115,7 +115,7 @@ fn require(holds: bool, why: &'static str) -> Judgement {
 impl Case<'_> {
     fn client(&self, status: &Status, cause: &Cause) -> Judgement {
         let ledger = self.ledger;
-        // P-71: the second message is enough, whatever ended the call.
+        // P-71: the second message is reason enough, whatever ended the call.
         if status.code == Code::Unimplemented && self.client_counts() && ledger.server.sent.len() > 1 {
             return Ok(());
         }
@@ -132,12 +132,12 @@ impl Case<'_> {
                 require(ledger.server.cancelled || ledger.deadline.is_some(), "the server did not cancel")?;
                 self.whole_messages_arrived()
             }
-            // Only before the server's SETTINGS have come, which a client does not wait for.
+            // Only before the server's SETTINGS have arrived, which a client does not wait for.
             Cause::Reset { code: ErrorCode::REFUSED_STREAM, by: Initiator::Remote } => require(
                 !ledger.seen && status.code == Code::Unavailable,
                 "the server saw a call that it refused",
             ),
-            // A server compresses only with what its client offered, so size is the only other reason.
+            // A server compresses only with what its client offered, so the size is the only other reason.
             Cause::Reset { code: ErrorCode::CANCEL, by: Initiator::Library } => require(
                 status.code == Code::ResourceExhausted
                     && (self.too_large(Side::Client) || self.lacks_memory(Side::Client, status)),
@@ -163,7 +163,7 @@ impl Case<'_> {
         self.wire.stream_of(self.k)
     }
 
-    /// The call ended with trailers.
+    /// Checks a call that ended with trailers.
     fn answered(&self, status: &Status, only: bool) -> Judgement {
         let (ledger, code) = (self.ledger, status.code);
         let (client, server) = (&ledger.client, &ledger.server);
@@ -218,14 +218,14 @@ impl Case<'_> {
         }
     }
 
-    /// No event is lost before a fatal error: what came whole was delivered.
+    /// Checks that no event is lost before a fatal error: what arrived whole was delivered.
     fn whole_messages_arrived(&self) -> Judgement {
         let whole = self.stream().and_then(|stream| self.wire.half(Side::Client, stream));
         let whole = whole.map_or(0, |half| half.messages.whole);
         require(self.ledger.client.received == whole, "messages that had come were lost")
     }
 
-    /// Whether a message that `side` receives is over its limit.
+    /// Returns whether a message that `side` receives is over its limit.
     fn too_large(&self, side: Side) -> bool {
         let limit = self.program.tuning[side.index()].max_receive;
         let over =
@@ -236,12 +236,12 @@ impl Case<'_> {
         }
     }
 
-    /// Whether `side` has less memory than it may take to serve everybody.
+    /// Returns whether `side` has less memory than it may need to serve every call.
     fn is_scarce(&self, side: Side) -> bool {
         self.program.tuning[side.index()].memory < AMPLE
     }
 
-    /// Whether the status is what a side without memory says.
+    /// Returns whether the status is the one of a side without memory.
     fn lacks_memory(&self, side: Side, status: &Status) -> bool {
         self.is_scarce(side) && status.message().starts_with("over the limit `memory`")
     }

@@ -1,4 +1,4 @@
-//! The client's caller: starts calls, sends, reads, cancels, and notes what it is told.
+//! The client's caller: starts calls, sends, reads, cancels, and records its events.
 
 use bytes::Bytes;
 use halfclose::grpc::encoding::Encoding;
@@ -29,7 +29,7 @@ impl ClientCaller {
         starts.map(|(call, _)| Time::ZERO + call.start).chain(self.tasks.wake()).min()
     }
 
-    /// Does all that is due.
+    /// Does everything that is due.
     pub(crate) fn run(
         &mut self,
         program: &Program,
@@ -110,7 +110,7 @@ impl ClientCaller {
         }
     }
 
-    /// Takes one event.
+    /// Handles one event.
     pub(crate) fn event(
         &mut self,
         event: &Event,
@@ -139,7 +139,7 @@ impl ClientCaller {
             }
             Event::Readable(_) => {
                 let half = wire.stream_of(k).and_then(|stream| wire.half(Side::Client, stream));
-                // What comes after a call's end is nobody's.
+                // What arrives after a call's end is ignored.
                 let over = ledgers[k].client.cancelled || ledgers[k].deadline.is_some_and(|at| at <= now);
                 let head = half.is_some_and(|half| half.headers_taken) && !over;
                 ensure(
@@ -158,7 +158,7 @@ fn path(number: u8) -> Bytes {
     format!("/sim.Service{number}/Method").into()
 }
 
-/// Whether the client's messages may go compressed.
+/// Returns whether the client's messages may be compressed.
 pub(crate) fn compresses(program: &Program, k: usize) -> bool {
     program.calls[k].encoding && program.tuning[Side::Client.index()].codec
 }

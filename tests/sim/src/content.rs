@@ -1,5 +1,5 @@
-//! What messages, metadata and statuses hold: a function of their place, so that the receiver can tell what it
-//! should have got without having seen what was sent.
+//! The contents of messages, metadata and statuses: a function of their position, so that the receiver can compute
+//! what it must receive without seeing what was sent.
 
 use std::sync::{Arc, LazyLock};
 
@@ -12,28 +12,28 @@ use crate::program::Side;
 /// The metadata name that carries a call's number.
 pub(crate) const CALL_KEY: &str = "sim-call";
 
-/// Bytes that the largest message takes, and so many starts.
+/// The size of the largest message in bytes, and the number of positions where a message may start.
 const LARGEST: usize = 200_000;
 const STARTS: usize = 50_021;
 
-/// Bytes without a pattern, of which every payload is a part.
+/// Bytes without a pattern; every payload is a part of them.
 static OCTETS: LazyLock<Bytes> = LazyLock::new(|| {
     let mut bytes = vec![0; LARGEST + STARTS];
     fastrand::Rng::with_seed(7).fill(&mut bytes);
     bytes.into()
 });
 
-/// The payload of message `index` that `from` sends on call `call`: where it starts tells which one it is.
+/// Returns the payload of message `index` that `from` sends on call `call`; its start position identifies it.
 ///
 /// # Panics
-/// When `size` is more than any message of a program has.
+/// If `size` is larger than any message of a program.
 #[must_use]
 pub(crate) fn payload(call: usize, from: Side, index: usize, size: u32) -> Bytes {
     let start = (call * 3_109 + index * 127 + from.index() * 25_013) % STARTS;
     OCTETS.slice(start..start + size as usize)
 }
 
-/// `amount` pairs of metadata, some of them binary and some longer than others.
+/// Returns `amount` pairs of metadata, some of them binary and some longer than others.
 #[must_use]
 pub(crate) fn metadata(call: usize, amount: u8) -> Metadata {
     let mut metadata = Metadata::new();
@@ -49,7 +49,7 @@ pub(crate) fn metadata(call: usize, amount: u8) -> Metadata {
     metadata
 }
 
-/// The metadata of a request: that of [`metadata()`], and the call's number.
+/// Returns the metadata of a request: that of [`metadata()`], and the call's number.
 #[must_use]
 pub(crate) fn request_metadata(call: usize, amount: u8) -> Metadata {
     let mut all = metadata(call, amount);
@@ -57,7 +57,7 @@ pub(crate) fn request_metadata(call: usize, amount: u8) -> Metadata {
     all
 }
 
-/// The status of a call.
+/// Returns the status of a call.
 #[must_use]
 pub(crate) fn status(call: usize, code: u32) -> Status {
     if code == 0 {
@@ -66,8 +66,8 @@ pub(crate) fn status(call: usize, code: u32) -> Status {
     Status::new(Code::from_u32(code), format!("status of call {call}: 100 % \u{263a}"))
 }
 
-/// A codec without a library behind it: one byte in front, then the second half before the first. It goes by the name
-/// of gzip, since names other than the registered ones are refused.
+/// A codec without a library behind it: one byte, then the second half before the first. It uses the name gzip,
+/// because names other than the registered ones are refused.
 #[derive(Debug)]
 struct Swapping;
 
@@ -98,14 +98,14 @@ impl MessageCodec for Swapping {
     }
 }
 
-/// The codecs of an end that has one.
+/// Returns the codecs of an end that has one.
 #[must_use]
 pub(crate) fn codecs() -> Codecs {
     let with = Codecs::none().with(Arc::new(Swapping));
     with.unwrap_or_else(|_| unreachable!("the codec's name is a token"))
 }
 
-/// Bytes that a message takes on the wire.
+/// Returns the bytes of a message on the wire.
 #[must_use]
 pub(crate) const fn wire_len(size: u32, compressed: bool) -> u64 {
     5 + size as u64 + compressed as u64

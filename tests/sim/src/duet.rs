@@ -1,4 +1,4 @@
-//! A client and a server core joined without a network, in virtual time: for long runs of honest use.
+//! A client and a server core joined without a network, in virtual time, for long runs of honest use.
 
 use bytes::{Buf, BytesMut};
 use halfclose::{
@@ -13,12 +13,12 @@ pub struct Duet {
     pub server: Connection<Server>,
     /// The time.
     pub now: Time,
-    /// Bytes on their way to the server and to the client.
+    /// Bytes in flight to the server and to the client.
     on_way: [BytesMut; 2],
 }
 
 impl Duet {
-    /// Two cores that have exchanged their SETTINGS.
+    /// Returns two cores that have exchanged their SETTINGS.
     #[must_use]
     pub fn new(client: Config, server: Config) -> Self {
         let now = Time::ZERO;
@@ -31,7 +31,7 @@ impl Duet {
         duet
     }
 
-    /// Lets all that both have to say arrive. Whether anything did.
+    /// Delivers the output of both. Returns whether there was any.
     pub fn exchange(&mut self) -> bool {
         let mut any = false;
         loop {
@@ -44,12 +44,12 @@ impl Duet {
         }
     }
 
-    /// What the client has to say leaves it, and does not arrive yet.
+    /// Takes the client's output, without delivering it yet.
     pub fn depart(&mut self) {
         collect(&mut self.client, &mut self.on_way[0], self.now);
     }
 
-    /// Goes to `until`, firing timers on the way and delivering what they send.
+    /// Advances to `until`, firing timers on the way and delivering what they send.
     pub fn wait_until(&mut self, until: Time) {
         loop {
             let timers = [self.client.poll_timeout(), self.server.poll_timeout()];
@@ -66,34 +66,34 @@ impl Duet {
     /// Starts a call of `call type`.
     ///
     /// # Panics
-    /// When the core refuses.
+    /// If the core refuses the call.
     pub fn start(&mut self, call_type: CallType) -> CallId {
         self.client.start(self.now, Request::new("/sim.Service/Method", call_type)).expect("calls are taken")
     }
 
-    /// The client's events.
+    /// Returns the client's events.
     pub fn client_events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.client.poll_event()).collect()
     }
 
-    /// The server's events.
+    /// Returns the server's events.
     pub fn server_events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.server.poll_event()).collect()
     }
 
-    /// The calls that have come to the server since it was last asked.
+    /// Returns the calls that have arrived at the server since the last request for them.
     pub fn requests(&mut self) -> Vec<CallId> {
         let requests = self.server_events().into_iter();
         requests.filter_map(|event| if let Event::Request(id) = event { Some(id) } else { None }).collect()
     }
 
-    /// Whether neither limits nor timers have ended the connection.
+    /// Returns whether neither limits nor timers have ended the connection.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.client.is_closed() && !self.server.is_closed()
     }
 
-    /// Reads what the client has for a call; the number of messages.
+    /// Receives the client's messages of a call. Returns their number.
     pub fn read(&mut self, call: CallId) -> usize {
         let messages = std::iter::from_fn(|| self.client.recv(call).ok());
         messages.take_while(|it| matches!(it, Recv::Message(_))).count()
@@ -108,7 +108,7 @@ fn carry<A: Role, B: Role>(
 ) -> bool {
     collect(from, on_way, now);
     let before = on_way.len();
-    // What a turn leaves is read in the next one.
+    // What one turn leaves is read in the next one.
     let _ = to.receive(now, on_way);
     before != on_way.len()
 }

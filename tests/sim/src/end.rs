@@ -1,4 +1,4 @@
-//! One end of the connection: a core, its transport's buffers, and the wire observer's eyes on both.
+//! One end of the connection: a core, its transport's buffers, and the wire observer's view of both.
 
 use bytes::{Buf, BytesMut};
 use halfclose::{Connection, ConnectionError, Needed, Role, Time};
@@ -12,18 +12,18 @@ pub(crate) struct End<R: Role> {
     pub(crate) side: Side,
     pub(crate) core: Connection<R>,
     inbox: BytesMut,
-    /// What stands in `inbox`, kept to show what was taken from it.
+    /// The contents of `inbox`, kept to show the observer what was consumed.
     shadow: BytesMut,
-    /// Bytes that were shown to the observer and have not been taken by the transport.
+    /// Bytes that were shown to the observer and that the transport has not accepted.
     shown: usize,
-    /// The core reads no more before its output is taken.
+    /// Whether the core reads no more until its output is accepted.
     drain: bool,
     /// Splits what arrives.
     rng: fastrand::Rng,
     resplit: bool,
-    /// The error that `receive` gave.
+    /// The error that `receive` returned.
     pub(crate) failure: Option<ConnectionError>,
-    /// `Event::Closed` was told.
+    /// Whether `Event::Closed` was reported.
     pub(crate) closed: bool,
     ended: bool,
 }
@@ -45,7 +45,7 @@ impl<R: Role> End<R> {
         }
     }
 
-    /// Shows the observer what the core has cut since it last looked.
+    /// Shows the observer what the core has written since the last time.
     fn show(&mut self, now: Time, wire: &mut Wire) -> Result<(), FailedProperty> {
         if let Some(transmit) = self.core.poll_transmit(now) {
             let mut skip = self.shown;
@@ -64,7 +64,7 @@ impl<R: Role> End<R> {
         Ok(())
     }
 
-    /// Gives the transport what it takes. Whether anything moved.
+    /// Gives the transport what it accepts. Returns whether anything moved.
     pub(crate) fn pump(
         &mut self,
         now: Time,
@@ -97,12 +97,12 @@ impl<R: Role> End<R> {
         Ok(moved)
     }
 
-    /// Whether all that the core has to say has been taken.
+    /// Returns whether the transport has accepted all output of the core.
     pub(crate) fn is_drained(&self) -> bool {
         self.shown == 0 && !self.core.wants_transmit()
     }
 
-    /// Bytes have arrived.
+    /// Receives bytes.
     pub(crate) fn arrive(&mut self, now: Time, bytes: &[u8], wire: &mut Wire) -> Result<(), FailedProperty> {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -119,19 +119,19 @@ impl<R: Role> End<R> {
         Ok(())
     }
 
-    /// The transport has ended.
+    /// Ends the transport.
     pub(crate) fn end(&mut self, now: Time, wire: &mut Wire) -> Result<(), FailedProperty> {
         if self.ended {
             return Ok(());
         }
         self.ended = true;
-        // Whatever waits is read first, as a transport gives its bytes before its end.
+        // The remaining bytes are read first, because a transport delivers its bytes before its end.
         for _ in 0..10_000 {
             self.read(now, wire)?;
             if !self.drain {
                 break;
             }
-            // Nobody takes the replies any more.
+            // The replies are no longer accepted.
             self.show(now, wire)?;
             if let Some(mut transmit) = self.core.poll_transmit(now) {
                 let all = transmit.remaining();

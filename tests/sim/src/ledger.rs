@@ -1,10 +1,10 @@
-//! What the callers ordered and saw, kept apart from the cores: the ground of the model.
+//! What the callers commanded and saw, kept apart from the cores: the basis of the model.
 
 use halfclose::{Cause, Metadata, Status, Time};
 
 use crate::program::Side;
 
-/// A message that a core took for sending.
+/// A message that a core accepted for sending.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SentMessage {
     /// Bytes.
@@ -14,7 +14,7 @@ pub(crate) struct SentMessage {
 }
 
 impl SentMessage {
-    /// Bytes that it takes on the wire.
+    /// Bytes of the message on the wire.
     #[must_use]
     pub(crate) const fn wire_len(&self) -> u64 {
         crate::content::wire_len(self.size, self.compressed)
@@ -24,15 +24,15 @@ impl SentMessage {
 /// One side of one call.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Account {
-    /// The messages that the core took, in order.
+    /// The messages that the core accepted, in order.
     pub(crate) sent: Vec<SentMessage>,
-    /// Messages that the caller received.
+    /// The number of messages that the caller received.
     pub(crate) received: usize,
-    /// Client: the half-close was ordered. Server: it was seen.
+    /// On a client, whether it half-closed; on a server, whether it saw the half-close.
     pub(crate) half_closed: bool,
-    /// The caller cancelled or released the call.
+    /// Whether the caller cancelled or released the call.
     pub(crate) cancelled: bool,
-    /// The call's end was told.
+    /// Whether the call's end was reported.
     pub(crate) ended: bool,
 }
 
@@ -47,24 +47,24 @@ pub(crate) struct Ledger {
     pub(crate) started: Option<Time>,
     /// Its deadline.
     pub(crate) deadline: Option<Time>,
-    /// It was released: nothing more is told.
+    /// Whether the call was released, so that nothing more is reported.
     pub(crate) released: bool,
-    /// Response headers were told.
+    /// Whether response headers were reported.
     pub(crate) response: bool,
-    /// The request reached the server's caller.
+    /// Whether the request reached the server's caller.
     pub(crate) seen: bool,
-    /// The server's caller ordered response headers.
+    /// Whether the server's caller sent response headers.
     pub(crate) headers: bool,
     /// The status that the server's caller gave.
     pub(crate) finished: Option<(Status, Metadata)>,
-    /// What the client was told in the end.
+    /// The outcome that the client received.
     pub(crate) outcome: Option<(Status, Cause)>,
-    /// What the server was told in the end.
+    /// The cause that the server received.
     pub(crate) cause: Option<Cause>,
 }
 
 impl Ledger {
-    /// A side's account, and its peer's.
+    /// Returns a side's account, and its peer's.
     pub(crate) const fn accounts(&mut self, side: Side) -> (&mut Account, &Account) {
         match side {
             Side::Client => (&mut self.client, &self.server),
@@ -73,11 +73,11 @@ impl Ledger {
     }
 }
 
-/// What befell the connection, for the model to excuse.
+/// What happened to the connection, for the model to excuse.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Events {
-    /// A graceful shutdown was ordered, or a GOAWAY met.
+    /// Whether a graceful shutdown was commanded, or a GOAWAY received.
     pub(crate) going_away: bool,
-    /// The transport ended or broke.
+    /// Whether the transport ended or broke.
     pub(crate) broken: bool,
 }

@@ -1,9 +1,9 @@
 //! The simulated network of halfclose, and its exhaustive checks.
 //!
-//! A [`Program`] says what the callers of a client and a server core do, with what settings, over what network. [`run`]
-//! plays it in virtual time and checks every property after every step; it returns the first [`FailedProperty`] or a
-//! [`Report`]. Both cores are the real ones; what they must do is told by the orders that they were given and by an
-//! independent observer of the [`wire`].
+//! A [`Program`] describes what the callers of a client and a server core do, with which settings, over which
+//! network. [`run`] plays it in virtual time and checks every property after every step; it returns the first
+//! [`FailedProperty`] or a [`Report`]. Both cores are the real ones; what they must do follows from their commands
+//! and from an independent observer of the [`wire`].
 //!
 //! Programs are decoded from bytes, so a seed and a fuzzer drive the same ones:
 //!

@@ -7,7 +7,7 @@ use halfclose::Time;
 
 use crate::program::{Net, Side};
 
-/// What arrives.
+/// An arrival.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Arrival {
     /// Bytes.
@@ -23,10 +23,10 @@ pub(crate) struct Link {
     rng: fastrand::Rng,
     on_way: VecDeque<(Time, Arrival)>,
     bytes: usize,
-    /// When the line is free for the next byte.
+    /// When the link is free for the next byte.
     free: Time,
     last_arrival: Time,
-    /// What is sent is lost.
+    /// Whether what is sent is lost.
     lost: bool,
     ended: bool,
 }
@@ -46,7 +46,7 @@ impl Link {
         }
     }
 
-    /// How much the transport takes now.
+    /// Returns how many bytes the transport accepts now.
     pub(crate) fn room(&self) -> usize {
         if self.ended {
             return 0;
@@ -69,7 +69,7 @@ impl Link {
         self.on_way.push_back((arrival, Arrival::Bytes(bytes)));
     }
 
-    /// When what leaves at `leaves` arrives: not before what left earlier, nor during a stall.
+    /// Returns when a byte sent at `leaves` arrives: not before earlier ones, and not during a stall.
     fn arrival(&mut self, leaves: Time) -> Time {
         let jitter = u64::try_from(self.net.jitter.as_nanos()).unwrap_or(0);
         let mut at = leaves + self.net.latency + Duration::from_nanos(self.rng.u64(0..=jitter));
@@ -84,7 +84,7 @@ impl Link {
         at
     }
 
-    /// The end of the transport follows what was sent.
+    /// Sends the end of the transport after what was sent.
     pub(crate) fn end(&mut self, now: Time) {
         if !self.ended && !self.lost {
             let arrival = self.arrival(self.free.max(now));
@@ -93,7 +93,7 @@ impl Link {
         self.ended = true;
     }
 
-    /// What is on its way, and what follows, is lost; the receiver is told if `tell`.
+    /// Loses what is in flight and what follows. The receiver sees an end if `tell`.
     pub(crate) fn cut(&mut self, now: Time, tell: bool) {
         self.on_way.clear();
         self.bytes = 0;
@@ -108,7 +108,7 @@ impl Link {
         self.on_way.front().map(|(at, _)| *at)
     }
 
-    /// What has arrived by `now`, pieces of one instant joined.
+    /// Returns what has arrived by `now`, with pieces of one instant joined.
     pub(crate) fn take(&mut self, now: Time) -> Option<Arrival> {
         let mut joined = Vec::new();
         while let Some((at, arrival)) = self.on_way.front() {

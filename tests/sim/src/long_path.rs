@@ -1,5 +1,5 @@
-//! A client core and a server core at the two ends of a path with a delay and a rate, in virtual time: what a stream
-//! brings in each round trip, and what its receiver lets come.
+//! A client core and a server core at the two ends of a path with a delay and a rate, in virtual time: the bytes of a
+//! stream in each round trip, and what its receiver allows.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use bytes::{Buf, Bytes, BytesMut};
 use halfclose::frame::{FRAME_HEADER_LEN, Frame, FrameHeader};
 use halfclose::{CallId, CallType, Client, Config, Connection, Recv, Request, Role, Seed, Server, Time};
 
-/// How long a step of the simulation is.
+/// The length of a step of the simulation.
 const STEP: Duration = Duration::from_micros(250);
 /// A message's flag and length.
 const PREFIX: usize = 5;
-/// What a caller reads from its transport at once.
+/// The most bytes that a caller reads from its transport at once.
 const READ: usize = 72 * 1024;
 
 /// Which end sends messages.
@@ -31,10 +31,10 @@ struct OneWay {
     /// When the path is free for the next byte.
     free: Time,
     arrived: BytesMut,
-    /// Bytes of DATA that the sender has put on its way, and PINGs without ACK.
+    /// Bytes of DATA that the sender has sent, and PINGs without ACK.
     data: u64,
     pings: u64,
-    /// Sent, and not yet read for its frames.
+    /// Bytes that were sent and not yet parsed into frames.
     unread: BytesMut,
 }
 
@@ -89,9 +89,9 @@ pub struct LongPath {
     pub delay: Duration,
     /// Bytes that the path carries in a second, each way. It may be changed at any time.
     pub rate: Option<u64>,
-    /// Messages that each sender still sends; it may be changed at any time.
+    /// Messages that each sender still sends. It may be changed at any time.
     pub supply: u64,
-    /// Messages that the reader of each stream takes in a step.
+    /// Messages that the reader of each stream receives in a step.
     pub appetite: usize,
     calls: Vec<(CallId, CallId)>,
     message: Bytes,
@@ -100,11 +100,11 @@ pub struct LongPath {
 }
 
 impl LongPath {
-    /// So many streams of messages of `size` bytes in one direction.
+    /// Creates `streams` streams of messages of `size` bytes in one direction.
     ///
     /// # Panics
     ///
-    /// When a core refuses a call.
+    /// If a core refuses a call.
     #[must_use]
     pub fn new(
         configs: (Config, Config),
@@ -133,11 +133,11 @@ impl LongPath {
         path
     }
 
-    /// Starts so many more streams, and waits until the server has all of them.
+    /// Starts `streams` more streams, and waits until the server has all of them.
     ///
     /// # Panics
     ///
-    /// When a core refuses a call.
+    /// If a core refuses a call.
     pub fn open(&mut self, streams: usize) {
         let supply = std::mem::take(&mut self.supply);
         let ours: Vec<CallId> = (0..streams)
@@ -159,11 +159,11 @@ impl LongPath {
         self.supply = supply;
     }
 
-    /// Ends all streams by a cancel, and lets both ends hear of it.
+    /// Ends all streams by a cancel, and waits until both ends know.
     ///
     /// # Panics
     ///
-    /// When a call is over already.
+    /// If a call is over already.
     pub fn cancel_all(&mut self) {
         for (ours, _) in std::mem::take(&mut self.calls) {
             self.client.cancel(ours).expect("the call is open");
@@ -172,7 +172,7 @@ impl LongPath {
         self.wait(self.delay * 3);
     }
 
-    /// Lets so much time pass. Returns how many bytes of messages were read in it.
+    /// Lets `span` pass. Returns how many bytes of messages were read in it.
     pub fn wait(&mut self, span: Duration) -> u64 {
         let (until, before) = (self.now + span, self.read);
         while self.now < until {
@@ -197,7 +197,7 @@ impl LongPath {
         }
     }
 
-    /// What both cores have to say leaves.
+    /// Sends the output of both cores.
     fn transmit(&mut self) {
         let (now, delay, rate) = (self.now, self.delay, self.rate);
         if let Some(bytes) = collect(&mut self.client, now) {
@@ -208,7 +208,7 @@ impl LongPath {
         }
     }
 
-    /// Every reader reads.
+    /// Lets every reader read.
     fn run_callers(&mut self) {
         let Self { client, server, calls, appetite, .. } = self;
         for &(ours, theirs) in &*calls {
@@ -223,7 +223,7 @@ impl LongPath {
         }
     }
 
-    /// One message of each stream, where there is room. Returns whether any was accepted.
+    /// Sends one message of each stream that has space. Returns whether any was accepted.
     fn send(&mut self) -> bool {
         let Self { client, server, calls, message, supply, .. } = self;
         if *supply != u64::MAX {
@@ -239,7 +239,7 @@ impl LongPath {
         any
     }
 
-    /// Bytes of DATA that the sender has put on its way.
+    /// Returns the bytes of DATA that the sender has sent.
     #[must_use]
     pub const fn sent(&self) -> u64 {
         match self.direction {
@@ -248,7 +248,7 @@ impl LongPath {
         }
     }
 
-    /// PINGs that the receiver of the DATA has sent.
+    /// Returns the PINGs that the receiver of the DATA has sent.
     #[must_use]
     pub const fn pings(&self) -> u64 {
         match self.direction {
@@ -257,13 +257,13 @@ impl LongPath {
         }
     }
 
-    /// Whether both connections are alive.
+    /// Returns whether both connections are alive.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.client.is_closed() && !self.server.is_closed()
     }
 
-    /// The time.
+    /// Returns the time.
     #[must_use]
     pub const fn now(&self) -> Time {
         self.now
@@ -283,7 +283,7 @@ fn receive<R: Role>(connection: &mut Connection<R>, arrived: &mut BytesMut, now:
             }
         }
     }
-    // A frame that is not whole stays where it was.
+    // An incomplete frame stays where it was.
     arrived.unsplit(input);
 }
 

@@ -14,8 +14,8 @@ use halfclose_sim::{Program, Side, pipes, run};
 /// Failures that are printed in full.
 const MOST_SHOWN: usize = 10;
 
-/// The longest sequences to one core, by [`Side::index`]: these are played one by one, and a depth that the product
-/// takes in its stride would take days.
+/// The longest sequences to one core, by [`Side::index`]. These are played one by one, so a depth that the product
+/// reaches easily would take days.
 const DEEPEST: [usize; 2] = [5, 8];
 
 fn argument(name: &str) -> Option<u64> {

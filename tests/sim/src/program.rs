@@ -1,20 +1,20 @@
 //! Programs: what both callers and the network do in one run, decoded from bytes.
 //!
-//! A fuzzer gives the bytes, or a seed does ([`Program::from_seed`]). Any bytes are a program; where they run out,
-//! the calmest choice is taken.
+//! A fuzzer provides the bytes, or a seed does ([`Program::from_seed`]). Any bytes are a program; after their end
+//! every choice is the calmest one.
 
 use std::time::Duration;
 
 use arbitrary::Unstructured;
 use halfclose::CallType;
 
-/// Bytes that a seed is stretched to: enough for the largest program.
+/// Bytes that a seed is expanded to: enough for the largest program.
 const SEED_OCTETS: usize = 4096;
 
 /// Pairs of metadata whose block is longer than the smallest SETTINGS_MAX_FRAME_SIZE.
 const MANY: u8 = 38;
 
-/// Which end of the connection.
+/// One end of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Side {
     /// The end that starts calls.
@@ -27,7 +27,7 @@ impl Side {
     /// Both, the client first.
     pub const BOTH: [Self; 2] = [Self::Client, Self::Server];
 
-    /// The other end.
+    /// Returns the other end.
     #[must_use]
     pub const fn peer(self) -> Self {
         match self {
@@ -36,14 +36,14 @@ impl Side {
         }
     }
 
-    /// 0 or 1, to index pairs by side.
+    /// Returns 0 or 1, to index pairs by side.
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 }
 
-/// Memory that no program comes to the end of.
+/// Memory that no program uses up.
 pub(crate) const AMPLE: u64 = 1 << 30;
 
 /// The settings of one end.
@@ -77,30 +77,30 @@ pub struct Tuning {
     pub codec: bool,
 }
 
-/// What the network does with bytes.
+/// How the network treats bytes.
 #[derive(Clone, Debug)]
 pub struct Net {
-    /// The time that a byte takes at least.
+    /// The least time that a byte takes.
     pub latency: Duration,
-    /// What may come on top, drawn for each piece; order is kept.
+    /// The most that is added, drawn for each piece; order is kept.
     pub jitter: Duration,
-    /// Bytes a millisecond; 0 is without bound.
+    /// Bytes per millisecond; 0 means unlimited.
     pub bandwidth: u32,
-    /// Bytes that are on their way at most before the sender's transport takes no more.
+    /// The most bytes in flight before the sender's transport accepts no more.
     pub capacity: u32,
-    /// The largest piece that a transport takes or brings at once; 0 is all there is.
+    /// The largest piece that a transport accepts or delivers at once; 0 means everything.
     pub piece: u32,
-    /// Whether what arrives at once is given to the core in pieces drawn anew.
+    /// Whether what arrives at once is given to the core in new pieces.
     pub resplit: bool,
-    /// Nothing arrives in this direction for that long.
+    /// Stalls: nothing arrives in this direction from this time for this long.
     pub stalls: Vec<(Side, Duration, Duration)>,
     /// How the connection breaks, if it does.
     pub fault: Fault,
 }
 
 impl Net {
-    /// A network so slow that SETTINGS and PINGs come late is a broken one, and bytes one by one cost a turn each:
-    /// keeps both within reason for what is to be sent.
+    /// Bounds the delays by what is to be sent: on a network so slow that SETTINGS and PINGs arrive late the
+    /// connection breaks, and bytes one by one cost a turn each.
     fn keep_up<'a>(&mut self, sends: impl Iterator<Item = &'a Send>) {
         let bytes: u64 = sends.map(|send| u64::from(send.size)).sum();
         if self.latency + self.jitter > Duration::from_millis(1) {
@@ -118,18 +118,18 @@ impl Net {
 /// How a connection breaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// It does not.
+    /// The connection does not break.
     None,
-    /// Both ends see the end of the transport; what is on its way is lost.
+    /// Both ends see the end of the transport; what is in flight is lost.
     Cut(Duration),
-    /// What this side sends is lost from then on, and nobody is told.
+    /// What this side sends is lost from then on, and neither end sees it.
     HalfOpen(Side, Duration),
 }
 
 /// One message that a caller sends.
 #[derive(Clone, Copy, Debug)]
 pub struct Send {
-    /// The time since the one before.
+    /// The time since the previous message.
     pub delay: Duration,
     /// Bytes.
     pub size: u32,
@@ -142,18 +142,18 @@ pub struct Send {
 pub struct Pace {
     /// The wait before each batch.
     pub delay: Duration,
-    /// Messages at once; 0 is all there are.
+    /// Messages at once; 0 means all that have arrived.
     pub batch: u8,
 }
 
-/// What the server's caller does with a call.
+/// How the server's caller handles a call.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The call type given to `accept`; `None` does not call it.
     pub accept: Option<CallType>,
     /// Whether messages may be compressed.
     pub encoding: bool,
-    /// Response headers ahead of the first message, with so much metadata.
+    /// Response headers before the first message, with this many metadata entries.
     pub headers: Option<u8>,
     /// The responses.
     pub responses: Vec<Send>,
@@ -165,7 +165,7 @@ pub struct Answer {
     pub code: u32,
     /// Trailing metadata.
     pub trailers: u8,
-    /// The call is cancelled so long after it came.
+    /// The time after its arrival when the call is cancelled.
     pub cancel: Option<Duration>,
 }
 
@@ -174,11 +174,11 @@ pub struct Answer {
 pub struct Call {
     /// When it starts.
     pub start: Duration,
-    /// What the client says that it is.
+    /// The call type that the client declares.
     pub call_type: CallType,
     /// One of a few paths.
     pub path: u8,
-    /// How much metadata.
+    /// The number of metadata entries.
     pub metadata: u8,
     /// Its deadline, from its start.
     pub deadline: Option<Duration>,
@@ -188,9 +188,9 @@ pub struct Call {
     pub requests: Vec<Send>,
     /// How responses are read.
     pub read: Pace,
-    /// The call is cancelled so long after its start.
+    /// The time after its start when the call is cancelled.
     pub cancel: Option<Duration>,
-    /// The cancel is a `release`.
+    /// Whether the cancel is a `release`.
     pub release: bool,
     /// The server's part.
     pub answer: Answer,
@@ -199,7 +199,7 @@ pub struct Call {
 /// One run.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// Draws jitter and splits.
+    /// The seed of jitter and splits.
     pub seed: u64,
     /// The settings, by [`Side::index`].
     pub tuning: [Tuning; 2],
@@ -215,14 +215,14 @@ pub struct Program {
     pub max_age: Option<Duration>,
     /// `Config::drain_timeout` of both.
     pub drain_timeout: Option<Duration>,
-    /// Whether both cores are told to give back memory whenever nothing moves.
+    /// Whether both cores are told to free memory whenever nothing moves.
     pub shrink: bool,
-    /// Whether illegal orders are tried between the legal ones.
+    /// Whether illegal commands are tried between the legal ones.
     pub misuse: bool,
 }
 
 impl Program {
-    /// The program of a seed: the same one on every machine.
+    /// Returns the program of a seed, the same one on every machine.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         let mut bytes = vec![0; SEED_OCTETS];
@@ -230,13 +230,13 @@ impl Program {
         Self::from_bytes(&bytes)
     }
 
-    /// The program that the bytes stand for. All bytes are one.
+    /// Returns the program that the bytes represent. Any bytes represent one.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         ProgramReader(Unstructured::new(bytes)).program()
     }
 
-    /// Whether nothing but the callers' own orders can end a call early.
+    /// Returns whether only the callers' own commands can end a call early.
     #[must_use]
     pub fn is_fair(&self) -> bool {
         let orders = [self.shutdown, self.close].iter().any(Option::is_some);
@@ -244,7 +244,7 @@ impl Program {
     }
 }
 
-/// Bytes to choices. What has run out gives the first of each range.
+/// Converts bytes to choices. After their end, the first of each range.
 struct ProgramReader<'a>(Unstructured<'a>);
 
 impl ProgramReader<'_> {
@@ -293,7 +293,7 @@ impl ProgramReader<'_> {
         Program { seed, tuning, net, calls, shutdown, close, max_age, drain_timeout, shrink, misuse }
     }
 
-    /// More metadata than one frame holds: CONTINUATION follows.
+    /// Adds more metadata than one frame holds, so that CONTINUATION follows.
     fn grow_metadata(&mut self, calls: &mut [Call]) {
         for call in calls {
             match self.range(0, 5) {
@@ -387,7 +387,7 @@ impl ProgramReader<'_> {
             CallType::SERVER_STREAMING,
             CallType::BIDI,
         ]);
-        // Now and then the two sides disagree on what the method carries (P-70 to P-73).
+        // Occasionally the two sides disagree on what the method carries (P-70 to P-73).
         let said = if self.chance(4) { CallType::BIDI } else { call_type };
         let sent = if self.chance(4) { CallType::BIDI } else { call_type };
         let one = halfclose::Cardinality::One;

@@ -1,4 +1,4 @@
-//! The server's caller: takes calls, reads, answers, cancels, and notes what it is told.
+//! The server's caller: accepts calls, reads, answers, cancels, and records its events.
 
 use bytes::Bytes;
 use halfclose::grpc::encoding::Encoding;
@@ -22,7 +22,7 @@ impl ServerCaller {
         Self { tasks: Tasks::new(program.calls.len()) }
     }
 
-    /// Does all that is due.
+    /// Does everything that is due.
     pub(crate) fn run(
         &mut self,
         program: &Program,
@@ -53,7 +53,7 @@ impl ServerCaller {
         }
         task.send(k, end, ledger, now)?;
         if program.misuse && !ledger.server.sent.is_empty() && ledger.finished.is_none() {
-            // P-32: they went with the first message.
+            // P-32: the headers were sent with the first message.
             let late = end.core.send_headers(task.id, Metadata::new());
             let refused = matches!(late, Err(Misuse::HeadersTwice | Misuse::AfterStatus | Misuse::CallEnded));
             ensure(refused, "misuse is refused", || format!("call {k}: headers after a message: {late:?}"))?;
@@ -69,7 +69,7 @@ impl ServerCaller {
         Ok(())
     }
 
-    /// Takes one event.
+    /// Handles one event.
     pub(crate) fn event(
         &mut self,
         event: &Event,
@@ -201,7 +201,7 @@ fn finish(
     let (status, trailers) = (content::status(k, answer.code), content::metadata(k, answer.trailers));
     match end.core.finish(task.id, status.clone(), trailers.clone()) {
         Ok(()) => {}
-        // The library has answered already; `Event::Ended` says so.
+        // The library has answered already, as `Event::Ended` reports.
         Err(Misuse::AfterStatus | Misuse::CallEnded | Misuse::UnknownCall) => return Ok(()),
         Err(other) => return breach("a legal order is taken", format!("finish of call {k}: {other:?}")),
     }

@@ -1,5 +1,5 @@
 //! The two halves of a caller's work on one call: it sends and it reads, each at its own pace, so that neither waits
-//! for the other (two callers that only wrote would stop each other by flow control, and rightly).
+//! for the other (two callers that only wrote would block each other by flow control, correctly).
 
 use halfclose::{CallId, Connection, Message, Misuse, Recv, Role, Sent, Time};
 
@@ -12,9 +12,9 @@ use crate::wire::{FailedProperty, breach, ensure};
 pub(crate) struct Sender {
     list: Vec<Send>,
     index: usize,
-    /// When the next message is due; `None` once there is none.
+    /// When the next message is due; `None` when none is left.
     pub(crate) due: Option<Time>,
-    /// The core said that there is no room.
+    /// Whether the core reported that there is no space.
     blocked: bool,
     pub(crate) done: bool,
 }
@@ -30,19 +30,19 @@ impl Sender {
         self.done = true;
     }
 
-    /// When it wants to be run next.
+    /// Returns when it has to run next.
     pub(crate) fn wake(&self) -> Option<Time> {
         if self.blocked { None } else { self.due }
     }
 
-    /// `Event::Writable` was told.
+    /// Handles `Event::Writable`.
     pub(crate) fn writable(&mut self) -> Result<(), FailedProperty> {
         ensure(self.blocked || self.done, "Writable is told to who waits", || "nobody waited".into())?;
         self.blocked = false;
         Ok(())
     }
 
-    /// Sends what is due. Whether the last message is out of its hands now.
+    /// Sends what is due. Returns whether the last message has been handed over.
     pub(crate) fn run<R: Role>(
         &mut self,
         core: &mut Connection<R>,
@@ -79,7 +79,7 @@ impl Sender {
                     self.blocked = true;
                 }
                 Err(Misuse::UnknownCall | Misuse::CallEnded) => self.stop(),
-                // Only a method that carries one message has a second one in its plan, to be refused.
+                // Only the plan of a method that carries one message has a second one, which is refused.
                 Err(Misuse::SecondMessage) => self.index += 1,
                 Err(other) => {
                     return breach("a legal order is taken", format!("{from:?} call {}: {other:?}", call.0));
@@ -90,7 +90,7 @@ impl Sender {
     }
 }
 
-/// What a reader found.
+/// The result of a read.
 pub(crate) enum Found {
     /// Nothing to do before the next wake or event.
     Idle,
@@ -103,7 +103,7 @@ pub(crate) struct Reader {
     pace: Pace,
     /// When the next batch is due.
     due: Time,
-    /// `Pending` was told.
+    /// Whether `recv` returned `Pending`.
     waiting: bool,
     pub(crate) done: bool,
 }
@@ -117,7 +117,7 @@ impl Reader {
         (!self.waiting && !self.done).then_some(self.due)
     }
 
-    /// `Event::Readable` was told.
+    /// Handles `Event::Readable`.
     pub(crate) fn readable(&mut self, now: Time) -> Result<(), FailedProperty> {
         ensure(self.waiting || self.done, "Readable is told to who waits", || "nobody waited".into())?;
         self.waiting = false;
@@ -125,7 +125,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads what is due. `check` is given each message.
+    /// Reads what is due, and passes each message to `check`.
     pub(crate) fn run<R: Role>(
         &mut self,
         core: &mut Connection<R>,
@@ -158,7 +158,7 @@ impl Reader {
     }
 }
 
-/// Messages come in order, complete and unmodified: holds one against what was sent.
+/// Checks a message against the one that was sent: messages arrive in order, complete and unmodified.
 pub(crate) fn check_message(
     call: usize,
     from: Side,

@@ -1,4 +1,4 @@
-//! What a caller is doing: a task for each of its calls.
+//! A caller's work: a task for each of its calls.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,9 +18,9 @@ pub(crate) struct Task {
     pub(crate) sender: Sender,
     pub(crate) reader: Reader,
     cancel: Option<Time>,
-    /// Whether its messages may go compressed.
+    /// Whether its messages may be compressed.
     pub(crate) compresses: bool,
-    /// Its end was told.
+    /// Whether its end was reported.
     pub(crate) over: bool,
 }
 
@@ -34,12 +34,12 @@ impl Task {
         [self.sender.wake(), self.reader.wake(), self.cancel].into_iter().flatten().min()
     }
 
-    /// Whether the call is to be cancelled now, once.
+    /// Returns whether the call is to be cancelled now; true only once.
     pub(crate) fn cancels(&mut self, now: Time) -> bool {
         self.cancel.take_if(|at| *at <= now).is_some()
     }
 
-    /// Sends what is due. Whether the last message is out of its hands now.
+    /// Sends what is due. Returns whether the last message has been handed over.
     pub(crate) fn send<R: Role>(
         &mut self,
         k: usize,
@@ -51,7 +51,7 @@ impl Task {
         self.sender.run(&mut end.core, (k, self.id), end.side, self.compresses, own, now)
     }
 
-    /// Reads what is due, and holds it against what the peer has sent.
+    /// Reads what is due, and checks it against what the peer has sent.
     pub(crate) fn read<R: Role>(
         &mut self,
         k: usize,
@@ -62,7 +62,7 @@ impl Task {
     ) -> Result<Found, FailedProperty> {
         let side = end.side;
         let (own, peer) = ledger.accounts(side);
-        // The server's; a client's is an order of its own, and says nothing of what it reads.
+        // The server's half-close; the client's own does not affect what it reads.
         let complete = own.half_closed && side == crate::program::Side::Server;
         self.reader.run(&mut end.core, self.id, now, |message| {
             ensure(!complete, "no message after the half-close", || format!("call {k}"))?;
@@ -94,7 +94,7 @@ impl Tasks {
         Ok(())
     }
 
-    /// The task of a call that is not over.
+    /// Returns the task of a call that is not over.
     pub(crate) fn active(&mut self, k: usize) -> Option<&mut Task> {
         self.tasks[k].as_mut().filter(|task| !task.over)
     }
@@ -103,13 +103,13 @@ impl Tasks {
         self.tasks.iter().flatten().filter(|task| !task.over).filter_map(Task::wake).min()
     }
 
-    /// Calls whose end has not been told.
+    /// Returns the calls whose end has not been reported.
     pub(crate) fn open(&self) -> impl Iterator<Item = usize> {
         let open = |task: &Option<Task>| task.as_ref().is_some_and(|it| !it.over);
         self.tasks.iter().enumerate().filter(move |(_, task)| open(task)).map(|(k, _)| k)
     }
 
-    /// The call that an event names, and its task.
+    /// Returns the call that an event names, and its task.
     pub(crate) fn named(&mut self, id: CallId, event: &Event) -> Result<(usize, &mut Task), FailedProperty> {
         let Some(&k) = self.numbers.get(&id) else {
             return breach("events name calls", format!("{event:?}"));
@@ -121,7 +121,7 @@ impl Tasks {
     }
 }
 
-/// A stale id is refused by everything.
+/// Checks that every command refuses a stale id.
 pub(crate) fn stale<R: Role>(core: &mut Connection<R>, id: CallId) -> Result<(), FailedProperty> {
     let refused = [
         core.recv(id).map(drop),
@@ -134,7 +134,7 @@ pub(crate) fn stale<R: Role>(core: &mut Connection<R>, id: CallId) -> Result<(),
     })
 }
 
-/// Misuse never changes state: `tries` gives orders, which must be refused as `expected` says.
+/// Checks that misuse never changes state: `tries` gives commands, which must be refused as `expected` says.
 pub(crate) fn misuse<R: Role, const N: usize>(
     core: &mut Connection<R>,
     id: CallId,

@@ -1,7 +1,7 @@
 //! One run: two cores, their callers and the network between them, in virtual time.
 //!
-//! Nothing sleeps. Each turn does all that is due now, then time jumps to the next arrival, caller's wish or timer of
-//! a core.
+//! Nothing sleeps. Each turn does everything that is due now, then time advances to the next arrival, caller's
+//! command or timer of a core.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ use crate::program::{Fault, Program, Side};
 use crate::server::ServerCaller;
 use crate::wire::{FailedProperty, Wire, breach, ensure};
 
-/// Turns after which a run counts as one that never comes to rest.
+/// Turns after which a run counts as one that never settles.
 const MOST_TURNS: u64 = 4_000_000;
-/// Calls that are still open so long after the last arrival or order hang.
+/// The time after the last arrival or command when a call that is still open counts as hanging.
 const HANG: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Report {
     /// A digest of every byte that both sides sent.
@@ -54,7 +54,7 @@ pub fn run(program: &Program) -> Result<Report, FailedProperty> {
     World::new(program).run()
 }
 
-/// Every byte that the two sides send in a run, the client's first.
+/// Returns every byte that the two sides send in a run, the client's first.
 ///
 /// # Errors
 /// The first property that does not hold.
@@ -65,7 +65,7 @@ pub fn record(program: &Program) -> Result<[Vec<u8>; 2], FailedProperty> {
     Ok(world.wire.into_tapes())
 }
 
-/// The configuration of one end.
+/// Returns the configuration of one end.
 #[must_use]
 pub fn config(side: Side, program: &Program) -> Config {
     let tuning = &program.tuning[side.index()];
@@ -84,7 +84,7 @@ pub fn config(side: Side, program: &Program) -> Config {
     config.limits.max_frame_size = tuning.max_frame;
     config.limits.decoder_table = tuning.table;
     config.limits.encoder_table = tuning.table;
-    // Room for blocks of several frames.
+    // Space for blocks of several frames.
     config.limits.max_header_list = 1 << 16;
     config.drain_timeout = program.drain_timeout;
     config.max_age = program.max_age;
@@ -103,14 +103,14 @@ struct World<'a> {
     now: Time,
     client: End<Client>,
     server: End<Server>,
-    /// By the side that sends.
+    /// The links, by the side that sends.
     links: [Link; 2],
     wire: Wire,
     client_caller: ClientCaller,
     server_caller: ServerCaller,
     ledgers: Vec<Ledger>,
     events: Events,
-    /// Orders to the connection that are still to come.
+    /// Commands to the connection that are still due.
     shutdown: Option<(Side, Time)>,
     close: Option<(Side, Time)>,
     fault: Fault,
@@ -152,7 +152,7 @@ impl<'a> World<'a> {
         self.finish()
     }
 
-    /// Goes on until every call has ended, or nothing will ever happen any more.
+    /// Runs until every call has ended, or nothing can happen any more.
     fn play(&mut self) -> Result<(), FailedProperty> {
         loop {
             self.settle()?;
@@ -168,7 +168,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Every call has ended and nothing is on its way.
+    /// Returns whether every call has ended and nothing is in flight.
     fn is_over(&self) -> bool {
         self.client_caller.wake(self.program).is_none()
             && self.client_caller.tasks.open().next().is_none()
@@ -201,7 +201,7 @@ impl<'a> World<'a> {
             .min()
     }
 
-    /// Does what is due at the new time: timers, faults, arrivals, orders.
+    /// Does what is due at the new time: timers, faults, arrivals, commands.
     fn advance(&mut self) -> Result<(), FailedProperty> {
         let now = self.now;
         fire(&mut self.client, now)?;
@@ -261,7 +261,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Events, callers and output, until nothing moves any more at this time.
+    /// Runs events, callers and output until nothing moves at this time.
     fn settle(&mut self) -> Result<(), FailedProperty> {
         loop {
             self.turns += 1;
@@ -315,7 +315,7 @@ impl<'a> World<'a> {
         Ok(told)
     }
 
-    /// What must hold after every step.
+    /// Checks the properties of every step.
     fn check_step(&mut self) -> Result<(), FailedProperty> {
         for side in Side::BOTH {
             let (closed, drained, memory) = match side {
@@ -345,7 +345,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The run is over: what must hold then, and what the end of the transport must bring.
+    /// Checks the properties of a finished run, and of the end of its transport.
     fn finish(mut self) -> Result<Report, FailedProperty> {
         let silent = self.events.broken;
         let left = self.open(Side::Client);
@@ -353,7 +353,7 @@ impl<'a> World<'a> {
             format!("calls {left:?} hang at {:?}: {:?}", self.now, self.describe(&left))
         })?;
         let span = self.now.since_epoch();
-        // The transport ends: nothing may stay open, and nothing may be told twice.
+        // The transport ends: nothing may stay open, and nothing may be reported twice.
         self.events.broken = true;
         for link in &mut self.links {
             link.cut(self.now, true);
@@ -399,7 +399,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// A timer that is due fires, and moves.
+/// Fires a timer that is due, which must then move.
 fn fire<R: Role>(end: &mut End<R>, now: Time) -> Result<(), FailedProperty> {
     if end.core.poll_timeout().is_none_or(|(at, _)| at > now) {
         return Ok(());
@@ -411,7 +411,7 @@ fn fire<R: Role>(end: &mut End<R>, now: Time) -> Result<(), FailedProperty> {
     })
 }
 
-/// `Closed` comes last, and once.
+/// Checks that `Closed` is the last event, and reported once.
 fn note_closed<R: Role>(end: &mut End<R>, event: &Event, events: &mut Events) -> Result<(), FailedProperty> {
     if end.closed {
         return breach("Closed comes last, once", format!("{:?}: {event:?}", end.side));
@@ -421,7 +421,7 @@ fn note_closed<R: Role>(end: &mut End<R>, event: &Event, events: &mut Events) ->
         Event::Closed(reason) => {
             end.closed = true;
             if let CloseReason::Error(ConnectionError::Violation(violation)) = reason {
-                // Only silence is a reason to give up on an honest peer.
+                // Silence is the only reason to give up on an honest peer.
                 let timeout = matches!(violation, halfclose::Violation::Timeout(_));
                 ensure(timeout && events.broken, "an honest peer breaks no rule", || {
                     format!("{:?} closed: {violation}", end.side)

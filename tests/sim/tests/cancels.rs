@@ -8,7 +8,7 @@ use bytes::Bytes;
 use halfclose::{CallId, CallType, Cause, Code, Config, Metadata, Recv, Request, Status, Time};
 use halfclose_sim::Duet;
 
-/// How many minutes: ten, and one in a debug build, whose calls take long.
+/// The minutes of a run: ten, and one in a debug build, which is slow.
 const MINUTES: u64 = if cfg!(debug_assertions) { 1 } else { 10 };
 
 const fn ms(count: u64) -> Duration {
@@ -39,14 +39,14 @@ impl Load {
         call
     }
 
-    /// Lets everything arrive that was said.
+    /// Delivers everything that was sent.
     fn exchange(&mut self) {
         self.duet.exchange();
         self.handlers.extend(self.duet.requests());
         assert!(self.duet.is_alive(), "{:?} {:?}", self.duet.client_events(), self.duet.server_events());
     }
 
-    /// The handler of the oldest call that is still there answers.
+    /// Lets the handler of the oldest remaining call answer.
     fn answer(&mut self) {
         while let Some(call) = self.handlers.pop_front() {
             let sent = self.duet.server.send_message(call, Bytes::from_static(b"pong"), false);
@@ -57,7 +57,7 @@ impl Load {
         panic!("a handler waits");
     }
 
-    /// What came of a call that was answered.
+    /// Checks a call that was answered.
     fn is_answered(&mut self, call: CallId) {
         assert_eq!(self.duet.read(call), 1);
         let end = self.duet.client.recv(call);
@@ -69,7 +69,7 @@ impl Load {
         assert!(matches!(self.duet.client.recv(call), Ok(Recv::End(_))));
     }
 
-    /// A millisecond passes.
+    /// Lets a millisecond pass.
     fn tick(&mut self) {
         let until = self.duet.now + ms(1);
         self.duet.wait_until(until);
@@ -84,7 +84,7 @@ impl Load {
     }
 }
 
-/// 2,000 a second are cancelled, at once or after 20 ms, and as many complete.
+/// Cancels 2,000 calls a second, at once or after 20 ms, while as many complete.
 #[test]
 fn resets_cancels_among_as_many_calls_that_complete() {
     for age in [0, 20] {
@@ -98,7 +98,7 @@ fn resets_cancels_among_as_many_calls_that_complete() {
                 return;
             }
             let [first, second, third, fourth] = open.pop_front().expect("calls that are old enough");
-            // The handlers of cancelled calls are dropped, so the oldest that are left answer.
+            // The handlers of cancelled calls are dropped, so the oldest remaining ones answer.
             load.cancel(first);
             load.cancel(third);
             load.exchange();
@@ -110,7 +110,7 @@ fn resets_cancels_among_as_many_calls_that_complete() {
     }
 }
 
-/// 2,000 a second run out of time, and as many complete.
+/// Runs 2,000 calls a second into their deadline, while as many complete.
 #[test]
 fn resets_deadlines_among_as_many_calls_that_complete() {
     let mut load = Load::new();
@@ -137,7 +137,7 @@ fn is_late(load: &mut Load, call: CallId) {
     assert_eq!((outcome.status.code, outcome.cause), (Code::DeadlineExceeded, Cause::Deadline));
 }
 
-/// An overloaded service: 1,000 calls a second, and all of them run out of time.
+/// Runs an overloaded service: 1,000 calls a second, all of which exceed their deadline.
 #[test]
 fn resets_deadlines_and_nothing_else() {
     let mut load = Load::new();
@@ -153,7 +153,7 @@ fn resets_deadlines_and_nothing_else() {
     });
 }
 
-/// A job that is stopped: 1,000 calls of 10 ms are cancelled at one instant, every minute.
+/// Stops a job: 1,000 calls of 10 ms are cancelled at one instant, every minute.
 #[test]
 fn resets_a_thousand_calls_at_once() {
     let mut server = Config::server();
@@ -172,7 +172,7 @@ fn resets_a_thousand_calls_at_once() {
     }
 }
 
-/// 500 streams a second are dropped: after the client's first message, or after the server's.
+/// Drops 500 streams a second: after the client's first message, or after the server's.
 #[test]
 fn resets_streams_dropped_after_their_first_message() {
     for answered in [false, true] {
@@ -198,7 +198,7 @@ fn resets_streams_dropped_after_their_first_message() {
     }
 }
 
-/// A client that drops each of its calls at once, before the server comes to hear of it.
+/// Drops each of a client's calls at once, before the server has received it.
 #[test]
 fn resets_calls_that_are_dropped_at_once() {
     let mut load = Load::new();

@@ -15,7 +15,7 @@ fn every_order_of_a_client_a_server_and_the_network_between() {
 
 #[test]
 fn every_order_of_frames_and_orders_to_one_core() {
-    // A server's first inputs only open the call, and most of its calls are over soon.
+    // A server's first inputs only open the call, and most of its calls end soon.
     for (side, depth) in [(Side::Client, 4), (Side::Server, 6)] {
         for call_type in SHAPES {
             let count = one::enumerate(side, call_type, depth).unwrap_or_else(|(breach, sequence)| {

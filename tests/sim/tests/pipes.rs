@@ -1,4 +1,4 @@
-//! Two ends that obey the contract of `Connection::poll` over pipes of a few bytes, both busy: they never stand still.
+//! Two busy ends that obey the contract of `Connection::poll` over pipes of a few bytes: they never deadlock.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ fn two_ends_that_are_both_busy_never_stand_still() {
     }
 }
 
-/// Both ends have reset all calls at one instant, while neither can write: none of those resets may keep either from
-/// reading, or they wait for each other for ever.
+/// Checks that both ends can reset all calls at one instant while neither can write: no reset may keep either from
+/// reading, or they would wait for each other for ever.
 #[test]
 fn calls_that_all_end_at_one_instant_stop_nobody() {
     for (calls, capacity) in
@@ -38,7 +38,7 @@ fn calls_that_all_end_at_one_instant_stop_nobody() {
         let call =
             CallPlan { requests: vec![20_000; 5], responses: vec![20_000; 5], ending: instant, asks: false };
         plan.calls = vec![call; calls as usize];
-        // And one that goes on.
+        // And one that continues.
         plan.calls[0].ending = Ending::Whole;
         let outcome = run(&plan).unwrap_or_else(|breach| panic!("{calls} calls, {capacity}: {breach:?}"));
         assert!(outcome.client.cut >= 60, "{outcome:?}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use halfclose_sim::{Program, run};
 
-/// Seeds of the ordinary test run; a campaign goes on from there.
+/// Seeds of the ordinary test run; a campaign continues from there.
 const SEEDS: u64 = 400;
 
 fn check(seed: u64) {
@@ -34,7 +34,7 @@ fn the_same_seed_gives_the_same_bytes() {
     }
 }
 
-/// Any split of what arrives and of what is taken gives the same bytes and the same events.
+/// Checks that any split of what arrives and is accepted gives the same bytes and the same events.
 #[test]
 fn chunking_does_not_matter() {
     for seed in 0..SEEDS / 4 {

@@ -12,7 +12,7 @@ fn send(size: u32) -> Send {
     Send { delay: Duration::ZERO, size, compress: false }
 }
 
-/// One call over a network that takes `latency` and is otherwise perfect.
+/// Returns one call over a network with this latency that is otherwise perfect.
 fn calm(latency: Duration) -> Program {
     let mut program = Program::from_bytes(&[]);
     program.net.latency = latency;
@@ -34,7 +34,7 @@ fn passes(program: &Program) {
     assert_eq!(report.completed, program.calls.len(), "every call completes: {report:?}");
 }
 
-/// RFC 9113 §6.9.3: what is sent before SETTINGS arrive is within the default window.
+/// Checks that what is sent before SETTINGS arrive is within the default window (RFC 9113 §6.9.3).
 #[test]
 fn a_smaller_window_holds_from_the_acknowledgement_on() {
     for window in [1, 4, 5, 1_000, 40_000, 65_534] {
@@ -45,7 +45,7 @@ fn a_smaller_window_holds_from_the_acknowledgement_on() {
     }
 }
 
-/// RFC 9113 §4.3.1: until it acknowledges SETTINGS the peer's encoder uses the table of 4,096 bytes.
+/// Checks that the peer's encoder uses the table of 4,096 bytes until it acknowledges SETTINGS (RFC 9113 §4.3.1).
 #[test]
 fn a_smaller_table_holds_from_the_acknowledgement_on() {
     for table in [0, 100, 16_384] {
@@ -61,7 +61,7 @@ fn a_smaller_table_holds_from_the_acknowledgement_on() {
     }
 }
 
-/// P-103: a window that does not even hold a message's prefix.
+/// Checks P-103 with a window that does not even hold a message's prefix.
 #[test]
 fn a_window_smaller_than_a_prefix_stalls_nobody() {
     for window in 1..6 {
@@ -75,7 +75,7 @@ fn a_window_smaller_than_a_prefix_stalls_nobody() {
     }
 }
 
-/// The server's own answer is still on its way when the caller is told of the end: the id is stale all the same.
+/// Checks that the id is stale once the caller has seen the end, while the server's own answer is still in flight.
 #[test]
 fn an_id_is_stale_once_the_end_was_told() {
     let mut program = calm(Duration::from_millis(1));
@@ -87,7 +87,8 @@ fn an_id_is_stale_once_the_end_was_told() {
     assert_eq!(report.completed, 0, "the library answers in the handler's place: {report:?}");
 }
 
-/// Messages of calls that wait for a stream must not keep those that have one from sending, or both wait for ever.
+/// Checks that messages of calls that wait for a stream do not block those that have one, or both would wait for
+/// ever.
 #[test]
 fn calls_that_wait_for_a_stream_do_not_fill_the_buffer_of_those_that_have_one() {
     let mut program = calm(Duration::from_millis(1));
@@ -102,8 +103,7 @@ fn calls_that_wait_for_a_stream_do_not_fill_the_buffer_of_those_that_have_one() 
     passes(&program);
 }
 
-/// What the window of a stream has beyond its message may stay with it for ever: it must not be what another stream's
-/// message waits for.
+/// Checks that no message waits for the excess window of another stream, which may keep it for ever.
 #[test]
 fn a_stream_that_is_silent_keeps_nothing_that_another_waits_for() {
     for window in [1, 5, 200, 1_000] {
@@ -123,7 +123,7 @@ fn a_stream_that_is_silent_keeps_nothing_that_another_waits_for() {
     }
 }
 
-/// RFC 9113 §6.9.1: what is dropped unread when a handler ends its call counts as much as what comes after.
+/// Checks that bytes dropped unread when a handler ends its call count as much as later ones (RFC 9113 §6.9.1).
 #[test]
 fn what_a_handler_leaves_unread_is_credited() {
     let mut program = calm(Duration::from_millis(1));
@@ -131,19 +131,19 @@ fn what_a_handler_leaves_unread_is_credited() {
     program.tuning[SERVER].max_window = 0;
     program.tuning[CLIENT].initial_window = 10;
     let mut one = call(&program, CallType::BIDI, &[80, 300], &[50]);
-    // Not before the server's SETTINGS have come.
+    // Not before the server's SETTINGS have arrived.
     one.start = Duration::from_millis(50);
     one.answer.wait = false;
     one.answer.read.delay = Duration::from_millis(500);
     one.answer.responses[0].delay = Duration::from_millis(100);
-    // The status waits behind a message that its reader is slow to take.
+    // The status follows a message that its reader receives slowly.
     one.read.delay = Duration::from_millis(300);
     program.calls = vec![one];
     passes(&program);
 }
 
-/// Seeds that once failed, for what no small program shows: among them a Writable after the end of a call, calls left
-/// open at the end of the transport, and streams of one byte.
+/// Runs seeds that once failed for faults that no small program shows: among them a Writable after the end of a call,
+/// calls left open at the end of the transport, and streams of one byte.
 #[test]
 fn seeds_that_once_failed_pass() {
     for seed in [

@@ -16,7 +16,7 @@ fn alive(duet: &mut Duet, what: &str) {
     assert!(duet.is_alive(), "{what}: {:?} {:?}", duet.client_events(), duet.server_events());
 }
 
-/// P-98: a PING at the shortest interval that the server allows, with and without calls, for a thousand hours.
+/// Checks P-98: a PING at the shortest interval that the server allows, with and without calls, for a thousand hours.
 #[test]
 fn keepalive_at_the_legal_rate_is_no_strike() {
     for with_call in [false, true] {
@@ -38,7 +38,7 @@ fn keepalive_at_the_legal_rate_is_no_strike() {
     }
 }
 
-/// P-99: without data a client stops after two PINGs, so that a strict server has nothing to count.
+/// Checks P-99: without data a client stops after two PINGs, so that a strict server has nothing to count.
 #[test]
 fn keepalive_faster_than_a_server_allows_is_held_back_without_data() {
     let mut config = Config::client();
@@ -65,10 +65,10 @@ fn a_reader_slower_than_its_sender_holds_only_itself_up() {
         }
         duet.exchange();
         duet.requests();
-        // One message a second, however many there are.
+        // One message a second, however many have arrived.
         received += usize::from(matches!(duet.client.recv(slow), Ok(Recv::Message(_))));
         assert!((sent - received) * 30_000 <= most, "{sent} sent, {received} received");
-        // Others are not held up.
+        // Other calls are not blocked.
         if second % 60 == 0 {
             let quick = duet.start(CallType::UNARY);
             duet.client.half_close(quick).expect("the call is open");
@@ -86,7 +86,7 @@ fn a_reader_slower_than_its_sender_holds_only_itself_up() {
     assert!(received > 4 * HOUR as usize - 60);
 }
 
-/// Every frame is tiny; each completes a message.
+/// Sends tiny frames, each of which completes a message.
 #[test]
 fn a_stream_of_tiny_messages_is_no_flood() {
     let mut duet = Duet::new(Config::client(), Config::server());
@@ -102,7 +102,7 @@ fn a_stream_of_tiny_messages_is_no_flood() {
     alive(&mut duet, "tiny messages, all at one instant");
 }
 
-/// A receiver whose window is tiny makes an honest sender's frames tiny.
+/// Checks a receiver whose tiny window makes an honest sender's frames tiny.
 #[test]
 fn tiny_frames_that_a_tiny_window_forces_are_no_flood() {
     let mut server = Config::server();
@@ -124,7 +124,7 @@ fn tiny_frames_that_a_tiny_window_forces_are_no_flood() {
     }
 }
 
-/// P-31: a server that answers before the client is done; each call leaves an RST_STREAM both ways.
+/// Checks P-31: a server that answers before the client has finished; each call causes an RST_STREAM both ways.
 #[test]
 fn streaming_calls_that_the_server_ends_early_are_no_flood() {
     let mut duet = Duet::new(Config::client(), Config::server());

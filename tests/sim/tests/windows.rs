@@ -1,4 +1,5 @@
-//! Receive windows on a long path: they grow to what the path needs, not far above, and come back (docs/decisions/windows.md).
+//! Receive windows on a long path: they grow to what the path needs, not far above, and shrink again
+//! (docs/decisions/windows.md).
 
 use std::time::Duration;
 
@@ -18,12 +19,12 @@ fn long_path(direction: Direction, streams: usize, delay: Duration, rate: Option
     LongPath::new(configs(), direction, streams, SIZE, (delay, rate))
 }
 
-/// Bytes that are on their way where the sender sends all that it may: what the windows allow.
+/// Returns the bytes in flight if the sender sends all that it may: what the windows allow.
 fn in_flight(path: &LongPath) -> u64 {
     path.sent() - path.read
 }
 
-/// The most of it during two round trips of 50 ms.
+/// Returns the most bytes in flight during two round trips of 50 ms.
 fn most_in_flight(path: &mut LongPath) -> u64 {
     let samples = (0..400).map(|_| {
         path.wait(Duration::from_micros(250));
@@ -32,7 +33,7 @@ fn most_in_flight(path: &mut LongPath) -> u64 {
     samples.max().unwrap_or_default()
 }
 
-/// Lets senders send all that they may at one instant, and tells how much that is.
+/// Lets senders send all that they may at one instant. Returns the number of bytes.
 fn burst(path: &mut LongPath) -> u64 {
     let before = path.sent();
     path.supply = u64::MAX;
@@ -49,12 +50,12 @@ fn windows_grow_to_the_product_of_bandwidth_and_delay_and_not_far_above() {
                 let what = format!("{direction:?}, {streams} streams, {delay} ms, {rate} bytes a second");
                 let mut path = long_path(direction, streams, delay * MS, Some(rate));
                 let round_trip = 2 * delay * MS;
-                // The first rounds are those of a window of 64 KiB; 14 are enough for the largest.
+                // The first rounds have a window of 64 KiB; 14 are enough for the largest.
                 path.wait(14 * round_trip);
                 let carried = path.wait(8 * round_trip);
                 let possible = rate * u64::from(8 * 2 * delay) / 1_000;
                 assert!(carried * 10 >= possible * 9, "{what}: {carried} of {possible} bytes");
-                // Three times, and what the first guess or a small window is.
+                // Three times the product, plus the first guess or a small window.
                 let product = rate * u64::from(2 * delay) / 1_000;
                 assert!(
                     in_flight(&path) <= (product * 13 / 4).max(9 * MIB),
@@ -71,7 +72,7 @@ fn windows_grow_to_the_product_of_bandwidth_and_delay_and_not_far_above() {
 #[test]
 fn windows_grow_no_further_than_their_most() {
     for direction in DIRECTIONS {
-        // As fast as anybody sends: every window holds its sender up.
+        // As fast as a sender can be: every window limits its sender.
         for (streams, stream, connection) in
             [(1, 3 << 20, 32 << 20), (1, 32 << 20, 5 << 20), (8, 2 << 20, 32 << 20)]
         {
@@ -104,7 +105,7 @@ fn without_growth_for_the_path_no_ping_is_sent() {
         path.wait(2_000 * MS);
         assert_eq!(path.pings(), 0);
         let met = most_in_flight(&mut path);
-        // Of each stream the beginning of a message, for which the connection's credit has returned.
+        // Of each stream the beginning of a message, for which the connection's credit has been returned.
         assert!(met <= MIB + 4 * SIZE as u64, "{met} bytes");
         assert!(path.read > 20 * MIB, "{} bytes", path.read);
     }
@@ -117,7 +118,7 @@ fn a_reader_that_leaves_messages_lie_gets_no_more_than_it_has() {
         path.appetite = 0;
         path.wait(1_000 * MS);
         assert!(path.sent() <= 2 * SIZE as u64 + 20_000, "{} bytes", path.sent());
-        // One that stops later keeps what it had.
+        // A reader that stops later keeps the window that it had.
         path.appetite = usize::MAX;
         path.wait(1_000 * MS);
         path.appetite = 0;
@@ -132,20 +133,21 @@ fn a_reader_that_leaves_messages_lie_gets_no_more_than_it_has() {
 fn the_window_of_a_slow_reader_is_about_what_it_reads_in_a_round_trip() {
     for direction in DIRECTIONS {
         let mut path = long_path(direction, 1, 25 * MS, Some(200_000_000));
-        // A message every ten milliseconds: 328 kB in a round trip, of the 10 MB that the path would carry.
+        // A message every ten milliseconds: 328 kB in a round trip, of the 10 MB that the path could carry.
         for _ in 0..500 {
             path.appetite = 1;
             path.wait(Duration::from_micros(250));
             path.appetite = 0;
             path.wait(Duration::from_micros(9_750));
         }
-        // Windows of a mebibyte are for everybody who once kept up.
+        // Every stream that once kept up may have a window of a mebibyte.
         assert!(in_flight(&path) <= MIB + 2 * SIZE as u64, "{direction:?}: {} bytes", in_flight(&path));
         assert!(path.read >= 400 * SIZE as u64, "{direction:?}: {} bytes were read", path.read);
     }
 }
 
-/// gRFC A8: a server counts PINGs that come without DATA or HEADERS of its own between them, and cuts the client off.
+/// Checks the PINGs against gRFC A8: a server counts PINGs without DATA or HEADERS of its own between them, and
+/// disconnects the client.
 #[test]
 fn the_pings_are_never_too_many() {
     for size in [SIZE, 1_000_000] {
@@ -155,7 +157,7 @@ fn the_pings_are_never_too_many() {
         let mut path =
             LongPath::new((client, server), Direction::Down, 3, size, (25 * MS, Some(100_000_000)));
         for round in 1..60_u64 {
-            // Readers and senders that stop and go on, paths that become longer and shorter, and long pauses.
+            // Readers and senders that stop and continue, paths that become longer and shorter, and long pauses.
             path.appetite = if round % 7 == 3 { 0 } else { usize::MAX };
             path.supply = if round % 5 == 4 { 0 } else { u64::MAX };
             path.delay = MS * u32::try_from(round * 13 % 90).unwrap_or(0);
@@ -190,7 +192,7 @@ fn windows_come_back_after_a_pause_as_they_are_used() {
         let grown = burst(&mut path);
         assert!(grown > 10 * MIB, "{grown} bytes");
         path.wait(11_000 * MS);
-        // What the peer may send cannot be taken back: it is not granted anew once it was used.
+        // Credit cannot be withdrawn: it is not granted again once it is used.
         for _ in 0..40 * MIB / 8_000 {
             path.supply = 1;
             path.wait(40 * MS);
@@ -211,7 +213,7 @@ fn the_same_path_gives_the_same_bytes() {
     assert_eq!(runs[0], runs[1]);
 }
 
-/// A new stream on a path that is known does not begin from nothing.
+/// Checks that a new stream on a known path starts with a suitable window.
 #[test]
 fn a_stream_on_a_known_path_gets_its_window_in_a_few_round_trips() {
     for direction in DIRECTIONS {

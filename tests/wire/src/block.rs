@@ -1,6 +1,6 @@
 //! Header blocks (RFC 7541) without Huffman coding.
 
-/// An HPACK integer (RFC 7541 §5.1).
+/// Writes an HPACK integer (RFC 7541 §5.1).
 fn integer(first: u8, prefix: u32, value: usize, out: &mut Vec<u8>) {
     let most = (1_usize << prefix) - 1;
     if value < most {
@@ -21,7 +21,7 @@ fn integer(first: u8, prefix: u32, value: usize, out: &mut Vec<u8>) {
 pub struct Block(pub Vec<u8>);
 
 impl Block {
-    /// An empty block.
+    /// Creates an empty block.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -32,7 +32,7 @@ impl Block {
         self.0.extend_from_slice(bytes);
     }
 
-    /// A literal without indexing (RFC 7541 §6.2.2).
+    /// Adds a literal without indexing (RFC 7541 §6.2.2).
     #[must_use]
     pub fn field(mut self, name: &[u8], value: &[u8]) -> Self {
         self.0.push(0);
@@ -41,7 +41,7 @@ impl Block {
         self
     }
 
-    /// A literal with incremental indexing (RFC 7541 §6.2.1).
+    /// Adds a literal with incremental indexing (RFC 7541 §6.2.1).
     #[must_use]
     pub fn indexing(mut self, name: &[u8], value: &[u8]) -> Self {
         self.0.push(0x40);
@@ -50,34 +50,34 @@ impl Block {
         self
     }
 
-    /// An indexed field (RFC 7541 §6.1); the newest of the dynamic table is 62.
+    /// Adds an indexed field (RFC 7541 §6.1); the newest of the dynamic table is 62.
     #[must_use]
     pub fn index(mut self, index: usize) -> Self {
         integer(0x80, 7, index, &mut self.0);
         self
     }
 
-    /// A size update (RFC 7541 §6.3).
+    /// Adds a size update (RFC 7541 §6.3).
     #[must_use]
     pub fn resize(mut self, size: usize) -> Self {
         integer(0x20, 5, size, &mut self.0);
         self
     }
 
-    /// Bytes as they are.
+    /// Adds bytes as they are.
     #[must_use]
     pub fn raw(mut self, bytes: &[u8]) -> Self {
         self.0.extend_from_slice(bytes);
         self
     }
 
-    /// The fields of a call to [`PATH`].
+    /// Adds the fields of a call to [`PATH`].
     #[must_use]
     pub fn request() -> Self {
         Self::request_to(PATH.as_bytes())
     }
 
-    /// The fields of a call to `path`.
+    /// Adds the fields of a call to `path`.
     #[must_use]
     pub fn request_to(path: &[u8]) -> Self {
         // :method POST and :scheme http of the static table.
@@ -90,37 +90,37 @@ impl Block {
             .field(b"content-type", b"application/grpc")
     }
 
-    /// The header of a response.
+    /// Returns the headers of a response.
     #[must_use]
     pub fn response() -> Self {
         // :status 200 of the static table.
         Self::new().index(8).field(b"content-type", b"application/grpc")
     }
 
-    /// Trailers with a status.
+    /// Returns trailers with a status.
     #[must_use]
     pub fn status(code: &str) -> Self {
         Self::new().field(b"grpc-status", code.as_bytes())
     }
 }
 
-/// A block of these fields: literals without indexing, which leave the decoder's table alone.
+/// Returns a block of these fields as literals without indexing, which do not change the decoder's table.
 #[must_use]
 pub fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let add = |block: Block, (name, value): &(&str, &str)| block.field(name.as_bytes(), value.as_bytes());
     fields.iter().fold(Block::new(), add).0
 }
 
-/// One literal field without indexing (RFC 7541 §6.2.2).
+/// Writes one literal field without indexing (RFC 7541 §6.2.2).
 #[must_use]
 pub fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
     Block::new().field(name, value).0
 }
 
-/// The method that calls are made to.
+/// The method that the tests call.
 pub const PATH: &str = "/demo.Echo/Call";
 
-/// The fields of a request as gRPC wants it.
+/// The fields of a valid gRPC request.
 pub const REQUEST: [(&str, &str); 6] = [
     (":method", "POST"),
     (":scheme", "http"),

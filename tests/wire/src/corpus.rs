@@ -5,12 +5,13 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-/// A corpus of the folder `shared/data` beside the workspace, or of the one that `HALFCLOSE_DATA` names. Where it is
-/// absent, that is printed, and its test checks nothing; in CI, where it always is, its absence is a failure.
+/// Returns a corpus of the folder `shared/data` beside the workspace, or of the one that `HALFCLOSE_DATA` names. If
+/// it is absent, a message is printed and its test checks nothing; in CI, which always has it, its absence is a
+/// failure.
 ///
 /// # Panics
 ///
-/// Where `CI` is `true` and the corpus is absent.
+/// If `CI` is `true` and the corpus is absent.
 #[must_use]
 pub fn corpus(name: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
@@ -24,11 +25,11 @@ pub fn corpus(name: &str) -> Option<PathBuf> {
     None
 }
 
-/// The JSON files in a folder and below it, sorted by name.
+/// Returns the JSON files in a folder and below it, sorted by name.
 ///
 /// # Panics
 ///
-/// On a file that cannot be read or is no JSON.
+/// If a file cannot be read or is not JSON.
 #[must_use]
 pub fn json_files(folder: &Path) -> Vec<(String, Value)> {
     let mut files = Vec::new();
@@ -45,11 +46,11 @@ pub fn json_files(folder: &Path) -> Vec<(String, Value)> {
     files
 }
 
-/// The bytes that these hexadecimal digits are.
+/// Returns the bytes of these hexadecimal digits.
 ///
 /// # Panics
 ///
-/// On anything else.
+/// If a character is not a hexadecimal digit.
 #[must_use]
 pub fn bytes_of(digits: &str) -> Vec<u8> {
     let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("a digit");

@@ -1,4 +1,4 @@
-//! Reading header blocks, with a decoder that is not halfclose's.
+//! Reads header blocks with a decoder that is not halfclose's.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The value of a field.
+    /// Returns the value of a field.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.list.iter().find(|(met, _)| met == name).map(|(_, value)| value.as_str())
@@ -26,22 +26,22 @@ impl Fields {
 /// Reads the header blocks of one direction of a connection, from its beginning.
 pub struct Reader {
     decoder: hpack::Decoder<'static>,
-    /// The block that CONTINUATION frames add to.
+    /// The incomplete block that CONTINUATION frames add to.
     open: Option<(u32, bool, Vec<u8>)>,
 }
 
 impl Reader {
-    /// A reader that has seen nothing.
+    /// Creates a reader that has seen nothing.
     #[must_use]
     pub fn new() -> Self {
         Self { decoder: hpack::Decoder::new(), open: None }
     }
 
-    /// Takes the next frame, whatever it is; gives the block that it completes.
+    /// Reads the next frame of any type. Returns the block that it completes.
     ///
     /// # Panics
     ///
-    /// On a block that cannot be decoded.
+    /// If a block cannot be decoded.
     pub fn read(&mut self, frame: &Frame) -> Option<Fields> {
         match (frame.kind, self.open.as_mut()) {
             (kind::HEADERS, _) => {

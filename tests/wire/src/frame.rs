@@ -1,4 +1,4 @@
-//! Frames as bytes (RFC 9113 §4.1), whatever they hold.
+//! Frames as bytes (RFC 9113 §4.1), with any content.
 
 use halfclose::frame::ErrorCode;
 
@@ -41,7 +41,7 @@ pub const PADDED: u8 = 8;
 /// Bytes of a frame's header.
 const HEAD: usize = 9;
 
-/// A frame of any type, with any flags, on any stream.
+/// Returns a frame of any type, with any flags, on any stream.
 #[must_use]
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = u32::try_from(payload.len()).expect("a short payload").to_be_bytes()[1..].to_vec();
@@ -51,68 +51,68 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// HEADERS with a whole block.
+/// Returns HEADERS with a whole block.
 #[must_use]
 pub fn headers(stream: u32, flags: u8, block: &[u8]) -> Vec<u8> {
     frame(kind::HEADERS, END_HEADERS | flags, stream, block)
 }
 
-/// DATA.
+/// Returns DATA.
 #[must_use]
 pub fn data(stream: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
     frame(kind::DATA, flags, stream, payload)
 }
 
-/// RST_STREAM.
+/// Returns RST_STREAM.
 #[must_use]
 pub fn reset(stream: u32, code: ErrorCode) -> Vec<u8> {
     frame(kind::RST_STREAM, 0, stream, &code.0.to_be_bytes())
 }
 
-/// WINDOW_UPDATE.
+/// Returns WINDOW_UPDATE.
 #[must_use]
 pub fn update(stream: u32, increment: u32) -> Vec<u8> {
     frame(kind::WINDOW_UPDATE, 0, stream, &increment.to_be_bytes())
 }
 
-/// GOAWAY.
+/// Returns GOAWAY.
 #[must_use]
 pub fn goaway(last: u32, code: ErrorCode) -> Vec<u8> {
     frame(kind::GOAWAY, 0, 0, &[last.to_be_bytes(), code.0.to_be_bytes()].concat())
 }
 
-/// PING.
+/// Returns PING.
 #[must_use]
 pub fn ping(payload: &[u8; 8]) -> Vec<u8> {
     frame(kind::PING, 0, 0, payload)
 }
 
-/// SETTINGS with these entries.
+/// Returns SETTINGS with these entries.
 #[must_use]
 pub fn settings(entries: &[(u16, u32)]) -> Vec<u8> {
     let entry = |(id, value): &(u16, u32)| [&id.to_be_bytes()[..], &value.to_be_bytes()[..]].concat();
     frame(kind::SETTINGS, 0, 0, &entries.iter().flat_map(entry).collect::<Vec<_>>())
 }
 
-/// SETTINGS with ACK.
+/// Returns SETTINGS with ACK.
 #[must_use]
 pub fn settings_ack() -> Vec<u8> {
     frame(kind::SETTINGS, ACK, 0, &[])
 }
 
-/// A gRPC message with its prefix, not compressed.
+/// Returns a gRPC message with its prefix, not compressed.
 #[must_use]
 pub fn message(payload: &[u8]) -> Vec<u8> {
     flagged(0, payload)
 }
 
-/// A gRPC message whose prefix has this flag.
+/// Returns a gRPC message whose prefix has this flag.
 #[must_use]
 pub fn flagged(flag: u8, payload: &[u8]) -> Vec<u8> {
     prefixed(flag, u32::try_from(payload.len()).expect("a short payload"), payload)
 }
 
-/// A prefix of any kind before a payload.
+/// Returns a payload after a prefix of any kind.
 #[must_use]
 pub fn prefixed(flag: u8, length: u32, payload: &[u8]) -> Vec<u8> {
     [&[flag][..], &length.to_be_bytes(), payload].concat()
@@ -132,7 +132,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The first frame in `bytes` and its length there, when it is whole.
+    /// Returns the first frame in `bytes` and its length there, if it is complete.
     fn first(bytes: &[u8]) -> Option<(Self, usize)> {
         let header: &[u8; HEAD] = bytes.first_chunk()?;
         let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
@@ -141,25 +141,25 @@ impl Frame {
         Some((Self { kind: header[3], flags: header[4], stream, payload }, HEAD + length))
     }
 
-    /// Whether it ends its stream.
+    /// Returns whether the frame ends its stream.
     #[must_use]
     pub fn ends_stream(&self) -> bool {
         matches!(self.kind, kind::DATA | kind::HEADERS) && self.flags & END_STREAM != 0
     }
 
-    /// Whether it is the acknowledgement of a frame of its type.
+    /// Returns whether the frame is the acknowledgement of a frame of its type.
     #[must_use]
     pub fn is_ack(&self) -> bool {
         matches!(self.kind, kind::SETTINGS | kind::PING) && self.flags & ACK != 0
     }
 
-    /// The four bytes of its payload from there, as a number.
+    /// Returns four bytes of the payload from `at`, as a number.
     #[must_use]
     pub fn word(&self, at: usize) -> Option<u32> {
         Some(u32::from_be_bytes(self.payload.get(at..at + 4)?.try_into().ok()?))
     }
 
-    /// The code of an RST_STREAM or a GOAWAY.
+    /// Returns the code of an RST_STREAM or a GOAWAY.
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         match self.kind {
@@ -171,18 +171,18 @@ impl Frame {
     }
 }
 
-/// Takes the first frame off, when it is whole.
+/// Removes the first frame, if it is complete.
 pub fn take_frame(bytes: &mut Vec<u8>) -> Option<Frame> {
     let (frame, length) = Frame::first(bytes)?;
     bytes.drain(..length);
     Some(frame)
 }
 
-/// The frames in `bytes`, which hold whole ones only, behind a preface or not.
+/// Returns the frames in `bytes`, which hold only complete ones, after a preface or not.
 ///
 /// # Panics
 ///
-/// On a frame that is cut.
+/// If a frame is incomplete.
 #[must_use]
 pub fn frames(bytes: &[u8]) -> Vec<Frame> {
     let mut rest = bytes.strip_prefix(PREFACE).unwrap_or(bytes);

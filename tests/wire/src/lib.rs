@@ -1,15 +1,14 @@
-//! What travels between an HTTP/2 client and server, written and read byte by byte: nothing of the code under test has
-//! a part in it, so wrong frames can be written as well as good ones, and what a connection sends is judged by another's
-//! eyes.
+//! What an HTTP/2 client and server send, written and read byte by byte, without any of the code under test: wrong
+//! frames can be written as well as good ones, and an independent reader checks what a connection sends.
 //!
 //! - [`frame`] and the functions beside it write frames, [`Frame`] and [`frames`] read them.
 //! - [`Block`] writes header blocks field by field, [`block`] a list of fields at once; [`Reader`] reads them.
-//! - [`Socket`] is a peer on a TCP connection: blocking, on the thread of its test, and with an end to its patience, so
-//!   that a connection that does not answer is a failure and not a hang.
-//! - [`corpus`] finds the public corpora, where they are.
+//! - [`Socket`] is a peer on a TCP connection: blocking, on the thread of its test, and with a time limit, so that a
+//!   connection which does not answer is a failure and not a hang.
+//! - [`corpus`] finds the public corpora, if they are present.
 //!
 //! The other end of a [`Socket`] is a halfclose server or client on either runtime: `halfclose_e2e` starts both
-//! (`Serving` and `Runtime::connect`). This crate knows no runtime, so that suites in memory do not build any.
+//! (`Serving` and `Runtime::connect`). This crate knows no runtime, so suites in memory do not build one.
 #![forbid(unsafe_code)]
 
 mod block;

@@ -1,4 +1,4 @@
-//! A peer on a TCP connection, whose every byte its test writes.
+//! A peer on a TCP connection, whose every byte the test writes.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use crate::frame::{Frame, PREFACE, take_frame};
 
-/// How long a peer waits for what must come: far longer than it takes, because it is waited for in failures only.
+/// The time limit for each frame: far longer than it takes, because only failures wait for it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A blocking TCP connection that is written byte by byte and read frame by frame. Nothing is answered by itself.
+/// A blocking TCP connection that is written byte by byte and read frame by frame. It answers nothing by itself.
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
-    /// What was read and is no whole frame yet.
+    /// Bytes that were read and are not a complete frame yet.
     input: Vec<u8>,
-    /// The client's preface has not been read yet.
+    /// Whether the client's preface has not been read yet.
     preface: bool,
-    /// Nothing more comes.
+    /// Whether the connection has ended.
     ended: bool,
 }
 
@@ -28,20 +28,21 @@ impl Socket {
         Ok(Self { stream, input: Vec::new(), preface, ended: false })
     }
 
-    /// A client of the server there. Nothing is sent, the preface neither.
+    /// Connects to the server at `address`. Nothing is sent, not even the preface.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// An error of the operating system.
     pub fn connect(address: SocketAddr) -> io::Result<Self> {
         Self::new(TcpStream::connect(address)?, false)
     }
 
-    /// The next client of a listener. Nothing is sent, and the client's preface is passed over when frames are read.
+    /// Accepts the next client of a listener. Nothing is sent, and the client's preface is skipped when frames are
+    /// read.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// An error of the operating system.
     pub fn accept(listener: &TcpListener) -> io::Result<Self> {
         Self::new(listener.accept()?.0, true)
     }
@@ -50,34 +51,34 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// What the system says: that the other side has closed, or that it reads nothing for [`PATIENCE`].
+    /// An error of the operating system: the other side has closed, or reads nothing for [`PATIENCE`].
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
-    /// Another hand on the connection, to write with while this one is read.
+    /// Returns a second handle on the connection, to write with while this one is read.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// An error of the operating system.
     pub fn writer(&self) -> io::Result<TcpStream> {
         self.stream.try_clone()
     }
 
-    /// Ends this direction; the other one goes on.
+    /// Shuts the sending direction down; the other one stays open.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// An error of the operating system.
     pub fn finish(&self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }
 
-    /// The next frame, or `None` at the end of the connection, also when that ends by a reset.
+    /// Returns the next frame, or `None` at the end of the connection, including an end by a reset.
     ///
     /// # Panics
     ///
-    /// When neither comes within [`PATIENCE`], or the connection ends within a frame.
+    /// If neither arrives within [`PATIENCE`], or the connection ends within a frame.
     pub fn next_frame(&mut self) -> Option<Frame> {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -115,7 +116,8 @@ impl Socket {
         }
     }
 
-    /// The frames up to the first that `last` is true for, and that one; or all up to the end of the connection.
+    /// Returns the frames up to and including the first for which `last` is true, or all up to the end of the
+    /// connection.
     ///
     /// # Panics
     ///
@@ -132,7 +134,7 @@ impl Socket {
         frames
     }
 
-    /// The frames up to the end of the connection.
+    /// Returns the frames up to the end of the connection.
     ///
     /// # Panics
     ///

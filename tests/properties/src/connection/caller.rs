@@ -1,4 +1,4 @@
-//! Callers that do what a byte tells them, so that every path of the API meets every input.
+//! Callers whose actions a byte selects, so that every path of the API meets every input.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::endpoint::Endpoint;
 const SHAPES: [CallType; 4] =
     [CallType::UNARY, CallType::CLIENT_STREAMING, CallType::SERVER_STREAMING, CallType::BIDI];
 
-/// A configuration: the defaults, or small limits that a short input can reach.
+/// Returns a configuration: the defaults, or small limits that a short input can reach.
 pub(super) fn config(base: Config, profile: u8) -> Config {
     let mut config = base;
     if profile & 1 != 0 {
@@ -53,7 +53,7 @@ pub(super) fn config(base: Config, profile: u8) -> Config {
     config
 }
 
-/// A payload of a few bytes, or of many.
+/// Returns a payload of a few bytes, or of many.
 pub(super) fn payload(seed: u8, many: bool) -> Bytes {
     let count = if many { 3000 + usize::from(seed) * 300 } else { usize::from(seed) % 40 };
     (0..count).map(|i| (i % 251) as u8 ^ seed).collect::<Vec<_>>().into()
@@ -87,9 +87,10 @@ pub(super) fn request(byte: u8, now: halfclose::Time) -> Request {
     request
 }
 
-/// A server's handler, the same for every call: what it does is in the byte.
+/// Runs a server's handler, which acts the same for every call, as the byte says.
 ///
-/// Bits 0 and 1 the call type, 2 to 4 what it does at once, 5 whether it reads, 6 whether it writes large messages.
+/// Bits 0 and 1 are the call type, bits 2 to 4 what it does at once, bit 5 whether it reads, bit 6 whether it writes
+/// large messages.
 pub(super) fn serve(server: &mut Endpoint<Server>, habit: u8) {
     while let Some(event) = server.event() {
         match event {
@@ -134,7 +135,7 @@ fn answer(server: &mut Endpoint<Server>, id: CallId, habit: u8) {
     }
 }
 
-/// Sends back what came, and ends with the peer's half-close.
+/// Sends back what was received, and ends with the peer's half-close.
 fn echo(server: &mut Endpoint<Server>, id: CallId, habit: u8) {
     loop {
         match server.recv(id) {
@@ -147,10 +148,10 @@ fn echo(server: &mut Endpoint<Server>, id: CallId, habit: u8) {
     }
 }
 
-/// A client's caller: starts some calls, then reads what it is told of.
+/// Runs a client's caller: starts calls, then reads what its events report.
 ///
-/// Bits 0 and 1 the call type, 2 and 3 how many calls more than one, 4 a deadline, 5 whether it reads, 6 large messages,
-/// 7 whether it half-closes.
+/// Bits 0 and 1 are the call type, bits 2 and 3 the number of additional calls, bit 4 a deadline, bit 5 whether it
+/// reads, bit 6 large messages, bit 7 whether it half-closes.
 pub(super) fn ask(client: &mut Endpoint<Client>, habit: u8) {
     for number in 0..=(habit >> 2) & 3 {
         let Some(id) = client.start(request(habit ^ number, client.now)) else { return };

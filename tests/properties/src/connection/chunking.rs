@@ -1,4 +1,4 @@
-//! How the bytes are cut must not matter: neither those that come nor those that go.
+//! The result does not depend on how the received bytes or the written bytes are cut.
 
 use bytes::{Buf, BytesMut};
 use halfclose::{
@@ -10,7 +10,7 @@ use super::caller::config;
 
 const NOW: Time = Time::ZERO;
 
-/// What a connection made of its input.
+/// The result of a connection's input.
 #[derive(PartialEq, Debug)]
 struct Transcript {
     events: Vec<Event>,
@@ -19,9 +19,10 @@ struct Transcript {
     error: Option<ConnectionError>,
 }
 
-/// The first three bytes are the role and limits, and how both directions are cut; the rest comes from the peer.
+/// Checks that input given whole, byte by byte and cut as the data says causes the same events, the same messages and
+/// the same bytes.
 ///
-/// Whole, byte by byte and cut as the input says: the same events, the same messages, the same bytes.
+/// The first three bytes are the role and limits, and how both directions are cut; the rest comes from the peer.
 pub fn chunking(data: &[u8]) {
     let Some((&[profile, input, output], wire)) = data.split_first_chunk() else { return };
     let run = |input: usize, output: usize| {
@@ -36,7 +37,7 @@ pub fn chunking(data: &[u8]) {
     assert_eq!(run(usize::from(input) + 1, usize::from(output) + 1), whole, "cut");
 }
 
-/// The caller's part, which is the same however the bytes are cut: nothing until all of them are there.
+/// The caller's part, which does not depend on how the bytes are cut: it acts once all of them have arrived.
 trait Caller: Role + Sized {
     fn begin(core: &mut Connection<Self>) -> Vec<CallId>;
 }
@@ -52,7 +53,7 @@ impl Caller for Client {
         let mut calls = Vec::new();
         for call_type in [CallType::BIDI, CallType::UNARY] {
             let call = core.start(NOW, Request::new("/demo.Echo/Call", call_type)).expect("a legal request");
-            // The second one finds the connection's buffer full where the limits are small.
+            // With small limits the second message finds the connection's buffer full.
             let _ = core.send_message(call, vec![7; 5000].into(), false);
             core.half_close(call).expect("the first half-close");
             calls.push(call);
@@ -101,7 +102,7 @@ fn transcript<R: Caller>(config: Config, wire: &[u8], input: usize, output: usiz
     transcript
 }
 
-/// All that the core has to say: so many bytes at a time, or taken out of it as it is.
+/// Reads all output of the core: at most `most` bytes at a time, or in its owned form.
 fn flush<R: Role>(core: &mut Connection<R>, most: usize, written: &mut Vec<u8>) {
     if most == usize::MAX {
         while let Some(out) = core.take_transmit(NOW) {

@@ -1,4 +1,4 @@
-//! What a peer's bytes allow at most, whatever a core makes of them: an upper bound read from the frames alone.
+//! An upper bound of what a peer's bytes allow, however a core handles them, read from the frames alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,27 +6,27 @@ use halfclose::frame::{
     DEFAULT_MAX_FRAME_SIZE, FRAME_HEADER_LEN, Frame, FrameHeader, FrameType, PREFACE, SettingId,
 };
 
-/// RFC 9113 §6.9.2.
+/// The default window of RFC 9113 §6.9.2.
 const DEFAULT_WINDOW: u64 = 65_535;
 
-/// Reads what is fed to a core.
+/// Reads the bytes that are fed to a core.
 pub(super) struct Granted {
     unread: Vec<u8>,
     preface_left: usize,
-    /// Bytes of DATA that the connection's window allows in all.
+    /// Bytes of DATA that the connection's window allows in total.
     pub(super) connection: u64,
-    /// The most that one stream's window was set to.
+    /// The largest value that one stream's window was set to.
     initial: u64,
     streams: BTreeMap<u32, u64>,
     opened: BTreeSet<u32>,
     max_frame: u32,
-    /// SETTINGS without ACK that came.
+    /// The number of SETTINGS received without ACK.
     pub(super) settings: u64,
-    /// PINGs without ACK that came.
+    /// The number of PINGs received without ACK.
     pub(super) pings: u64,
-    /// Bytes that came.
+    /// Bytes received.
     pub(super) total: u64,
-    /// Bytes of DATA that came, by stream.
+    /// Bytes of DATA received, by stream.
     data: BTreeMap<u32, u64>,
 }
 
@@ -51,27 +51,27 @@ impl Granted {
         self.max_frame
     }
 
-    /// Bytes of DATA that a stream's window allows in all.
+    /// Returns the bytes of DATA that a stream's window allows in total.
     pub(super) fn stream(&self, stream: u32) -> u64 {
         self.initial + self.streams.get(&stream).copied().unwrap_or(0)
     }
 
-    /// Bytes of DATA that came on a stream, or in all (0).
+    /// Returns the bytes of DATA received on a stream, or in total (0).
     pub(super) fn data(&self, stream: u32) -> u64 {
         if stream == 0 { self.data.values().sum() } else { self.data.get(&stream).copied().unwrap_or(0) }
     }
 
-    /// Whether HEADERS came that may open the stream.
+    /// Returns whether HEADERS arrived that may open the stream.
     pub(super) fn opened(&self, stream: u32) -> bool {
         self.opened.contains(&stream)
     }
 
-    /// RFC 9113 §5.1.1: a client's stream is idle until HEADERS open it, or one above it.
+    /// Returns whether a client's stream is idle: it is until HEADERS open it or a higher one (RFC 9113 §5.1.1).
     pub(super) fn is_idle(&self, stream: u32) -> bool {
         stream.is_multiple_of(2) || self.opened.last().is_none_or(|highest| stream > *highest)
     }
 
-    /// Takes the next bytes that are fed.
+    /// Reads the next bytes that are fed.
     pub(super) fn read(&mut self, bytes: &[u8]) {
         self.total += bytes.len() as u64;
         let skipped = self.preface_left.min(bytes.len());
@@ -85,7 +85,7 @@ impl Granted {
             if let Ok(frame) = Frame::parse(&header, payload) {
                 self.frame(&frame);
             }
-            // Even where the frame has a fault.
+            // Even if the frame has a fault.
             if header.kind == FrameType::Headers {
                 self.opened.insert(header.stream.get());
             }
@@ -93,7 +93,7 @@ impl Granted {
         }
         let read = unread.len() - rest.len();
         self.unread = unread;
-        // A frame that says that it is long comes in many pieces, and must not be copied for each of them.
+        // A frame that announces a large length arrives in many pieces, and must not be copied for each of them.
         self.unread.drain(..read);
     }
 
@@ -112,8 +112,8 @@ impl Granted {
                 self.settings += 1;
                 for setting in settings.iter() {
                     match setting.id {
-                        // A window that shrinks and grows again grants no more than its largest value, but for what
-                        // was sent in between: the sum is an upper bound.
+                        // A window that shrinks and grows again grants no more than its largest value, plus what was
+                        // sent in between: the sum is an upper bound.
                         SettingId::INITIAL_WINDOW_SIZE => self.initial += u64::from(setting.value),
                         SettingId::MAX_FRAME_SIZE => self.max_frame = self.max_frame.max(setting.value),
                         _ => {}

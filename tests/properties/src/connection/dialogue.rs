@@ -1,4 +1,4 @@
-//! Scripts: frames, orders and time in any order, one step after the other.
+//! Scripts: frames, commands and time in any order, step by step.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::endpoint::Endpoint;
 use super::script::Peer;
 use super::wire::finish;
 
-/// Steps of a script: a byte of length, then the step; 255 takes all that is left.
+/// Returns the steps of a script: a byte of length, then the step; 255 means all that is left.
 pub(super) fn steps(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (&length, rest) = data.split_first()?;
@@ -22,7 +22,7 @@ pub(super) fn steps(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The arguments of a step: bytes that are missing are 0.
+/// Returns the arguments of a step; missing bytes are 0.
 fn bytes<const N: usize>(step: &[u8]) -> ([u8; N], &[u8]) {
     let (head, rest) = step.split_at(step.len().min(N));
     let mut bytes = [0; N];
@@ -37,7 +37,7 @@ struct Dialogue<R: Role> {
 }
 
 impl<R: Role> Dialogue<R> {
-    /// A step that does not depend on the role; `false` where it is another.
+    /// Runs a step that does not depend on the role. Returns `false` for any other step.
     fn common(&mut self, what: u8, step: &[u8]) -> bool {
         let end = &mut self.end;
         match what {
@@ -86,7 +86,7 @@ impl<R: Role> Dialogue<R> {
         true
     }
 
-    /// An order about one call; `false` where it is another.
+    /// Runs a command on one call. Returns `false` for any other step.
     fn about_a_call(&mut self, what: u8, step: &[u8]) -> bool {
         let ([call, argument], _) = bytes(step);
         let end = &mut self.end;
@@ -105,14 +105,15 @@ impl<R: Role> Dialogue<R> {
     }
 }
 
-/// Events to and including the connection's end; nothing is done about them.
+/// Reads events up to and including the connection's end, and ignores them.
 fn hear<R: Role>(end: &mut Endpoint<R>) {
     while end.event().is_some() {}
     end.check();
 }
 
-/// The first three bytes are the limits, whether the client begins as it should, and its window; the rest is a script
-/// of what it sends and of what the server's caller orders.
+/// Checks a server against a script of client frames and of commands of its caller.
+///
+/// The first three bytes are the limits, whether the client starts correctly, and its window; the rest is the script.
 pub fn server_dialogue(data: &[u8]) {
     let Some((&[profile, begins, window], script)) = data.split_first_chunk() else { return };
     let end = Endpoint::<Server>::new(config(Config::server(), profile), false);
@@ -147,8 +148,9 @@ fn server_order(server: &mut Endpoint<Server>, what: u8, step: &[u8]) {
     }
 }
 
-/// The first three bytes are the limits, whether the server begins as it should, and its window; the rest is a script
-/// of what it sends and of what the client's caller orders.
+/// Checks a client against a script of server frames and of commands of its caller.
+///
+/// The first three bytes are the limits, whether the server starts correctly, and its window; the rest is the script.
 pub fn client_dialogue(data: &[u8]) {
     let Some((&[profile, begins, window], script)) = data.split_first_chunk() else { return };
     let end = Endpoint::<Client>::new(config(Config::client(), profile), true);

@@ -10,24 +10,24 @@ use super::credit::Granted;
 use super::output::Output;
 use super::tables::{self, Halves};
 
-/// A call that the caller knows of and that is not over.
+/// A call that the caller knows and that is not over.
 pub(super) struct Call {
     pub(super) id: CallId,
-    /// How often `recv` said Pending, less the Readables that came: one may stand for several.
+    /// How often `recv` returned Pending, less the number of Readables; one Readable may answer several.
     pub(super) wants_read: u32,
-    /// How often `send_message` found no more room, less the Writables that came: one may stand for several.
+    /// How often `send_message` found no more space, less the number of Writables; one Writable may answer several.
     pub(super) wants_write: u32,
-    /// Response headers were told of.
+    /// Whether response headers were reported.
     pub(super) responded: bool,
     halves: Halves,
 }
 
-/// A core, its clock, and what was learnt of it.
+/// A core, its clock, and what is known about it.
 pub(super) struct Endpoint<R: Role> {
     pub(super) core: Connection<R>,
     pub(super) now: Time,
     pub(super) calls: Vec<Call>,
-    /// Bytes that the core wrote and nobody took yet.
+    /// Bytes that the core wrote and the peer has not received yet.
     pub(super) written: Vec<u8>,
     pub(super) closed: Option<CloseReason>,
     is_client: bool,
@@ -73,7 +73,7 @@ impl<R: Role> Endpoint<R> {
                     return self.failed(None);
                 }
                 Ok(Needed::Again) => assert!(self.input.len() < before, "a turn without progress"),
-                // Whoever reads the replies may write on; what makes the core wait goes away by reading.
+                // A peer that reads the replies may continue to write; reading ends what makes the core wait.
                 Ok(Needed::Drain) => assert!(self.flush(usize::MAX) > 0, "drain, and nothing to drain"),
                 Ok(needed) => panic!("unknown to this model: {needed:?}"),
                 Err(error) => {
@@ -84,7 +84,7 @@ impl<R: Role> Endpoint<R> {
         }
     }
 
-    /// Once failed, always failed, with the same error.
+    /// Checks that a core which failed once keeps failing, with the same error.
     fn failed(&mut self, error: Option<ConnectionError>) {
         if let Some(earlier) = &self.failure {
             assert_eq!(error.as_ref(), Some(earlier), "an error that changed or went away");
@@ -92,7 +92,7 @@ impl<R: Role> Endpoint<R> {
         self.failure = error;
     }
 
-    /// Takes what the core wants to write, at most `most` bytes at a time; how many there were.
+    /// Reads the core's output, at most `most` bytes at a time. Returns their number.
     pub(super) fn flush(&mut self, most: usize) -> usize {
         let before = self.written.len();
         while let Some(mut out) = self.core.poll_transmit(self.now) {
@@ -121,7 +121,7 @@ impl<R: Role> Endpoint<R> {
         self.now = self.now.max(to);
     }
 
-    /// The next event, after a look at whether it may come.
+    /// Returns the next event, after a check that it is legal.
     pub(super) fn event(&mut self) -> Option<Event> {
         let event = self.core.poll_event()?;
         assert!(self.closed.is_none(), "{event:?} after Closed");
@@ -161,13 +161,13 @@ impl<R: Role> Endpoint<R> {
         Some(event)
     }
 
-    /// A call begins: an event told of it, or the caller started it.
+    /// Records that a call begins, by an event or a command.
     pub(super) fn begin(&mut self, id: CallId) {
         let halves = tables::halves(&self.core.states(id).expect("a new call has states"));
         self.calls.push(Call { id, wants_read: 0, wants_write: 0, responded: false, halves });
     }
 
-    /// A call is over: its id is stale from here on, whatever is ordered.
+    /// Records that a call is over: its id is stale from here on for every command.
     pub(super) fn end(&mut self, id: CallId) {
         let index = self.position(id).expect("a call that is open ends, and once");
         self.calls.swap_remove(index);
@@ -186,18 +186,18 @@ impl<R: Role> Endpoint<R> {
         self.calls.iter_mut().find(|call| call.id == id)
     }
 
-    /// The call that a number names, among those that are open.
+    /// Returns the open call that a number selects.
     pub(super) fn pick(&self, number: u8) -> Option<CallId> {
         let count = self.calls.len();
         (count > 0).then(|| self.calls[usize::from(number) % count].id)
     }
 
-    /// Whether this is the end that starts calls.
+    /// Returns whether this end starts the calls.
     pub(super) fn is_client(&self) -> bool {
         self.is_client
     }
 
-    /// Takes the next message of a call, or its end.
+    /// Receives the next message of a call, or its end.
     pub(super) fn recv(&mut self, id: CallId) -> Recv {
         let taken = self.core.recv(id).expect("an open call can be asked");
         match &taken {
@@ -215,7 +215,7 @@ impl<R: Role> Endpoint<R> {
         taken
     }
 
-    /// Both halves of every call have moved along rows of their tables only.
+    /// Checks that both halves of every call have moved only along rows of their tables.
     pub(super) fn check_states(&mut self) {
         for call in &mut self.calls {
             let states = self.core.states(call.id).expect("a call that nobody ended is there");
@@ -225,7 +225,7 @@ impl<R: Role> Endpoint<R> {
         }
     }
 
-    /// Everything that every step must leave true.
+    /// Checks everything that every step must keep true.
     pub(super) fn check(&mut self) {
         self.check_states();
         if self.core.is_closed() {

@@ -1,4 +1,4 @@
-//! Hostile peers: an honest session of a random program, of which one side's frames are changed on their way.
+//! Hostile peers: an honest session of a random program, with one side's frames changed on the way.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::caller::{listen, payload, serve};
 use super::endpoint::Endpoint;
 use super::wire::finish;
 
-/// What a peer may put between its frames, on a stream or on none.
+/// The frames that a peer may insert between its own, on a stream or on none.
 const PIECES: &[fn(u32) -> Vec<u8>] = &[
     |_| settings(&[(4, 0)]),
     |_| settings(&[(4, (1 << 31) - 1)]),
@@ -43,7 +43,7 @@ const PIECES: &[fn(u32) -> Vec<u8>] = &[
     |id| frame(0xbb, 0xff, id, b"unknown"),
 ];
 
-/// The frames of a tape; a client's preface stands before the first of them.
+/// Returns the frames of a tape, the first of them preceded by a client's preface.
 fn frames(tape: &[u8]) -> Vec<Vec<u8>> {
     let (mut frames, mut rest) = (Vec::new(), tape);
     let mut before = if tape.starts_with(PREFACE) { PREFACE.len() } else { 0 };
@@ -56,7 +56,7 @@ fn frames(tape: &[u8]) -> Vec<Vec<u8>> {
     frames
 }
 
-/// The frames with some of them lost, doubled, brought forward, changed, cut short, or followed by what was never sent.
+/// Returns the frames with some lost, duplicated, moved forward, changed, truncated, or followed by foreign ones.
 fn change(frames: Vec<Vec<u8>>, rng: &mut Rng) -> Vec<Vec<u8>> {
     let rarity = [2, 10, 50, 200][rng.usize(..4)];
     let mut changed: Vec<Vec<u8>> = Vec::new();
@@ -90,7 +90,7 @@ fn change(frames: Vec<Vec<u8>>, rng: &mut Rng) -> Vec<Vec<u8>> {
     changed
 }
 
-/// Plays the frames to an honest end, whose caller also cancels calls now and then, and lets time pass.
+/// Plays the frames to an honest end, whose caller also cancels calls occasionally, and lets time pass.
 fn play<R: Role>(
     mut end: Endpoint<R>,
     frames: &[Vec<u8>],
@@ -102,7 +102,7 @@ fn play<R: Role>(
         if end.closed.is_some() {
             break;
         }
-        // What has not been written cannot be answered yet.
+        // The peer cannot answer what has not been written yet.
         end.flush(usize::MAX);
         end.feed(frame, split);
         caller(&mut end);
@@ -121,7 +121,7 @@ fn play<R: Role>(
     end.written
 }
 
-/// Starts a call as the session had one, sends a message, and reads and half-closes as the habit says.
+/// Starts a call as the session did, sends a message, and reads and half-closes as the habit says.
 fn ask(client: &mut Endpoint<Client>, call_type: CallType, habit: u8) {
     let Some(id) = client.start(Request::new("/demo.Echo/Call", call_type)) else { return };
     client.send(id, payload(habit, false), false);
@@ -133,8 +133,8 @@ fn ask(client: &mut Endpoint<Client>, call_type: CallType, habit: u8) {
     }
 }
 
-/// What an honest end writes to a hostile peer: one side's part in the program of a seed, with frames changed, against the
-/// real core of the other side and a caller. Every step is checked, and that the end of the transport ends everything.
+/// Checks the real core of one side against the other side's part in the program of a seed, with frames changed.
+/// Every step is checked, and that the end of the transport ends everything.
 ///
 /// # Panics
 ///
@@ -146,7 +146,7 @@ pub fn hostile(seed: u64) -> Vec<u8> {
     let mut rng = Rng::with_seed(seed);
     let honest = Side::BOTH[rng.usize(..2)];
     let frames = change(frames(&tapes[honest.peer().index()]), &mut rng);
-    // What it writes is read with a table of 4,096 bytes.
+    // Its output is read with a table of 4,096 bytes.
     let table = |mut config: Config| {
         config.limits.encoder_table = config.limits.encoder_table.min(4_096);
         config

@@ -1,7 +1,7 @@
-//! Whole connections: any bytes from the peer, any orders from the caller, any passing of time.
+//! Whole connections: any bytes from the peer, any commands from the caller, any passing of time.
 //!
-//! Every step is checked (`endpoint`): events in a legal order, timers that make progress, halves that move along their
-//! tables, orders answered as the tables say. What the core writes is read by the letter of RFC 9113 (`output`), against
+//! Every step is checked (`endpoint`): legal order of events, timers that progress, halves that move along their
+//! tables, commands answered as the tables say. What the core writes is read strictly by RFC 9113 (`output`), against
 //! the credit that its input gave it (`credit`).
 
 mod caller;

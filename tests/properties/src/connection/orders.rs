@@ -1,5 +1,5 @@
-//! What a caller orders, each order first put to the state tables: they say whether it is legal, and the core must
-//! say the same. An order that is refused changes nothing.
+//! Commands of a caller. The state tables say whether a command is legal, and the core must agree. A refused command
+//! changes nothing.
 
 use bytes::Bytes;
 use halfclose::grpc::encoding::Encoding;
@@ -10,7 +10,7 @@ use halfclose::{
 
 use super::endpoint::Endpoint;
 
-/// What the tables say to an order: the misuse, or the state that it leads to.
+/// Returns the tables' answer to a command: the misuse, or the state that it leads to.
 fn verdict<S: Copy>(step: Step<S>, state: S) -> Result<S, Misuse> {
     match step {
         Step::To(next) => Ok(next),
@@ -21,7 +21,7 @@ fn verdict<S: Copy>(step: Step<S>, state: S) -> Result<S, Misuse> {
 }
 
 impl<R: Role> Endpoint<R> {
-    /// Sends a message; whether it was taken.
+    /// Sends a message. Returns whether it was accepted.
     pub(super) fn send(&mut self, id: CallId, payload: Bytes, compress: bool) -> bool {
         let before = self.core.states(id).expect("an open call has states");
         let allowed = match before {
@@ -60,7 +60,7 @@ impl<R: Role> Endpoint<R> {
 }
 
 impl Endpoint<Client> {
-    /// Starts a call, where the connection takes one.
+    /// Starts a call, if the connection accepts one.
     pub(super) fn start(&mut self, request: Request) -> Option<CallId> {
         match self.core.start(self.now, request) {
             Ok(id) => {
@@ -98,13 +98,13 @@ impl Endpoint<Client> {
 }
 
 impl Endpoint<Server> {
-    /// Says what the method takes and gives.
+    /// Declares the call type of the method.
     pub(super) fn accept(&mut self, id: CallId, call_type: CallType) {
         assert_eq!(self.core.accept(id, call_type), Ok(()));
         assert!(self.core.request(id).is_ok(), "an open call has a request");
     }
 
-    /// Picks the encoding of what is sent.
+    /// Selects the encoding of what is sent.
     pub(super) fn set_encoding(&mut self, id: CallId, encoding: Encoding) {
         let HalfStates::Server { send, .. } = self.core.states(id).expect("open") else {
             panic!("a server's")
@@ -115,7 +115,7 @@ impl Endpoint<Server> {
         }
     }
 
-    /// Sets initial metadata, as [`send_headers`](Self::send_headers) would send them; no state changes.
+    /// Sets initial metadata under the conditions of [`send_headers`](Self::send_headers); no state changes.
     pub(super) fn set_headers(&mut self, id: CallId, metadata: Metadata) {
         let before = self.core.states(id).expect("open");
         let HalfStates::Server { send, .. } = before else { panic!("a server's call") };
@@ -148,7 +148,7 @@ impl Endpoint<Server> {
         let HalfStates::Server { send, .. } = before else { panic!("a server's call") };
         let mut expected = verdict(send.step(input), send);
         let result = order(&mut self.core);
-        // RFC 9113 §6.5.2: headers beyond the client's limit are refused, where they might go otherwise.
+        // RFC 9113 §6.5.2: headers beyond the client's limit are refused, even in a state that allows headers.
         if let (Err(refused @ Misuse::HeaderListTooLarge { size, limit }), ServerSendInput::Headers) =
             (result, input)
             && expected.is_ok()

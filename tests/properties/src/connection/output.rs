@@ -1,4 +1,4 @@
-//! What a core writes, read by the letter of RFC 9113: every frame legal, in a legal order, within the credit given.
+//! Strict reading of a core's output by RFC 9113: every frame legal, in a legal order, within the credit given.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use halfclose::hpack::{BlockLimits, Decoder};
 
 use super::credit::Granted;
 
-/// What a window that is opened for a message has beyond it, for padding.
+/// Bytes beyond a message that its window is opened for, for padding.
 const PADDING_MARGIN: u64 = 16 * 1024;
 
 const WIDE: BlockLimits = BlockLimits { max_string: usize::MAX, max_list_size: usize::MAX };
 
-/// How far a core's own half of a stream has come.
+/// The state of a core's own half of a stream.
 #[derive(Clone, Copy, Debug, Default)]
 struct Half {
     header: bool,
@@ -35,9 +35,9 @@ pub(super) struct Output {
     sent: u64,
     settings_acks: u64,
     ping_acks: u64,
-    /// Credit that was given, by stream, and that of the connection (0).
+    /// Credit that was given, by stream; 0 is the connection.
     credit: BTreeMap<u32, u64>,
-    /// What that may come to beyond the DATA that came: on the connection, and on a stream.
+    /// The most that the credit may exceed the DATA received, on the connection and on a stream.
     ahead: [u64; 2],
     last_goaway: u32,
     failed: bool,
@@ -59,9 +59,9 @@ impl Output {
             settings_acks: 0,
             ping_acks: 0,
             credit: BTreeMap::new(),
-            // The window that is announced at once and may grow; and what a stream's window may grow by, or be opened for: a message
-            // with its padding and a margin for that. Besides, what it owes when SETTINGS have made its window smaller, and
-            // what makes room for a prefix and padding.
+            // The connection's window is announced at once and may grow. A stream's window may grow, or be opened for
+            // a message with its padding and a margin. In addition, it may return credit that is owed when SETTINGS
+            // have made its window smaller, and space for a prefix and padding.
             ahead: [
                 config
                     .max_connection_window
@@ -80,7 +80,7 @@ impl Output {
         }
     }
 
-    /// Takes the next bytes; `granted` is what the peer's bytes allow at most.
+    /// Reads the next bytes; `granted` is the most that the peer's bytes allow.
     pub(super) fn read(&mut self, bytes: &[u8], granted: &Granted) {
         self.total += bytes.len() as u64;
         self.unread.extend_from_slice(bytes);
@@ -154,7 +154,8 @@ impl Output {
         }
     }
 
-    /// What is held for a peer is bounded: credit returns for what came, and more only as far as it may be lent.
+    /// Checks that buffering for a peer is bounded: credit returns for bytes received, and beyond that only as far as
+    /// the bounds allow.
     fn give(&mut self, update: &WindowUpdate, granted: &Granted) {
         let stream = update.stream.get();
         let credit = self.credit.entry(stream).or_default();

@@ -1,17 +1,17 @@
-//! Frames and header blocks from few bytes, so that a fuzzer's small changes stay meaningful.
+//! Frames and header blocks from few bytes, so that small changes by a fuzzer keep their meaning.
 
 use halfclose::frame::{
     Flags, FrameHeader, FrameType, PREFACE, Setting, SettingId, StreamId, write_settings,
 };
 use halfclose::hpack::{Encoder, Indexing};
 
-/// The peer of the core under test: writes what a step of a script says.
+/// The peer of the core under test, which writes what a step of a script says.
 pub(super) struct Peer {
     encoder: Encoder,
     is_client: bool,
 }
 
-/// Request heads that a script names by number: good ones, and some with one fault each.
+/// Request headers that a script selects by number: good ones, and some with one fault each.
 const REQUESTS: [&str; 8] = [
     "",
     "grpc-timeout 1S\ngrpc-encoding gzip\ngrpc-accept-encoding gzip,deflate\nx-a b",
@@ -23,7 +23,7 @@ const REQUESTS: [&str; 8] = [
     "Upper case",
 ];
 
-/// Response heads and trailers.
+/// Response headers and trailers.
 const RESPONSES: [&str; 8] = [
     ":status 200\ncontent-type application/grpc",
     "grpc-status 0",
@@ -43,7 +43,7 @@ impl Peer {
         Self { encoder: Encoder::new(4096), is_client }
     }
 
-    /// What an honest peer begins with.
+    /// Returns the bytes that an honest peer begins with.
     pub(super) fn prologue(&self, window: u32) -> Vec<u8> {
         let mut out = if self.is_client { PREFACE.to_vec() } else { Vec::new() };
         let settings = [Setting { id: SettingId::INITIAL_WINDOW_SIZE, value: window }];
@@ -52,14 +52,14 @@ impl Peer {
         out
     }
 
-    /// A frame of any kind; the script's byte picks one of 16 streams, or the connection.
+    /// Returns a frame of any kind; the script's byte selects one of 16 streams, or the connection.
     pub(super) fn frame(&self, kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         frame(FrameType::from(kind), Flags(flags), stream_id(stream), payload, &mut out);
         out
     }
 
-    /// HEADERS with a head of the list, and lines of the script's own behind it.
+    /// Returns HEADERS with fields of the list, followed by lines of the script's own.
     pub(super) fn head(&mut self, flags: u8, stream: u8, number: u8, lines: &[u8]) -> Vec<u8> {
         let number = usize::from(number) % 8;
         let text = match (self.is_client, number) {
@@ -70,7 +70,7 @@ impl Peer {
         self.block(flags, stream, [text.as_bytes(), b"\n", lines].concat().as_slice())
     }
 
-    /// HEADERS with the lines as fields, name and value apart at the first space behind the name.
+    /// Returns HEADERS with the lines as fields; the first space after the name separates name and value.
     pub(super) fn block(&mut self, flags: u8, stream: u8, lines: &[u8]) -> Vec<u8> {
         let mut block = Vec::new();
         self.encoder.begin(&mut block);
@@ -95,7 +95,7 @@ impl Peer {
         out
     }
 
-    /// DATA with one message in it.
+    /// Returns DATA with one message in it.
     pub(super) fn message(&self, flags: u8, stream: u8, compressed: u8, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
         let mut out = Vec::new();
@@ -105,7 +105,7 @@ impl Peer {
     }
 }
 
-/// 0 is the connection; 1 to 15 the streams that a client opens; above, any small number.
+/// Returns a stream id: 0 is the connection, 1 to 15 the streams that a client opens, above that any small number.
 fn stream_id(byte: u8) -> u32 {
     match byte {
         0 => 0,

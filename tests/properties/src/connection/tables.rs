@@ -1,11 +1,11 @@
-//! The state tables as the model: how a half may move, and what an order must be answered with.
+//! The state tables as the model: how a half may move, and how a command must be answered.
 
 use std::sync::LazyLock;
 
 use halfclose::HalfStates;
 use halfclose::machine::{ClientRecv, ClientSend, ServerRecv, ServerSend, Table};
 
-/// The states of a call's halves: which table, and which of its states.
+/// The states of a call's halves: the table and the index of the state.
 pub(super) type Halves = [(HalfTable, usize); 2];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,7 +16,7 @@ pub(super) enum HalfTable {
     ServerRecv,
 }
 
-/// For each state of a table the states that its rows lead to, in any number of steps; a bit each.
+/// For each state of a table, the states that its rows lead to in any number of steps, one bit each.
 static REACH: LazyLock<[Vec<u32>; 4]> = LazyLock::new(|| {
     [ClientSend::TABLE, ClientRecv::TABLE, ServerSend::TABLE, ServerRecv::TABLE].map(|table| closure(&table))
 });

@@ -1,4 +1,4 @@
-//! Any bytes as what the peer sends.
+//! Any bytes as the peer's input.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use halfclose::{Client, Config, Role, Server};
 use super::caller::{ask, config, listen, serve};
 use super::endpoint::Endpoint;
 
-/// How the bytes arrive: so many at a time, with so much time between.
+/// How the bytes arrive: the number at a time, and the time between.
 struct Pace {
     step: usize,
     pause: Duration,
@@ -21,7 +21,8 @@ impl Pace {
     }
 }
 
-/// The first three bytes are the server's habit, its limits and the pace; the rest comes from the client.
+/// Checks a server. The first three bytes are its caller's habit, its limits and the pace; the rest comes from the
+/// client.
 pub fn server_connection(data: &[u8]) {
     let Some((&[habit, profile, pace], wire)) = data.split_first_chunk() else { return };
     let pace = Pace::new(pace);
@@ -35,14 +36,15 @@ pub fn server_connection(data: &[u8]) {
     finish(&mut server, |server| serve(server, habit));
 }
 
-/// The first three bytes are the client's habit, its limits and the pace; the rest comes from the server.
+/// Checks a client. The first three bytes are its caller's habit, its limits and the pace; the rest comes from the
+/// server.
 pub fn client_connection(data: &[u8]) {
     let Some((&[habit, profile, pace], wire)) = data.split_first_chunk() else { return };
     let pace = Pace::new(pace);
     let mut client = Endpoint::<Client>::new(config(Config::client(), profile), true);
     ask(&mut client, habit);
     for piece in wire.chunks(pace.step) {
-        // What has not been written cannot be answered yet.
+        // The peer cannot answer what has not been written yet.
         client.flush(pace.step);
         client.feed(piece, usize::MAX);
         listen(&mut client, habit);
@@ -51,7 +53,7 @@ pub fn client_connection(data: &[u8]) {
     finish(&mut client, |client| listen(client, habit));
 }
 
-/// The transport ends: every call ends, then the connection, and nothing is left to wait for.
+/// Ends the transport, and checks that every call ends, then the connection, and that no timer is left.
 pub(super) fn finish<R: Role>(end: &mut Endpoint<R>, caller: impl Fn(&mut Endpoint<R>)) {
     end.flush(usize::MAX);
     end.core.receive_eof(end.now);
@@ -64,7 +66,7 @@ pub(super) fn finish<R: Role>(end: &mut Endpoint<R>, caller: impl Fn(&mut Endpoi
     end.flush(usize::MAX);
     caller(end);
     assert!(end.core.is_closed() || !end.is_client(), "nobody can answer any more");
-    // What a server could still answer it cannot write any more.
+    // A server cannot write an answer that it has not written yet.
     end.core.transport_failed(end.now);
     caller(end);
     assert!(!end.core.wants_transmit(), "nothing is written to a transport that failed");

@@ -4,9 +4,10 @@ use halfclose::hpack::{BlockLimits, DecodeError, Decoder, Encoder, Indexing};
 
 use super::{collect, list_size, pieces};
 
-/// The first three bytes set the table and the limits; the rest are blocks, each behind a byte of length.
+/// Checks the decoder. The first three bytes set the table and the limits; the rest are blocks, each preceded by a
+/// byte of length.
 ///
-/// No block moves the table over its size, passes a limit, or is told in other words when it is read again; what was
+/// No block makes the table exceed its size, passes a limit, or decodes differently when it is read again; what was
 /// decoded survives our encoder. After an error nothing more is decoded, as on a connection (RFC 9113 §4.3).
 pub fn hpack_decode(data: &[u8]) {
     let Some((&[table, string, list], blocks)) = data.split_first_chunk() else { return };
@@ -16,7 +17,7 @@ pub fn hpack_decode(data: &[u8]) {
     let mut twin = Decoder::new(table);
     for block in pieces(blocks) {
         if let [0x3f, 0xff, low, high] = *block {
-            // RFC 7541 §4.2: no legal block looks like this, so it stands for a change of our SETTINGS.
+            // RFC 7541 §4.2: no legal block looks like this, so it represents a change of our SETTINGS.
             let size = usize::from(u16::from_be_bytes([high, low])) & 0x3fff;
             decoder.set_max_table_size(size);
             twin.set_max_table_size(size);
@@ -31,7 +32,7 @@ pub fn hpack_decode(data: &[u8]) {
 fn one(decoder: &mut Decoder, twin: &mut Decoder, block: &[u8], limits: &BlockLimits) -> bool {
     let generation = decoder.generation();
     let (fields, result) = collect(decoder, block, limits);
-    // A decoder that gave its spare memory back says the same.
+    // A decoder that freed its spare memory gives the same result.
     twin.shrink();
     assert_eq!(collect(twin, block, limits), (fields.clone(), result));
     assert_eq!(twin.table_size(), decoder.table_size());
@@ -56,7 +57,7 @@ fn one(decoder: &mut Decoder, twin: &mut Decoder, block: &[u8], limits: &BlockLi
     true
 }
 
-/// An error about a limit names a value over that limit.
+/// Checks that an error about a limit names a value over that limit.
 fn over_a_limit(error: &DecodeError, limits: &BlockLimits) {
     match *error {
         DecodeError::StringTooLong { limit, met } => {
@@ -72,7 +73,7 @@ fn over_a_limit(error: &DecodeError, limits: &BlockLimits) {
     }
 }
 
-/// What a peer's block said, our encoder can say, and our decoder reads back.
+/// Checks that our encoder can write what a peer's block said, and that our decoder reads it back.
 fn re_encoded(fields: &[(Vec<u8>, Vec<u8>, bool)]) {
     let mut encoder = Encoder::new(4096);
     let mut block = Vec::new();

@@ -8,17 +8,17 @@ use super::{Kept, collect, pieces};
 const TABLE: u32 = 4096;
 const WIDE: BlockLimits = BlockLimits { max_string: usize::MAX, max_list_size: usize::MAX };
 
-/// Blocks, each behind a byte of length, to three decoders with tables of 4,096 bytes.
+/// Checks blocks, each preceded by a byte of length, with three decoders that have tables of 4,096 bytes.
 ///
-/// A block that ends within a representation is told so by us and never shown to the others, which panic on it.
-/// What we accept they accept, and read the same fields. What we refuse they refuse too, but for what is listed at
-/// `only_we_refuse`.
+/// We report a block that ends within a representation, and never give it to the other decoders, which panic on it.
+/// They accept what we accept, and read the same fields. They also refuse what we refuse, apart from the exceptions
+/// in `only_we_refuse`.
 pub fn hpack_differential(data: &[u8]) {
     let mut ours = Decoder::new(TABLE as usize);
     let mut others = Others { old: hpack::Decoder::new(), httlib: httlib_hpack::Decoder::default() };
     for block in pieces(data) {
         let Some(walk) = walk(block) else {
-            // What else is wrong with it may come first.
+            // Another fault of the block may be found first.
             let result = collect(&mut ours, block, &WIDE).1;
             assert!(result.is_err(), "a block that is not whole: {block:02x?}");
             return;
@@ -36,7 +36,7 @@ pub fn hpack_differential(data: &[u8]) {
             stats.fields,
             walk.kinds.iter().filter(|kind| !matches!(kind, Kind::SizeUpdate(_))).count()
         );
-        // Both read no integer of more than five bytes in all, though ours says less than 2^32 in six.
+        // Both refuse integers of more than five bytes in total; ours accepts values below 2^32 in six.
         if walk.longest_integer > 4 {
             return;
         }
@@ -63,7 +63,8 @@ impl Others<'_> {
 
     fn refuse(&mut self, block: &[u8], error: &DecodeError) {
         assert!(self.old.decode(block).is_err(), "crate hpack accepts what we refuse: {error}");
-        // httlib-hpack takes any padding of a Huffman string, and EOS within one, where §5.2 says error.
+        // httlib-hpack accepts any padding of a Huffman string, and EOS within one, which RFC 7541 §5.2 declares an
+        // error.
         if !matches!(error, DecodeError::HuffmanPadding | DecodeError::HuffmanEos) {
             let accepted = self.httlib.decode(&mut block.to_vec(), &mut Vec::new());
             assert!(accepted.is_err(), "httlib-hpack accepts what we refuse: {error}");
@@ -71,20 +72,21 @@ impl Others<'_> {
     }
 }
 
-/// The static table of crate `hpack` has "accept-" for "accept-charset" in entry 15.
+/// Corrects the static table of crate `hpack`, which has "accept-" for "accept-charset" in entry 15.
 fn mended(list: &[(Vec<u8>, Vec<u8>)]) -> Vec<(&[u8], &[u8])> {
     let name = |name: &'_ [u8]| name == b"accept-";
     list.iter().map(|(n, v)| (if name(n) { &b"accept-charset"[..] } else { &n[..] }, &v[..])).collect()
 }
 
-/// Where we follow RFC 7541 and they do not, or differ where it leaves the limit to the implementation.
+/// Returns whether only we refuse: we follow RFC 7541 and they do not, or it leaves the limit to the implementation.
 fn only_we_refuse(error: &DecodeError) -> bool {
     match error {
-        // Crate `hpack` takes any size (RUSTSEC-2023-0084), neither minds a late or a third update (§4.2, §6.3).
+        // Crate `hpack` accepts any size (RUSTSEC-2023-0084), and neither refuses a late or a third update (§4.2,
+        // §6.3).
         DecodeError::SizeUpdateTooLarge { .. }
         | DecodeError::SizeUpdateLate
         | DecodeError::TooManySizeUpdates => true,
-        // §5.1: the limit on integers is each implementation's own.
+        // §5.1: each implementation sets its own limit on integers.
         DecodeError::IntegerOverflow { .. } | DecodeError::IntegerTooLong => true,
         _ => false,
     }

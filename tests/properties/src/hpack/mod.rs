@@ -11,7 +11,7 @@ pub use round_trip::hpack_round_trip;
 
 use halfclose::hpack::{BlockLimits, BlockStats, DecodeError, Decoder};
 
-/// A field as tests keep it: name, value, whether it must never be indexed.
+/// A field as the tests keep it: name, value, and whether it must never be indexed.
 type Kept = (Vec<u8>, Vec<u8>, bool);
 
 /// Decodes a block, keeping its fields.
@@ -27,12 +27,12 @@ fn collect(
     (fields, result)
 }
 
-/// Size of a list as RFC 9113 §6.5.2 counts it.
+/// Returns the size of a list as RFC 9113 §6.5.2 counts it.
 fn list_size(fields: &[Kept]) -> usize {
     fields.iter().map(|(name, value, _)| name.len() + value.len() + 32).sum()
 }
 
-/// Cuts `data` into pieces: a byte of length, then that many bytes; 255 takes all that is left.
+/// Cuts `data` into pieces: a byte of length, then that many bytes; 255 means all that is left.
 fn pieces(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (&length, rest) = data.split_first()?;

@@ -1,7 +1,7 @@
-//! A third reading of RFC 7541, of its syntax alone: where each representation of a block ends.
+//! A third reader of RFC 7541's syntax alone: where each representation of a block ends.
 //!
 //! The decoders that ours is compared with panic on blocks that end within a representation (RUSTSEC-2023-0085 for
-//! crate `hpack`), so they see only what this walk has found whole.
+//! crate `hpack`), so they get only what this walk has found complete.
 
 /// One representation of a block (RFC 7541 §6).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,15 +11,15 @@ pub(super) enum Kind {
     SizeUpdate(u64),
 }
 
-/// What a walk over a block found.
+/// The result of a walk over a block.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     pub(super) kinds: Vec<Kind>,
-    /// The most bytes behind the prefix that one integer has.
+    /// The most bytes after the prefix of one integer.
     pub(super) longest_integer: usize,
 }
 
-/// Walks over a block; `None` where it ends within a representation, or an integer needs more than nine bytes.
+/// Walks over a block. Returns `None` if it ends within a representation, or an integer needs more than nine bytes.
 pub(super) fn walk(block: &[u8]) -> Option<Walk> {
     let mut walk = Walk::default();
     let mut at = 0;
@@ -47,7 +47,7 @@ impl Walk {
         Some(at)
     }
 
-    /// RFC 7541 §5.1.
+    /// Reads an integer (RFC 7541 §5.1).
     fn integer(&mut self, block: &[u8], at: usize, bits: u32) -> Option<(u64, usize)> {
         let mask = (1_u64 << bits) - 1;
         let mut value = u64::from(*block.get(at)?) & mask;
@@ -65,7 +65,7 @@ impl Walk {
         None
     }
 
-    /// RFC 7541 §5.2.
+    /// Reads a string (RFC 7541 §5.2).
     fn string(&mut self, block: &[u8], at: usize) -> Option<usize> {
         let (length, at) = self.integer(block, at, 7)?;
         let end = at.checked_add(usize::try_from(length).ok()?)?;

@@ -6,7 +6,7 @@ use super::{collect, pieces};
 
 const WIDE: BlockLimits = BlockLimits { max_string: usize::MAX, max_list_size: usize::MAX };
 
-/// Names that gRPC sends again and again, beside those that the input spells.
+/// Names that gRPC sends often, beside those that the input spells.
 const NAMES: [&[u8]; 8] = [
     b":path",
     b":status",
@@ -18,10 +18,11 @@ const NAMES: [&[u8]; 8] = [
     b"grpc-timeout",
 ];
 
-/// The first two bytes are the encoder's own bound and the first size that the peer allows. The rest are fields and
-/// orders, each behind a byte of length.
+/// Checks that our decoder reads what our encoder writes. The first two bytes are the encoder's own limit and the
+/// first size that the peer allows. The rest are fields and commands, each preceded by a byte of length.
 ///
-/// Both tables stay in step after every block; a block that left the generation alone says the same again.
+/// Both tables are equal after every block; a block that left the generation unchanged is the same when it is written
+/// again.
 pub fn hpack_round_trip(data: &[u8]) {
     let Some((&[cap, allowed], orders)) = data.split_first_chunk() else { return };
     let mut pair = Pair {
@@ -76,7 +77,7 @@ impl Pair {
         self.said.push((name.to_vec(), value.to_vec(), indexing == Indexing::Never));
     }
 
-    /// RFC 7541 §4.2: both sides learn the size together, the decoder by the acknowledgement.
+    /// Changes the allowed size at both ends together, at the decoder with the acknowledgement (RFC 7541 §4.2).
     fn allow(&mut self, size: usize) {
         self.encoder.set_peer_max_table_size(u32::try_from(size).unwrap_or(u32::MAX));
         self.decoder.set_max_table_size(size);

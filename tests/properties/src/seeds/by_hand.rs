@@ -1,4 +1,4 @@
-//! Seeds that somebody wrote: examples of the RFCs, edges, and one of each step of a script.
+//! Seeds written by hand: examples of the RFCs, edge cases, and one of each step of a script.
 
 use halfclose::frame::{Flags, FrameHeader, FrameType, StreamId};
 use halfclose::grpc::compress::Codecs;
@@ -9,7 +9,7 @@ fn seed(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Seed {
     (name.into(), bytes.into())
 }
 
-/// One of each kind, plain and with every flag.
+/// Returns one frame of each kind, plain and with every flag.
 pub(super) fn frames() -> Vec<Seed> {
     let payloads: [(u8, &[u8]); 11] = [
         (0, b"\x02data\0\0"),
@@ -41,7 +41,7 @@ pub(super) fn frames() -> Vec<Seed> {
     payloads.into_iter().flat_map(|payload| [one(payload, 0), one(payload, 0x2d)]).collect()
 }
 
-/// Pieces, each behind its length.
+/// Returns pieces, each preceded by its length.
 fn pieces(front: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = front.to_vec();
     for part in parts {
@@ -51,7 +51,8 @@ fn pieces(front: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// RFC 7541, appendix C: three requests and three responses on one connection, plain and Huffman-coded; then edges.
+/// Returns RFC 7541, appendix C: three requests and three responses on one connection, plain and Huffman-coded; then
+/// edge cases.
 pub(super) fn blocks(front: &[u8]) -> Vec<Seed> {
     let requests_plain: [&[u8]; 3] = [
         b"\x82\x86\x84\x41\x0fwww.example.com",
@@ -82,7 +83,7 @@ pub(super) fn blocks(front: &[u8]) -> Vec<Seed> {
     seeds
 }
 
-/// Orders to an encoder: fields of each kind, new sizes, the end of a block.
+/// Returns commands to an encoder: fields of each kind, new sizes, the end of a block.
 pub(super) fn orders() -> Vec<Seed> {
     let fields: [&[u8]; 6] = [b"\0/a/b", b"\0/a/b", b"\x04200", b"\x9fnamevalue", b"\x02secret", b""];
     let sizes: [&[u8]; 5] = [b"\0/a/b", b"\xfe\0\0\x10\0", b"\0/a/b", b"\xfd", b"\xfe\x01\0"];
@@ -94,7 +95,7 @@ pub(super) fn orders() -> Vec<Seed> {
     ]
 }
 
-/// Messages of each encoding, whole, and what is wrong with a prefix.
+/// Returns messages of each encoding, whole, and faults of a prefix.
 pub(super) fn messages() -> Vec<Seed> {
     let framed = |flag: u8, payload: &[u8]| {
         let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
@@ -162,7 +163,7 @@ pub(super) fn fields() -> Vec<Seed> {
 /// A script: its name, its first bytes, its steps.
 type Script<'a> = (&'a str, &'a [u8], &'a [&'a [u8]]);
 
-/// Scripts for a server: a good call, faults, every order.
+/// Returns scripts for a server: a good call, faults, every command.
 pub(super) fn server_scripts() -> Vec<Seed> {
     let call: &[u8] = b"\x10\x04\x01";
     let message: &[u8] = b"\x1c\x00\x01hello";
@@ -229,7 +230,7 @@ pub(super) fn server_scripts() -> Vec<Seed> {
     scripts.map(|(name, front, steps)| seed(name, pieces(front, steps))).into()
 }
 
-/// Scripts for a client: a good call, faults, every order.
+/// Returns scripts for a client: a good call, faults, every command.
 pub(super) fn client_scripts() -> Vec<Seed> {
     let start: &[u8] = b"\x4a\0\x03";
     let out: &[u8] = b"\x2a\xff";
@@ -299,7 +300,7 @@ pub(super) fn client_scripts() -> Vec<Seed> {
     scripts.map(|(name, front, steps)| seed(name, pieces(front, steps))).into()
 }
 
-/// Bytes of programs: calm ones, and a few that a small generator of numbers gives.
+/// Returns bytes of programs: calm ones, and a few from a small generator of numbers.
 pub(super) fn programs() -> Vec<Seed> {
     let stretch = |seed: u32, count: usize| {
         let mut state = seed;

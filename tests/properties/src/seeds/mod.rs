@@ -1,5 +1,5 @@
-//! Where the committed corpora come from: a deterministic generator of few and small inputs that together reach every
-//! part of what a target reads. Sessions between two real cores, the examples of the RFCs, and cases made by hand.
+//! The generator of the committed corpora: few and small inputs that together reach every part of what a target
+//! reads. They are sessions between two real cores, the examples of the RFCs, and cases made by hand.
 
 mod by_hand;
 mod sessions;
@@ -36,12 +36,13 @@ pub fn of(target: &str) -> Vec<Seed> {
     seeds
 }
 
-/// A seed with bytes in front of it that say how it is used.
+/// Returns a seed preceded by bytes that say how it is used.
 fn with(name: &str, front: &[u8], wire: &[u8]) -> Seed {
     (format!("{name}-{:02x}", front[0]), [front, wire].concat())
 }
 
-/// Each session for callers of different habits, with wide and with narrow limits, in one piece and in small ones.
+/// Returns each session for callers of different habits, with wide and with narrow limits, in one piece and in small
+/// ones.
 fn habits(sessions: &[Seed]) -> Vec<Seed> {
     let habits = [[0x20, 0, 0], [0x67, 1, 3], [0x90, 2, 4], [0x34, 3, 9], [0xb3, 0, 17]];
     let each = |(name, wire): &Seed| habits.map(|habit| with(name, &habit, wire));

@@ -1,4 +1,4 @@
-//! Bytes that two real cores wrote to each other.
+//! The bytes that two real cores wrote to each other.
 
 use bytes::{Buf, Bytes, BytesMut};
 use halfclose::grpc::encoding::Encoding;
@@ -11,7 +11,7 @@ use super::Seed;
 
 const NOW: Time = Time::ZERO;
 
-/// What one session is about.
+/// The calls of one session.
 struct Scenario {
     name: &'static str,
     call_type: CallType,
@@ -51,17 +51,17 @@ const SCENARIOS: [Scenario; 6] = [
     Scenario { name: "large", call_type: CallType::BIDI, size: 1500, metadata: 6, ..UNARY },
 ];
 
-/// What clients wrote.
+/// Returns the bytes that clients wrote.
 pub(super) fn from_client() -> Vec<Seed> {
     SCENARIOS.iter().map(|scenario| (scenario.name.to_owned(), play(scenario).0)).collect()
 }
 
-/// What servers wrote.
+/// Returns the bytes that servers wrote.
 pub(super) fn from_server() -> Vec<Seed> {
     SCENARIOS.iter().map(|scenario| (scenario.name.to_owned(), play(scenario).1)).collect()
 }
 
-/// Both, behind the same bytes; without the preface, which is no frame.
+/// Returns the bytes of both, each preceded by `front`, without the preface, which is not a frame.
 pub(super) fn both_ways(front: &[u8]) -> Vec<Seed> {
     let client =
         from_client().into_iter().map(|(name, wire)| (format!("client-{name}"), wire[24..].to_vec()));
@@ -69,7 +69,7 @@ pub(super) fn both_ways(front: &[u8]) -> Vec<Seed> {
     client.chain(server).map(|(name, wire)| (name, [front, &wire].concat())).collect()
 }
 
-/// Plays a session; what the client wrote, and what the server wrote.
+/// Plays a session. Returns what the client and what the server wrote.
 fn play(scenario: &Scenario) -> (Vec<u8>, Vec<u8>) {
     let mut client = Connection::<Client>::new(Config::client(), CoreSeed(1), NOW);
     let mut server = Connection::<Server>::new(Config::server(), CoreSeed(2), NOW);

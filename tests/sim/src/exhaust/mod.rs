@@ -1,8 +1,9 @@
 //! Exhaustive checks: every order of inputs up to a stated depth.
 //!
-//! [`one`] gives one core, client or server, every order of frames from its peer and orders from its caller. [`pair`]
-//! joins a client and a server and gives them every order of the callers' orders and of the network's deliveries.
-//! Cores cannot be copied, so each sequence is played from its start; what plays the same is not extended twice.
+//! [`one`] gives one core, client or server, every order of frames from its peer and commands from its caller.
+//! [`pair`] joins a client and a server and gives them every order of the callers' commands and of the network's
+//! deliveries. Cores cannot be copied, so each sequence is played from its start; sequences with equal results are
+//! extended only once.
 
 mod caller;
 pub mod one;
@@ -17,16 +18,16 @@ pub use caller::Order;
 pub const SHAPES: [CallType; 4] =
     [CallType::UNARY, CallType::CLIENT_STREAMING, CallType::SERVER_STREAMING, CallType::BIDI];
 
-/// What an enumeration covered.
+/// The extent of an enumeration.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Count {
     /// Sequences of inputs that were played.
     pub sequences: u64,
-    /// States that differ, where sequences are merged by state.
+    /// Distinct states, if sequences are merged by state.
     pub states: u64,
     /// Inputs in the longest sequence.
     pub depth: usize,
-    /// Every state has been reached: no sequence is left to extend.
+    /// Whether every state has been reached, so that no sequence is left to extend.
     pub complete: bool,
 }
 

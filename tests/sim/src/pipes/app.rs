@@ -1,4 +1,4 @@
-//! The applications at both ends: each sends all it has as soon as it may, and takes all that comes.
+//! The applications at both ends: each sends everything as soon as it may, and receives everything that arrives.
 
 use std::collections::BTreeMap;
 
@@ -12,25 +12,25 @@ use super::App;
 use super::plan::{CallPlan, Ending, Plan};
 use crate::wire::{FailedProperty, breach, ensure};
 
-/// What an application met.
+/// What an application has seen.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
     /// Messages received.
     pub messages: usize,
-    /// Calls that ended as whole ones.
+    /// Calls that ended complete.
     pub whole: usize,
     /// Calls that ended otherwise.
     pub cut: usize,
 }
 
-/// One call as one of its ends has it.
+/// One end's record of a call.
 struct Talk {
     index: usize,
     /// Sizes still to send, the next one last.
     to_send: Vec<usize>,
     asks: bool,
     received: Vec<usize>,
-    /// Nothing more can or will be sent.
+    /// Whether nothing more can or will be sent.
     sent_all: bool,
 }
 
@@ -40,7 +40,7 @@ impl Talk {
         Self { index, to_send, asks, received: Vec::new(), sent_all: false }
     }
 
-    /// Sends what there is buffer space for. Whether everything is sent now.
+    /// Sends what there is buffer space for. Returns whether everything is sent now.
     fn send<R: Role>(&mut self, core: &mut Connection<R>, call: CallId) -> Result<bool, FailedProperty> {
         while let Some(size) = self.to_send.last().copied() {
             if self.asks {
@@ -73,7 +73,7 @@ impl Talk {
         }
     }
 
-    /// Takes what has come. What is behind the last message.
+    /// Receives everything that has arrived. Returns what follows the last message.
     fn take<R: Role>(&mut self, core: &mut Connection<R>, call: CallId) -> Option<Recv> {
         loop {
             match core.recv(call).ok()? {
@@ -85,13 +85,13 @@ impl Talk {
     }
 }
 
-/// The client's.
+/// The client's application.
 pub(super) struct ClientApp {
     plans: Vec<CallPlan>,
     /// Calls to start.
     to_start: usize,
     talks: BTreeMap<CallId, Talk>,
-    /// Cancels to come.
+    /// Times of the cancels that are still due.
     cancels: BTreeMap<CallId, Time>,
     ends: BTreeMap<usize, (Outcome, Vec<usize>)>,
     shut: bool,
@@ -109,7 +109,7 @@ impl ClientApp {
         }
     }
 
-    /// Calls that have not ended.
+    /// Returns the calls that have not ended.
     pub(super) fn open(&self) -> Vec<usize> {
         self.talks.values().map(|talk| talk.index).collect()
     }
@@ -120,7 +120,7 @@ impl ClientApp {
         Tally { messages, whole, cut: self.ends.len() - whole }
     }
 
-    /// Every call came to an end that was ordered, with every message if to a whole one.
+    /// Checks that every call ended as planned, and with every message if it ended complete.
     pub(super) fn judge(&self, plan: &Plan) -> Result<(), FailedProperty> {
         for (index, call) in plan.calls.iter().enumerate() {
             let Some((outcome, received)) = self.ends.get(&index) else {
@@ -128,7 +128,7 @@ impl ClientApp {
             };
             let code = outcome.status.code;
             if outcome.not_processed() {
-                // Started before the server's SETTINGS were there (P-19).
+                // Started before the server's SETTINGS had arrived (P-19).
                 continue;
             }
             if plan.is_short_of_memory() && code == Code::ResourceExhausted {
@@ -167,7 +167,7 @@ impl ClientApp {
     fn go_on(&mut self, core: &mut Connection<Client>, call: CallId) -> Result<(), FailedProperty> {
         let Some(talk) = self.talks.get_mut(&call) else { return Ok(()) };
         if talk.send(core, call)? {
-            // Refused only where the call is over, and then its end follows.
+            // Refused only if the call is over, and then its end follows.
             let _ = core.half_close(call);
         }
         if let Some(Recv::End(outcome)) = talk.take(core, call)
@@ -211,7 +211,7 @@ impl App<Client> for ClientApp {
     }
 }
 
-/// The server's.
+/// The server's application.
 pub(super) struct ServerApp {
     plans: Vec<CallPlan>,
     talks: BTreeMap<CallId, Talk>,

@@ -1,9 +1,9 @@
-//! Two cores over pipes of a few bytes, each driven by nothing but the contract of
-//! [`Connection::poll`]: whether two ends that obey it, both busy, can come to stand still.
+//! Two cores over pipes of a few bytes, each driven by nothing but the contract of [`Connection::poll`]: whether two
+//! busy ends that obey it can deadlock.
 //!
-//! A pipe takes bytes only while it has space, as a socket does. Which end runs next, and how much of what it may read
-//! or write it does, is drawn from the seed; an end that was told to wait runs again only for one of the reasons that it
-//! was given. When neither end has one, everything must have come to its end: that is the property.
+//! A pipe accepts bytes only while it has space, as a socket does. The seed decides which end runs next, and how much
+//! of what it may read or write it does; an end that was told to wait runs again only for one of the reasons that it
+//! was given. When neither end has one, everything must be finished: that is the property.
 
 mod app;
 mod plan;
@@ -19,18 +19,18 @@ pub use plan::{CallPlan, Ending, Plan};
 
 use crate::wire::{FailedProperty, breach, ensure};
 
-/// How the time passes with each turn of an end.
+/// The time that passes with each turn of an end.
 const TICK: Duration = Duration::from_micros(1);
-/// Turns after which a run counts as one that never comes to rest.
+/// Turns after which a run counts as one that never settles.
 const MOST_TURNS: u64 = 20_000_000;
 
 /// One direction of the transport.
 struct Pipe {
     bytes: VecDeque<u8>,
     capacity: usize,
-    /// No more bytes follow.
+    /// Whether no more bytes follow.
     ended: bool,
-    /// Its reader has gone: what is written goes nowhere.
+    /// Whether its reader has gone, so that written bytes are dropped.
     abandoned: bool,
 }
 
@@ -39,7 +39,7 @@ impl Pipe {
         Self { bytes: VecDeque::new(), capacity, ended: false, abandoned: false }
     }
 
-    /// Whether a read gives something: bytes, or their end.
+    /// Returns whether a read returns something: bytes, or their end.
     fn is_readable(&self) -> bool {
         !self.bytes.is_empty() || self.ended
     }
@@ -60,11 +60,11 @@ impl Pipe {
     }
 }
 
-/// What an end does with the events of its connection.
+/// How an end handles the events of its connection.
 trait App<R: Role> {
     fn on_event(&mut self, core: &mut Connection<R>, event: Event) -> Result<(), FailedProperty>;
 
-    /// Gives the commands that are due, and says when the next ones are.
+    /// Gives the commands that are due. Returns when the next ones are.
     fn act(&mut self, core: &mut Connection<R>, now: Time) -> Result<Option<Time>, FailedProperty>;
 }
 
@@ -73,12 +73,12 @@ struct Terminal<R: Role, A> {
     core: Connection<R>,
     app: A,
     input: BytesMut,
-    /// `None` until it has been told to wait, and again when it was given commands.
+    /// `None` until the end has been told to wait, and again after commands.
     wait: Option<Wait>,
-    /// When the application wants to give commands next.
+    /// When the application has its next commands.
     app_due: Option<Time>,
     closed: Option<CloseReason>,
-    /// The transport may be closed.
+    /// Whether the transport may be closed.
     done: bool,
 }
 
@@ -88,7 +88,7 @@ impl<R: Role, A: App<R>> Terminal<R, A> {
         Self { core, app, input, wait: None, app_due, closed: None, done: false }
     }
 
-    /// Whether one of the reasons for which it waits is there.
+    /// Returns whether one of the reasons that it waits for has occurred.
     fn is_ready(&self, now: Time, inbound: &Pipe, outbound: &Pipe) -> bool {
         if self.done {
             return false;
@@ -99,13 +99,13 @@ impl<R: Role, A: App<R>> Terminal<R, A> {
             || self.next_time().is_some_and(|at| at <= now)
     }
 
-    /// When it runs though nothing comes.
+    /// Returns when it runs if nothing arrives.
     fn next_time(&self) -> Option<Time> {
         let until = self.wait.and_then(|wait| wait.until);
         until.into_iter().chain(self.app_due).min()
     }
 
-    /// One turn: commands that are due, bytes in, and whatever `poll` says until it says wait.
+    /// Runs one turn: due commands, received bytes, and everything that `poll` asks for until it says to wait.
     fn turn(
         &mut self,
         now: Time,
@@ -153,7 +153,7 @@ impl<R: Role, A: App<R>> Terminal<R, A> {
     }
 
     fn receive(&mut self, now: Time) {
-        // What was wrong is told by `Event::Closed`.
+        // `Event::Closed` reports what was wrong.
         let _ = self.core.receive(now, &mut self.input);
     }
 
@@ -167,18 +167,18 @@ impl<R: Role, A: App<R>> Terminal<R, A> {
     }
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
     /// Turns of both ends.
     pub turns: u64,
-    /// What the client's application met.
+    /// What the client's application has seen.
     pub client: Tally,
-    /// What the server's application met.
+    /// What the server's application has seen.
     pub server: Tally,
 }
 
-/// Plays a plan and checks that it comes to its end.
+/// Plays a plan and checks that it finishes.
 ///
 /// # Errors
 /// The first property that does not hold.
@@ -237,9 +237,9 @@ impl Joined {
         }
     }
 
-    /// Nothing can be done now. Goes to the next command of an application; whether there is one. Timers of the
-    /// connections do not count, since whoever waits for those stands still, unless memory is short: whoever waits for
-    /// that waits for a bounded time.
+    /// Advances to the next command of an application. Returns whether there was one. Timers of the connections do
+    /// not count, because an end that waits for one is deadlocked, unless memory is short: the wait for memory is
+    /// bounded.
     fn jump(&mut self) -> bool {
         let mut next = self.client.app_due.into_iter().chain(self.server.app_due).min();
         if self.short_of_memory && !self.client.app.open().is_empty() {

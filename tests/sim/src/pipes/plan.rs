@@ -4,25 +4,25 @@ use std::time::Duration;
 
 use halfclose::{CallType, Config, Rate};
 
-/// Memory in which everything of a plan fits.
+/// Memory that is enough for everything in a plan.
 const AMPLE: u64 = 128 << 20;
 
-/// How a call ends, beside its deadline.
+/// How a call ends, apart from its deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
     /// Everything is sent and received.
     Whole,
     /// The client cancels it at this time.
     Cancel(Duration),
-    /// The server ends it early, when so many requests have come.
+    /// The server ends it early, after this many requests.
     Early(usize),
-    /// The server cancels it, when so many requests have come.
+    /// The server cancels it, after this many requests.
     Abort(usize),
     /// The client's deadline, and with it the server's, passes at this time.
     Deadline(Duration),
 }
 
-/// One call: what goes each way, whether or not anything came the other way.
+/// One call: what is sent each way, independent of the other way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CallPlan {
     /// Sizes of the requests.
@@ -43,11 +43,11 @@ impl CallPlan {
 /// A run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What else is drawn at the time.
+    /// The seed of the choices made during the run.
     pub seed: u64,
-    /// What each pipe holds, the client's first.
+    /// The bytes that each pipe holds, the client's first.
     pub capacity: [usize; 2],
-    /// What a call may queue before its sender waits.
+    /// The bytes that a call may queue before its sender waits.
     pub send_buffer: u32,
     /// The memory of each connection.
     pub memory: u64,
@@ -55,25 +55,25 @@ pub struct Plan {
     pub streams: u32,
     /// A stream's first window.
     pub window: u32,
-    /// Frames that one `receive` handles.
+    /// The frames that one `receive` handles.
     pub frames_per_turn: u32,
-    /// Replies that may wait.
+    /// The replies that may wait.
     pub queued_replies: u32,
-    /// Whether both ends PING whenever they have heard nothing for a millisecond.
+    /// Whether both ends send a PING whenever they have received nothing for a millisecond.
     pub pings: bool,
     /// The calls.
     pub calls: Vec<CallPlan>,
 }
 
 impl Plan {
-    /// A plan of about so many bytes each way.
+    /// Returns the plan of a seed.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x9e37_79b9_7f4a_7c15);
         let capacity = [capacity(&mut rng), capacity(&mut rng)];
-        // A byte at a time costs a turn: what goes through the narrowest pipe is bounded.
+        // A byte at a time costs a turn, so the bytes through the narrowest pipe are bounded.
         let most = capacity.iter().min().map_or(0, |narrow| (narrow * 60_000).clamp(150_000, 1_500_000));
-        // Now and then many calls, most of which end at one instant.
+        // Occasionally many calls, most of which end at one instant.
         let crowd = rng.u8(..8) == 0;
         let count = if crowd { rng.usize(100..=400) } else { rng.usize(1..=40) };
         let instant = Duration::from_micros(rng.u64(1..60_000));
@@ -93,12 +93,12 @@ impl Plan {
         }
     }
 
-    /// Whether calls may have to wait for memory, and end without it.
+    /// Returns whether calls may have to wait for memory, and end without it.
     pub(super) const fn is_short_of_memory(&self) -> bool {
         self.memory < AMPLE
     }
 
-    /// The settings of the client and of the server.
+    /// Returns the settings of the client and of the server.
     #[must_use]
     pub fn configs(&self) -> (Config, Config) {
         let (mut client, mut server) = (Config::client(), Config::server());
@@ -110,7 +110,7 @@ impl Plan {
             config.limits.max_concurrent_streams = self.streams;
             config.limits.frames_per_turn = self.frames_per_turn;
             config.limits.queued_replies = self.queued_replies;
-            // What guards count is tried elsewhere: here it is the loop.
+            // Other tests cover the guards; this one covers the loop.
             config.limits.resets = Rate { burst: 1 << 20, per_second: 0 };
             config.keepalive.max_strikes = None;
             config.keepalive.max_pings_without_data = 0;
@@ -126,7 +126,7 @@ fn pick<'a, T>(rng: &mut fastrand::Rng, values: &'a [T]) -> &'a T {
     &values[rng.usize(..values.len())]
 }
 
-/// From one byte to 4 KiB, and now and then as much as a socket holds.
+/// Returns one byte to 4 KiB, and occasionally as much as a socket holds.
 fn capacity(rng: &mut fastrand::Rng) -> usize {
     match rng.usize(..10) {
         0 => 1,

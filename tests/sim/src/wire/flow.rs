@@ -1,4 +1,4 @@
-//! Flow control, as anybody can compute it from the frames alone.
+//! Flow control, computed from the frames alone.
 
 use halfclose::frame::{FrameHeader, MAX_WINDOW};
 
@@ -11,19 +11,19 @@ const DEFAULT_WINDOW: i64 = 65_535;
 /// One side's view of the connection's credit.
 #[derive(Clone, Debug)]
 pub struct Credit {
-    /// What it may send.
+    /// The bytes that this side may send.
     pub send_window: i64,
-    /// What it has allowed its peer, beyond what came.
+    /// The bytes that it has allowed its peer, less those received.
     pub recv_window: i64,
-    /// The most that it ever allowed before anything came.
+    /// The most bytes that it has allowed before any arrived.
     pub target: i64,
-    /// How far its window may grow, where that is more.
+    /// The size to which its window may grow, if that is larger.
     pub most: i64,
-    /// Bytes of DATA that it has taken.
+    /// Bytes of DATA that it has consumed.
     pub taken: u64,
-    /// The window of new streams, as the peer's SETTINGS have it.
+    /// The window of new streams in the peer's SETTINGS.
     pub peer_initial: i64,
-    /// The window of new streams, as its own SETTINGS have it.
+    /// The window of new streams in its own SETTINGS.
     pub own_initial: i64,
 }
 
@@ -42,7 +42,7 @@ impl Default for Credit {
 }
 
 impl WireEnd {
-    /// RFC 9113 §6.9.2: the windows of open streams change by the difference.
+    /// Changes the windows of open streams by the difference (RFC 9113 §6.9.2).
     pub(super) fn change_initial_window(&mut self, value: u32) {
         let change = i64::from(value) - self.credit.peer_initial;
         self.credit.peer_initial = i64::from(value);
@@ -57,7 +57,7 @@ fn at_most_max(window: i64, whose: &str) -> Result<(), FailedProperty> {
 }
 
 impl Wire {
-    /// RFC 9113 §5.2: no DATA over the windows that the sender knows of.
+    /// Checks that DATA stays within the windows that the sender knows (RFC 9113 §5.2).
     pub(super) fn data_emitted(&mut self, from: Side, header: &FrameHeader) -> Result<(), FailedProperty> {
         let end = &mut self.ends[from.index()];
         let length = i64::from(header.length);
@@ -71,7 +71,7 @@ impl Wire {
         half.sent += u64::from(header.length);
         half.end_sent |= header.flags.contains(halfclose::frame::Flags::END_STREAM);
         let window = half.send_window;
-        // RFC 9113 §6.9.1: without bytes a frame may go whatever the window is.
+        // RFC 9113 §6.9.1: a frame without bytes may be sent whatever the window is.
         ensure(length == 0 || window >= 0, "no DATA over the stream window", || {
             format!("{from:?}: {header:?}, {window}")
         })
@@ -133,14 +133,15 @@ impl Wire {
         at_most_max(half.send_window, "a stream's, as taken")
     }
 
-    /// Once all that `side` has to say is on the wire: what it owes its peer is bounded, so nothing leaks.
+    /// Checks, once all output of `side` is on the wire, that the credit it owes its peer is bounded, so that none is
+    /// lost.
     ///
     /// # Errors
     /// The credit that is missing.
     pub fn check_debts(&self, side: Side, memory: u64) -> Result<(), FailedProperty> {
         let end = &self.ends[side.index()];
         let credit = &end.credit;
-        // Credit returns once an eighth of a window has gathered; less than that may be owed.
+        // Credit is returned once it reaches an eighth of a window; less than that may be owed.
         ensure(
             8 * (credit.target - credit.recv_window) < credit.target.max(1),
             "connection credit is conserved",

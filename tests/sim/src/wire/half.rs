@@ -6,12 +6,12 @@ use super::flow::Credit;
 use super::{FailedProperty, Wire, WireEnd, ensure};
 use crate::program::Side;
 
-/// Counts the gRPC messages that are whole in a run of DATA.
+/// Counts the complete gRPC messages in the DATA of a stream.
 #[derive(Clone, Default, Debug)]
 pub struct Messages {
     prefix: Vec<u8>,
     left: u64,
-    /// Messages that are whole.
+    /// The number of complete messages.
     pub whole: usize,
 }
 
@@ -44,31 +44,31 @@ impl Messages {
 /// One stream as one side knows it.
 #[derive(Clone, Default, Debug)]
 pub struct Half {
-    /// What it may send.
+    /// The bytes that this side may send.
     pub send_window: i64,
     /// Bytes of DATA that it has sent.
     pub sent: u64,
-    /// What it has allowed its peer, beyond what came.
+    /// The bytes that it has allowed its peer, less those received.
     pub recv_window: i64,
     /// The window that the stream began with.
     pub initial: i64,
-    /// Bytes of DATA that it has taken from the wire.
+    /// Bytes of DATA that it has consumed.
     pub taken: u64,
-    /// Of these, bytes that its caller has read.
+    /// The part of those that its caller has read.
     pub read: u64,
-    /// Its caller reads no more.
+    /// Whether its caller reads no more.
     pub abandoned: bool,
-    /// Messages that came whole.
+    /// Messages received completely.
     pub messages: Messages,
-    /// HEADERS without END_STREAM came: a request, or response headers.
+    /// Whether HEADERS without END_STREAM arrived: a request, or response headers.
     pub headers_taken: bool,
-    /// It has sent END_STREAM.
+    /// Whether it has sent END_STREAM.
     pub end_sent: bool,
-    /// It has sent RST_STREAM.
+    /// Whether it has sent RST_STREAM.
     pub reset_sent: bool,
-    /// When it took the peer's END_STREAM.
+    /// When it consumed the peer's END_STREAM.
     pub end_taken: Option<u64>,
-    /// When it took the peer's RST_STREAM.
+    /// When it consumed the peer's RST_STREAM.
     pub reset_taken: Option<u64>,
 }
 
@@ -86,13 +86,13 @@ impl Half {
         self.messages.push(bytes);
     }
 
-    /// Whether this side has nothing more to do with the stream.
+    /// Returns whether this side has nothing more to do with the stream.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.reset_sent || self.reset_taken.is_some() || (self.end_sent && self.end_taken.is_some())
     }
 
-    /// Bytes that came and that the caller has still to read: what it has given up counts as read.
+    /// Returns the received bytes that the caller has still to read; abandoned bytes count as read.
     #[must_use]
     pub fn unread(&self) -> u64 {
         if self.abandoned { 0 } else { self.taken.saturating_sub(self.read) }
@@ -106,7 +106,7 @@ impl WireEnd {
 }
 
 impl Wire {
-    /// RFC 9113 §5.1.1: odd, and increasing; §5.1.2: no more than the server allows.
+    /// Checks a new stream id: odd and increasing (RFC 9113 §5.1.1), and within the server's limit (§5.1.2).
     pub(super) fn open_stream(&mut self, id: u32) -> Result<(), FailedProperty> {
         let client = &mut self.ends[Side::Client.index()];
         ensure(id % 2 == 1 && id > client.highest_id, "stream ids increase", || {
@@ -121,7 +121,7 @@ impl Wire {
         })
     }
 
-    /// RFC 9113 §5.1: what a side may still send on a stream after an end or a reset.
+    /// Checks what a side may still send on a stream after an end or a reset (RFC 9113 §5.1).
     pub(super) fn check_stream_order(&self, from: Side, header: &FrameHeader) -> Result<(), FailedProperty> {
         let end = &self.ends[from.index()];
         let id = header.stream.get();
@@ -140,7 +140,8 @@ impl Wire {
         ensure(!half.reset_sent, "no frame after RST_STREAM", detail)?;
         let content = matches!(header.kind, FrameType::Data | FrameType::Headers | FrameType::Continuation);
         ensure(!(content && half.end_sent), "no frame after END_STREAM", detail)?;
-        // HEADERS and DATA are cut when they are shown; a control frame may be older than what was taken since.
+        // HEADERS and DATA are written when they are shown; a control frame may be older than what was consumed
+        // since.
         let known = |at: Option<u64>| at.is_some_and(|at| content || at < end.looks);
         ensure(!known(half.reset_taken), "no frame after the peer's RST_STREAM", detail)?;
         ensure(!(half.end_sent && known(half.end_taken)), "no frame on a closed stream", detail)

@@ -1,8 +1,8 @@
-//! The wire observer: reads what both cores put on the wire and take from it, and holds it against RFC 9113 with
-//! nothing of theirs but the frame layouts. Header blocks are read by the `httlib-hpack` crate.
+//! The wire observer: reads what both cores write and consume, and checks it against RFC 9113 with nothing of theirs
+//! but the frame layouts. Crate `httlib-hpack` decodes the header blocks.
 //!
-//! Bytes are looked at twice: when a core has cut them ([`Wire::emitted`]) and when the other has taken them
-//! ([`Wire::consumed`]). What a side may send depends on what it has taken, not on what is still on its way.
+//! Bytes are checked twice: when a core has written them ([`Wire::emitted`]) and when the other has consumed them
+//! ([`Wire::consumed`]). What a side may send depends on what it has consumed, not on what is in flight.
 
 mod flow;
 mod half;
@@ -21,16 +21,16 @@ use splitter::Splitter;
 use crate::content::CALL_KEY;
 use crate::program::Side;
 
-/// Which property does not hold, and how that showed.
+/// A property that does not hold, and the evidence.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FailedProperty {
     /// The property's name.
     pub property: &'static str,
-    /// What was seen.
+    /// What was observed.
     pub detail: String,
 }
 
-/// Shorthand for a failed property.
+/// Returns a failed property.
 pub(crate) fn breach<T>(property: &'static str, detail: impl Into<String>) -> Result<T, FailedProperty> {
     Err(FailedProperty { property, detail: detail.into() })
 }
@@ -43,19 +43,19 @@ pub(crate) fn ensure(
     if holds { Ok(()) } else { Err(FailedProperty { property, detail: detail() }) }
 }
 
-/// What one side has put on the wire and taken from it.
+/// What one side has written and consumed.
 #[derive(Default)]
 struct WireEnd {
     out: Splitter,
     taken: Splitter,
     decoder: Option<Decoder<'static>>,
-    /// The block that CONTINUATION frames add to, its stream and whether it ends that.
+    /// The incomplete header block: its stream, whether it ends the stream, and its bytes so far.
     open_block: Option<(u32, bool, Vec<u8>)>,
-    /// The HEADERS whose block is not complete had END_STREAM.
+    /// Whether the HEADERS of the incomplete block had END_STREAM.
     ends_with_block: bool,
     halves: BTreeMap<u32, Half>,
     credit: Credit,
-    /// What the peer's SETTINGS, as far as taken, allow.
+    /// The peer's SETTINGS_MAX_FRAME_SIZE, as far as consumed.
     max_frame: u32,
     max_streams: Option<u32>,
     settings_taken: u64,
@@ -63,7 +63,7 @@ struct WireEnd {
     pings_taken: Vec<[u8; 8]>,
     highest_id: u32,
     goaway: Option<u32>,
-    /// Counts the looks at this side's output; see [`Wire::polled`].
+    /// The number of checks of this side's output; see [`Wire::polled`].
     looks: u64,
     /// A digest of all frames that were sent.
     digest: DefaultHasher,
@@ -71,7 +71,7 @@ struct WireEnd {
 }
 
 impl WireEnd {
-    /// Decodes a header block; the number of the call that a request names.
+    /// Decodes a header block. Returns the number of the call that a request names.
     fn call_of(&mut self, from: Side, block: &[u8]) -> Result<Option<usize>, FailedProperty> {
         let Some(decoder) = &mut self.decoder else { return Ok(Some(0)) };
         let mut fields = Vec::new();
@@ -90,7 +90,7 @@ pub struct Wire {
     streams: BTreeMap<usize, u32>,
     /// Frames seen.
     pub frames: u64,
-    /// Every byte of both sides, where it is kept.
+    /// Every byte of both sides, if they are recorded.
     tapes: Option<[Vec<u8>; 2]>,
 }
 
@@ -101,7 +101,7 @@ impl Default for Wire {
 }
 
 impl Wire {
-    /// The window of the connection that `side` allows its peer may grow so far.
+    /// Lets the window of the connection that `side` allows its peer grow to `most`.
     pub fn may_grow(&mut self, side: Side, most: u32) {
         self.ends[side.index()].credit.most = most.into();
     }
@@ -110,21 +110,21 @@ impl Wire {
         let end = || WireEnd { max_frame: 16_384, decoder: decoder(), ..WireEnd::default() };
         let mut ends = [end(), end()];
         ends[Side::Client.index()].out.expect_preface();
-        // What the server takes is what the client sends, preface included.
+        // The server consumes what the client sends, including the preface.
         ends[Side::Server.index()].taken.expect_preface();
         Self { ends, streams: BTreeMap::new(), frames: 0, tapes: None }
     }
 }
 
 impl Wire {
-    /// An observer of a connection with one call, which reads no header blocks: building their decoder takes longer
-    /// than the whole of a short run.
+    /// Creates an observer of a connection with one call, which decodes no header blocks: creating their decoder
+    /// takes longer than a whole short run.
     #[must_use]
     pub fn of_one_call() -> Self {
         Self::with(|| None)
     }
 
-    /// `from` has cut these bytes.
+    /// Checks bytes that `from` has written.
     ///
     /// # Errors
     /// The rule that they break.
@@ -143,22 +143,22 @@ impl Wire {
         Ok(())
     }
 
-    /// Keeps every byte from now on.
+    /// Records every byte from now on.
     pub(crate) fn record(&mut self) {
         self.tapes = Some(Default::default());
     }
 
-    /// What was kept, by the side that sent it.
+    /// Returns what was recorded, by the side that sent it.
     pub(crate) fn into_tapes(self) -> [Vec<u8>; 2] {
         self.tapes.unwrap_or_default()
     }
 
-    /// All that `from` has cut so far has been shown: what it cuts from now on knows all that it has taken.
+    /// Notes that all output of `from` has been shown: later output depends on everything consumed so far.
     pub fn polled(&mut self, from: Side) {
         self.ends[from.index()].looks += 1;
     }
 
-    /// `by` has taken these bytes.
+    /// Checks bytes that `by` has consumed.
     ///
     /// # Errors
     /// The rule that they break.
@@ -170,48 +170,48 @@ impl Wire {
         Ok(())
     }
 
-    /// The stream of a call, once its HEADERS have been cut.
+    /// Returns the stream of a call, once its HEADERS have been written.
     #[must_use]
     pub fn stream_of(&self, call: usize) -> Option<u32> {
         self.streams.get(&call).copied()
     }
 
-    /// What `side` knows of a stream.
+    /// Returns what `side` knows of a stream.
     #[must_use]
     pub fn half(&self, side: Side, stream: u32) -> Option<&Half> {
         self.ends[side.index()].halves.get(&stream)
     }
 
-    /// The connection's credit as `side` sees it.
+    /// Returns the connection's credit as `side` sees it.
     #[must_use]
     pub fn credit(&self, side: Side) -> &Credit {
         &self.ends[side.index()].credit
     }
 
-    /// A digest of all that a side has sent, and how much that was.
+    /// Returns a digest of all that a side has sent, and its length.
     #[must_use]
     pub fn digest(&self, side: Side) -> (u64, u64) {
         let end = &self.ends[side.index()];
         (end.digest.finish(), end.bytes)
     }
 
-    /// Whether the client could open another stream now, for all that it knows.
+    /// Returns whether the client could open another stream now, as far as it knows.
     #[must_use]
     pub fn has_free_stream(&self) -> bool {
         let client = &self.ends[Side::Client.index()];
         let live = client.live_streams();
-        // Before the server's SETTINGS a client may hold back; RFC 9113 §6.5.2 sets no limit.
+        // Before the server's SETTINGS arrive a client may hold back; RFC 9113 §6.5.2 sets no limit.
         client.settings_taken > 0 && client.max_streams.is_none_or(|most| live < most)
     }
 
-    /// `side`'s caller has taken a message of so many bytes.
+    /// Records that the caller of `side` has received a message of `bytes` bytes.
     pub fn read(&mut self, side: Side, stream: u32, bytes: u64) {
         if let Some(half) = self.ends[side.index()].halves.get_mut(&stream) {
             half.read += bytes;
         }
     }
 
-    /// `side`'s caller reads this stream no more.
+    /// Records that the caller of `side` reads this stream no more.
     pub fn abandon(&mut self, side: Side, stream: u32) {
         if let Some(half) = self.ends[side.index()].halves.get_mut(&stream) {
             half.abandoned = true;
@@ -224,7 +224,7 @@ impl Wire {
         ensure(header.length <= end.max_frame, "frame size", || {
             format!("{from:?} sent {header:?}, the peer takes {}", end.max_frame)
         })?;
-        // RFC 9113 §4.3: nothing comes between the frames of a header block.
+        // RFC 9113 §4.3: no other frame may separate the frames of a header block.
         match &end.open_block {
             Some((stream, ..)) => {
                 ensure(
@@ -358,7 +358,7 @@ impl Wire {
                         SettingId::MAX_FRAME_SIZE => end.max_frame = setting.value,
                         SettingId::MAX_CONCURRENT_STREAMS => end.max_streams = Some(setting.value),
                         SettingId::INITIAL_WINDOW_SIZE => end.change_initial_window(setting.value),
-                        // RFC 7541 §4.2: what this side writes from now on makes its table no larger.
+                        // RFC 7541 §4.2: what this side writes from now on keeps its table within the size.
                         SettingId::HEADER_TABLE_SIZE => {
                             if let Some(decoder) = &mut end.decoder {
                                 decoder.set_max_dynamic_size(setting.value);

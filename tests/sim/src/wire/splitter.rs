@@ -4,7 +4,7 @@ use halfclose::frame::{FRAME_HEADER_LEN, FrameHeader, PREFACE};
 
 use super::{FailedProperty, ensure};
 
-/// Cuts a stream of bytes, as it comes, into frames.
+/// Cuts a stream of bytes into frames as it arrives.
 #[derive(Default)]
 pub(super) struct Splitter {
     bytes: Vec<u8>,
@@ -25,7 +25,7 @@ impl Splitter {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next whole frame.
+    /// Returns the next complete frame.
     pub(super) fn next(&mut self) -> Result<Option<(FrameHeader, Vec<u8>)>, FailedProperty> {
         if self.preface {
             let Some(preface) = self.bytes.get(..PREFACE.len()) else { return Ok(None) };

@@ -32,7 +32,7 @@ impl Plays for Client {
             }
             Order::Cancel => {
                 let cancelled = caller.core.cancel(call);
-                // Cancelling again is legal and changes nothing.
+                // A second cancel is legal and changes nothing.
                 let again = caller.account.cancelled;
                 caller.account.cancelled |= cancelled.is_ok();
                 Ok(caller.answered(cancelled, before)? && !again)
@@ -53,7 +53,7 @@ impl Plays for Client {
         };
         ensure(!caller.account.ended, "exactly one terminal event", || format!("{outcome:?}"))?;
         caller.account.ended = true;
-        // A truncated answer never passes for a whole one.
+        // A truncated answer never counts as a whole one.
         let received = caller.account.received;
         let all = received == caller.peer.messages;
         let one = caller.call_type.responses == Cardinality::Many || received == 1;

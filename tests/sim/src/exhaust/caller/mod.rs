@@ -1,5 +1,5 @@
-//! The caller of one call at one core: gives orders, takes events, and holds both against what it did before and what
-//! its peer has sent.
+//! The caller of one call at one core: gives commands, handles events, and checks both against its earlier actions
+//! and what its peer has sent.
 
 mod client;
 mod server;
@@ -14,62 +14,62 @@ use crate::content;
 use crate::program::Side;
 use crate::wire::{FailedProperty, breach, ensure};
 
-/// Nothing here takes time.
+/// The only time of these runs.
 pub(super) const NOW: Time = Time::ZERO;
 
 /// Bytes of every message.
 pub(super) const SIZE: u32 = 3;
 
-/// What a caller orders.
+/// A command of a caller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Order {
-    /// It receives.
+    /// Receive.
     Recv,
-    /// It sends its next message.
+    /// Send the next message.
     Send,
-    /// A server sends response headers.
+    /// Send response headers, as a server.
     Headers,
-    /// A client half-closes; a server ends the call with OK.
+    /// Half-close, as a client; end the call with OK, as a server.
     Close,
-    /// It cancels.
+    /// Cancel.
     Cancel,
-    /// A client forgets the call.
+    /// Release the call, as a client.
     Release,
 }
 
-/// What a caller has done and been told.
+/// What a caller has done and seen.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
 pub(super) struct CallerAccount {
     pub(super) sent: usize,
     pub(super) received: usize,
-    /// Client: ordered. Server: told.
+    /// On a client, whether it half-closed; on a server, whether it saw the half-close.
     pub(super) half_closed: bool,
-    /// Client: told. Server: ordered.
+    /// On a client, whether it saw response headers; on a server, whether it sent them.
     pub(super) headers: bool,
     pub(super) finished: bool,
     pub(super) cancelled: bool,
     pub(super) released: bool,
-    /// `Pending` was told, and `Readable` has not come.
+    /// Whether `recv` returned `Pending`, and `Readable` has not followed.
     pub(super) waiting: bool,
-    /// The end of the call was told.
+    /// Whether the end of the call was reported.
     pub(super) ended: bool,
-    /// `Closed` was told.
+    /// Whether `Closed` was reported.
     pub(super) closed: bool,
 }
 
 impl CallerAccount {
-    /// Whether the call's id is stale.
+    /// Returns whether the call's id is stale.
     pub(super) const fn is_over(&self) -> bool {
         self.ended || self.released
     }
 }
 
-/// What the peer has sent, legally and as far as it may have come.
+/// What the peer has sent legally, as far as it may have arrived.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Peer {
     /// Messages.
     pub(super) messages: usize,
-    /// It has ended its half.
+    /// Whether the peer has ended its half.
     pub(super) ended: bool,
 }
 
@@ -79,34 +79,34 @@ pub(super) struct Caller<R: Role> {
     pub(super) call_type: CallType,
     pub(super) call: Option<CallId>,
     pub(super) account: CallerAccount,
-    /// Kept up to date by whoever plays the peer.
+    /// The peer's record, which the player of the peer updates.
     pub(super) peer: Peer,
-    /// Client: what the call came to.
+    /// On a client, the call's outcome.
     pub(super) outcome: Option<Outcome>,
-    /// Server: why the call ended.
+    /// On a server, the cause of the call's end.
     pub(super) cause: Option<Cause>,
 }
 
-/// What the two roles do each in its own way.
+/// The operations that differ between the two roles.
 pub(super) trait Plays: Role + Sized {
     const SIDE: Side;
 
-    /// A core and its caller; a client's has started its call.
+    /// Creates a core and its caller; a client's has started its call.
     fn start(call_type: CallType) -> Result<Caller<Self>, FailedProperty>;
 
-    /// How many messages this side of a call carries.
+    /// Returns how many messages this side of a call carries.
     fn carries(call_type: CallType) -> Cardinality;
 
-    /// An order that is the role's own: whether it was taken and changed anything.
+    /// Gives a command of this role. Returns whether it was accepted and changed anything.
     fn order(caller: &mut Caller<Self>, call: CallId, order: Order) -> Result<bool, FailedProperty>;
 
-    /// `recv` gave neither a message nor `Pending`. Whether that is news.
+    /// Handles a `recv` that returned neither a message nor `Pending`. Returns whether that was new.
     fn end_of_half(caller: &mut Caller<Self>, found: Recv) -> Result<bool, FailedProperty>;
 
-    /// Takes an event that is the role's own; `false` where it has no reason.
+    /// Handles an event of this role. Returns `false` if it is unexpected.
     fn event(caller: &mut Caller<Self>, event: &Event) -> Result<bool, FailedProperty>;
 
-    /// The transport has ended: reads what is left.
+    /// Reads what is left after the end of the transport.
     fn drain(caller: &mut Caller<Self>) -> Result<(), FailedProperty>;
 }
 
@@ -116,12 +116,12 @@ impl<R: Plays> Caller<R> {
         Self { core, call_type, call: None, account, peer, outcome: None, cause: None }
     }
 
-    /// The states of the call's halves, while it is known.
+    /// Returns the states of the call's halves, while the call is known.
     pub(super) fn states(&self) -> Option<Result<HalfStates, Misuse>> {
         self.call.map(|call| self.core.states(call))
     }
 
-    /// Gives an order. Whether it was taken and changed anything.
+    /// Gives a command. Returns whether it was accepted and changed anything.
     pub(super) fn order(&mut self, order: Order) -> Result<bool, FailedProperty> {
         let Some(call) = self.call else { return Ok(false) };
         match order {
@@ -153,7 +153,7 @@ impl<R: Plays> Caller<R> {
 
     fn message(&mut self, message: &Message) -> Result<bool, FailedProperty> {
         let (index, account) = (self.account.received, &self.account);
-        // A server's caller has been told that there are no more.
+        // A server's caller has received the half-close.
         let over = account.ended || (R::SIDE == Side::Server && account.half_closed);
         let whole = message.payload == content::payload(0, R::SIDE.peer(), index, SIZE);
         let fits = index < self.peer.messages && !over && whole;
@@ -162,7 +162,7 @@ impl<R: Plays> Caller<R> {
         Ok(true)
     }
 
-    /// A refused order changes nothing, and is refused for a reason. Whether it was taken.
+    /// Checks that a refused command changed nothing and was refused for a reason. Returns whether it was accepted.
     fn answered(
         &self,
         result: Result<(), Misuse>,
@@ -177,7 +177,7 @@ impl<R: Plays> Caller<R> {
         Ok(result.is_ok())
     }
 
-    /// Takes all events.
+    /// Handles all events.
     pub(super) fn events(&mut self) -> Result<(), FailedProperty> {
         while let Some(event) = self.core.poll_event() {
             let account = &mut self.account;
@@ -198,7 +198,7 @@ impl<R: Plays> Caller<R> {
         Ok(())
     }
 
-    /// The transport ends: the call has ended by then, once.
+    /// Ends the transport, and checks that the call has ended once by then.
     pub(super) fn finish(&mut self) -> Result<(), FailedProperty> {
         self.core.receive_eof(NOW);
         self.events()?;

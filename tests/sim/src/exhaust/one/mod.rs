@@ -1,8 +1,8 @@
-//! One core against every order of frames from its peer and of orders from its caller, for one call.
+//! One core against every order of frames from its peer and of commands from its caller, for one call.
 //!
-//! Frames are legal or not: what each must be answered with is told by a model of a stream that is written from
-//! RFC 9113 §5.1 and §8.1 and knows nothing of the core's tables. Every sequence ends with the end of the transport,
-//! and the call must have ended exactly once by then.
+//! Frames are legal or illegal: the required answer comes from a model of a stream that follows RFC 9113 §5.1 and
+//! §8.1 and knows nothing of the core's tables. Every sequence ends with the end of the transport, and the call must
+//! have ended exactly once by then.
 
 mod model;
 
@@ -44,12 +44,12 @@ pub fn enumerate(
     Ok(search.count)
 }
 
-/// All that is known of a call that is over: the stream on the wire, and what the caller did and was told.
+/// Everything that is known of a call that is over: the stream on the wire, and the caller's record.
 type Over = (Model, CallerAccount);
 
-/// What a sequence led to.
+/// The result of a sequence.
 struct Reached {
-    /// The last input changed something, and more may follow.
+    /// Whether the last input changed something, so that more may follow.
     goes_on: bool,
     over: Option<Over>,
 }
@@ -60,13 +60,13 @@ struct Search {
     inputs: Vec<Input>,
     play: fn(CallType, &[Input]) -> Result<Reached, FailedProperty>,
     sequence: Vec<Input>,
-    /// Ends of a call that were met, and after how many inputs: nothing new follows one that was met before.
+    /// Ends of a call that occurred, and after how many inputs: a repeated one is not extended.
     over: HashMap<Over, usize>,
     count: Count,
 }
 
 impl Search {
-    /// Appends each input in turn, plays, and goes on from what changed anything.
+    /// Appends each input in turn, plays the sequence, and extends those that changed anything.
     fn extend(&mut self) -> Result<(), FailedProperty> {
         if self.sequence.len() == self.count.depth {
             return Ok(());
@@ -116,7 +116,7 @@ fn play<R: Plays>(call_type: CallType, sequence: &[Input]) -> Result<Reached, Fa
     Ok(Reached { goes_on, over })
 }
 
-/// A frame from the peer, and what it must be answered with.
+/// Delivers a frame from the peer, and checks the answer.
 fn arrive<R: Plays>(caller: &mut Caller<R>, model: &mut Model, input: Input) -> Result<bool, FailedProperty> {
     let Some(bytes) = model.bytes(input) else { return Ok(false) };
     let verdict = model.verdict(input);
@@ -127,7 +127,7 @@ fn arrive<R: Plays>(caller: &mut Caller<R>, model: &mut Model, input: Input) -> 
     let codes = answer(caller, model)?;
     let failed = matches!(result, Err(ConnectionError::Violation(_)));
     let (property, holds) = match verdict {
-        // NO_ERROR stops a peer whose call is over, CANCEL one whose call fails in gRPC's terms.
+        // NO_ERROR stops a peer whose call is over, CANCEL one whose call fails with a gRPC status.
         Verdict::Legal => {
             ("legal frames are taken", result.is_ok() && codes.iter().all(|code| matches!(code, 0 | 8)))
         }
@@ -142,7 +142,7 @@ fn arrive<R: Plays>(caller: &mut Caller<R>, model: &mut Model, input: Input) -> 
     Ok(true)
 }
 
-/// Takes the output into the model. The codes of RST_STREAM in it.
+/// Adds the output to the model. Returns the codes of its RST_STREAMs.
 fn answer<R: Plays>(caller: &mut Caller<R>, model: &mut Model) -> Result<Vec<u32>, FailedProperty> {
     let mut bytes = Vec::new();
     while let Some(transmit) = caller.core.take_transmit(NOW) {

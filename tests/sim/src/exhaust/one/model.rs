@@ -1,4 +1,4 @@
-//! A stream as RFC 9113 has it, seen from the wire, and the frames that a peer may send on it.
+//! A stream as RFC 9113 defines it, seen from the wire, and the frames that a peer may send on it.
 
 use halfclose::frame::{ErrorCode, Flags, Frame, FrameHeader, FrameType, PREFACE, StreamId, WindowUpdate};
 use halfclose::hpack::{Encoder, Indexing};
@@ -9,7 +9,7 @@ use crate::content;
 use crate::program::Side;
 use crate::wire::{FailedProperty, ensure};
 
-/// What happens next: a frame from the peer, or an order of the caller.
+/// The next input: a frame from the peer, or a command of the caller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Input {
     /// HEADERS: a request, or response headers.
@@ -20,7 +20,7 @@ pub enum Input {
     Trailers,
     /// The same fields without END_STREAM.
     Fields,
-    /// To a client: HEADERS with `:status` 100.
+    /// HEADERS with `:status` 100, to a client.
     Informational,
     /// DATA with one message.
     Data,
@@ -34,11 +34,11 @@ pub enum Input {
     Reset,
     /// WINDOW_UPDATE of the stream.
     Update,
-    /// The caller gives an order.
+    /// A command of the caller.
     Order(Order),
 }
 
-/// Frames that either side may be sent, and orders that either caller may give.
+/// Frames that either side may receive, and commands that either caller may give.
 const EITHER: [Input; 14] = [
     Input::Head,
     Input::HeadEnd,
@@ -59,7 +59,7 @@ const SERVER: [Input; 1] = [Input::Order(Order::Headers)];
 const CLIENT: [Input; 2] = [Input::Informational, Input::Order(Order::Release)];
 
 impl Input {
-    /// The inputs of one side.
+    /// Returns the inputs of one side.
     pub(super) fn all(side: Side) -> Vec<Self> {
         match side {
             Side::Server => [EITHER.as_slice(), &SERVER].concat(),
@@ -72,34 +72,34 @@ impl Input {
     }
 }
 
-/// What a frame is, where it comes.
+/// The classification of a frame in its position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Verdict {
-    /// It may come.
+    /// The frame is legal.
     Legal,
-    /// It costs the stream, or more.
+    /// The frame is a stream error, or worse.
     Stream,
-    /// It costs the connection.
+    /// The frame is a connection error.
     Connection,
 }
 
-/// The stream.
+/// The state of the stream.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Model {
     side: Side,
     started: bool,
     opened: bool,
-    /// The peer has sent response headers.
+    /// Whether the peer has sent response headers.
     head: bool,
-    /// The peer has ended its half.
+    /// Whether the peer has ended its half.
     pub(super) ended: bool,
-    /// The peer has reset the stream.
+    /// Whether the peer has reset the stream.
     reset: bool,
-    /// This side has ended its half.
+    /// Whether this side has ended its half.
     we_ended: bool,
-    /// This side has reset the stream, or must have.
+    /// Whether this side has reset the stream, or must have.
     we_reset: bool,
-    /// A message is half sent.
+    /// Whether a message is half sent.
     part: bool,
     /// Messages that the peer has sent whole and legally.
     pub(super) whole: usize,
@@ -123,10 +123,10 @@ impl Model {
         }
     }
 
-    /// The bytes of a frame; `None` where it would make no sense.
+    /// Returns the bytes of a frame; `None` if it would make no sense.
     pub(super) fn bytes(&mut self, input: Input) -> Option<Vec<u8>> {
         match input {
-            // A message in the middle of another would be no message; a request without its head no request.
+            // A message in the middle of another would be no message, and a request without its headers no request.
             Input::Data | Input::DataEnd if self.part => return None,
             Input::Trailers | Input::Fields if !self.opened => return None,
             _ => {}
@@ -184,14 +184,14 @@ impl Model {
         }
     }
 
-    /// RFC 9113 §5.1 and §8.1: what a frame is, where it comes now.
+    /// Classifies a frame that arrives now (RFC 9113 §5.1 and §8.1).
     pub(super) fn verdict(&self, input: Input) -> Verdict {
         let control = matches!(input, Input::Reset | Input::Update);
         if !self.opened {
             let opens = matches!(input, Input::Head | Input::HeadEnd);
             return if opens { Verdict::Legal } else { Verdict::Connection };
         }
-        // What was under way when we reset the stream is no fault of the peer's.
+        // Frames in flight when we reset the stream are no fault of the peer.
         if self.we_reset || control {
             return Verdict::Legal;
         }
@@ -199,18 +199,18 @@ impl Model {
             return Verdict::Stream;
         }
         let legal = match input {
-            // A request has no second head.
+            // A request has no second headers.
             Input::Head | Input::HeadEnd | Input::Informational => !self.head,
             // A gRPC request has no trailers (P-16).
             Input::Trailers => self.head && self.side == Side::Client,
-            // RFC 9113 §8.1: trailers end the stream, and a head has pseudo-header fields.
+            // RFC 9113 §8.1: trailers end the stream, and headers have pseudo-header fields.
             Input::Fields => false,
             _ => self.head,
         };
         if legal { Verdict::Legal } else { Verdict::Stream }
     }
 
-    /// The frame came.
+    /// Updates the model for a frame that arrived.
     pub(super) fn apply(&mut self, input: Input, verdict: Verdict) {
         if verdict != Verdict::Legal {
             self.we_reset |= !self.reset;
@@ -233,7 +233,7 @@ impl Model {
         self.ended |= input.ends();
     }
 
-    /// This side sent a frame.
+    /// Updates the model for a frame that this side sent.
     pub(super) fn sent(
         &mut self,
         head: &FrameHeader,
@@ -257,7 +257,7 @@ fn write(kind: FrameType, flags: Flags, stream: StreamId, payload: &[u8], out: &
     out.extend_from_slice(payload);
 }
 
-/// A header block that leaves the tables alone.
+/// Returns a header block that does not change the tables.
 fn block(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
     let mut encoder = Encoder::new(0);
     let mut out = Vec::new();

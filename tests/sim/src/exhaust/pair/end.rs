@@ -1,4 +1,4 @@
-//! A fair end, from any state, and what must have come of the call then.
+//! A fair end from any state, and the required result of the call.
 
 use halfclose::{Cardinality, Cause, Initiator, Outcome};
 
@@ -7,11 +7,11 @@ use super::joined::Pair;
 use crate::exhaust::Order;
 use crate::wire::{FailedProperty, ensure};
 
-/// Rounds after which a run counts as one that never comes to rest.
+/// Rounds after which a run counts as one that never settles.
 const MOST_ROUNDS: usize = 100;
 
 impl Pair {
-    /// Brings the run to a fair end; the call must end on both sides.
+    /// Brings the run to a fair end, in which the call must end on both sides.
     pub(super) fn finish(&mut self) -> Result<(), FailedProperty> {
         let mut rounds = 0;
         while self.round()? {
@@ -30,7 +30,7 @@ impl Pair {
         format!("{:?}", self.signature())
     }
 
-    /// The network delivers, and both callers do what honest callers do. Whether anything moved.
+    /// Delivers everything, and lets both callers act as honest callers do. Returns whether anything moved.
     fn round(&mut self) -> Result<bool, FailedProperty> {
         let mut moved = self.act(Action::Up)? | self.act(Action::Down)?;
         let client = &self.client.account;
@@ -56,11 +56,11 @@ impl Pair {
         Ok(moved)
     }
 
-    /// The outcome and the cause must be ones that somebody ordered.
+    /// Checks that the outcome and the cause follow from a command.
     fn judge(&self) -> Result<(), FailedProperty> {
         let (client, server) = (&self.client.account, &self.server.account);
         let detail = || format!("{:?} {:?} {client:?} {server:?}", self.client.outcome, self.server.cause);
-        // P-70 to P-73: the count of requests was wrong, and the library answers.
+        // P-70 to P-73: the number of requests was wrong, and the library answers.
         let miscounted = self.call_type.requests == Cardinality::One && client.sent != 1;
         if let Some(Outcome { status, cause, .. }) = &self.client.outcome {
             let fits = match cause {

@@ -1,4 +1,4 @@
-//! Two cores, their callers, and the frames on their way.
+//! Two cores, their callers, and the frames in flight.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use crate::exhaust::{Order, cut};
 use crate::program::Side;
 use crate::wire::{FailedProperty, Wire, breach, ensure};
 
-/// The product for one call.
+/// The product of both cores for one call.
 pub(super) struct Pair {
     pub(super) call_type: CallType,
     messages: usize,
@@ -38,13 +38,13 @@ impl Pair {
         Ok(pair)
     }
 
-    /// Takes all events and all output.
+    /// Handles all events and all output.
     fn settle(&mut self) -> Result<(), FailedProperty> {
         settle(&mut self.client, &mut self.wire, &mut self.up)?;
         settle(&mut self.server, &mut self.wire, &mut self.down)
     }
 
-    /// Does one thing. Whether it could be done and changed anything.
+    /// Performs an action. Returns whether it was possible and changed anything.
     pub(super) fn act(&mut self, action: Action) -> Result<bool, FailedProperty> {
         let changed = match action {
             Action::Up => deliver(&mut self.server, &mut self.up, &mut self.wire)?,
@@ -64,7 +64,7 @@ impl Pair {
         Ok(changed)
     }
 
-    /// All that can be seen of the state.
+    /// Returns everything that can be observed of the state.
     pub(super) fn signature(&self) -> Signature {
         let outcome = self.client.outcome.as_ref().map(|outcome| (outcome.status.code, &outcome.cause));
         let states = [self.client.states(), self.server.states()];
@@ -76,7 +76,7 @@ impl Pair {
     }
 }
 
-/// What tells one state from another.
+/// The identity of a state.
 #[derive(PartialEq, Eq, Hash, Debug)]
 pub(super) struct Signature {
     halves_and_ends: String,
@@ -84,7 +84,7 @@ pub(super) struct Signature {
     on_way: [VecDeque<Vec<u8>>; 2],
 }
 
-/// Takes all events and all output of one side.
+/// Handles all events and all output of one side.
 fn settle<R: Plays>(
     caller: &mut Caller<R>,
     wire: &mut Wire,
@@ -98,13 +98,13 @@ fn settle<R: Plays>(
     wire.emitted(R::SIDE, &bytes)?;
     wire.polled(R::SIDE);
     into.extend(cut(&bytes).into_iter().map(<[u8]>::to_vec));
-    // What was cut may have told of an end.
+    // What was written may have reported an end.
     caller.events()?;
     ensure(!caller.account.closed, "no event without a reason", || format!("{:?} is closed", R::SIDE))?;
     wire.check_debts(R::SIDE, u64::MAX >> 1)
 }
 
-/// The next frame arrives, if there is one.
+/// Delivers the next frame, if there is one.
 fn deliver<R: Plays>(
     to: &mut Caller<R>,
     from: &mut VecDeque<Vec<u8>>,
@@ -118,7 +118,7 @@ fn deliver<R: Plays>(
     Ok(true)
 }
 
-/// One caller gives an order, if its plan still has it.
+/// Gives one caller's command, if its plan still has it.
 fn give<R: Plays>(
     caller: &mut Caller<R>,
     order: Order,
@@ -126,7 +126,7 @@ fn give<R: Plays>(
     wire: &mut Wire,
 ) -> Result<bool, FailedProperty> {
     let many = R::carries(caller.call_type) == Cardinality::Many;
-    // Where there may be one only, the core itself refuses the second.
+    // If only one message is allowed, the core itself refuses the second.
     if order == Order::Send && many && caller.account.sent >= messages {
         return Ok(false);
     }
@@ -137,7 +137,7 @@ fn give<R: Plays>(
     {
         wire.read(R::SIDE, stream, content::wire_len(SIZE, false));
     }
-    // What the server's caller has ended it reads no more.
+    // The server's caller reads no more of a call that it has ended.
     if changed
         && matches!(order, Order::Cancel | Order::Close)
         && R::SIDE == Side::Server

@@ -1,8 +1,8 @@
-//! The product of a client, a server and what is on its way between them, for one call.
+//! The product of a client, a server and the frames in flight between them, for one call.
 //!
-//! States are merged by everything that can be seen of them: the halves' states on both sides, what the callers know,
-//! and the bytes on their way. From every state the run is also brought to a fair end: the network delivers
-//! everything, both callers do what honest callers do, and the call must end on both sides.
+//! States are merged by everything that can be observed of them: the halves' states on both sides, what the callers
+//! know, and the bytes in flight. From every state the run is also brought to a fair end: the network delivers
+//! everything, both callers act as honest callers do, and the call must end on both sides.
 
 mod end;
 mod joined;
@@ -15,16 +15,16 @@ use super::{Count, Order};
 use crate::wire::FailedProperty;
 use joined::{Pair, Signature};
 
-/// One thing that happens.
+/// One action.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// The client's caller gives an order.
+    /// A command of the client's caller.
     Client(Order),
-    /// The server's caller gives an order.
+    /// A command of the server's caller.
     Server(Order),
-    /// The next frame from the client arrives.
+    /// The arrival of the next frame from the client.
     Up,
-    /// The next frame from the server arrives.
+    /// The arrival of the next frame from the server.
     Down,
 }
 
@@ -42,7 +42,7 @@ const ACTIONS: [Action; 11] = [
     Action::Down,
 ];
 
-/// Enumerates all orders for a call of `call type` with at most `messages` each way.
+/// Enumerates all orders for a call of `call_type` with at most `messages` each way.
 ///
 /// # Errors
 /// The first property that does not hold, and the sequence that shows it.
