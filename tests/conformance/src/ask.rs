@@ -1,17 +1,17 @@
-//! One question to a core in memory: what it makes of a request or of an answer.
+//! One question to a core in memory: how it handles a request or an answer.
 
 use halfclose::{CallId, CallType, Client, Config, Event, Outcome, Recv, Server};
 use halfclose_wire::{END_STREAM, Frame, REQUEST, Reader, block, data, headers};
 
 use crate::Peer;
 
-/// How a client's unary call ends when its server answers with these bytes on stream 1.
+/// Returns how a client's unary call ends when its server answers with these bytes on stream 1.
 #[must_use]
 pub fn outcome_of(bytes: &[u8]) -> (Vec<Vec<u8>>, Outcome) {
     outcome_with(Config::client(), CallType::UNARY, bytes)
 }
 
-/// The same, for a call of any call type and with any settings.
+/// Returns the same for a call of any call type and with any settings.
 #[must_use]
 pub fn outcome_with(config: Config, call_type: CallType, bytes: &[u8]) -> (Vec<Vec<u8>>, Outcome) {
     let mut peer = Peer::<Client>::client(config);
@@ -31,7 +31,7 @@ pub fn outcome_with(config: Config, call_type: CallType, bytes: &[u8]) -> (Vec<V
     }
 }
 
-/// What a server makes of a request with these fields and this body, all at once.
+/// Returns how a server handles a request with these fields and this body, received at once.
 #[must_use]
 pub fn request_of(config: Config, fields: &[(&str, &str)], body: &[u8]) -> (Peer<Server>, Option<CallId>) {
     let mut peer = Peer::server(config);
@@ -47,7 +47,7 @@ pub fn request_of(config: Config, fields: &[(&str, &str)], body: &[u8]) -> (Peer
     (peer, call)
 }
 
-/// The fields of a good request with some replaced, and others added.
+/// Returns the fields of a good request with some replaced, and others added.
 #[must_use]
 pub fn request_with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut fields: Vec<(&str, &str)> = REQUEST.to_vec();
@@ -60,14 +60,14 @@ pub fn request_with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str
     fields
 }
 
-/// The fields of all header blocks in these frames, which are the first that a connection sent.
+/// Returns the fields of all header blocks in these frames, which are the first that a connection sent.
 #[must_use]
 pub fn fields_of(sent: &[Frame]) -> Vec<(String, String)> {
     let mut reader = Reader::new();
     sent.iter().filter_map(|frame| reader.read(frame)).flat_map(|fields| fields.list).collect()
 }
 
-/// The value of a field.
+/// Returns the value of a field.
 #[must_use]
 pub fn value<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
     fields.iter().find(|field| field.0 == name).map(|field| field.1.as_str())

@@ -1,4 +1,4 @@
-//! One rule, provoked: what the other end sends to a connection in a known state, and what must come of it.
+//! One rule, provoked: what the peer sends to a connection in a known state, and the required reaction.
 
 use halfclose::frame::ErrorCode;
 use halfclose::{CallType, Code, Config};
@@ -10,46 +10,46 @@ use halfclose_wire::{
 
 use crate::transport::{Caller, ECHO, End, Line, Transport};
 
-/// Where a connection stands when the bytes come.
+/// The state of the connection when the bytes arrive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Before {
-    /// Nothing was sent, the preface neither.
+    /// Nothing was sent, not even the preface.
     Nothing,
     /// SETTINGS were exchanged.
     Settings,
-    /// A call is open on stream 1 and its request goes on. Nobody reads what comes on it.
+    /// A call is open on stream 1 and its request continues. The handler does not read it.
     Open,
-    /// A call is open on stream 1 and its request is complete; a client has sent all it has to.
+    /// A call is open on stream 1 and its request is complete; a client has sent everything.
     HalfClosed,
-    /// As that, and a client has the response headers.
+    /// As `HalfClosed`, and a client has the response headers.
     Headers,
     /// A client has sent a unary request on stream 1.
     Incoming,
-    /// The same, and its deadline is near.
+    /// As `Incoming`, and the call's deadline is near.
     Timed,
 }
 
-/// What must come of it.
+/// The required reaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expect {
     /// GOAWAY with this code, and the end of the connection. A client's calls are UNAVAILABLE.
     Connection(ErrorCode),
-    /// RST_STREAM with this code on stream 1; the connection lives. A client's call is INTERNAL.
+    /// RST_STREAM with this code on stream 1; the connection stays open. A client's call is INTERNAL.
     Stream(ErrorCode),
     /// The same on the stream with this number.
     Reset(u32, ErrorCode),
-    /// Nothing is wrong.
+    /// No error.
     Fine,
     /// An acknowledgement of the frame of this type.
     Acknowledged(u8),
-    /// A server answers on stream 1 with this HTTP status and this gRPC status; the connection lives.
+    /// A server answers on stream 1 with this HTTP status and this gRPC status; the connection stays open.
     Answer(&'static str, &'static str),
-    /// A client's call ends with this status; the connection lives.
+    /// A client's call ends with this status; the connection stays open.
     Status(Code),
-    /// The deadline of a client's call passes, of the one that is open or of one that starts behind the bytes; that is
-    /// told the server by RST_STREAM with this code, if the call had left. The connection lives.
+    /// The deadline of a client's call passes: the open one, or one that starts after the bytes. If the call was
+    /// sent, the client resets it with this code. The connection stays open.
     Late(Option<ErrorCode>),
-    /// The server closes the connection behind the bytes: a client's call ends with this status.
+    /// The server closes the connection after the bytes; a client's call ends with this status.
     Cut(Code),
 }
 
@@ -58,31 +58,31 @@ pub enum Expect {
 pub struct Case {
     /// The test's name, which begins with the rule.
     pub name: &'static str,
-    /// What is sent, in words.
+    /// A description of what is sent.
     pub text: &'static str,
-    /// Where the connection stands.
+    /// The state of the connection.
     pub before: Before,
-    /// What differs in the configuration of the connection under test.
+    /// The changes to the configuration of the connection under test.
     pub configure: fn(&mut Config),
-    /// What is sent.
+    /// The bytes that are sent.
     pub bytes: fn() -> Vec<u8>,
-    /// What must come of it.
+    /// The required reaction.
     pub expect: Expect,
 }
 
 impl Case {
-    /// These settings with what differs in the case.
+    /// Returns these settings with the changes of the case.
     #[must_use]
     pub fn config(&self, mut config: Config) -> Config {
         (self.configure)(&mut config);
         config
     }
 
-    /// Runs it against a server, which must serve other connections after it.
+    /// Runs the case against a server, which must then serve other connections.
     ///
     /// # Panics
     ///
-    /// When anything else comes of it.
+    /// If the reaction differs.
     pub fn on_server<T: Transport>(&self) {
         let server = T::serve(self.config(Config::server()));
         let mut line = T::connect(&server);
@@ -93,7 +93,7 @@ impl Case {
         assert_eq!(served, Some("0".to_owned()), "another connection's call is served");
     }
 
-    /// Brings a server's connection to where the case begins.
+    /// Brings a server's connection to the state of the case.
     pub fn prepare_server<L: Line>(&self, line: &mut L) {
         if self.before != Before::Nothing {
             greet_server(line);
@@ -106,7 +106,7 @@ impl Case {
         }
     }
 
-    /// Brings a server's connection to where the case begins, sends its bytes and judges what comes.
+    /// Brings a server's connection to the state of the case, sends its bytes and judges the reaction.
     pub fn provoke_server<L: Line>(&self, line: &mut L) {
         self.prepare_server(line);
         line.write(&(self.bytes)());
@@ -122,16 +122,16 @@ impl Case {
         }
     }
 
-    /// Runs it against a client.
+    /// Runs the case against a client.
     ///
     /// # Panics
     ///
-    /// When anything else comes of it.
+    /// If the reaction differs.
     pub fn on_client<T: Transport>(&self) {
         self.provoke_client(&mut T::client(self.config(Config::client())));
     }
 
-    /// Brings a client's connection to where the case begins; the call that is open then.
+    /// Brings a client's connection to the state of the case. Returns the call that is open then.
     pub fn prepare_client<C: Caller>(&self, client: &mut C) -> Option<C::Call> {
         if self.before != Before::Nothing {
             greet_client(client);
@@ -153,7 +153,7 @@ impl Case {
         call
     }
 
-    /// Brings a client's connection to where the case begins, sends its bytes and judges what comes.
+    /// Brings a client's connection to the state of the case, sends its bytes and judges the reaction.
     pub fn provoke_client<C: Caller>(&self, client: &mut C) {
         let call = self.prepare_client(client);
         client.write(&(self.bytes)());
@@ -171,7 +171,7 @@ impl Case {
             }
             Expect::Connection(_) => {
                 self.judge(client);
-                // The open call, and one that comes too late.
+                // The open call, and one that starts too late.
                 for call in call.into_iter().chain([client.start(CallType::UNARY, true)]) {
                     ends(client, call, Code::Unavailable);
                 }
@@ -189,7 +189,7 @@ impl Case {
         }
     }
 
-    /// What either side answers.
+    /// Judges a reaction that does not depend on the side.
     fn judge<L: Line>(&self, line: &mut L) {
         if let Expect::Connection(code) = self.expect {
             let sent = line.read_until(|_| false);
@@ -215,7 +215,7 @@ impl Case {
     }
 }
 
-/// A client's preface, SETTINGS and the acknowledgement of the server's; reads up to that of its own.
+/// Sends a client's preface, SETTINGS and the acknowledgement of the server's; reads up to that of its own.
 pub fn greet_server<L: Line>(line: &mut L) {
     line.write(&[PREFACE, &settings(&[])].concat());
     let frames = line.read_until(|frame| frame.kind == SETTINGS && frame.is_ack());
@@ -223,13 +223,14 @@ pub fn greet_server<L: Line>(line: &mut L) {
     line.write(&settings_ack());
 }
 
-/// A server's SETTINGS and the acknowledgement of the client's.
+/// Sends a server's SETTINGS and the acknowledgement of the client's.
 pub fn greet_client<L: Line>(line: &mut L) {
     line.write(&[settings(&[]), settings_ack()].concat());
     line.read_until(|frame| frame.kind == SETTINGS && frame.is_ack());
 }
 
-/// A PING is still acknowledged: the frames up to that; or those up to the end, where the connection ends.
+/// Checks that a PING is still acknowledged. Returns the frames up to that, or as an error those up to the end of the
+/// connection.
 fn still_answers<L: Line>(line: &mut L) -> Result<Vec<Frame>, Vec<Frame>> {
     line.write(&ping(b"still up"));
     let answers = |frame: &Frame| frame.kind == PING && frame.is_ack() && frame.payload == b"still up";
@@ -237,7 +238,7 @@ fn still_answers<L: Line>(line: &mut L) -> Result<Vec<Frame>, Vec<Frame>> {
     if frames.last().is_some_and(answers) { Ok(frames) } else { Err(frames) }
 }
 
-/// `:status` and `grpc-status` of the answer on a stream.
+/// Returns `:status` and `grpc-status` of the answer on a stream.
 fn answer<L: Line>(line: &mut L, stream: u32) -> (Option<String>, Option<String>) {
     let frames =
         line.read_until(|frame| frame.stream == stream && (frame.ends_stream() || frame.kind == RST_STREAM));
@@ -252,9 +253,9 @@ fn answer<L: Line>(line: &mut L, stream: u32) -> (Option<String>, Option<String>
     (get(":status"), get("grpc-status"))
 }
 
-/// A call to the echo method on a connection that has had none; its status, if the echo is one.
+/// Makes a call to the echo method, the first of its connection. Returns its status, if the echo is one.
 pub fn ask_echo<L: Line>(line: &mut L) -> Option<String> {
-    // A server that has announced a smaller table wants to hear of it first (RFC 7541 §4.2).
+    // A server that has announced a smaller table requires a size update first (RFC 7541 §4.2).
     let fields = Block::new().resize(0).raw(&Block::request_to(ECHO.as_bytes()).0);
     line.write(&headers(1, 0, &fields.0));
     line.write(&data(1, END_STREAM, &message(b"echo")));
@@ -266,12 +267,12 @@ pub fn ask_echo<L: Line>(line: &mut L) -> Option<String> {
     trailers.get("grpc-status").map(str::to_owned)
 }
 
-/// A client's call ends with this status.
+/// Checks that a client's call ends with this status.
 fn ends<C: Caller>(client: &mut C, call: C::Call, code: Code) {
     assert_eq!(client.end(call).code, code, "how the call ends");
 }
 
-/// The deadline of a client's call passes, of this one or of one that starts now.
+/// Checks that the deadline of a client's call passes: this one or one that starts now.
 fn is_late<C: Caller>(client: &mut C, call: Option<C::Call>, code: Option<ErrorCode>) {
     let call = call.unwrap_or_else(|| {
         still_answers(client).expect("it has read the bytes");
@@ -283,7 +284,7 @@ fn is_late<C: Caller>(client: &mut C, call: Option<C::Call>, code: Option<ErrorC
     assert_eq!(reset.and_then(Frame::code), code);
 }
 
-/// The client's next call, on this stream, is answered and ends well.
+/// Answers the client's next call on this stream, and checks that it ends with OK.
 fn answer_next<C: Caller>(client: &mut C, stream: u32) {
     let call = client.start(CallType::UNARY, true);
     client.read_until(|frame| frame.kind == HEADERS && frame.stream == stream);

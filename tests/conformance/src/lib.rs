@@ -1,9 +1,9 @@
-//! Connections driven byte by byte: the frames are written by hand (`halfclose_wire`), so that wrong ones can be
-//! written too, and what a connection sends is read without the code that wrote it.
+//! Connections driven byte by byte: the tests write the frames by hand (`halfclose_wire`), so they can write wrong
+//! ones too, and read what a connection sends without the code that wrote it.
 //!
-//! A [`Case`] is one rule, provoked: where the connection stands, what is sent, what must come of it. [`cases!`] makes a
-//! table of them and one test of each for every [`Transport`]: the core in memory, and the adapters' servers and clients
-//! on TCP sockets.
+//! A [`Case`] is one rule, provoked: the state of the connection, what is sent, and the required reaction. [`cases!`]
+//! makes a table of them and one test of each for every [`Transport`]: the core in memory, and the adapters' servers
+//! and clients on TCP sockets.
 #![forbid(unsafe_code)]
 
 pub mod ask;

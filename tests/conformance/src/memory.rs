@@ -21,15 +21,15 @@ pub struct Memory<R: Role> {
     peer: Peer<R>,
     unread: VecDeque<Frame>,
     last_goaway: Option<Frame>,
-    /// The rules that the peer broke, as the core tells of them.
+    /// The rules that the peer broke, as the core reports them.
     pub violations: Vec<Violation>,
     /// Why the connection failed.
     pub error: Option<ConnectionError>,
 }
 
-/// What a caller does about events.
+/// How a caller handles events.
 pub trait App: Role {
-    /// Takes one event.
+    /// Handles one event.
     fn on_event(connection: &mut Connection<Self>, event: &Event)
     where
         Self: Sized;
@@ -49,9 +49,9 @@ impl App for Server {
     }
 }
 
-/// What a router does with a request.
+/// Handles a request as a router does.
 fn arrived(connection: &mut Connection<Server>, call: CallId) {
-    // The call may have ended with its connection: its end is among the same events.
+    // The call may have ended with its connection; its end is among the same events.
     let Ok(request) = connection.request(call) else { return };
     let path = request.path().to_owned();
     match path.as_str() {
@@ -67,12 +67,12 @@ fn arrived(connection: &mut Connection<Server>, call: CallId) {
     }
 }
 
-/// A unary handler that gives its request back.
+/// A unary handler that returns its request.
 fn echo(connection: &mut Connection<Server>, call: CallId) {
     loop {
         match connection.recv(call) {
             Ok(Recv::Message(message)) => {
-                // A call that has ended takes nothing, and says so where it matters.
+                // A call that has ended accepts nothing, and reports so where it matters.
                 let _ = connection.send_message(call, message.payload, false);
             }
             Ok(Recv::HalfClosed) => {
@@ -90,7 +90,7 @@ impl<R: App> Memory<R> {
         Self { peer, unread: VecDeque::new(), last_goaway: None, violations: Vec::new(), error: None }
     }
 
-    /// Keeps what an event tells of the peer's mistakes.
+    /// Records an event about the peer's mistakes.
     fn note(&mut self, event: &Event) {
         match event {
             Event::Ended(_, Cause::Violation(violation)) => self.violations.push(violation.clone()),
@@ -104,7 +104,7 @@ impl<R: App> Memory<R> {
         }
     }
 
-    /// Takes events and output until there are none.
+    /// Handles events and output until there are none.
     fn settle(&mut self) {
         loop {
             let events = self.peer.events();
@@ -123,7 +123,7 @@ impl<R: App> Memory<R> {
     }
 }
 
-/// All that a connection has told since it was last asked.
+/// Everything that a connection has reported since the last trace.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Trace {
     /// The frames that it sent.
@@ -132,22 +132,22 @@ pub struct Trace {
     pub violations: Vec<Violation>,
     /// Why it failed.
     pub error: Option<ConnectionError>,
-    /// What the caller of its call took.
+    /// What the caller of its call received.
     pub received: Vec<String>,
 }
 
 impl<R: App> Memory<R> {
-    /// Writes bytes in pieces. Neither its caller nor its transport look at the connection before it has them all: an
-    /// answer that leaves between two pieces is another than one that leaves behind them (P-31).
+    /// Writes bytes in pieces. Neither its caller nor its transport handles the connection before it has all of them,
+    /// because an answer sent between two pieces differs from one sent after them (P-31).
     pub fn write_pieces(&mut self, pieces: &[&[u8]]) {
         for piece in pieces {
-            // What it says to them is told in the end.
+            // The trace reports the result at the end.
             let _ = self.peer.feed(piece);
         }
         self.settle();
     }
 
-    /// Takes all that the connection has told, and what there is to receive on a call.
+    /// Collects everything that the connection has reported, and what there is to receive on a call.
     pub fn trace(&mut self, call: Option<CallId>) -> Trace {
         self.settle();
         let mut received = Vec::new();
@@ -233,7 +233,7 @@ impl Caller for Memory<Client> {
                     }
                     return End { code: outcome.status.code, messages };
                 }
-                // Nothing happens any more but that time passes.
+                // Nothing more happens except that time passes.
                 Recv::Pending if self.peer.connection.deadline(call).is_some() => {
                     self.peer.now = self.peer.now + DEADLINE;
                     self.peer.connection.handle_timeout(self.peer.now);

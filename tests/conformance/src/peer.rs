@@ -8,47 +8,48 @@ use halfclose::{
 
 use halfclose_wire::{Frame, PREFACE, REQUEST, block, frames, headers, settings, settings_ack};
 
-/// A connection under test. What is sent to it comes from the other end, byte by byte as it is given.
+/// A connection under test. The test sends the peer's bytes exactly as given.
 #[derive(Debug)]
 pub struct Peer<R: Role> {
     /// The connection.
     pub connection: Connection<R>,
-    /// The time of every order, until it is moved.
+    /// The time of every command, until it is moved.
     pub now: Time,
-    /// What the connection has not taken yet: part of a frame, or what it does not read before it has sent its replies.
+    /// Bytes that the connection has not accepted: part of a frame, or what it does not read before its replies are
+    /// sent.
     input: BytesMut,
 }
 
 impl<R: Role> Peer<R> {
-    /// A connection that has heard nothing.
+    /// Creates a connection that has received nothing.
     #[must_use]
     pub fn silent(config: Config) -> Self {
         Self::of(Connection::new(config, Seed(7), Time::ZERO))
     }
 
-    /// The same for a connection that is there already.
+    /// Wraps a connection that exists already.
     #[must_use]
     pub fn of(connection: Connection<R>) -> Self {
         Self { connection, now: Time::ZERO, input: BytesMut::new() }
     }
 
-    /// Feeds bytes until they are taken, as far as the connection takes them before its replies are taken.
+    /// Feeds bytes until all are accepted, as far as the connection accepts them before its replies are read.
     ///
     /// # Errors
     ///
-    /// The error that the connection answers them with.
+    /// The error with which the connection answers them.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), ConnectionError> {
         self.input.extend_from_slice(bytes);
         while self.connection.receive(self.now, &mut self.input)? == Needed::Again {}
         Ok(())
     }
 
-    /// What the connection sends now.
+    /// Returns the frames that the connection sends now.
     pub fn sent(&mut self) -> Vec<Frame> {
         frames(&self.bytes())
     }
 
-    /// The same as bytes.
+    /// Returns the same as bytes.
     pub fn bytes(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while let Some(mut out) = self.connection.poll_transmit(self.now) {
@@ -59,14 +60,14 @@ impl<R: Role> Peer<R> {
         bytes
     }
 
-    /// What it tells now.
+    /// Returns the events that it reports now.
     pub fn events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.connection.poll_event()).collect()
     }
 }
 
 impl Peer<Server> {
-    /// A server whose client has sent its preface and SETTINGS, and not acknowledged the server's.
+    /// Creates a server whose client has sent its preface and SETTINGS, and not acknowledged the server's.
     #[must_use]
     pub fn server(config: Config) -> Self {
         let mut peer = Self::silent(config);
@@ -76,7 +77,7 @@ impl Peer<Server> {
         peer
     }
 
-    /// Opens a call on `stream` and gives its id.
+    /// Opens a call on `stream`. Returns its id.
     pub fn open(&mut self, stream: u32, flags: u8) -> CallId {
         self.feed(&headers(stream, flags, &block(&REQUEST))).expect("a good request");
         match self.events().as_slice() {
@@ -87,7 +88,7 @@ impl Peer<Server> {
 }
 
 impl Peer<Client> {
-    /// A client whose server has sent its SETTINGS and acknowledged the client's.
+    /// Creates a client whose server has sent its SETTINGS and acknowledged the client's.
     #[must_use]
     pub fn client(config: Config) -> Self {
         let mut peer = Self::silent(config);

@@ -65,8 +65,8 @@ macro_rules! cases {
     };
 }
 
-/// The rule that a test's name begins with: `rfc9113_6_5_2_…` is `RFC 9113 §6.5.2`, `p70_p71_…` is `P-70, P-71`, and
-/// `grpc_errors_…` the table of error codes in gRPC's document on HTTP/2.
+/// Returns the rule that a test's name begins with: `rfc9113_6_5_2_…` is `RFC 9113 §6.5.2`, `p70_p71_…` is `P-70,
+/// P-71`, and `grpc_errors_…` the table of error codes in gRPC's document on HTTP/2.
 #[must_use]
 pub fn rule(name: &str) -> String {
     let number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());

@@ -59,7 +59,7 @@ impl<R: Runtime> Transport for Tcp<R> {
 
 impl Line for Socket {
     fn write(&mut self, bytes: &[u8]) {
-        // What the other side has said before it closed is still to be read.
+        // The other side may have closed the connection, and its last frames are still to be read.
         let _ = Self::write(self, bytes);
     }
 
@@ -68,7 +68,7 @@ impl Line for Socket {
     }
 
     fn close(&mut self) {
-        // The other side may have closed before.
+        // The other side may have closed earlier.
         let _ = self.finish();
     }
 }
@@ -105,7 +105,7 @@ impl<R> Line for TcpCaller<R> {
 pub enum Call {
     /// A unary call, in a task of its own.
     Unary(Receiver<End>),
-    /// A call that is read when its end is asked for.
+    /// A call whose end is read when the test asks for it.
     Bidi(Result<BidiStreaming<Bytes, Bytes, Raw>, CallError>),
 }
 
@@ -115,7 +115,7 @@ fn end(result: Result<(), CallError>, messages: Vec<Bytes>) -> End {
 }
 
 impl<R: Runtime> TcpCaller<R> {
-    /// A unary call, in a task of its own.
+    /// Starts a unary call in a task of its own.
     fn unary(&self, options: CallOptions) -> Call {
         let (tell, told) = channel();
         let channel = self.channel.clone();
@@ -125,7 +125,7 @@ impl<R: Runtime> TcpCaller<R> {
                 Ok(response) => end(Ok(()), vec![response.message]),
                 Err(error) => end(Err(error), Vec::new()),
             };
-            // A test that has failed does not listen.
+            // A test that has failed does not receive.
             let _ = tell.send(end);
         });
         Call::Unary(told)

@@ -1,32 +1,32 @@
-//! Where a case runs: what joins the connection under test and the peer that provokes it.
+//! The transport of a case: what joins the connection under test and the provoking peer.
 
 use std::time::Duration;
 
 use halfclose::{CallType, Code, Config};
 use halfclose_wire::Frame;
 
-/// The method of the calls that a server leaves alone: its handler neither reads nor answers.
+/// The method of the calls that a server ignores: its handler neither reads nor answers.
 pub const HOLD: &str = halfclose_wire::PATH;
-/// The unary method that gives its request back.
+/// The unary method that returns its request.
 pub const ECHO: &str = "/demo.Echo/Say";
 
-/// How long a call with a deadline may take.
+/// The deadline of a call that has one.
 pub const DEADLINE: Duration = Duration::from_millis(100);
 
 /// The provoking peer's end of a connection.
 pub trait Line {
-    /// Writes bytes. A connection that has closed meanwhile takes none, and that is no failure here: what it has said
-    /// is read behind it.
+    /// Writes bytes. A connection that has closed meanwhile accepts none, which is no failure here: its frames are
+    /// read afterwards.
     fn write(&mut self, bytes: &[u8]);
 
-    /// The next frame that the connection under test sends, or `None` at its end. A connection that neither sends nor
-    /// ends fails the test.
+    /// Returns the next frame that the connection under test sends, or `None` at its end. A connection that neither
+    /// sends nor ends fails the test.
     fn read(&mut self) -> Option<Frame>;
 
     /// Ends the peer's direction, or all of the connection.
     fn close(&mut self);
 
-    /// The frames up to the first that `last` is true for, and that one; or all up to the end.
+    /// Returns the frames up to and including the first for which `last` is true, or all up to the end.
     fn read_until(&mut self, mut last: impl FnMut(&Frame) -> bool) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some(frame) = self.read() {
@@ -45,7 +45,7 @@ pub trait Line {
 pub struct End {
     /// Its status.
     pub code: Code,
-    /// The messages that its caller took.
+    /// The messages that its caller received.
     pub messages: Vec<Vec<u8>>,
 }
 
@@ -54,18 +54,18 @@ pub trait Caller: Line {
     /// A call.
     type Call;
 
-    /// Starts a call to [`ECHO`]: unary calls are sent whole, of the others nothing but their headers and, where `ends`
-    /// says so, the half-close. Nothing is read before its end is asked for.
+    /// Starts a call to [`ECHO`]. A unary call is sent whole; of the others only the headers are sent and, if `ends`,
+    /// the half-close. The caller reads nothing until its end is asked for.
     fn start(&mut self, call_type: CallType, ends: bool) -> Self::Call;
 
-    /// Starts a unary call that may take [`DEADLINE`].
+    /// Starts a unary call with the timeout [`DEADLINE`].
     fn start_timed(&mut self) -> Self::Call;
 
-    /// How the call ended. A call that does not end fails the test.
+    /// Returns how the call ended. A call that does not end fails the test.
     fn end(&mut self, call: Self::Call) -> End;
 }
 
-/// What joins the connection under test and the peer.
+/// Joins the connection under test and the peer.
 pub trait Transport {
     /// Its name on the page.
     const NAME: &'static str;

@@ -1,5 +1,5 @@
-//! The project speaks one language: each type of a crate has a name of its own, each rule that the code cites stands in
-//! docs/rules.md, and each word that docs/glossary.md explains exists.
+//! The project speaks one language: each type of a crate has a name of its own, docs/rules.md has each rule that the
+//! code cites, and each item that docs/glossary.md explains exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,7 +34,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every Rust file below a folder, with its path.
+/// Returns every Rust file below a folder, with its path.
 fn sources(folder: &Path, skip: &[&str]) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -53,8 +53,8 @@ fn sources(folder: &Path, skip: &[&str]) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The name of the type that a line defines, if it defines one. Aliases count at the margin only: further in they are
-/// associated types.
+/// Returns the name of the type that a line defines, if it defines one. Aliases count only at the margin, because
+/// indented ones are associated types.
 fn defined(line: &str) -> Option<&str> {
     let at_margin = !line.starts_with(' ');
     let mut words = line.split_whitespace();
@@ -72,7 +72,7 @@ fn defined(line: &str) -> Option<&str> {
     Some(&name[..end]).filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()))
 }
 
-/// Every type that a library defines, with the places of its definitions.
+/// Returns every type that a library defines, with the places of its definitions.
 fn types(library: &str) -> BTreeMap<String, Vec<String>> {
     let mut types = BTreeMap::<String, Vec<String>>::new();
     for (path, text) in sources(&root().join(library).join("src"), &["bin"]) {
@@ -95,7 +95,7 @@ fn no_two_types_of_a_crate_share_a_name() {
     assert!(twice.is_empty(), "\n{}", twice.join("\n"));
 }
 
-/// The numbers behind `P-` in a text.
+/// Returns the numbers after `P-` in a text.
 fn cited(text: &str) -> BTreeSet<u32> {
     text.match_indices("P-")
         .filter(|(at, _)| !text[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '-'))
@@ -125,7 +125,7 @@ fn every_rule_that_is_cited_has_its_place() {
     assert_eq!(headings, page, "docs/rules.md and docs/conformance.md list different rules");
 }
 
-/// The words in `code font` of the first column of the glossary's tables.
+/// Returns the words in `code font` of the first column of the glossary's tables.
 fn glossary_items(page: &str) -> impl Iterator<Item = &str> {
     page.lines()
         .filter(|line| line.starts_with("| "))
@@ -144,7 +144,7 @@ fn every_item_of_the_glossary_exists() {
     assert!(unknown.is_empty(), "in docs/glossary.md, and not in the code: {unknown:?}");
 }
 
-/// Words that the project gave up for those of the standards.
+/// Words that the project replaced by those of the standards.
 const RETIRED: [&str; 8] =
     ["octet", "Octet", "Breach", "Shape::", "FrameHead ", "RequestHead ", "HeadReader", "HeadWriter"];
 

@@ -1,4 +1,4 @@
-//! What the core is made of: no hashing, no I/O, and three dependencies with what they bring.
+//! The core's dependencies and what it avoids: no hashing, no I/O, and three dependencies with theirs.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The crates in the normal dependency tree of a package.
+/// Returns the crates in the normal dependency tree of a package.
 fn tree(package: &str, arguments: &[&str]) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--prefix", "none", "--edges", "normal", "--package", package])

@@ -1,5 +1,5 @@
-//! How the bytes arrive makes no difference: whole sessions of two cores, recorded, and then each flight of bytes cut in
-//! two at every byte. The events, the messages and the bytes that are sent must be the same.
+//! How the bytes arrive makes no difference: whole sessions of two cores are recorded, and then each flight of bytes
+//! is cut in two at every byte. The events, the messages and the bytes that are sent must be the same.
 
 use bytes::Bytes;
 use halfclose::frame::ErrorCode;
@@ -7,13 +7,13 @@ use halfclose::grpc::encoding::Encoding;
 use halfclose::{CallId, CallType, Client, Config, Event, Metadata, Recv, Request, Role, Server, Status};
 use halfclose_conformance::{HOLD, Peer};
 
-/// What a session is about.
+/// The variant of a session.
 #[derive(Clone, Copy)]
 struct Session {
     name: &'static str,
     call_type: CallType,
     encoding: Option<Encoding>,
-    /// What happens behind the first flights.
+    /// What happens after the first flights.
     turn: Turn,
 }
 
@@ -69,7 +69,7 @@ fn payload(call: usize, number: usize) -> Bytes {
     format!("message {number} of call {call}").into()
 }
 
-/// What a connection has told and sent.
+/// What a connection has reported and sent.
 #[derive(Default, PartialEq, Debug)]
 struct Transcript {
     events: Vec<Event>,
@@ -78,12 +78,12 @@ struct Transcript {
     flights: Vec<Vec<u8>>,
 }
 
-/// One side of a session. Whatever it does depends on what it was told and on the number of its turn.
+/// One side of a session. Its actions depend only on its events and on the number of its turn.
 struct Side<R: Role> {
     session: Session,
     peer: Peer<R>,
     calls: Vec<CallId>,
-    /// Messages sent or taken, by call.
+    /// Messages sent or received, by call.
     counts: Vec<usize>,
     turns: usize,
     transcript: Transcript,
@@ -107,10 +107,10 @@ impl<R: Caller> Side<R> {
         }
     }
 
-    /// Takes the bytes of the other side, in pieces, acts, and gives its own.
+    /// Feeds the other side's bytes in pieces, acts, and returns its own output.
     fn turn(&mut self, pieces: &[&[u8]]) -> Vec<u8> {
         for piece in pieces {
-            // A connection that fails says so by its last event.
+            // The last event reports the failure of a connection.
             let _ = self.peer.feed(piece);
         }
         let events = self.peer.events();
@@ -128,7 +128,7 @@ impl<R: Caller> Side<R> {
         flight
     }
 
-    /// The next message or end of a call, unless there is none yet.
+    /// Returns the next message or end of a call, if there is one yet.
     fn recv(&mut self, call: usize) -> Option<Recv> {
         let taken = self.peer.connection.recv(self.calls[call]).ok()?;
         self.transcript.received.push(format!("{call}: {taken:?}"));
@@ -137,7 +137,7 @@ impl<R: Caller> Side<R> {
 
     fn send(&mut self, call: usize, number: usize) {
         let compress = self.session.encoding.is_some() && number != 1;
-        // A call that has ended takes no more.
+        // A call that has ended accepts no more.
         let _ = self.peer.connection.send_message(self.calls[call], payload(call, number), compress);
     }
 }
@@ -147,7 +147,7 @@ impl Caller for Client {
         Config::client()
     }
 
-    /// One message a turn, then the half-close; everything is received.
+    /// Sends one message per turn, then the half-close; receives everything.
     fn turn(side: &mut Side<Self>) {
         if side.turns == 0 {
             for _ in 0..CALLS {
@@ -181,7 +181,7 @@ impl Caller for Server {
         Config::server()
     }
 
-    /// Bidirectional calls are echoed; the others are answered when their request is complete.
+    /// Echoes bidirectional calls, and answers the others when their request is complete.
     fn turn(side: &mut Side<Self>) {
         let (call_type, encoding) = (side.session.call_type, side.session.encoding);
         for call in 0..side.calls.len() {
@@ -209,7 +209,7 @@ impl Caller for Server {
     }
 }
 
-/// The request of a call is complete.
+/// Handles the end of a call's request.
 fn complete(side: &mut Side<Server>, call: usize) {
     let messages = match side.session.call_type {
         CallType::BIDI => 0,
@@ -233,7 +233,7 @@ fn interrupt(side: &mut Side<Server>) {
     }
 }
 
-/// The bytes that each side sent to the other, flight by flight.
+/// Returns the bytes that each side sent to the other, flight by flight.
 fn record(session: Session) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let (mut client, mut server) = (Side::<Client>::new(session), Side::<Server>::new(session));
     let mut down = Vec::new();
@@ -247,7 +247,7 @@ fn record(session: Session) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     }
 }
 
-/// What a side makes of these flights, one of which may be cut there.
+/// Returns the transcript of a side that receives these flights, one of which may be cut.
 fn replay<R: Caller>(session: Session, flights: &[&[u8]], cut: Option<(usize, usize)>) -> Transcript {
     let mut side = Side::<R>::new(session);
     for (number, flight) in flights.iter().enumerate() {
@@ -259,7 +259,7 @@ fn replay<R: Caller>(session: Session, flights: &[&[u8]], cut: Option<(usize, us
     side.transcript
 }
 
-/// Cuts each flight everywhere; how many cuts there were, and the transcript without any.
+/// Cuts each flight everywhere. Returns the number of cuts, and the transcript without any.
 fn cut_everywhere<R: Caller>(session: Session, flights: &[&[u8]]) -> (usize, Transcript) {
     let whole = replay::<R>(session, flights, None);
     let mut count = 0;
@@ -279,7 +279,7 @@ fn every_session_cut_in_two_at_every_byte() {
     for session in SESSIONS {
         let (up, down) = record(session);
         let to_server: Vec<&[u8]> = up.iter().map(Vec::as_slice).collect();
-        // The client's first turn comes before it has heard anything.
+        // The client's first turn precedes everything that it receives.
         let to_client: Vec<&[u8]> = [&[][..]].into_iter().chain(down.iter().map(Vec::as_slice)).collect();
         let (at_server, server) = cut_everywhere::<Server>(session, &to_server);
         let (at_client, client) = cut_everywhere::<Client>(session, &to_client);

@@ -1,4 +1,4 @@
-//! What a small call costs in the core once everything has been seen before: no allocation on either side.
+//! The cost of a small call in the core in its steady state: no allocation on either side.
 
 use std::alloc::System;
 
@@ -30,7 +30,7 @@ fn pump<A: Role, B: Role>(from: &mut Connection<A>, to: &mut Connection<B>, wire
         }
     }
     to.receive(NOW, wire).expect("no violation");
-    // The whole of it was taken: the buffer begins anew.
+    // All bytes were accepted, so the buffer starts again.
     wire.clear();
     wire.reserve(64 * 1024);
 }

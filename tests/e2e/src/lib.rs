@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: one face for both runtimes, so that a test is written once and runs on every pair
-//! of them.
+//! What the end-to-end tests share: one interface to both runtimes, so that a test is written once and runs on every
+//! pair of them.
 
 #![forbid(unsafe_code)]
 
@@ -9,7 +9,7 @@ mod serving;
 pub use runtime::{Runtime, Smol, Tokio, within};
 pub use serving::Serving;
 
-/// How long a test may take: far more than it needs.
+/// The time limit of a test: far more than it needs.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Runs each test, a function generic over the server's and the client's runtime, on every pair of runtimes.

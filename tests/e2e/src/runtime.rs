@@ -12,9 +12,9 @@ use halfclose_driver::halfclose::Config;
 use halfclose_driver::tls::{ClientTls, ServerTls};
 use halfclose_driver::{Channel, Io, Router, Shutdown, Target};
 
-/// What the tests ask of a runtime.
+/// The functions of a runtime that the tests use.
 pub trait Runtime: Send + Sync + 'static {
-    /// Its name, for what is printed.
+    /// Its name, for printed output.
     const NAME: &'static str;
 
     /// Runs a future on this thread to its end.
@@ -36,11 +36,11 @@ pub trait Runtime: Send + Sync + 'static {
         config: Config,
     ) -> impl Future<Output = Result<Channel>> + Send;
 
-    /// Wraps a socket that is connected.
+    /// Wraps a connected socket.
     fn wrap(stream: std::net::TcpStream) -> impl Io + Send + 'static;
 
-    /// Binds a server of the runtime's adapter to a free port and serves on the runtime's threads. The future given
-    /// ends when the server has.
+    /// Binds a server of the runtime's adapter to a free port and serves on the runtime's threads. The returned
+    /// future completes when the server has ended.
     fn serve(
         router: Router,
         config: Config,

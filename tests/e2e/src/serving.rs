@@ -12,7 +12,7 @@ use halfclose_driver::{Channel, Router, Shutdown};
 
 use crate::{PATIENCE, Runtime, within};
 
-/// A server on runtime `S`. It is told to stop when this is dropped.
+/// A server on runtime `S`. Dropping this tells it to stop.
 pub struct Serving<S> {
     address: SocketAddr,
     shutdown: Shutdown,
@@ -45,13 +45,13 @@ impl<S: Runtime> Serving<S> {
         Self { address, shutdown, done: Box::pin(done), runtime: PhantomData }
     }
 
-    /// Where it listens.
+    /// Returns the address where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its switch.
+    /// Returns its shutdown handle.
     #[must_use]
     pub fn shutdown(&self) -> &Shutdown {
         &self.shutdown
@@ -78,7 +78,7 @@ impl<S: Runtime> Serving<S> {
         self.run_with::<C, F>(Config::client(), test);
     }
 
-    /// As [`run`](Self::run), with a configuration for the client.
+    /// Runs a test as [`run`](Self::run) does, with a configuration for the client.
     pub fn run_with<C: Runtime, F: Future<Output = ()>>(
         self,
         config: Config,

@@ -86,7 +86,7 @@ fn client_streaming_ends_with_one_response<S: Runtime, C: Runtime>() {
             messages += 1;
             bytes += message.len();
         }
-        // The half-close is said each time it is asked.
+        // The half-close is reported each time.
         assert_eq!(call.recv().await?, None);
         call.context().add_trailers(&metadata("tail", "b"));
         Ok(call.send_and_close(Bytes::from(format!("{messages}/{bytes}"))))
@@ -143,7 +143,7 @@ fn server_streaming_ends_with_none_and_trailers<S: Runtime, C: Runtime>() {
     });
 }
 
-/// Echoes, and says at the end how often it saw the half-close.
+/// Echoes, and reports at the end how often it saw the half-close.
 fn chat() -> Router {
     Router::new().bidi_streaming(&CHAT, |mut call| async move {
         while let Some(message) = call.recv().await? {
@@ -209,7 +209,7 @@ fn an_error_after_messages_comes_behind_them<S: Runtime, C: Runtime>() {
     });
 }
 
-/// A codec whose messages never decode, and whose failure is said to be OK where the message says so.
+/// A codec whose messages never decode, and whose failure is OK if the message says so.
 struct Undecodable;
 
 impl Codec<Bytes> for Undecodable {
@@ -231,7 +231,7 @@ fn check_error(error: &CallError, code: Code) {
     check_metadata(error.trailers(), "tail", "b");
 }
 
-/// Each method answers with initial metadata, a message if it is not asked for an error, and trailing metadata.
+/// Answers each method with initial metadata, a message unless an error is asked for, and trailing metadata.
 fn answering() -> Router {
     fn about(context: &Context) -> Result<(), Status> {
         context.add_trailers(&metadata("tail", "b"));
@@ -265,7 +265,7 @@ fn answering() -> Router {
         })
 }
 
-/// How each of the four methods fails with a request, where the client's codec is `Undecodable`.
+/// Returns how each of the four methods fails with a request, if the client's codec is `Undecodable`.
 async fn failures(channel: &Channel, request: &Bytes) -> [CallError; 4] {
     const SAY: Method<Bytes, Bytes, Undecodable> = Method::new(self::SAY.path());
     const COUNT: Method<Many<Bytes>, Bytes, Undecodable> = Method::new(self::COUNT.path());
@@ -281,7 +281,7 @@ async fn failures(channel: &Channel, request: &Bytes) -> [CallError; 4] {
     let mut chat = channel.bidi_streaming(&CHAT, options()).expect("a call");
     chat.send(request).await.expect("room");
     let chatting = chat.recv().await.expect_err("bidirectional");
-    // The end stays the end, and says the same wherever it is asked.
+    // The end of the call stays, and is the same from every function.
     assert_eq!(chat.recv().await.expect_err("again").code(), chatting.code());
     let outcome = chat.outcome().expect("the call ended");
     assert_eq!((outcome.status, outcome.cause), (chatting.status().clone(), chatting.cause().clone()));
@@ -299,7 +299,7 @@ fn every_error_has_the_headers_the_trailers_and_the_http_status<S: Runtime, C: R
             let [unary, counting, listing, chatting] = failures(&channel, &message.into()).await;
             check_error(&unary, code);
             check_error(&counting, code);
-            // The trailers of a stream may have come by then, or not.
+            // The trailers of a stream may have arrived by then, or not.
             for error in [listing, chatting] {
                 assert_eq!((error.code(), error.http_status()), (code, Some(200)), "{error}");
                 check_metadata(error.headers(), "head", "a");
@@ -329,7 +329,7 @@ fn header_comes_before_the_messages<S: Runtime, C: Runtime>() {
     });
     Serving::<S>::start(router).run::<C, _>(|channel| async move {
         let mut call = channel.bidi_streaming(&CHAT, CallOptions::new()).expect("a call");
-        // Nothing was sent yet, so no message can have come.
+        // Nothing was sent yet, so no message can have arrived.
         check_metadata(call.headers().await.expect("headers"), "head", "a");
         call.send(&Bytes::from_static(b"now")).await.expect("room");
         assert_eq!(call.recv().await.expect("OK"), Some(Bytes::from_static(b"now")));
@@ -338,7 +338,7 @@ fn header_comes_before_the_messages<S: Runtime, C: Runtime>() {
 }
 
 fn bidi_returns_before_the_servers_headers<S: Runtime, C: Runtime>() {
-    // The server says nothing before it has heard three messages and the half-close.
+    // The server sends nothing before it has received three messages and the half-close.
     let router = Router::new().bidi_streaming(&CHAT, |mut call| async move {
         let mut count = 0_u8;
         while call.recv().await?.is_some() {
@@ -358,7 +358,7 @@ fn bidi_returns_before_the_servers_headers<S: Runtime, C: Runtime>() {
 }
 
 fn the_halves_run_on_different_tasks<S: Runtime, C: Runtime>() {
-    // On the server too: the receiving half feeds a task that sends.
+    // On the server too, the receiving half feeds a task that sends.
     let router = Router::new().bidi_streaming(&CHAT, |call| async move {
         let (mut sender, mut receiver) = call.split();
         let (queue, queued) = smol::channel::bounded::<Bytes>(4);
@@ -455,13 +455,13 @@ fn an_unknown_method_of_any_type_is_unimplemented<S: Runtime, C: Runtime>() {
     });
 }
 
-/// A codec that refuses "bad" one way and "worse" the other.
+/// A codec that refuses "bad" in one direction and "worse" in the other.
 struct Picky;
 
 impl Codec<Bytes> for Picky {
     fn encode(message: &Bytes, sink: &mut Sink) -> Result<(), Status> {
         sink.put_bytes(message.clone());
-        // What stands in the sink already is not sent.
+        // Bytes that are in the buffer already are not sent.
         if message == "bad" { Err(Status::internal("cannot encode")) } else { Ok(()) }
     }
 
@@ -486,7 +486,7 @@ fn a_message_that_cannot_be_encoded_is_not_sent<S: Runtime, C: Runtime>() {
         // The server's answer cannot be encoded either.
         let error = channel.unary(&SAY, &Bytes::new(), CallOptions::new()).await.expect_err("cannot encode");
         assert_eq!((error.code(), error.status().message()), (Code::Internal, "cannot encode"));
-        // A stream lives on.
+        // A stream stays open.
         let mut call = channel.bidi_streaming(&PICKY_CHAT, CallOptions::new()).expect("a call");
         assert!(matches!(call.send(&bad).await, Err(SendError::Encode(_))));
         call.send(&Bytes::from_static(b"good")).await.expect("room");
@@ -514,7 +514,7 @@ fn a_message_that_cannot_be_decoded_ends_its_call<S: Runtime, C: Runtime>() {
     });
 }
 
-/// Turns every byte over, under a name of its own.
+/// A codec under a name of its own that inverts every byte.
 #[derive(Debug)]
 struct Flip;
 
@@ -546,7 +546,7 @@ fn compression_by_every_encoding<S: Runtime, C: Runtime>() {
         assert!(encoding.is_some_and(|encoding| call.context().accepts_encoding(encoding)));
         call.context().set_encoding(encoding).map_err(|misuse| Status::internal(misuse.to_string()))?;
         while let Some(message) = call.recv().await? {
-            // What came compressed goes back compressed.
+            // A message that arrived compressed is returned compressed.
             call.set_compress(call.was_compressed());
             call.send(&message).await?;
         }
@@ -605,7 +605,7 @@ fn metadata_over_the_limit_end_their_call_only<S: Runtime, C: Runtime>() {
         metadata.append("large", &"x".repeat(4_000)).expect("a legal value");
         let error = channel.unary(&SAY, &Bytes::new(), CallOptions::new().metadata(metadata)).await;
         let error = error.expect_err("too much");
-        // P-15: it fails here and is not sent.
+        // P-15: the call fails here and is not sent.
         assert_eq!((error.code(), error.cause()), (Code::Internal, &Cause::NeverSent));
         channel.unary(&SAY, &Bytes::new(), CallOptions::new()).await.expect("the connection lives");
     });

@@ -69,7 +69,7 @@ fn method<Req, Res, C>(path: &'static str) -> Method<Req, Res, C> {
     Method::new(path)
 }
 
-/// Makes a call of each type; each must end in the same way, with this code and HTTP status.
+/// Makes a call of each type, each of which must end with this code and HTTP status.
 async fn calls<C: Codec<Bytes>>(channel: &Channel, code: Code, http_status: u16) {
     let (message, options) = (Bytes::from_static(b"message"), CallOptions::new);
     let mut ends = Vec::new();
@@ -87,7 +87,7 @@ async fn calls<C: Codec<Bytes>>(channel: &Channel, code: Code, http_status: u16)
     let mut call = channel
         .client_streaming(&method::<Many<Bytes>, Bytes, C>("/e2e.Types/Client"), options())
         .expect("a call");
-    // A call that is over by now takes no message.
+    // A call that is over by now accepts no message.
     let _ = call.send(&message).await;
     ends.push(call.close_and_recv().await.map(drop));
     let mut call = channel
@@ -122,7 +122,7 @@ fn a_call_in_another_subtype_is_refused<R: Runtime>() {
     Serving::<R>::start(serve!(Router::new(), Proto)).run::<R, _>(|channel| async move {
         calls::<Text>(&channel, Code::Unknown, 415).await;
         calls::<Foo>(&channel, Code::Unknown, 415).await;
-        // The connection lives.
+        // The connection stays open.
         calls::<Proto>(&channel, Code::Ok, 200).await;
     });
     Serving::<R>::start(serve!(Router::new(), Text)).run::<R, _>(|channel| async move {

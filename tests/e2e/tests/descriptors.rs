@@ -1,5 +1,5 @@
-//! A server that runs out of file descriptors goes on when there are some again. A binary of its own, since the limit
-//! is the process's.
+//! A server that runs out of file descriptors continues when some are free again. This is a binary of its own,
+//! because the limit applies to the process.
 #![cfg(unix)]
 
 use std::fs::File;
@@ -15,7 +15,7 @@ const SAY: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Descriptors/Say");
 const LIMIT: u64 = 256;
 const WAITING: usize = 5;
 
-/// Takes every descriptor that is left.
+/// Opens files until no descriptor is left.
 fn take_all() -> Vec<File> {
     let mut taken = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
@@ -25,7 +25,7 @@ fn take_all() -> Vec<File> {
 }
 
 async fn goes_on<R: Runtime>(server: Serving<R>) {
-    // Sockets that connect need no other descriptor; the server's ends of them do.
+    // Connecting sockets need no further descriptor; the server's ends of them do.
     let sockets: Vec<Socket> = (0..WAITING)
         .map(|_| Socket::new(Domain::IPV4, Type::STREAM, None).expect("a descriptor is left"))
         .collect();
@@ -62,7 +62,7 @@ fn serving<R: Runtime>() -> Serving<R> {
 fn a_server_without_descriptors_for_a_while_goes_on() {
     let before = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(LIMIT), ..before }).expect("a lower limit is legal");
-    // One after the other: the limit is the process's.
+    // One after the other, because the limit applies to the process.
     Tokio::block_on(within::<Tokio, _>(PATIENCE, goes_on::<Tokio>(serving())));
     Smol::block_on(within::<Smol, _>(PATIENCE, goes_on::<Smol>(serving())));
 }

@@ -18,7 +18,7 @@ on_both! {
     calls_on_a_connection_that_is_cut_are_unavailable
 }
 
-/// Tells when the handler that holds it has gone.
+/// Notifies the test when the handler that holds it is dropped.
 struct Gone(Sender<()>);
 
 impl Drop for Gone {
@@ -28,7 +28,8 @@ impl Drop for Gone {
     }
 }
 
-/// `Hang` sends one message and waits for ever; what is received tells when a handler of it was dropped.
+/// Returns a server whose `Hang` sends one message and waits for ever, and the notices that a handler of it was
+/// dropped.
 fn serving<R: Runtime>() -> (Serving<R>, Receiver<()>) {
     let (tell, gone) = unbounded();
     let router = Router::new()
@@ -116,7 +117,7 @@ fn a_graceful_shutdown_lets_the_open_call_finish<R: Runtime>() {
 }
 
 fn calls_on_a_connection_that_is_cut_are_unavailable<R: Runtime>() {
-    // A listener that accepts, says hello as HTTP/2 does, and hangs up.
+    // A listener that accepts, sends SETTINGS, and closes.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     let hang_up = std::thread::spawn(move || {

@@ -1,5 +1,5 @@
-//! What an idle connection holds is the same whatever it has done before. Both ends in memory, by a clock that is set by
-//! hand; one test, since the allocator counts for the whole program.
+//! An idle connection holds the same memory whatever it has done before. Both ends are in memory, with a clock that
+//! the test sets; there is one test only, because the allocator counts for the whole program.
 
 use std::future::Future;
 use std::io::{IoSlice, Result};
@@ -21,7 +21,7 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const SAY: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Idle/Say");
 const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/e2e.Idle/Chat");
-/// How much more an idle connection with a past may hold: the values of its HPACK tables differ a little.
+/// How many bytes more an idle connection with a past may hold: the values of its HPACK tables differ slightly.
 const SLACK: usize = 2 * 1024;
 
 /// One direction of a pipe.
@@ -68,7 +68,7 @@ impl Io for End {
     }
 }
 
-/// A clock that is set by hand.
+/// A clock that the test sets.
 #[derive(Clone, Default)]
 struct Still(Arc<Mutex<Duration>>);
 
@@ -126,7 +126,7 @@ impl Joined {
         Self { clock, up, down, channel, client, server }
     }
 
-    /// Polls both ends until neither has anything to say.
+    /// Polls both ends until neither has output.
     fn settle(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..3 {
@@ -147,14 +147,14 @@ impl Joined {
         self.settle();
     }
 
-    /// What is in use once the connection has been idle for long enough.
+    /// Returns the memory in use once the connection has been idle for long enough.
     fn idle(&mut self) -> usize {
         self.settle();
         (0..3).for_each(|_| self.advance(Duration::from_secs(2)));
         ALLOCATOR.current_usage()
     }
 
-    /// So many calls at once, each polled until it is done.
+    /// Makes `count` calls at once, each polled until it is done.
     fn calls(&mut self, count: usize, message: &Bytes, metadata: &Metadata) {
         let channel = self.channel.clone();
         let call = || channel.unary(&SAY, message, CallOptions::new().metadata(metadata.clone()));
@@ -176,7 +176,7 @@ impl Joined {
             assert!(pin!(chat.send(&Bytes::from_static(b"hello"))).poll(&mut cx).is_ready());
         }
         for chat in &mut chats {
-            // Nothing is here yet: the task waits, on both sides.
+            // Nothing has arrived yet, so the task waits, on both sides.
             assert!(pin!(chat.recv()).poll(&mut cx).is_pending());
         }
         self.settle();
@@ -185,7 +185,7 @@ impl Joined {
 
 type Past = fn(&mut Joined);
 
-/// What a connection may have done before it is idle.
+/// The activity of a connection before it is idle.
 const PASTS: [(&str, Past); 7] = [
     ("20,000 calls at once", |joined| joined.calls(20_000, &Bytes::from_static(b"hello"), &Metadata::new())),
     ("2,000 calls one after the other", |joined| {
@@ -212,7 +212,7 @@ const PASTS: [(&str, Past); 7] = [
 
 #[test]
 fn an_idle_connection_holds_the_same_whatever_came_before() {
-    // The thread's own buffers and the runtime's tables are there before anything is measured.
+    // The thread's own buffers and the runtime's tables are allocated before anything is measured.
     let mut warm = Joined::new();
     PASTS.iter().for_each(|(_, past)| past(&mut warm));
     drop(warm);

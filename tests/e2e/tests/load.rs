@@ -32,7 +32,7 @@ fn router() -> Router {
         })
 }
 
-/// A server that takes that many calls at once.
+/// Returns a server that accepts this many calls at once.
 fn serving<R: Runtime>(streams: u32) -> Serving<R> {
     let mut config = Config::server();
     config.limits.max_concurrent_streams = streams;
@@ -79,7 +79,7 @@ fn a_thousand_unary_calls_at_once<R: Runtime>() {
     });
 }
 
-/// The bytes of a message, told from those of every other.
+/// Returns the bytes of a message, different for every message.
 fn payload(stream: usize, number: usize, size: usize) -> Bytes {
     (0..size).map(|at| (at * 31 + stream * 7 + number) as u8).collect::<Vec<_>>().into()
 }

@@ -1,5 +1,6 @@
-//! Answers and requests of the h2 crate (tonic's HTTP/2), which sends what it is given: trailers and metadata far over the
-//! limit that the peer announced, white space at the ends of values, a web page without end. Each costs its call at most.
+//! Answers and requests of the h2 crate (tonic's HTTP/2), which sends what it is given: trailers and metadata far
+//! over the limit that the peer announced, white space at the ends of values, a web page without end. Each ends its
+//! call at most.
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
@@ -21,7 +22,7 @@ const SPACES: Method<Bytes, Bytes, Raw> = Method::new("/odd.Test/Spaces");
 const PAGE: Method<Bytes, Bytes, Raw> = Method::new("/odd.Test/Page");
 /// How long the client waits for the end of a page.
 const PAGE_TIMEOUT: Duration = Duration::from_millis(300);
-/// What a message "hello" is on the wire.
+/// The message "hello" on the wire.
 const HELLO: &[u8] = b"\0\0\0\0\x05hello";
 
 on_both! {
@@ -31,7 +32,7 @@ on_both! {
     long_metadata_costs_one_call
 }
 
-/// A server of the h2 crate on a thread of its own, for as long as the process lives.
+/// Starts a server of the h2 crate on a thread of its own, for the rest of the process.
 fn h2_server() -> SocketAddr {
     let (ready, started) = mpsc::channel();
     thread::spawn(move || {
@@ -84,7 +85,7 @@ async fn answer(request: http::Request<h2::RecvStream>, mut respond: SendRespons
     };
     let mut stream = respond.send_response(head, false).expect("an open call");
     if path == "/odd.Test/Chat" {
-        // A message back for each that comes.
+        // One message is returned for each that arrives.
         let mut body = request.into_body();
         while let Some(Ok(chunk)) = body.data().await {
             body.flow_control().release_capacity(chunk.len()).expect("credit");
@@ -96,7 +97,7 @@ async fn answer(request: http::Request<h2::RecvStream>, mut respond: SendRespons
     stream.send_trailers(trailers).expect("an open call");
 }
 
-/// A channel to the server, where a call goes on beside what the test does.
+/// Provides a channel to the server on which another call is open during the test.
 fn beside<R: Runtime>(test: impl AsyncFnOnce(&Channel)) {
     let address = h2_server();
     let mut config = Config::client();

@@ -1,5 +1,5 @@
-//! What an idle TLS connection holds is little, and the same whatever it has done before. Both ends in memory; one test, since
-//! the allocator counts for the whole program.
+//! An idle TLS connection holds little memory, whatever it has done before. Both ends are in memory; there is one
+//! test only, because the allocator counts for the whole program.
 
 use std::future::Future;
 use std::io::{IoSlice, Result};
@@ -21,10 +21,10 @@ use peak_alloc::PeakAlloc;
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const SAY: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Idle/Say");
-/// What both ends of a connection hold in all, TLS and HTTP/2, when they are idle. rustls keeps 4 KiB for its next read, and its
-/// session; our side keeps nothing.
+/// The memory of both ends of an idle connection, TLS and HTTP/2, in bytes. rustls keeps 4 KiB for its next read, and
+/// its session; our side keeps nothing.
 const BOTH_ENDS: usize = 40 * 1024;
-/// How much more an idle connection with a past may hold.
+/// How many bytes more an idle connection with a past may hold.
 const SLACK: usize = 2 * 1024;
 
 /// One direction of a pipe.
@@ -71,7 +71,7 @@ impl Io for End {
     }
 }
 
-/// A clock that is set by hand.
+/// A clock that the test sets.
 #[derive(Clone, Default)]
 struct Still(Arc<Mutex<Duration>>);
 
@@ -143,7 +143,7 @@ fn idle_sessions_give_their_buffers_back() {
     let identity = Identity::from_pem(chain.as_bytes(), key.as_bytes()).expect("a certificate");
     let server = ServerTls::builder(identity).build().expect("settings");
     let client = ClientTls::builder().ca_pem(chain.as_bytes()).and_then(|tls| tls.build()).expect("settings");
-    // What is made once: the buffers of the thread, the cache of sessions.
+    // Warms up what is created once: the buffers of the thread, the cache of sessions.
     for _ in 0..3 {
         let mut warm = Joined::new(&client, &server);
         (0..5).for_each(|_| warm.say(&Bytes::from(vec![7; 3 << 20])));

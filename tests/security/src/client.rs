@@ -1,4 +1,5 @@
-//! What a hostile server does to a client (SECURITY: a client never panics, hangs, spins or believes a truncated answer).
+//! Attacks of a hostile server on a client. A client never panics, hangs, spins or accepts a truncated answer
+//! (SECURITY.md).
 
 use std::time::Duration;
 
@@ -17,13 +18,13 @@ const KIB: usize = 1024;
 
 type AttackedClient = Target<Client>;
 
-/// The outcome of the only call that has ended.
+/// Returns the outcome of the only call that has ended.
 fn ended(t: &mut AttackedClient) -> Outcome {
     assert_eq!(t.outcomes.len(), 1, "one call has ended, once");
     t.outcomes.remove(0)
 }
 
-/// One call, answered by `frames`; it must end with `code`.
+/// Answers one call with `frames`, and checks that it ends with `code`.
 fn answered(t: &mut AttackedClient, code: Code, frames: impl Fn(u32) -> Vec<u8>) -> Cause {
     let id = t.start();
     t.send(&frames(id));
@@ -40,7 +41,7 @@ fn ok(id: u32) -> Vec<u8> {
     headers(id, END_STREAM, &Block::status("0").0)
 }
 
-/// Answers a call with a message and trailers that hold so many bytes of `grpc-message`, in frames of the usual size.
+/// Answers a call with a message and trailers that hold `size` bytes of `grpc-message`, in frames of the usual size.
 pub fn long_trailers(t: &mut Target<Client>, size: usize) {
     let id = t.start();
     t.send(&[response(id), data(id, 0, &message(b"pong"))].concat());
@@ -57,7 +58,7 @@ fn whole(id: u32) -> Vec<u8> {
     [response(id), data(id, 0, &message(b"pong")), ok(id)].concat()
 }
 
-/// Frames after a call has begun that cost the connection.
+/// Declares an attack whose frames, after a call has begun, end the connection.
 macro_rules! fatal {
     ($name:literal, $class:literal, $code:expr, $debug:literal, $frames:expr) => {
         Attack {
@@ -75,7 +76,7 @@ macro_rules! fatal {
     };
 }
 
-/// An answer that costs its stream: the call fails, and the connection lives.
+/// Declares an attack whose answer is a stream error: the call fails, and the connection stays open.
 macro_rules! reset_by {
     ($name:literal, $class:literal, $frames:expr) => {
         Attack {
@@ -91,7 +92,7 @@ macro_rules! reset_by {
     };
 }
 
-/// An answer that gives the call this status, and costs nothing else.
+/// Declares an attack whose answer gives the call this status, and has no other effect.
 macro_rules! status {
     ($name:literal, $class:literal, $code:expr, $frames:expr) => {
         Attack {
@@ -106,7 +107,7 @@ macro_rules! status {
     };
 }
 
-/// Every attack of a server, with its outcome and the most memory that it may take.
+/// Returns every attack of a server, with its required result and the most memory that it may use.
 pub fn attacks() -> impl Iterator<Item = &'static Attack<Client>> {
     ATTACKS.iter()
 }

@@ -1,9 +1,9 @@
 //! Attacks on a halfclose connection, in memory and in virtual time.
 //!
 //! [`wire`] writes frames without the code under attack, [`Target`] is a connection with the reader of its output,
-//! [`server`] and [`client`] hold one function for each attack class, with the outcome that it must meet. The tests run
-//! them for their outcome (`tests/outcomes.rs`) and for their memory (`tests/memory.rs`); the program `report` prints
-//! a table of outcome, memory, work and of how long another connection waits in the meantime.
+//! [`server`] and [`client`] hold one function for each attack class, with its required result. The tests run them
+//! for their result (`tests/outcomes.rs`) and for their memory (`tests/memory.rs`); the program `report` prints a
+//! table of result, memory, work and of how long another connection waits in the meantime.
 #![forbid(unsafe_code)]
 
 pub mod client;
@@ -18,14 +18,14 @@ pub use target::{Met, Side, Target};
 
 use halfclose::frame::ErrorCode;
 
-/// What an attack must come to.
+/// The required result of an attack.
 #[derive(Clone, Copy, Debug)]
 pub enum Expect {
-    /// GOAWAY with this code and debug data that begin with this text, then nothing more is read.
+    /// GOAWAY with this code and debug data that begin with this text; then nothing more is read.
     Closed(ErrorCode, &'static str),
-    /// The connection lives and serves, after so many RST_STREAM frames with this code.
+    /// The connection stays open and serves, after this many RST_STREAM frames with this code.
     Resets(ErrorCode, usize),
-    /// The connection lives and serves.
+    /// The connection stays open and serves.
     Serves,
 }
 
@@ -36,16 +36,16 @@ pub struct Attack<R: Side> {
     pub name: &'static str,
     /// The CVE numbers or the rule.
     pub class: &'static str,
-    /// What it must come to.
+    /// Its required result.
     pub expect: Expect,
     /// The most bytes on the heap while it runs, the connection itself included.
     pub memory: usize,
-    /// Drives it, for a bounded number of bytes.
+    /// Runs it, for a bounded number of bytes.
     pub run: fn(&mut Target<R>),
 }
 
 impl<R: Side> Attack<R> {
-    /// Drives it against a new target.
+    /// Runs it against a new target.
     #[must_use]
     pub fn target(&self) -> Target<R> {
         let mut target = R::target(R::config());
@@ -53,11 +53,11 @@ impl<R: Side> Attack<R> {
         target
     }
 
-    /// Whether the target came to what was expected; why not, if not.
+    /// Checks the result of the target.
     ///
     /// # Errors
     ///
-    /// What was met instead.
+    /// The actual result.
     pub fn check(&self, target: &mut Target<R>) -> Result<(), String> {
         let met = target.met();
         let as_expected = match (&self.expect, &met) {

@@ -1,4 +1,4 @@
-//! A connection under attack, and what reads its output.
+//! A connection under attack, and the reader of its output.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use halfclose::{
 
 use crate::wire::{self, Block, Fields, Frame, kind};
 
-/// What has become of the connection.
+/// The state of the connection.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Met {
-    /// It reads on.
+    /// It still reads.
     Alive,
-    /// It reads nothing until its output is taken.
+    /// It reads nothing until its output is read.
     BackedUp,
-    /// It is closed, by a GOAWAY with this code and debug data if it said any.
+    /// It is closed, with the code and debug data of its GOAWAY, if it sent one.
     Closed(ErrorCode, String),
 }
 
@@ -28,15 +28,15 @@ pub enum Met {
 pub struct Target<R: Role> {
     /// The connection.
     pub conn: Connection<R>,
-    /// The time that it is told.
+    /// The time that it is given.
     pub now: Time,
     /// Whether the attacker reads what the connection sends.
     pub reads: bool,
-    /// Whether events are answered by [`Side::on_event`]; else they are only counted.
+    /// Whether [`Side::on_event`] answers events; otherwise they are only counted.
     pub answers: bool,
     /// Bytes sent to the connection.
     pub sent: usize,
-    /// Bytes taken from it.
+    /// Bytes read from it.
     pub taken: usize,
     /// RST_STREAM frames by code.
     pub resets: BTreeMap<u32, usize>,
@@ -46,11 +46,11 @@ pub struct Target<R: Role> {
     pub fields: Vec<Fields>,
     /// PING and SETTINGS acknowledgements.
     pub acks: usize,
-    /// Bytes of window that the connection gave back, by stream.
+    /// Bytes of credit that the connection returned, by stream.
     pub credit: BTreeMap<u32, u64>,
     /// Calls that the caller knows of and that are not over.
     pub running: Vec<CallId>,
-    /// The most of them at a time.
+    /// The largest number of them at one time.
     pub most_running: usize,
     /// How the calls of a client ended.
     pub outcomes: Vec<Outcome>,
@@ -63,7 +63,7 @@ pub struct Target<R: Role> {
     input: BytesMut,
     output: Vec<u8>,
     decoder: Decoder,
-    /// What the thread does between two turns of this connection, and how long that takes.
+    /// Work of the thread between two turns of this connection; returns its duration.
     pub between: Option<Box<dyn FnMut() -> Duration>>,
     /// The longest time that one turn took, `receive` and events; measured when there is something between turns.
     pub longest_turn: Duration,
@@ -74,7 +74,7 @@ pub struct Target<R: Role> {
 }
 
 impl<R: Side> Target<R> {
-    /// A connection to which nothing has been sent.
+    /// Returns a connection that has received nothing.
     #[must_use]
     pub fn fresh(config: Config) -> Self {
         Self {
@@ -106,16 +106,16 @@ impl<R: Side> Target<R> {
         }
     }
 
-    /// Lets the time pass, timers and all.
+    /// Lets the time pass, and fires timers.
     pub fn wait(&mut self, time: Duration) {
         self.now = self.now + time;
         self.conn.handle_timeout(self.now);
-        // What waits is read after all, to see the GOAWAY.
+        // The pending output is read after all, to see the GOAWAY.
         self.reads |= self.conn.is_closed();
         self.settle();
     }
 
-    /// Goes on reading nothing: the connection reads nothing either, and gives the peer up after a while.
+    /// Keeps reading nothing: the connection reads nothing either, and ends after a while.
     pub fn wait_unread(&mut self) {
         assert_eq!(self.met(), Met::BackedUp);
         self.wait(Duration::from_secs(20) - Duration::from_nanos(1));
@@ -123,7 +123,7 @@ impl<R: Side> Target<R> {
         self.wait(Duration::from_nanos(1));
     }
 
-    /// What has become of the connection.
+    /// Returns the state of the connection.
     #[must_use]
     pub fn met(&self) -> Met {
         if self.conn.is_closed() {
@@ -133,13 +133,13 @@ impl<R: Side> Target<R> {
         if self.backed_up { Met::BackedUp } else { Met::Alive }
     }
 
-    /// Whether the connection still reads.
+    /// Returns whether the connection still reads.
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.backed_up && !self.conn.is_closed()
     }
 
-    /// Sends bytes; whether more may follow.
+    /// Sends bytes. Returns whether more may follow.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.sent += bytes.len();
         for chunk in bytes.chunks(16 * 1024) {
@@ -151,7 +151,7 @@ impl<R: Side> Target<R> {
         true
     }
 
-    /// Sends the same bytes over and over, at most `times`; how often they were taken.
+    /// Sends the same bytes repeatedly, at most `times`. Returns how often they were accepted.
     pub fn flood(&mut self, bytes: &[u8], times: usize) -> usize {
         (0..times).take_while(|_| self.send(bytes)).count()
     }
@@ -179,7 +179,7 @@ impl<R: Side> Target<R> {
                     return !self.conn.is_closed();
                 }
                 Ok(_) | Err(_) => {
-                    // What waits is read after all, to see the GOAWAY.
+                    // The pending output is read after all, to see the GOAWAY.
                     self.reads = true;
                     self.settle();
                     return false;
@@ -188,7 +188,7 @@ impl<R: Side> Target<R> {
         }
     }
 
-    /// Takes events and output.
+    /// Handles events and output.
     pub fn settle(&mut self) {
         self.events();
         if self.reads {
@@ -217,7 +217,7 @@ impl<R: Side> Target<R> {
         self.most_running = self.most_running.max(self.running.len());
     }
 
-    /// Reads everything that the connection has to say.
+    /// Reads all output of the connection.
     pub fn read(&mut self) {
         while let Some(mut out) = self.conn.poll_transmit(self.now) {
             while out.has_remaining() {
@@ -277,34 +277,34 @@ impl<R: Side> Target<R> {
         }
     }
 
-    /// The block that ended a stream.
+    /// Returns the block that ended a stream.
     #[must_use]
     pub fn end_of(&self, stream: u32) -> Option<&Fields> {
         self.fields.iter().find(|fields| fields.stream == stream && fields.end)
     }
 
-    /// Takes a stream id for the attacker.
+    /// Returns a new stream id for the attacker.
     pub fn id(&mut self) -> u32 {
         let id = self.next_id;
         self.next_id += 2;
         id
     }
 
-    /// Whether an honest call is served.
+    /// Returns whether an honest call is served.
     pub fn serves(&mut self) -> bool {
         R::serves(self)
     }
 }
 
-/// What differs between the ends.
+/// The operations that differ between the two ends.
 pub trait Side: Role + Sized + 'static {
-    /// A target after the exchange of SETTINGS.
+    /// Returns a target after the exchange of SETTINGS.
     fn target(config: Config) -> Target<Self>;
-    /// What the caller does about an event.
+    /// Handles an event as the caller does.
     fn on_event(target: &mut Target<Self>, event: &Event);
-    /// Whether an honest call is served.
+    /// Returns whether an honest call is served.
     fn serves(target: &mut Target<Self>) -> bool;
-    /// The default configuration.
+    /// Returns the default configuration.
     fn config() -> Config;
 }
 
@@ -321,7 +321,7 @@ impl Side for Server {
         target
     }
 
-    /// An echo: every message goes back, the half-close is answered by OK.
+    /// Echoes: returns every message, and answers the half-close with OK.
     fn on_event(target: &mut Target<Self>, event: &Event) {
         let (Event::Request(call) | Event::Readable(call) | Event::Writable(call)) = event else { return };
         loop {
@@ -344,7 +344,7 @@ impl Side for Server {
         let id = target.id();
         let mut bytes = wire::headers(id, 0, &Block::request().0);
         bytes.extend(wire::data(id, wire::END_STREAM, &wire::message(b"ping")));
-        // An attack may have shut the windows.
+        // An attack may have closed the windows.
         bytes.extend(wire::update(0, 100));
         bytes.extend(wire::update(id, 100));
         target.send(&bytes)
@@ -383,7 +383,7 @@ impl Side for Client {
 }
 
 impl Target<Client> {
-    /// Starts a unary call and gives its stream id.
+    /// Starts a unary call. Returns its stream id.
     pub fn start(&mut self) -> u32 {
         let call =
             self.conn.start(self.now, Request::new("/sec.Test/Call", CallType::UNARY)).expect("a call");
@@ -395,7 +395,7 @@ impl Target<Client> {
         self.id()
     }
 
-    /// Starts a call whose answer is a stream, which begins, and gives its stream id.
+    /// Starts a call whose answer is a stream, which begins. Returns its stream id.
     pub fn start_stream(&mut self) -> u32 {
         let request = Request::new("/sec.Test/List", CallType::SERVER_STREAMING);
         let call = self.conn.start(self.now, request).expect("a call");
@@ -408,7 +408,7 @@ impl Target<Client> {
         id
     }
 
-    /// Takes what a call has received; its end goes to `outcomes`.
+    /// Receives what a call has received; its end goes to `outcomes`.
     pub fn drain(&mut self, call: CallId) {
         loop {
             match self.conn.recv(call) {
@@ -431,7 +431,7 @@ impl<R: Role> std::fmt::Debug for Target<R> {
 }
 
 impl Target<Server> {
-    /// A server after the exchange of SETTINGS, with the defaults but for what `change` changes.
+    /// Returns a server after the exchange of SETTINGS, with the defaults and these changes.
     #[must_use]
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Server::config();
@@ -439,7 +439,7 @@ impl Target<Server> {
         Server::target(config)
     }
 
-    /// Opens a call that goes on.
+    /// Opens a call whose request continues.
     pub fn open(&mut self) -> u32 {
         let id = self.id();
         self.send(&wire::headers(id, 0, &Block::request().0));
@@ -447,7 +447,7 @@ impl Target<Server> {
     }
 }
 
-/// The limit against abuse that a connection ended by.
+/// Returns the limit against abuse that ended a connection.
 #[must_use]
 pub fn flood_of<R: Role>(target: &Target<R>) -> Option<Flood> {
     match error_of(target) {
@@ -456,7 +456,7 @@ pub fn flood_of<R: Role>(target: &Target<R>) -> Option<Flood> {
     }
 }
 
-/// The error of a connection that failed.
+/// Returns the error of a connection that failed.
 #[must_use]
 pub fn error_of<R: Role>(target: &Target<R>) -> Option<ConnectionError> {
     match &target.closed {

@@ -33,7 +33,7 @@ fn alive<R: Side>(t: &mut Target<R>) {
     assert!(t.serves());
 }
 
-/// Sends `bytes` as DATA in frames of these sizes, over and over.
+/// Sends `bytes` as DATA in frames of these sizes, repeatedly.
 fn in_frames<R: Side>(t: &mut Target<R>, id: u32, bytes: &[u8], sizes: &[usize]) {
     let mut sizes = sizes.iter().cycle();
     let mut rest = bytes;
@@ -45,7 +45,7 @@ fn in_frames<R: Side>(t: &mut Target<R>, id: u32, bytes: &[u8], sizes: &[usize])
     }
 }
 
-/// How bytes are cut that were one message: HAProxy copies frames of 16 KiB through a buffer that is a little less;
+/// How proxies cut the bytes of one message: HAProxy copies frames of 16 KiB through a slightly smaller buffer;
 /// nghttpx forwards what a window has left, down to one byte.
 const CUTS: [&[usize]; 6] = [
     &[16_201, 183],
@@ -75,7 +75,7 @@ fn small_data_what_proxies_cut() {
     }
 }
 
-/// A sender that writes prefix and payload one by one: 5 bytes in a frame, or the flag alone.
+/// Checks a sender that writes prefix and payload separately: 5 bytes in a frame, or the flag alone.
 #[test]
 fn small_data_prefixes_in_frames_of_their_own() {
     for size in [0, 1, 10, 1_000] {
@@ -100,7 +100,7 @@ fn small_data_prefixes_in_frames_of_their_own() {
     }
 }
 
-/// Unary calls whose requests come in two frames, the first of a single byte.
+/// Checks unary calls whose requests arrive in two frames, the first of a single byte.
 #[test]
 fn small_data_requests_in_pieces() {
     let mut t = server();
@@ -115,7 +115,7 @@ fn small_data_requests_in_pieces() {
     alive(&mut t);
 }
 
-/// Large answers from a server that writes a byte, or ten, at a time.
+/// Checks large answers from a server that writes a byte, or ten, at a time.
 #[test]
 fn small_data_answers_in_tiny_frames() {
     for (size, bytes) in [(1, 90_000), (4, 360_000), (5, 1_000_000), (10, 1_000_000)] {
@@ -126,7 +126,7 @@ fn small_data_answers_in_tiny_frames() {
     }
 }
 
-/// Messages of ten bytes, and of none, that were under way when their calls ended early or were dropped.
+/// Checks messages of ten bytes, and empty ones, in flight when their calls ended early or were dropped.
 #[test]
 fn small_data_messages_under_way_when_calls_end() {
     for size in [10, 0] {
@@ -167,7 +167,7 @@ fn small_data_messages_under_way_when_calls_end() {
     }
 }
 
-/// A window full of single bytes is no abuse on the stream that it was granted on, and abuse beyond it.
+/// Checks that a window full of single bytes is no abuse on its own stream, and is abuse beyond it.
 #[test]
 fn small_data_counts_only_what_no_window_allowed_on_a_closed_stream() {
     let mut t = Target::with(|config| config.limits.small_data.burst = 4);
@@ -180,7 +180,7 @@ fn small_data_counts_only_what_no_window_allowed_on_a_closed_stream() {
     assert_eq!(flood_of(&t), Some(halfclose::Flood::DataFrames));
 }
 
-/// An empty frame with each message, as some libraries flush.
+/// Checks an empty frame with each message, as some libraries flush.
 #[test]
 fn empty_data_a_frame_with_each_message() {
     let mut t = server();
@@ -207,7 +207,8 @@ fn empty_data_a_frame_with_each_message() {
     alive(&mut t);
 }
 
-/// One on each of a hundred silent streams at once, five times a second, as when a proxy flushes all of them.
+/// Checks one empty frame on each of a hundred silent streams at once, five times a second, as when a proxy flushes
+/// all of them.
 #[test]
 fn empty_data_on_every_stream_at_once() {
     let mut t = Server::target(Server::config());

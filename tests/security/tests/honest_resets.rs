@@ -1,5 +1,5 @@
-//! Honest loads that come nearest to the limits of streams that are reset, in virtual time. Each
-//! test is named after the limit that it holds (docs/limits.md).
+//! Honest loads that come closest to the limits on reset streams, in virtual time. Each test is named after the limit
+//! that it checks (docs/limits.md).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use halfclose_security::wire::{
     Block, END_STREAM, PREFACE, data, headers, message, reset, settings, settings_ack, update,
 };
 
-/// How many minutes: ten, and two in a debug build, whose calls take long.
+/// The minutes of a run: ten, and two in a debug build, which is slow.
 const MINUTES: u64 = if cfg!(debug_assertions) { 2 } else { 10 };
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// A server and what its client does; what the server says is not looked at.
+/// A server and its client; the server's output is ignored.
 struct Load {
     server: Connection<Server>,
     now: Time,
@@ -39,14 +39,14 @@ impl Load {
         Self::new(Config::server())
     }
 
-    /// A server whose clients may have more than a thousand calls open.
+    /// Creates a server whose clients may have more than a thousand calls open.
     fn wide() -> Self {
         let mut config = Config::server();
         config.limits.max_concurrent_streams = 2_000;
         Self::new(config)
     }
 
-    /// The server reads, its handlers begin, and it writes.
+    /// Lets the server read, run its handlers, and write.
     fn send(&mut self, bytes: &[u8]) {
         let mut input = BytesMut::from(bytes);
         loop {
@@ -74,7 +74,7 @@ impl Load {
         id
     }
 
-    /// The handler of the oldest call answers it.
+    /// Lets the handler of the oldest call answer.
     fn answer(&mut self) {
         let call = self.waiting.pop_front().expect("a call");
         let _ = self.server.send_message(call, "pong".into(), false);
@@ -94,20 +94,20 @@ impl Load {
         self.send(b"");
     }
 
-    /// All the minutes, millisecond by millisecond.
+    /// Runs all the minutes, millisecond by millisecond.
     fn minutes(&mut self, mut each: impl FnMut(&mut Self, u64)) {
         for n in 0..MINUTES * 60_000 {
             each(self, n);
             self.wait(MILLISECOND);
             if n % 60_000 == 0 {
-                // What the server asks itself is answered.
+                // The server's own PINGs are answered.
                 self.send(&halfclose_security::wire::frame(6, 1, 0, b"hc-alive"));
             }
         }
     }
 }
 
-/// 2,000 cancels a second among as many calls that complete, cancelled as soon as the server has heard of them.
+/// Cancels 2,000 calls a second among as many that complete, as soon as the server has received them.
 #[test]
 fn resets_cancels_among_as_many_calls_that_complete() {
     let mut load = Load::defaults();
@@ -121,7 +121,7 @@ fn resets_cancels_among_as_many_calls_that_complete() {
     });
 }
 
-/// The same, of calls that run for 20 ms: 80 are open at a time.
+/// Cancels as many calls that run for 20 ms, so that 80 are open at a time.
 #[test]
 fn resets_cancels_of_running_calls_among_as_many_that_complete() {
     let mut load = Load::defaults();
@@ -142,14 +142,14 @@ fn resets_cancels_of_running_calls_among_as_many_that_complete() {
     });
 }
 
-/// An overloaded service: a thousand calls a second run out of time, and none completes.
+/// Runs an overloaded service: a thousand calls a second exceed their deadline, and none completes.
 #[test]
 fn resets_deadlines_of_fifty_milliseconds_and_nothing_else() {
     for timeout in [Some(&b"50m"[..]), Some(b"51m"), None] {
         let mut load = Load::defaults();
         let mut open = VecDeque::new();
         load.minutes(|load, n| {
-            // The client's clock began a little earlier than the server's.
+            // The client's clock started slightly earlier than the server's.
             if n >= 50
                 && let Some(id) = open.pop_front()
             {
@@ -160,7 +160,7 @@ fn resets_deadlines_of_fifty_milliseconds_and_nothing_else() {
     }
 }
 
-/// A job that is stopped: a thousand calls that are 10 ms old are cancelled at once, every minute.
+/// Stops a job: a thousand calls that are 10 ms old are cancelled at once, every minute.
 #[test]
 fn resets_a_thousand_at_once_every_minute() {
     let mut load = Load::wide();
@@ -175,7 +175,7 @@ fn resets_a_thousand_at_once_every_minute() {
     }
 }
 
-/// 500 streams a second that their client drops after its first message, which the server has not answered.
+/// Drops 500 streams a second after the client's first message, which the server has not answered.
 #[test]
 fn resets_streams_dropped_after_their_first_message() {
     let mut load = Load::defaults();
@@ -189,7 +189,7 @@ fn resets_streams_dropped_after_their_first_message() {
     });
 }
 
-/// Streams that their client drops once it has the server's first message, as many as it can.
+/// Drops streams once the client has the server's first message, as many as it can.
 #[test]
 fn resets_streams_dropped_after_their_first_answer() {
     let mut load = Load::defaults();
@@ -202,7 +202,7 @@ fn resets_streams_dropped_after_their_first_answer() {
     }
 }
 
-/// A hedging client: four of five copies of a call are cancelled when the first is answered, at any rate.
+/// Runs a hedging client: four of five copies of a call are cancelled when the first is answered, at any rate.
 #[test]
 fn resets_copies_of_hedged_calls() {
     let mut load = Load::defaults();
@@ -214,7 +214,7 @@ fn resets_copies_of_hedged_calls() {
     }
 }
 
-/// Calls and their cancels that come in one read, as after a pause of the server.
+/// Checks calls and their cancels that arrive in one read, as after a pause of the server.
 #[test]
 fn pending_resets_of_one_read() {
     let mut config = Config::server();
@@ -235,7 +235,7 @@ fn pending_resets_of_one_read() {
     }
 }
 
-/// So many calls that are opened and cancelled in the same read.
+/// Returns `count` calls that are opened and cancelled in the same read.
 fn opened_and_cancelled(load: &mut Load, count: u32) -> Vec<u8> {
     let ids: Vec<u32> = (0..count).map(|n| load.next_id + 2 * n).collect();
     load.next_id += 2 * count;
@@ -243,7 +243,7 @@ fn opened_and_cancelled(load: &mut Load, count: u32) -> Vec<u8> {
     opened.chain(ids.iter().flat_map(|id| reset(*id, ErrorCode::CANCEL))).collect()
 }
 
-/// A proxy for many users, of whom half send requests that break a rule.
+/// Runs a proxy for many users, half of whom send requests that break a rule.
 #[test]
 fn internal_resets_of_a_proxys_users() {
     let mut load = Load::defaults();

@@ -1,5 +1,5 @@
-//! Honest loads over TCP on both runtimes: none of them ends a connection or stops a call. Which limit each comes near
-//! stands with it (`src/socket/honest.rs`), and in docs/limits.md.
+//! Honest loads over TCP on both runtimes: none of them ends a connection or blocks a call. Each load names the limit
+//! that it comes close to (`src/socket/honest.rs`), as does docs/limits.md.
 
 use halfclose_e2e::{Runtime, Serving, Smol, Tokio};
 use halfclose_security::socket::honest::{CLIENT_LOADS, SERVER_LOADS, call_server, drop_streams};
@@ -33,7 +33,7 @@ fn servers_of_a_smol_client() {
     SERVER_LOADS.iter().for_each(call_server::<Smol>);
 }
 
-/// A client of this library that drops its streams, with and without other calls on the connection.
+/// Runs a client of this library that drops its streams, with and without other calls on the connection.
 fn dropped<S: Runtime, C: Runtime>() {
     for among in [0, 1] {
         let server = Serving::<S>::start(router());

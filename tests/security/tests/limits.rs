@@ -29,7 +29,7 @@ fn malformed(t: &mut Target<Server>) {
     t.send(&headers(id, END_STREAM, &Block::request().field(b"Upper", b"case").0));
 }
 
-/// A class with a token bucket: how it is provoked, and what it is called.
+/// A class with a token bucket: how to provoke it, and its name.
 struct Class {
     flood: Flood,
     burst: u32,
@@ -38,7 +38,7 @@ struct Class {
 }
 
 const CLASSES: [Class; 5] = [
-    // The first SETTINGS have taken a token.
+    // The first SETTINGS have used a token.
     Class { flood: Flood::ControlFrames, burst: 999, per_second: 1000, once: |t| send(t, &settings(&[])) },
     Class { flood: Flood::Resets, burst: 500, per_second: 1000, once: cancelled },
     Class { flood: Flood::InternalResets, burst: 100, per_second: 100, once: malformed },
@@ -95,7 +95,7 @@ fn a_rate_refills_by_the_callers_clock() {
 fn small_data_counts_what_completes_no_message() {
     let mut target = Target::with(|config| config.limits.small_data.burst = 10);
     let id = target.open();
-    // Each message in two frames: what the flag takes, the message gives back.
+    // Each message in two frames: the message returns the token that the flag uses.
     for _ in 0..100 {
         target.send(&data(id, 0, &[0]));
         target.send(&data(id, 0, &message(b"abcd")[1..]));
@@ -114,7 +114,7 @@ fn small_data_counts_what_completes_no_message() {
     assert_eq!(flood_of(&target), Some(Flood::DataFrames));
 }
 
-/// How many of so many calls that are open, and are cancelled in one read, one turn takes.
+/// Returns how many of `count` open calls that are cancelled in one read one turn handles.
 fn cancelled_in_one_turn(count: u32) -> (Needed, usize) {
     let mut target = Target::with(|config| config.limits.frames_per_turn = 10_000);
     target.answers = false;
@@ -137,7 +137,7 @@ fn pending_resets() {
 #[test]
 fn resets_of_calls_that_are_older_or_out_of_time() {
     let ms = Duration::from_millis;
-    // How old the calls are, what their timeout is, and how many may be reset at once.
+    // The age of the calls, their timeout, and how many may be reset at once.
     for (age, timeout, most) in [
         (ms(0), None, 500),
         (ms(5) - Duration::from_nanos(1), None, 500),
@@ -159,7 +159,7 @@ fn resets_of_calls_that_are_older_or_out_of_time() {
         ids.iter().for_each(|id| {
             target.send(&headers(*id, END_STREAM, &block));
         });
-        // No timer of the server's fires: it is told of the time by what comes.
+        // No timer of the server fires; it learns the time with its input.
         target.now = target.now + age;
         let taken = ids.iter().take_while(|id| target.send(&reset(**id, ErrorCode::CANCEL))).count();
         assert_eq!(taken, most.min(3_000), "{age:?} {timeout:?}");
@@ -187,7 +187,7 @@ fn streams_at_once() {
     assert_eq!(target.running.len(), 3);
     let refused = target.open();
     assert_eq!((target.running.len(), target.resets.get(&ErrorCode::REFUSED_STREAM.0)), (3, Some(&1)));
-    // What belongs to the refused call is dropped, and one that ends makes room.
+    // DATA of the refused call is dropped, and a call that ends frees a stream.
     target.send(&data(refused, END_STREAM, &message(b"x")));
     target.send(&reset(ids[1], ErrorCode::CANCEL));
     target.open();
@@ -216,7 +216,7 @@ fn debug<R: Side>(target: &Target<R>) -> String {
     }
 }
 
-/// A block split over `continuations` frames behind HEADERS.
+/// Sends a block split over `continuations` frames after HEADERS.
 fn split_block(target: &mut Target<Server>, block: &[u8], continuations: usize) -> u32 {
     let id = target.id();
     let size = block.len().div_ceil(continuations + 1);
@@ -259,7 +259,7 @@ fn bytes_of_one_header_list() {
     // RFC 9113 §6.5.2: name, value and 32 for each field.
     let fields = [7 + 4, 7 + 4, 5 + PATH.len(), 10 + 9, 2 + 8, 12 + 16, 1];
     let taken: usize = fields.iter().map(|bytes| bytes + 32).sum();
-    // An entry of the table that comes again and again: 4,000 bytes of list each time, one byte on the wire.
+    // A table entry that is repeated: 4,000 bytes of list each time, one byte on the wire.
     let (entry, again) = (4_000 - 32 - 1, |size: usize| (size - taken) / 4_000);
     for (size, status) in
         [(limit - 1, "0"), (limit, "0"), (limit + 1, "8"), (4 * limit, "8"), (4 * limit + 1, "")]
@@ -312,7 +312,7 @@ fn replies_that_wait() {
     assert_eq!(target.met(), Met::BackedUp);
 }
 
-/// A client to which so many PINGs have been sent that it reads no more, and that has not been read.
+/// Returns a client that has received so many PINGs that it reads no more, and whose output was not read.
 fn backed_up() -> Target<Client> {
     let mut target = Client::target(Client::config());
     target.reads = false;
@@ -336,13 +336,13 @@ fn replies_that_nobody_reads() {
 fn a_slow_reader_is_given_its_time() {
     let timeout = Duration::from_secs(20);
     let mut target = backed_up();
-    // A byte each time: for as long as there are any.
+    // One byte each time, as long as there are any.
     for _ in 0..100 {
         target.conn.poll_transmit(target.now).expect("there is more").advance(1);
         target.wait(timeout);
         assert_eq!(target.met(), Met::BackedUp);
     }
-    // Who reads everything is read again, and never cut off.
+    // A peer that reads everything is read again, and never disconnected.
     target.reads = true;
     target.settle();
     target.wait(timeout * 100);
@@ -418,12 +418,12 @@ fn timers_just_before_and_at_their_end() {
 fn ping_strikes() {
     let ping = frame(kind::PING, 0, 0, b"pingpong");
     let idle = Duration::from_secs(2 * 60 * 60);
-    // At the legal rate, with no call: for ever.
+    // At the legal rate, without a call, for ever.
     let mut target = Target::with(|_| {});
     for _ in 0..100 {
         target.send(&ping);
         target.wait(idle);
-        // The server's own keepalive goes on.
+        // The server's own keepalive continues.
         target.send(&frame(kind::PING, 1, 0, b"hc-alive"));
     }
     assert_eq!(target.met(), Met::Alive);
@@ -455,7 +455,7 @@ fn goaway_never_names_a_higher_stream_than_before() {
     target.settle();
     target.send(&frame(kind::PING, 1, 0, b"hc-drain"));
     assert_eq!(target.last_goaway, Some(1));
-    // Too late: not looked at, and not promised by the GOAWAY that ends the connection.
+    // Too late: not processed, and not included in the GOAWAY that ends the connection.
     target.open();
     assert_eq!(target.running.len(), 1);
     target.send(&update(0, 0));

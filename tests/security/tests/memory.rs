@@ -1,5 +1,5 @@
-//! Memory under attack, counted by the allocator: each attack stays under its bound and under four bytes for each byte
-//! sent, and leaves nothing behind. In one thread, one attack after the other: no test harness.
+//! Memory under attack, counted by the allocator: each attack stays under its bound and under four bytes for each
+//! byte sent, and leaves nothing behind. The attacks run in one thread one after the other, without a test harness.
 //!
 //! What is counted includes the attacker, and not what the zstd library allocates outside of Rust.
 
@@ -13,10 +13,11 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// What a connection and its attacker take for little or nothing: themselves, 200 streams, and half a message buffer.
+/// The memory of a connection and its attacker for little or no input: themselves, 200 streams, and half a message
+/// buffer.
 const START: usize = 256 * 1024;
 
-/// What `Config::strict` keeps to: 2.3 MiB.
+/// The bound with `Config::strict`: 2.3 MiB.
 const STRICT: usize = 23 * 1024 * 1024 / 10;
 
 /// Where bytes on the wire are no measure: HPACK makes one byte a field of the table, gzip one a thousand, the caller
@@ -60,7 +61,7 @@ fn all<R: Side>(attacks: impl Iterator<Item = &'static Attack<R>>, failures: &mu
     failures.extend(attacks.filter_map(|attack| measure(attack).err()));
 }
 
-/// The worst connection stays under the formula, and comes near it.
+/// Checks that the worst connection stays under the formula, and comes close to it.
 fn worst(worst: &Worst, config: &Config) -> Result<(), String> {
     let before = HEAP.current_usage();
     HEAP.reset_peak_usage();
@@ -78,7 +79,7 @@ fn worst(worst: &Worst, config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-/// Nothing is kept of trailers that were far too long.
+/// Checks that nothing is kept of trailers that were far too long.
 fn kept_of_long_trailers() -> Result<(), String> {
     let mut target = Client::target(Client::config());
     // The peer's own buffers hold a frame of each size from here on.

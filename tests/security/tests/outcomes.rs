@@ -1,4 +1,5 @@
-//! Every attack comes to its outcome: code, scope, debug text; and where the connection lives, the next call is served.
+//! Every attack has its required result: code, scope, debug text; and if the connection stays open, the next call is
+//! served.
 
 use std::panic::catch_unwind;
 

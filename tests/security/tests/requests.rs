@@ -1,5 +1,5 @@
-//! Requests that one middlebox may read in one way and another in another, and what gRPC makes of values that are no
-//! values: each costs its call, never the connection, and no handler hears of what is malformed.
+//! Requests that two middleboxes may read differently, and how gRPC handles invalid values: each ends its call, never
+//! the connection, and no handler sees a malformed one.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use halfclose::{Code, Metadata, Server, Status};
 use halfclose_security::wire::{Block, END_STREAM, data, headers, message, prefixed};
 use halfclose_security::{Met, Target};
 
-/// The fields of a request with one of them replaced, and more behind them.
+/// Returns the fields of a request with one of them replaced, followed by more.
 fn request(replaced: &[(&str, &[u8])], more: &[(&str, &[u8])]) -> Block {
     let fields: [(&str, &[u8]); 6] = [
         (":method", b"POST"),
@@ -24,7 +24,7 @@ fn request(replaced: &[(&str, &[u8])], more: &[(&str, &[u8])]) -> Block {
     all.fold(Block::new(), |block, (name, value)| block.field(name.as_bytes(), value))
 }
 
-/// As `request`, without one field.
+/// Returns the fields of a request without one field.
 fn without(name: &str) -> Block {
     let fields: [(&str, &[u8]); 4] = [
         (":method", b"POST"),
@@ -36,7 +36,7 @@ fn without(name: &str) -> Block {
     rest.fold(Block::new(), |block, (name, value)| block.field(name.as_bytes(), value))
 }
 
-/// The requests that RFC 9113 §8 calls malformed.
+/// Returns the requests that RFC 9113 §8 calls malformed.
 fn malformed() -> Vec<(&'static str, Block)> {
     let more = |name, value: &'static [u8]| request(&[], &[(name, value)]);
     let replaced = |name, value: &'static [u8]| request(&[(name, value)], &[]);
@@ -132,7 +132,7 @@ fn a_content_length_that_lies_costs_its_stream_alone() {
     }
 }
 
-/// The status that a request ends with, when the library answers it.
+/// Returns the status of a request that the library answers.
 fn answered(block: &Block, payload: &[u8]) -> Option<String> {
     let mut target = Target::with(|_| {});
     let id = target.id();
@@ -169,7 +169,8 @@ fn a_timeout_always_is_a_deadline() {
         target.wait(Duration::from_secs(seconds));
         assert!(target.running.is_empty(), "{}: it goes on", String::from_utf8_lossy(value));
     }
-    // The longest that can be said is later than any time of the clock: the handler hears of the latest there is (P-7).
+    // The longest timeout that can be expressed is beyond the clock's range, so the handler sees the latest time
+    // (P-7).
     let mut target = silent();
     let id = target.id();
     target.send(&headers(id, 0, &request(&[], &[("grpc-timeout", b"99999999H")]).0));

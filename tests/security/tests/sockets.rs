@@ -1,7 +1,8 @@
-//! Attacks over TCP on both runtimes: each comes to its outcome, and the calls of another client go on meanwhile.
+//! Attacks over TCP on both runtimes: each has its required result, and the calls of another client proceed
+//! meanwhile.
 //!
-//! How long those take is measured by the program `report` on a machine that does nothing else; here, where other tests
-//! may run at the same time, they must only not stall. What bounds their wait is tested without a clock in `turns.rs`.
+//! The program `report` measures how long those take, on a machine that does nothing else; here, where other tests
+//! may run at the same time, they must only not stall. `turns.rs` tests without a clock what bounds their wait.
 
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ use halfclose_security::socket::floods::{FLOODS, Outcome};
 use halfclose_security::socket::hostile::{HOSTILE, serve};
 use halfclose_security::socket::router;
 
-/// How long an attack lasts that nobody cuts off.
+/// The duration of an attack that is not disconnected.
 const SPAN: Duration = Duration::from_millis(100);
-/// What no wait comes near unless something stands still: a call takes a fraction of a millisecond.
+/// A time that no wait comes close to unless something hangs: a call takes a fraction of a millisecond.
 const STALL: Duration = Duration::from_secs(10);
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -24,8 +25,8 @@ fn has_stalled(waits: &Waits) -> Option<String> {
     stalled.then(|| format!("another client's calls stalled: {waits:?}"))
 }
 
-/// What an attack takes: until it has been cut off, however slow the machine is; or no more than a debug build can
-/// work off in a moment.
+/// Returns the budget of an attack: until it is disconnected, however slow the machine is, or no more than a debug
+/// build can handle quickly.
 const fn budget(outcome: Outcome) -> Budget {
     match outcome {
         Outcome::Cut(..) => Budget::of(STALL).and_connections(1),
@@ -33,7 +34,7 @@ const fn budget(outcome: Outcome) -> Budget {
     }
 }
 
-/// Each flood on a server of runtime `S`; the other client is of runtime `C`.
+/// Runs each flood on a server of runtime `S`; the other client uses runtime `C`.
 fn servers<S: Runtime, C: Runtime>() {
     let mut failures = Vec::new();
     for flood in FLOODS {
@@ -57,7 +58,7 @@ fn a_smol_server_under_attack() {
     servers::<Smol, Tokio>();
 }
 
-/// A client of runtime `C` calls each hostile server; another client of the same runtime calls a good one.
+/// Lets a client of runtime `C` call each hostile server while another client of the same runtime calls a good one.
 fn clients<C: Runtime, S: Runtime>() {
     let mut failures = Vec::new();
     let good = Serving::<S>::start(router());

@@ -1,11 +1,12 @@
-//! What cargo-deny cannot tell about the dependencies (`tests/security/deny.sh` runs it): which of them only tests have.
+//! What cargo-deny cannot check about the dependencies (`tests/security/deny.sh` runs it): which of them only tests
+//! have.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-/// Crates that must not come near a user: the oracle of the HPACK tests, whose advisories deny.toml ignores for that
-/// reason, and the stacks that halfclose stands beside.
+/// Crates that must not reach a user: the oracle of the HPACK tests, whose advisories deny.toml ignores for that
+/// reason, and the stacks that halfclose is compared with.
 const FOR_TESTS: [&str; 5] = ["hpack", "h2", "hyper", "tonic", "proptest"];
 
 fn cargo(arguments: &[&str]) -> String {
@@ -19,7 +20,7 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// The members that users can depend on.
+/// Returns the members that users can depend on.
 fn published() -> Vec<String> {
     let text = cargo(&["metadata", "--format-version", "1", "--no-deps"]);
     let metadata: Value = serde_json::from_str(&text).expect("JSON");

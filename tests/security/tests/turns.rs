@@ -1,5 +1,5 @@
-//! One turn does a bounded amount of work, whatever comes: what one connection sends can only delay the others by a
-//! turn at a time. No clock is needed to see it.
+//! One turn does a bounded amount of work, whatever arrives: the input of one connection delays the others only by
+//! one turn at a time. No clock is needed to see it.
 
 use bytes::BytesMut;
 use halfclose::{Needed, Recv, Server};
@@ -8,7 +8,7 @@ use halfclose_security::server::messages::gzip_of_zeros;
 use halfclose_security::socket::floods::FLOODS;
 use halfclose_security::wire::{Block, END_STREAM, data, headers, prefixed};
 
-/// Gives all of `input` to a server, one turn after the other, and gives what each turn took.
+/// Gives all of `input` to a server, one turn after the other. Returns the input that each turn handled.
 fn turns(target: &mut Target<Server>, input: &[u8]) -> Vec<Vec<u8>> {
     let mut rest = BytesMut::from(input);
     let mut taken = Vec::new();
@@ -20,14 +20,14 @@ fn turns(target: &mut Target<Server>, input: &[u8]) -> Vec<Vec<u8>> {
             taken.push(input[before..input.len() - rest.len()].to_vec());
         }
         match read {
-            // What waits for the transport has been taken by `settle`.
+            // `settle` has read the pending output.
             Ok(Needed::Again | Needed::Drain) => {}
             Ok(_) | Err(_) => return taken,
         }
     }
 }
 
-/// The lengths of the frames in some bytes, heads included.
+/// Returns the lengths of the frames in some bytes, including their headers.
 fn frames(bytes: &[u8]) -> Vec<usize> {
     let mut rest = bytes;
     let mut lengths = Vec::new();

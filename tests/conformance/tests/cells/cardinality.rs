@@ -12,7 +12,7 @@ use crate::met::{self, Met};
 
 const STREAM: u32 = 1;
 
-/// A unary call at its server, after these inputs, each taken by the handler.
+/// Returns a unary call at its server after these inputs, each received by the handler.
 fn server(inputs: &[&str]) -> (Peer<Server>, CallId, Vec<Recv>) {
     let mut peer = Peer::server(Config::server());
     let call = peer.open(STREAM, 0);
@@ -53,7 +53,7 @@ pub(crate) fn requests(row: &Row) -> Met {
         return Met::Unreachable("DATA after END_STREAM is refused by ServerRecv first");
     }
     if (row.state, row.input) == ("Complete", "End") {
-        // The handler asks again: the same answer, each time.
+        // The handler asks again and gets the same answer each time.
         let (mut peer, call, _) = server(before);
         assert!(matches!(peer.connection.recv(call), Ok(Recv::HalfClosed)));
         return Met::State("Complete".to_owned());
@@ -68,7 +68,7 @@ pub(crate) fn requests(row: &Row) -> Met {
     Met::State(if ended { "Complete" } else { ["Missing", "One", "Many"][messages] }.to_owned())
 }
 
-/// The message of the UNIMPLEMENTED status that the server sent by itself, if it did.
+/// Returns the message of the UNIMPLEMENTED status that the server sent by itself, if it did.
 fn status_text(peer: &mut Peer<Server>) -> Option<String> {
     let sent = peer.sent();
     sent.iter().find(|frame| frame.ends_stream())?;
@@ -77,7 +77,7 @@ fn status_text(peer: &mut Peer<Server>) -> Option<String> {
     value(&fields, "grpc-message").map(str::to_owned)
 }
 
-/// A unary call at its client, after these inputs; and what the caller took.
+/// Returns a unary call at its client after these inputs, and what the caller received.
 fn client(inputs: &[&str]) -> (Peer<Client>, CallId, Vec<Recv>) {
     let mut peer = Peer::client(Config::client());
     let call = peer.start(CallType::UNARY);

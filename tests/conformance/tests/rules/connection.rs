@@ -21,7 +21,7 @@ fn find(sent: &[Frame], kind: u8) -> Option<&Frame> {
     sent.iter().find(|frame| frame.kind == kind)
 }
 
-/// Credit given back to a stream in these frames, in bytes.
+/// Returns the credit given to a stream in these frames, in bytes.
 fn credit(sent: &[Frame], stream: u32) -> u32 {
     let updates = sent.iter().filter(|frame| frame.kind == WINDOW_UPDATE && frame.stream == stream);
     updates.map(|frame| u32::from_be_bytes(frame.payload.as_slice().try_into().expect("four bytes"))).sum()
@@ -76,7 +76,7 @@ fn p94_a_server_shuts_down_in_two_steps() {
     let announced = find(&sent, GOAWAY).expect("the first GOAWAY");
     assert_eq!(announced.payload[..4], 0x7fff_ffff_u32.to_be_bytes());
     let ping = find(&sent, PING).expect("a PING behind it").payload.clone();
-    // What the client started before it heard of that is still served.
+    // What the client started before it received the GOAWAY is still served.
     peer.open(3, END_STREAM);
     peer.feed(&frame(PING, ACK, 0, &ping)).expect("its answer");
     let sent = peer.sent();
@@ -190,7 +190,7 @@ fn p102_an_unread_stream_starves_nobody() {
     let mut peer = Peer::server(Config::server());
     peer.open(1, 0);
     let read = peer.open(3, 0);
-    // Stream 1 is not read: its own window stays shut, and the connection's is given back.
+    // Stream 1 is not read: its own window stays closed, and the connection's is credited.
     for _ in 0..4 {
         peer.feed(&data(1, 0, &message(&[0; 16_000]))).expect("DATA within the window");
     }
@@ -254,7 +254,7 @@ fn p86_a_server_ends_a_call_at_its_deadline() {
     let sent = peer.sent();
     let status = find(&sent, HEADERS).expect("a status");
     assert!(status.ends_stream(), "Trailers-Only, as from C-core");
-    // The request goes on, so its sender is told to stop (P-31).
+    // The request continues, so its sender is asked to stop (P-31).
     assert_eq!(find(&sent, RST_STREAM).and_then(Frame::code), Some(ErrorCode::NO_ERROR));
     assert_eq!(peer.events(), [Event::Ended(call, Cause::Deadline)]);
 }
@@ -352,7 +352,7 @@ fn p104_a_window_below_zero_is_filled_before_it_opens() {
         peer.sent().iter().map(|frame| if frame.kind == 0 { frame.payload.len() } else { 0 }).sum()
     };
     assert_eq!(sends(&mut peer, 100), 100);
-    // SETTINGS_INITIAL_WINDOW_SIZE: of 50 bytes 100 are gone.
+    // SETTINGS_INITIAL_WINDOW_SIZE: of 50 bytes 100 are used.
     peer.feed(&settings(&[(4, 50)])).expect("a setting");
     assert_eq!(sends(&mut peer, 30), 0);
     for (increment, sent) in [(49, 0), (1, 0), (1, 1), (100, 29)] {

@@ -1,4 +1,5 @@
-//! Connections that end at any byte: a client never takes a part of an answer for the whole, and a server goes on.
+//! Connections that end at any byte: a client never mistakes a part of an answer for the whole, and a server
+//! continues.
 
 use halfclose::{CallType, Code, Config};
 use halfclose_conformance::case::{ask_echo, greet_client, greet_server};
@@ -8,7 +9,7 @@ use halfclose_conformance::{Caller, ECHO, End, Line, Transport};
 use halfclose_e2e::{Smol, Tokio};
 use halfclose_wire::{Block, END_STREAM, Frame, RESPONSE, TRAILERS, block, data, headers, message};
 
-/// P-26: every part of a good answer, the whole included.
+/// Checks P-26 with every prefix of a good answer, including the whole.
 fn answers_cut_at_every_byte<T: Transport>() {
     let answer = [
         headers(1, 0, &block(&RESPONSE)),
@@ -30,14 +31,14 @@ fn answers_cut_at_every_byte<T: Transport>() {
         };
         let mut end = client.end(call);
         if at < answer.len() {
-            // Whether the message came before the end or not, the call has failed.
+            // Whether the message arrived before the end or not, the call has failed.
             end.messages.clear();
         }
         assert_eq!(end, expected, "cut at byte {at} of {}", answer.len());
     }
 }
 
-/// P-105: every part of a good request; the server ends the connection, and serves the next one.
+/// Checks P-105 with every prefix of a good request; the server ends the connection, and serves the next one.
 fn requests_cut_at_every_byte<T: Transport>() {
     let server = T::serve(Config::server());
     let request =

@@ -1,4 +1,4 @@
-//! P-106: what is too much, of a kind that costs the connection at once. `tests/security` has the attacks in full.
+//! P-106: excess that ends the connection at once. `tests/security` has the attacks in full.
 
 use halfclose::Rate;
 use halfclose::frame::ErrorCode;
@@ -11,21 +11,21 @@ use halfclose_wire::{
 
 const CALM: ErrorCode = ErrorCode::ENHANCE_YOUR_CALM;
 
-/// So many, and no more ever: what comes of it does not depend on a clock.
+/// A fixed number without refill, so that the result does not depend on a clock.
 const FEW: Rate = Rate { burst: 10, per_second: 0 };
 
-/// HEADERS and so many CONTINUATION frames, which do not end the block.
+/// Returns HEADERS and `count` CONTINUATION frames, which do not end the block.
 fn continuations(count: usize) -> Vec<u8> {
     [frame(HEADERS, END_STREAM, 1, &[]), frame(CONTINUATION, 0, 1, &[]).repeat(count)].concat()
 }
 
-/// Requests that are reset at once.
+/// Returns requests that are reset at once.
 fn rapid_resets(count: u32) -> Vec<u8> {
     let one = |stream| [headers(stream, 0, &block(&REQUEST)), reset(stream, ErrorCode::CANCEL)].concat();
     (0..count).flat_map(|number| one(2 * number + 1)).collect()
 }
 
-/// Malformed requests, each of which the server resets.
+/// Returns malformed requests, each of which the server resets.
 fn malformed(count: u32) -> Vec<u8> {
     (0..count).flat_map(|number| headers(2 * number + 1, 0, &block(&[("x", "y")]))).collect()
 }

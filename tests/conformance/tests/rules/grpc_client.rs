@@ -1,4 +1,4 @@
-//! What a client makes of a server's answers (P-20 to P-33, P-50 to P-61, P-70, P-71, P-74, and sections 1.3 and 1.4).
+//! How a client handles a server's answers (P-20 to P-33, P-50 to P-61, P-70, P-71, P-74, and sections 1.3 and 1.4).
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn trailers() -> Vec<u8> {
     headers(1, END_STREAM, &block(&TRAILERS))
 }
 
-/// The status of a unary call that is answered with these bytes.
+/// Returns the status of a unary call that is answered with these bytes.
 fn code(bytes: &[&[u8]]) -> Code {
     outcome_of(&bytes.concat()).1.status.code
 }
@@ -91,7 +91,7 @@ fn p70_p71_p74_one_response_means_one() {
             assert_eq!(outcome.status.code, expected, "{bodies} responses");
         }
     }
-    // P-74: another status wins over any count.
+    // P-74: another status has priority over the number of messages.
     let failed = headers(1, END_STREAM, &block(&[("grpc-status", "5")]));
     assert_eq!(code(&[&head(), &data(1, 0, &message(b"m")), &failed]), Code::NotFound);
     assert_eq!(code(&[&head(), &failed]), Code::NotFound);

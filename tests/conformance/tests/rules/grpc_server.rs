@@ -1,4 +1,4 @@
-//! What a server makes of a client's requests (P-1 to P-19, P-40 to P-61, P-72, P-73).
+//! How a server handles a client's requests (P-1 to P-19, P-40 to P-61, P-72, P-73).
 
 use halfclose::frame::ErrorCode;
 use halfclose::{CallType, Config, Metadata, Recv, Status};

@@ -7,32 +7,32 @@ use halfclose_wire::{Block, END_STREAM, headers};
 
 const COMPRESSION: ErrorCode = ErrorCode::COMPRESSION_ERROR;
 
-/// A block on stream 1 that ends it.
+/// Returns a block on stream 1 that ends it.
 fn last(block: &[u8]) -> Vec<u8> {
     headers(1, END_STREAM, block)
 }
 
-/// A request on stream 1 whose block begins with this.
+/// Returns a request on stream 1 whose block begins with `start`.
 fn request(start: Block) -> Vec<u8> {
     headers(1, 0, &start.raw(&Block::request().0).0)
 }
 
-/// Response headers on stream 1 whose block begins with this.
+/// Returns response headers on stream 1 whose block begins with `start`.
 fn response(start: Block) -> Vec<u8> {
     headers(1, 0, &start.raw(&Block::response().0).0)
 }
 
-/// A block whose field enters the table and is used in the same block.
+/// Returns a block whose field enters the table and is used in the same block.
 fn indexed(head: Block) -> Vec<u8> {
     headers(1, 0, &head.indexing(b"x-name", b"x-value").index(62).0)
 }
 
-/// A field over the size of the table, which it leaves empty: an index of it means nothing any more.
+/// Returns a field larger than the table, which it empties, followed by an index that is invalid then.
 fn larger_than_the_table(head: Block) -> Vec<u8> {
     headers(1, 0, &head.indexing(b"x-small", b"1").indexing(b"x-large", &[b'x'; 5_000]).0)
 }
 
-/// A literal that is never indexed.
+/// Returns a literal that is never indexed.
 fn never_indexed(head: Block) -> Vec<u8> {
     headers(1, 0, &head.raw(&[0x10, 1, b'x', 1, b'y']).0)
 }

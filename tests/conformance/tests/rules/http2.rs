@@ -20,7 +20,7 @@ const UNKNOWN: ErrorCode = ErrorCode(0xdead);
 /// The flag PRIORITY of HEADERS.
 const PRIORITIZED: u8 = 0x20;
 
-/// HEADERS that begin a block on stream 1, and what comes before it is complete.
+/// Returns HEADERS that begin a block on stream 1, and a frame before the block is complete.
 fn within_a_block(next: &[u8]) -> Vec<u8> {
     [&frame(HEADERS, END_STREAM, 1, &[]), next].concat()
 }

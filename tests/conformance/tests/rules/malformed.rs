@@ -1,4 +1,4 @@
-//! RFC 9113 §8: messages that are malformed cost their stream, and never their connection.
+//! RFC 9113 §8: malformed messages end their stream, and never their connection.
 
 use halfclose::Code;
 use halfclose::frame::ErrorCode;
@@ -9,50 +9,50 @@ use halfclose_wire::{END_STREAM, RESPONSE, TRAILERS, block, data, headers, liter
 
 const PROTOCOL: ErrorCode = ErrorCode::PROTOCOL_ERROR;
 
-/// A good request with one field replaced, or added.
+/// Returns a good request with one field replaced or added.
 fn with(name: &str, value: &str) -> Vec<u8> {
     headers(1, 0, &block(&request_with(&[(name, value)])))
 }
 
-/// A good request without this field.
+/// Returns a good request without this field.
 fn without(name: &str) -> Vec<u8> {
     let mut fields = request_with(&[]);
     fields.retain(|field| field.0 != name);
     headers(1, 0, &block(&fields))
 }
 
-/// A good request with this field before all others.
+/// Returns a good request with this field before all others.
 fn before(name: &str, value: &str) -> Vec<u8> {
     headers(1, 0, &[literal(name.as_bytes(), value.as_bytes()), block(&request_with(&[]))].concat())
 }
 
-/// A good request with a field that stands twice.
+/// Returns a good request with a field that appears twice.
 fn twice(name: &str, one: &str, other: &str) -> Vec<u8> {
     let first = block(&request_with(&[(name, one)]));
     headers(1, 0, &[first, literal(name.as_bytes(), other.as_bytes())].concat())
 }
 
-/// A request for a tunnel (RFC 9113 §8.5), with one field more.
+/// Returns a request for a tunnel (RFC 9113 §8.5) with one more field.
 fn connect(name: &str, value: &str) -> Vec<u8> {
     headers(1, 0, &block(&[(":method", "CONNECT"), (":authority", "localhost:80"), (name, value)]))
 }
 
-/// A request that says how long its content is, and the content.
+/// Returns a request with a content-length, and the content.
 fn content(length: &str, flags: u8, bytes: usize) -> Vec<u8> {
     [with("content-length", length), data(1, flags, &vec![0; bytes])].concat()
 }
 
-/// Response headers.
+/// Returns response headers.
 fn head(fields: &[(&str, &str)]) -> Vec<u8> {
     headers(1, 0, &block(fields))
 }
 
-/// Good response headers with one field more.
+/// Returns good response headers with one more field.
 fn headers_with(name: &str, value: &str) -> Vec<u8> {
     head(&[RESPONSE[0], RESPONSE[1], (name, value)])
 }
 
-/// A response up to its trailers, which are these.
+/// Returns a response up to and including these trailers.
 fn trailers(fields: &[(&str, &str)]) -> Vec<u8> {
     [head(&RESPONSE), headers(1, END_STREAM, &block(fields))].concat()
 }

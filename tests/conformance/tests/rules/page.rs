@@ -60,7 +60,7 @@ fn table(page: &mut String, table: &Table) {
     page.push('\n');
 }
 
-/// The names of all cases.
+/// Returns the names of all cases.
 fn names() -> BTreeSet<&'static str> {
     TABLES.iter().flat_map(|table| table.rows).map(|row| row().name).collect()
 }

@@ -1,21 +1,21 @@
-//! The rules of gRPC over HTTP/2 by their numbers, and the tests that hold each.
+//! The rules of gRPC over HTTP/2 by their numbers, and the tests that check each.
 
-/// A rule and what holds it.
+/// A rule and its tests.
 pub(crate) struct Rule {
     /// Its number.
     pub(crate) id: &'static str,
-    /// What it demands, in a few words.
+    /// A summary of the rule.
     pub(crate) what: &'static str,
-    /// What the names of cases begin with that hold it too, beside those that begin with its number.
+    /// Prefixes of the names of further cases that check it, beside those that begin with its number.
     pub(crate) cases: &'static [&'static str],
-    /// The other tests that hold it: a file, and a function in it.
+    /// The other tests that check it: a file, and a function in it.
     pub(crate) tests: &'static [(&'static str, &'static str)],
-    /// Why there is no test, or what else is to be said.
+    /// The reason why there is no test, or other remarks.
     pub(crate) note: &'static str,
 }
 
 impl Rule {
-    /// Whether a test of this name holds it: `p7_…` holds P-7, `p70_p71_…` both.
+    /// Returns whether a test of this name checks the rule: `p7_…` checks P-7, `p70_p71_…` both.
     pub(crate) fn is_held_by(&self, name: &str) -> bool {
         let number = self.id.replace("P-", "p");
         let by_number = name.split('_').take_while(|part| is_number(part)).any(|part| part == number);
@@ -23,7 +23,7 @@ impl Rule {
     }
 }
 
-/// `p` and digits.
+/// Returns whether `part` is `p` and digits.
 fn is_number(part: &str) -> bool {
     part.strip_prefix('p').is_some_and(|number| number.parse::<u16>().is_ok())
 }

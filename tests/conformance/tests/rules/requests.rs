@@ -1,4 +1,4 @@
-//! gRPC over HTTP/2: what a server makes of a client's requests (P-1 to P-19, P-40 to P-61, P-72, P-73).
+//! gRPC over HTTP/2: how a server handles a client's requests (P-1 to P-19, P-40 to P-61, P-72, P-73).
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ use halfclose_wire::{
     END_STREAM, REQUEST, block, data, flagged, headers, literal, message, ping, prefixed, reset,
 };
 
-/// A whole unary request, with fields that replace those of a good one or are added to it.
+/// Returns a whole unary request, with fields that replace those of a good one or are added to it.
 fn ask(changes: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut fields = request_with(&[(":path", ECHO)]);
     fields.retain(|field| changes.iter().all(|change| change.0 != field.0));
@@ -24,43 +24,43 @@ fn ask(changes: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     [headers(1, 0, &block(&fields)), data(1, END_STREAM, body)].concat()
 }
 
-/// A request with one field replaced or added.
+/// Returns a request with one field replaced or added.
 fn with(name: &str, value: &str) -> Vec<u8> {
     ask(&[(name, value)], &message(b"m"))
 }
 
-/// A request with a field that stands twice.
+/// Returns a request with a field that appears twice.
 fn twice(name: &str, one: &str, other: &str) -> Vec<u8> {
     let first = block(&request_with(&[(":path", ECHO), (name, one)]));
     let second = literal(name.as_bytes(), other.as_bytes());
     [headers(1, 0, &[first, second].concat()), data(1, END_STREAM, &message(b"m"))].concat()
 }
 
-/// A request without a field.
+/// Returns a request without a field.
 fn without(name: &str) -> Vec<u8> {
     let fields: Vec<_> =
         request_with(&[(":path", ECHO)]).into_iter().filter(|field| field.0 != name).collect();
     [headers(1, 0, &block(&fields)), data(1, END_STREAM, &message(b"m"))].concat()
 }
 
-/// A request with this body.
+/// Returns a request with this body.
 fn body(bytes: &[u8]) -> Vec<u8> {
     ask(&[], bytes)
 }
 
-/// A request whose messages may be compressed by gzip, with this body.
+/// Returns a request whose messages may be compressed by gzip, with this body.
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     ask(&[("grpc-encoding", "gzip")], bytes)
 }
 
-/// Bytes compressed by gzip.
+/// Returns bytes compressed by gzip.
 pub(crate) fn compressed(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).expect("memory");
     encoder.finish().expect("memory")
 }
 
-/// A message in frames of one byte each, the last of which ends the stream.
+/// Returns a message in frames of one byte each, the last of which ends the stream.
 fn byte_by_byte() -> Vec<u8> {
     let head = headers(1, 0, &block(&request_with(&[(":path", ECHO)])));
     let whole = message(b"whole");

@@ -1,4 +1,4 @@
-//! gRPC over HTTP/2: what a client makes of a server's answers (P-20 to P-30, P-50 to P-61, P-70, P-71, P-74, P-93, and
+//! gRPC over HTTP/2: how a client handles a server's answers (P-20 to P-30, P-50 to P-61, P-70, P-71, P-74, P-93, and
 //! the tables of HTTP statuses and reset codes).
 
 use halfclose::Code;
@@ -20,7 +20,7 @@ fn headers_with(name: &str, value: &str) -> Vec<u8> {
     headers(1, 0, &block(&[RESPONSE[0], RESPONSE[1], (name, value)]))
 }
 
-/// Trailers with these fields.
+/// Returns trailers with these fields.
 fn last(fields: &[(&str, &str)]) -> Vec<u8> {
     headers(1, END_STREAM, &block(fields))
 }
@@ -29,32 +29,32 @@ fn trailers() -> Vec<u8> {
     last(&TRAILERS)
 }
 
-/// Trailers-Only with this `:status` and no `grpc-status`, as proxies answer.
+/// Returns Trailers-Only with this `:status` and no `grpc-status`, as proxies answer.
 fn http(status: &str) -> Vec<u8> {
     last(&[(":status", status), ("content-type", "text/html")])
 }
 
-/// Trailers-Only with this `grpc-status`.
+/// Returns Trailers-Only with this `grpc-status`.
 fn grpc(status: &str) -> Vec<u8> {
     last(&[RESPONSE[0], RESPONSE[1], ("grpc-status", status)])
 }
 
-/// One message.
+/// Returns one message.
 fn one() -> Vec<u8> {
     data(1, 0, &message(b"whole"))
 }
 
-/// Response headers, these bytes as content, trailers with status OK.
+/// Returns response headers, these bytes as content, and trailers with status OK.
 fn body(bytes: &[u8]) -> Vec<u8> {
     [head(), data(1, 0, bytes), trailers()].concat()
 }
 
-/// The same under an encoding.
+/// Returns the same under an encoding.
 fn encoded(encoding: &str, bytes: &[u8]) -> Vec<u8> {
     [headers_with("grpc-encoding", encoding), data(1, 0, bytes), trailers()].concat()
 }
 
-/// A good response whose trailers are reset behind themselves.
+/// Returns a good response that is reset after its trailers.
 fn whole_and(code: ErrorCode) -> Vec<u8> {
     [head(), one(), trailers(), reset(1, code)].concat()
 }
@@ -218,7 +218,7 @@ cases! {
 }
 
 cases! {
-    /// Servers that let a call wait for ever: its deadline ends it.
+    /// Servers that let a call wait for ever; its deadline ends it.
     waits of [client] {
         p84_silence "nothing" Timed Vec::new() => Late(Some(ErrorCode::CANCEL));
         p84_headers_and_then_silence "response headers, and nothing more" Timed head() => Late(Some(ErrorCode::CANCEL));

@@ -1,4 +1,4 @@
-//! RFC 9113: what a client may not do, and what a server may not do.
+//! RFC 9113: what only a client or only a server may not do.
 
 use halfclose::frame::ErrorCode;
 use halfclose_conformance::Expect::{Connection, Fine, Reset, Stream};
@@ -22,7 +22,7 @@ fn answer(flags: u8, fields: &[(&str, &str)]) -> Vec<u8> {
     headers(1, flags, &block(fields))
 }
 
-/// Messages of 66,020 bytes in all, prefixes included: more than the window of 65,535 that a stream begins with.
+/// Returns messages of 66,020 bytes in total, prefixes included: more than the initial window of 65,535 of a stream.
 fn more_than_a_window() -> Vec<u8> {
     let whole = data(1, 0, &message(&[0; 16_000])).repeat(4);
     [whole, data(1, 0, &[0; 2_000])].concat()

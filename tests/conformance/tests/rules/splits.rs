@@ -1,4 +1,5 @@
-//! How the bytes arrive makes no difference: every case of every table, cut in two at every byte, comes to the same.
+//! How the bytes arrive makes no difference: every case of every table, cut in two at every byte, has the same
+//! result.
 
 use halfclose::{CallType, Client, Config, Server};
 use halfclose_conformance::memory::{App, InMemory, Memory, Trace};
@@ -10,17 +11,18 @@ use serde_json::Value;
 
 use crate::tables::TABLES;
 
-/// Up to so many bytes are cut everywhere; more of them everywhere in the front, and then here and there.
+/// The length up to which bytes are cut everywhere; longer input is cut everywhere in its front, and then at
+/// intervals.
 const EVERYWHERE: usize = 1_000;
-/// Not a divisor of anything.
+/// A prime, so that the cuts do not repeat a pattern of the input.
 const STRIDE: usize = 1_009;
 
-/// Where these bytes are cut.
+/// Returns the positions where input of this length is cut.
 fn cuts(length: usize) -> impl Iterator<Item = usize> {
     (1..length).filter(move |at| length <= EVERYWHERE || *at < 30 || at % STRIDE == 0 || at + 10 > length)
 }
 
-/// The bytes, cut there.
+/// Writes the bytes, cut at `at`.
 fn write<R: App>(line: &mut Memory<R>, bytes: &[u8], at: usize) {
     let (front, back) = bytes.split_at(at);
     line.write_pieces(&[front, back]);
@@ -40,7 +42,7 @@ fn client(case: &Case, bytes: &[u8], at: usize) -> Trace {
     client.trace(call.and_then(Result::ok))
 }
 
-/// Compares every cut of these bytes with the whole; how many cuts there were.
+/// Compares every cut of these bytes with the whole. Returns the number of cuts.
 fn check(name: &str, bytes: &[u8], run: impl Fn(usize) -> Trace) -> usize {
     let whole = run(bytes.len());
     let mut count = 0;
@@ -68,7 +70,7 @@ fn every_case_cut_in_two_at_every_byte() {
     println!("{count} cuts");
 }
 
-/// A server with calls open on the streams that the corpus uses.
+/// Creates a server with calls open on the streams that the corpus uses.
 fn busy_server() -> Memory<Server> {
     let mut line = InMemory::connect(&InMemory::serve(Config::server()));
     let hello = [PREFACE, &settings(&[]), &settings_ack()].concat();
@@ -77,7 +79,7 @@ fn busy_server() -> Memory<Server> {
     line
 }
 
-/// A client with calls open on these streams, half of which have been answered by response headers.
+/// Creates a client with calls open on these streams, half of which have received response headers.
 fn busy_client() -> Memory<Client> {
     let mut line = InMemory::client(Config::client());
     line.write(&[settings(&[]), settings_ack()].concat());

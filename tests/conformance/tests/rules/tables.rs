@@ -4,7 +4,7 @@ use halfclose_conformance::Case;
 
 use crate::{floods, hpack, http2, malformed, requests, responses, roles};
 
-/// A table and where it stands.
+/// A table and its place.
 pub(crate) struct Table {
     pub(crate) title: &'static str,
     /// The module of its tests, up to the side.

@@ -1,7 +1,7 @@
-//! Every entry of the registry of violations is provoked by bytes, or named here with the reason why none can.
+//! Bytes provoke every entry of the registry of violations, or this file names the reason why none can.
 //!
-//! The core's enums know the names of their variants (`NAMES`), and a variant without a name does not compile. So a new
-//! one fails the test below until a case reaches it.
+//! The core's enums know the names of their variants (`NAMES`), and a variant without a name does not compile. So a
+//! new one fails the test below until a case reaches it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,10 +23,10 @@ use halfclose_wire::{
 
 use crate::tables::TABLES;
 
-/// A name, and the enum that it is of.
+/// A name, and its enum.
 type Name = (&'static str, &'static str);
 
-/// Every name there is.
+/// Returns every name.
 fn registry() -> BTreeSet<Name> {
     let enums: [(&str, &[&str]); 8] = [
         ("ConnectionError", ConnectionError::NAMES),
@@ -41,7 +41,7 @@ fn registry() -> BTreeSet<Name> {
     enums.into_iter().flat_map(|(of, names)| names.iter().map(move |name| (of, *name))).collect()
 }
 
-/// The names that a violation reaches: its own and that of what it holds.
+/// Returns the names that a violation reaches: its own and those of its content.
 fn names_of(violation: &Violation) -> Vec<Name> {
     let inner = match violation {
         Violation::Frame(error) => vec![("FrameError", error.name())],
@@ -57,7 +57,7 @@ fn names_of(violation: &Violation) -> Vec<Name> {
     [vec![("Violation", violation.name())], inner].concat()
 }
 
-/// What a connection told, as names; the section that each violation names is one.
+/// Returns what a connection reported, as names; the section that each violation cites counts as one.
 fn told(violations: &[Violation], error: Option<&ConnectionError>) -> Vec<Name> {
     for violation in violations {
         let section = violation.section();
@@ -67,7 +67,7 @@ fn told(violations: &[Violation], error: Option<&ConnectionError>) -> Vec<Name> 
     names.chain(error.map(|error| ("ConnectionError", error.name()))).collect()
 }
 
-/// What the rows of all tables reach, in memory.
+/// Returns what the rows of all tables reach, in memory.
 fn by_the_tables() -> BTreeSet<Name> {
     let mut reached = BTreeSet::new();
     for table in TABLES {
@@ -98,8 +98,8 @@ fn request(stream: u32, flags: u8) -> Vec<u8> {
     headers(stream, flags, &block(&REQUEST))
 }
 
-/// A server with these limits meets this flood in these bytes, which come piece by piece; its caller hears of
-/// everything between two pieces.
+/// Checks that a server with this limit reports this flood for these bytes, which arrive piece by piece, while its
+/// caller handles all events between two pieces.
 fn flood(expected: Flood, limit: fn(&mut Config), pieces: &[Vec<u8>]) -> Vec<Name> {
     let mut config = Config::server();
     limit(&mut config);
@@ -116,7 +116,7 @@ fn flood(expected: Flood, limit: fn(&mut Config), pieces: &[Vec<u8>]) -> Vec<Nam
     panic!("no {expected}");
 }
 
-/// Each limit against abuse, made small.
+/// Provokes each limit against abuse, with a small value.
 fn by_floods() -> Vec<Name> {
     let pair = |stream| [request(stream, 0), reset(stream, ErrorCode::CANCEL)];
     let malformed = [1, 3].map(|stream| headers(stream, 0, &block(&[("x", "y")])));
@@ -141,13 +141,13 @@ fn by_floods() -> Vec<Name> {
     .concat()
 }
 
-/// Bytes that stop where something must follow, and the time that passes then.
+/// Returns what bytes cause that stop where more must follow, after this time.
 fn timeout(bytes: &[u8], seconds: u64, interval: Option<Duration>) -> Vec<Name> {
     let mut config = Config::server();
     config.keepalive.interval = interval;
     let mut peer = Peer::<Server>::silent(config);
     peer.feed(bytes).expect("nothing is wrong yet");
-    // A connection looks at its timers when they are due, one after the other.
+    // A connection checks its timers when they are due, one after the other.
     for _ in 0..seconds {
         peer.sent();
         peer.now = peer.now + Duration::from_secs(1);
@@ -158,7 +158,7 @@ fn timeout(bytes: &[u8], seconds: u64, interval: Option<Duration>) -> Vec<Name> 
     told(std::slice::from_ref(violation), Some(&error))
 }
 
-/// PINGs whose answers nobody reads, and the time that passes then.
+/// Provokes the timeout of PINGs whose answers are not read.
 fn unread() -> Vec<Name> {
     let mut config = Config::server();
     config.limits.queued_replies = 8;
@@ -183,7 +183,7 @@ fn by_silence() -> Vec<Name> {
     .concat()
 }
 
-/// A peer that asks and does not read the answers.
+/// Provokes the limits on a peer that asks and does not read the answers.
 fn by_not_reading() -> Vec<Name> {
     let mut config = Config::server();
     config.limits.queued_replies = 8;
@@ -196,14 +196,14 @@ fn by_not_reading() -> Vec<Name> {
     the_end(&mut peer)
 }
 
-/// What a connection that a violation has ended tells.
+/// Returns what a connection reports that a violation has ended.
 fn the_end<R: Role>(peer: &mut Peer<R>) -> Vec<Name> {
     let Some(Event::Closed(CloseReason::Error(error))) = peer.events().pop() else { panic!("no end") };
     let ConnectionError::Violation(violation) = &error else { panic!("{error}") };
     told(std::slice::from_ref(violation), Some(&error))
 }
 
-/// A connection that its peer gives up.
+/// Provokes the end of a connection by the peer's GOAWAY.
 fn by_goaway() -> Vec<Name> {
     let mut peer = Peer::<Client>::client(Config::client());
     peer.start(halfclose::CallType::UNARY);
@@ -216,7 +216,7 @@ fn by_goaway() -> Vec<Name> {
     }
 }
 
-/// The error of a server that gets these bytes behind its client's SETTINGS.
+/// Returns the error of a server that receives these bytes after its client's SETTINGS.
 fn error_of(bytes: &[u8]) -> Option<Violation> {
     match Peer::server(Config::server()).feed(bytes) {
         Err(ConnectionError::Violation(violation)) => Some(violation),
@@ -224,7 +224,7 @@ fn error_of(bytes: &[u8]) -> Option<Violation> {
     }
 }
 
-/// A block in as many frames as it takes.
+/// Returns a block in as many frames as it needs.
 fn in_pieces(block: &[u8]) -> Vec<u8> {
     let (first, rest) = block.split_at(16_384);
     let mut bytes = frame(HEADERS, END_STREAM, 1, first);
@@ -236,13 +236,13 @@ fn in_pieces(block: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What bytes cannot reach, why, and whether that is so.
+/// Lists what bytes cannot reach, why, and whether that is still true.
 fn excused() -> Vec<(Name, &'static str, bool)> {
     let too_large = frame(0x7f, 0, 0, &[0; 16_385]);
     let head = FrameHeader::parse(too_large.first_chunk::<FRAME_HEADER_LEN>().expect("a head"));
     let promise = frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 3]);
     let list = headers(1, END_STREAM, &block(&vec![("x", ""); 2_000]));
-    // Huffman coding packs more bytes into a block than its own limit: `0` has five bits.
+    // Huffman coding fits more bytes into a block than its own limit: `0` has five bits.
     let zeros = Block::new().raw(&[0, 1, b'x', 0xff, 0xd1, 0x85, 0x03]).raw(&[0; 50_000]);
     let string = in_pieces(&zeros.0);
     let mut tunnel = RequestHeadersBuilder::new(16_384);
@@ -317,12 +317,12 @@ fn every_entry_of_the_registry_is_provoked_by_bytes() {
     println!("{} entries, {} of them out of reach of bytes", registry().len(), excused().len());
 }
 
-/// Both windows can be exceeded, by their own scope.
+/// Checks that both windows can be exceeded, each with its own scope.
 #[test]
 fn rfc9113_5_2_data_over_the_window_of_the_connection() {
     let mut config = Config::server();
     (config.initial_stream_window, config.connection_window) = (1 << 20, 65_535);
-    // The connection's credit returns on receipt, so it takes one frame that is larger than all of it.
+    // The connection's credit returns on receipt, so only a frame larger than all of it exceeds the window.
     config.limits.max_frame_size = 1 << 17;
     let mut peer = Peer::server(config);
     peer.open(1, 0);

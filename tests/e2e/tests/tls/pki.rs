@@ -11,7 +11,7 @@ pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 /// The one that everybody trusts.
 pub(super) static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("halfclose's tests"));
 
-/// A chain and its key as PEM.
+/// A certificate chain and its key as PEM.
 pub(super) struct Pem {
     pub(super) chain: String,
     pub(super) key: String,
@@ -35,7 +35,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate for these names, until the end of `year`.
+    /// Returns a certificate for these names, valid until the end of `year`.
     pub(super) fn sign(&self, names: &[&str], year: i32) -> Pem {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("names");
@@ -47,7 +47,7 @@ impl Authority {
     }
 }
 
-/// A certificate for the loopback.
+/// Returns a certificate for the loopback address.
 pub(super) fn usual() -> Pem {
     AUTHORITY.sign(&["localhost", "127.0.0.1"], 2999)
 }

@@ -1,4 +1,4 @@
-//! DATA and windows: dribbles, empty and tiny frames, windows that overflow, a transport that takes nothing.
+//! DATA and windows: dribbles, empty and tiny frames, windows that overflow, a transport that accepts nothing.
 
 use bytes::Bytes;
 use halfclose::Server;
@@ -134,14 +134,14 @@ pub const ATTACKS: &[Attack<Server>] = &[
         name: "DATA over the window of a stream",
         class: "window overflow",
         expect: Expect::Resets(ErrorCode::FLOW_CONTROL_ERROR, 1),
-        // The message, twice for a moment while it grows.
+        // The message, briefly twice while it grows.
         memory: 9 * 1024 * KIB,
         run: |t| {
             t.answers = false;
             let id = t.open();
             t.send(&data(id, 0, &prefixed(0, 4_000_000, b"")));
             t.flood(&data(id, 0, &[0; 16_384]), 300);
-            // The message is granted its window: go over that.
+            // The window is opened for the message; the attack exceeds that.
             while t.resets.is_empty() && t.send(&data(id, 0, &[0; 16_384])) {}
         },
     },

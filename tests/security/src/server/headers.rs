@@ -178,7 +178,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         name: "grpc-accept-encoding in many lines",
         class: "found here",
         expect: Expect::Serves,
-        // 200 heads, each within the limit of a header list.
+        // 200 header blocks, each within the limit of a header list.
         memory: 4 * 1024 * KIB,
         run: |t| {
             t.answers = false;

@@ -1,4 +1,4 @@
-//! gRPC messages: lengths that are promised, bombs, messages of nothing.
+//! gRPC messages: announced lengths, bombs, empty messages.
 
 use std::io::{self, Read};
 
@@ -44,7 +44,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         name: "decompression bomb",
         class: "gzip, 64 kB to 64 MiB",
         expect: Expect::Serves,
-        // 4 MiB at most are inflated, into a buffer that doubles.
+        // At most 4 MiB are decompressed, into a buffer that doubles.
         memory: 7 * 1024 * KIB,
         run: |t| {
             let bomb = gzip_bomb();
@@ -64,7 +64,7 @@ pub const ATTACKS: &[Attack<Server>] = &[
         name: "empty messages without end",
         class: "message overhead",
         expect: Expect::Serves,
-        // What the windows admit and no more: 13,000 messages are five bytes each.
+        // What the windows admit and no more: 13,000 messages of five bytes each.
         memory: 512 * KIB,
         run: |t| {
             t.answers = false;

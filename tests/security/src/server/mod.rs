@@ -1,4 +1,4 @@
-//! What a hostile client does to a server: one room a class of attacks.
+//! Attacks of a hostile client on a server, one module for each class.
 
 pub mod control;
 pub mod data;
@@ -19,21 +19,21 @@ const KIB: usize = 1024;
 
 type AttackedServer = Target<Server>;
 
-/// Every attack of a client, with its outcome and the most memory that it may take.
+/// Returns every attack of a client, with its required result and the most memory that it may use.
 pub fn attacks() -> impl Iterator<Item = &'static Attack<Server>> {
     [control::ATTACKS, resets::ATTACKS, headers::ATTACKS, data::ATTACKS, messages::ATTACKS, slow::ATTACKS]
         .into_iter()
         .flatten()
 }
 
-/// A call that the handler never answers, its request complete.
+/// Opens a call with a complete request that the handler never answers. Returns its stream.
 fn ended(t: &mut AttackedServer) -> u32 {
     let id = t.id();
     t.send(&wire::headers(id, END_STREAM, &Block::request().0));
     id
 }
 
-/// Sends one call after the other, `frames` behind the head of each.
+/// Makes calls one after the other, with `frames` after the headers of each.
 fn calls(t: &mut AttackedServer, times: usize, frames: impl Fn(u32) -> Vec<u8>) {
     for _ in 0..times {
         let id = t.id();
@@ -46,7 +46,7 @@ fn calls(t: &mut AttackedServer, times: usize, frames: impl Fn(u32) -> Vec<u8>) 
 }
 
 impl Target<Server> {
-    /// A server to which nothing has been sent.
+    /// Returns a server that has received nothing.
     #[must_use]
     pub fn silent() -> Self {
         Self::fresh(halfclose::Config::server())

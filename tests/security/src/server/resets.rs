@@ -1,4 +1,4 @@
-//! Streams that come and go: rapid reset, resets that the server is made to send, streams over the limit.
+//! Streams that are opened and ended: rapid reset, resets that the server is made to send, streams over the limit.
 
 use halfclose::Server;
 use halfclose::frame::ErrorCode;

@@ -12,12 +12,12 @@ use halfclose::frame::ErrorCode;
 use super::floods::{Flood, Outcome};
 use crate::wire::{Frame, PREFACE, Socket, kind, settings, settings_ack};
 
-/// What is written at once.
+/// The bytes that are written at once.
 const BATCH: usize = 16 * 1024;
-/// The ids below are the start's.
+/// The ids below belong to the start.
 const FIRST_ID: u32 = 1001;
 
-/// What an attacker did, and what it was told.
+/// What an attacker did, and the answers that it received.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Told {
     /// Connections that it made.
@@ -36,17 +36,17 @@ impl Told {
         }
     }
 
-    /// Hears everything up to the end of the connection.
+    /// Reads everything up to the end of the connection.
     pub(super) fn listen(&mut self, socket: &mut Socket) {
         self.connections += 1;
         read(socket, &AtomicBool::new(false)).iter().for_each(|frame| self.hear(frame));
     }
 
-    /// Whether that is what was expected; why not, if not.
+    /// Checks the result against the required one.
     ///
     /// # Errors
     ///
-    /// What was expected, and what was met.
+    /// The required and the actual result.
     pub fn check(&self, outcome: Outcome) -> Result<(), String> {
         let as_expected = match outcome {
             Outcome::Cut(code, text) => {
@@ -62,42 +62,42 @@ impl Told {
     }
 }
 
-/// How much an attacker may do.
+/// The bounds of an attacker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Budget {
-    /// For how long.
+    /// The longest time.
     pub span: Duration,
-    /// How many bytes, to the next batch.
+    /// The most bytes, up to the next batch.
     pub bytes: usize,
-    /// On how many connections, one after the other.
+    /// The most connections, one after the other.
     pub connections: usize,
 }
 
 impl Budget {
-    /// So long, any number of bytes, on any number of connections.
+    /// Returns a budget of this time, any number of bytes and any number of connections.
     #[must_use]
     pub const fn of(span: Duration) -> Self {
         Self { span, bytes: usize::MAX, connections: usize::MAX }
     }
 
-    /// So many bytes at most.
+    /// Returns the budget with at most this many bytes.
     #[must_use]
     pub const fn and_bytes(self, bytes: usize) -> Self {
         Self { bytes, ..self }
     }
 
-    /// So many connections at most.
+    /// Returns the budget with at most this many connections.
     #[must_use]
     pub const fn and_connections(self, connections: usize) -> Self {
         Self { connections, ..self }
     }
 }
 
-/// Sends a flood to a server for so long, on one connection after the other.
+/// Sends a flood to a server for this budget, on one connection after the other.
 ///
 /// # Panics
 ///
-/// When the server does not accept.
+/// If the server does not accept.
 #[must_use]
 pub fn attack(address: SocketAddr, flood: &Flood, budget: Budget) -> Told {
     let until = Instant::now() + budget.span;
@@ -105,7 +105,7 @@ pub fn attack(address: SocketAddr, flood: &Flood, budget: Budget) -> Told {
     let is_left = |told: &Told| told.bytes < budget.bytes && told.connections < budget.connections;
     while Instant::now() < until && is_left(&told) {
         let mut socket = Socket::connect(address).expect("the server accepts");
-        // A connection that is cut off already has said so.
+        // A connection that is closed already has reported so.
         let _ = socket.write(&[PREFACE, &settings(&[]), &settings_ack(), &(flood.start)()].concat());
         let bytes = budget.bytes - told.bytes;
         send(&mut socket, flood.piece, flood.reads, (until, bytes), &mut told);
@@ -113,7 +113,7 @@ pub fn attack(address: SocketAddr, flood: &Flood, budget: Budget) -> Told {
     told
 }
 
-/// Sends pieces until the peer says GOAWAY or ends the connection, the time has come or so many bytes are sent.
+/// Sends pieces until the peer sends GOAWAY or ends the connection, or the budget is used up.
 pub fn send(
     socket: &mut Socket,
     piece: impl Fn(u32) -> Vec<u8>,
@@ -139,7 +139,7 @@ pub fn send(
             }
             bytes += batch.len();
         }
-        // Whoever is gone already needs no end.
+        // A peer that has gone needs no end.
         let _ = writer.shutdown(Shutdown::Write);
         let frames = reader.map(|reader| reader.join().expect("it reads to the end"));
         frames.unwrap_or_default().iter().for_each(|frame| told.hear(frame));
@@ -151,12 +151,12 @@ pub fn send(
     }
 }
 
-/// Reads to the end of the connection and keeps the GOAWAY frames.
+/// Reads to the end of the connection and records the GOAWAY frames.
 fn read(socket: &mut Socket, cut: &AtomicBool) -> Vec<Frame> {
     let mut kept = Vec::new();
     while let Some(frame) = socket.next_frame() {
         if frame.kind == kind::GOAWAY {
-            // A client's farewell without a code is no complaint.
+            // A client's GOAWAY without an error code is no complaint.
             cut.store(true, Ordering::Relaxed);
             if frame.code() != Some(ErrorCode::NO_ERROR) {
                 kept.push(frame);

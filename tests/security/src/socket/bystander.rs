@@ -1,4 +1,4 @@
-//! Somebody else, who makes calls while others attack.
+//! Another client, which makes calls during an attack.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,23 +12,23 @@ use halfclose_e2e::Runtime;
 
 use super::SAY;
 
-/// How long calls took.
+/// The durations of calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Waits {
-    /// How many there were.
+    /// The number of calls.
     pub calls: usize,
-    /// The time that half of them stayed under.
+    /// The median duration.
     pub median: Duration,
-    /// The longest time.
+    /// The longest duration.
     pub worst: Duration,
 }
 
-/// Does `work` while a client on runtime `R` calls the server there without a pause, on one connection, one call after
-/// the other.
+/// Runs `work` while a client on runtime `R` calls the server at `address` without a pause, on one connection, one
+/// call after the other.
 ///
 /// # Panics
 ///
-/// When one of the calls is not served.
+/// If one of the calls is not served.
 pub fn beside<R: Runtime, T>(address: SocketAddr, work: impl FnOnce() -> T) -> (T, Waits) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What hostile clients send without end.
+//! Endless input of hostile clients.
 
 use std::sync::OnceLock;
 
@@ -9,27 +9,27 @@ use crate::wire::{
     Block, END_STREAM, data, frame, headers, kind, message, ping, prefixed, reset, settings, update,
 };
 
-/// What a flood must come to.
+/// The required result of a flood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// GOAWAY with this code, and debug data that begin with this text.
     Cut(ErrorCode, &'static str),
-    /// No GOAWAY: it costs the server no more than it can bear.
+    /// No GOAWAY: the flood costs the server no more than it can bear.
     Endured,
 }
 
-/// One flood: what is sent first, then one piece after the other. A piece may open the stream whose id it is given.
+/// One flood: what is sent first, then one piece after the other. A piece may open the stream whose id it receives.
 #[derive(Clone, Copy, Debug)]
 pub struct Flood {
     /// Its name.
     pub name: &'static str,
     /// The CVE numbers or the rule.
     pub class: &'static str,
-    /// What it must come to.
+    /// The required result.
     pub outcome: Outcome,
-    /// Whether the attacker reads what it is answered while it attacks.
+    /// Whether the attacker reads the answers while it attacks.
     pub reads: bool,
-    /// What stands before the pieces. It may use stream 1.
+    /// The bytes before the pieces. They may use stream 1.
     pub start: fn() -> Vec<u8>,
     /// One piece; the ids begin at 1001.
     pub piece: fn(u32) -> Vec<u8>,
@@ -58,12 +58,12 @@ const fn nothing() -> Vec<u8> {
     Vec::new()
 }
 
-/// The head of a call to a method.
+/// Returns the headers of a call to a method.
 fn call(id: u32, flags: u8) -> Vec<u8> {
     headers(id, flags, &Block::request().0)
 }
 
-/// The head of a call that is never answered.
+/// Returns the headers of a call that is never answered.
 fn hang(id: u32) -> Vec<u8> {
     headers(id, 0, &Block::request_to(b"/demo.Echo/Hang").0)
 }
@@ -80,18 +80,18 @@ fn open_block() -> Vec<u8> {
     frame(kind::HEADERS, 0, 1, &Block::request().0)
 }
 
-/// A request whose list is just below four times the limit, by 15 references to one large entry.
+/// Returns a request whose list is just below four times the limit, by 15 references to one large entry.
 fn bomb(id: u32) -> Vec<u8> {
     headers(id, END_STREAM, &Block::request().raw(&[0xbe; 15]).0)
 }
 
-/// A little over the largest message, in 4 KiB.
+/// Returns a message a little over the limit, in 4 KiB.
 pub(super) fn small_bomb() -> &'static [u8] {
     static BOMB: OnceLock<Vec<u8>> = OnceLock::new();
     BOMB.get_or_init(|| gzip_of_zeros(4_200_000))
 }
 
-/// An honest call: 100 bytes there and back. What it costs is what attacks are compared with.
+/// An honest call: 100 bytes there and back. The cost of attacks is compared with it.
 pub const HONEST: Flood = flood("honest calls", "-", Outcome::Endured, nothing, |id| {
     let head = headers(id, 0, &Block::request_to(b"/demo.Echo/Say").0);
     [head, data(id, END_STREAM, &message(&[7; 100])), update(0, 105)].concat()
@@ -193,7 +193,7 @@ pub const FLOODS: &[Flood] = &[
         Outcome::Endured,
         || settings(&[(4, 0)]),
         |id| {
-            // The answer is as long, and is granted byte by byte.
+            // The answer is as long, and its window is opened byte by byte.
             let request = [call(id, 0), data(id, END_STREAM, &message(&[7; 20]))].concat();
             [request, update(id, 1).repeat(25), update(0, 25)].concat()
         },

@@ -1,7 +1,7 @@
-//! Honest peers that come nearest to the limits, over TCP: as fast as they can, and within every rule.
+//! Honest peers that come closest to the limits, over TCP: as fast as they can, and within every rule.
 //!
-//! A peer here is written byte by byte, because it has to do what no library does on demand: a PING for each round trip,
-//! DATA in the pieces of a proxy, resets among calls.
+//! The tests write these peers byte by byte, because they have to do what no library does on demand: a PING for each
+//! round trip, DATA in the pieces of a proxy, resets among calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
@@ -19,21 +19,21 @@ use crate::wire::{
     settings_ack, update,
 };
 
-/// Every stream's window, and the connection's, for what the server answers: it need not be credited.
+/// The window of every stream and of the connection for the server's answers, so large that it needs no credit.
 const WIDE: u32 = 0x7ff0_0000;
-/// What a server allows on a stream before it says otherwise (RFC 9113 §6.9.2).
+/// The window that a server allows on a stream by default (RFC 9113 §6.9.2).
 const WINDOW: i64 = 65_535;
 
-/// A client that keeps to the server's windows.
+/// A client that keeps within the server's windows.
 pub struct HonestClient {
     socket: Socket,
     next_id: u32,
-    /// What may be sent on the connection, and on the streams that are open.
+    /// The bytes that may be sent on the connection, and on the open streams.
     window: i64,
     windows: BTreeMap<u32, i64>,
     /// Streams that are over, by their trailers or a reset.
     over: BTreeSet<u32>,
-    /// Bytes of DATA that came.
+    /// Bytes of DATA received.
     received: usize,
     /// PINGs that were answered.
     pongs: usize,
@@ -59,7 +59,7 @@ impl HonestClient {
         self.socket.write(bytes).expect("the server lets it live");
     }
 
-    /// Takes the next frame.
+    /// Handles the next frame.
     fn hear(&mut self) {
         let frame = self.socket.next_frame().expect("the server lets it live");
         let Frame { kind, stream, .. } = frame;
@@ -121,7 +121,7 @@ impl HonestClient {
         self.hear_until(|client| client.over.contains(&stream));
     }
 
-    /// One whole call of so many bytes.
+    /// Makes one whole call of `size` bytes.
     fn call(&mut self, size: usize) -> u32 {
         let before = self.received;
         let id = self.open("/demo.Echo/Say");
@@ -142,7 +142,7 @@ impl std::fmt::Debug for HonestClient {
     }
 }
 
-/// What an honest client does, and the limit that it comes near.
+/// A load of an honest client, and the limit that it comes close to.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientLoad {
     /// What it is.
@@ -153,12 +153,12 @@ pub struct ClientLoad {
 }
 
 impl ClientLoad {
-    /// Does it on a connection of its own, to the server of [`router`](super::router) there. The connection serves a
-    /// call after it.
+    /// Runs the load on a connection of its own, to a server of [`router`](super::router), and checks that the
+    /// connection then serves a call.
     ///
     /// # Panics
     ///
-    /// When the server cuts it off.
+    /// If the server closes the connection.
     pub fn run(&self, address: SocketAddr) {
         let mut client = HonestClient::connect(address);
         (self.run)(&mut client);
@@ -233,7 +233,7 @@ pub const CLIENT_LOADS: &[ClientLoad] = &[
         limit: "small_data",
         run: |client| {
             for _ in 0..20 {
-                // A second message is one too many for a unary method: the server ends the call.
+                // A second message is one too many for a unary method, so the server ends the call.
                 let ids = [(); 10].map(|()| client.open("/demo.Echo/Say"));
                 for id in ids {
                     let under_way = data(id, 0, &message(&[7; 10])).repeat(1_000);
@@ -275,7 +275,7 @@ pub const CLIENT_LOADS: &[ClientLoad] = &[
             for _ in 0..20 {
                 let block = || Block::request_to(b"/demo.Echo/Hang").field(b"grpc-timeout", b"20m");
                 let ids = [(); 100].map(|()| client.open_with(0, block()));
-                // The server's own timer ends them, and the client's reset comes then.
+                // The server's own timer ends them, and the client's reset arrives then.
                 ids.into_iter().for_each(|id| client.ends(id));
                 client.send(&ids.map(|id| reset(id, ErrorCode::CANCEL)).concat());
             }
@@ -293,16 +293,16 @@ pub const CLIENT_LOADS: &[ClientLoad] = &[
     },
 ];
 
-/// What an honest server sends with an answer, and the limit that it comes near.
+/// An honest server's answer, and the limit that it comes close to.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerLoad {
     /// What it is.
     pub name: &'static str,
     /// The limit.
     pub limit: &'static str,
-    /// How many calls are made.
+    /// The number of calls.
     pub calls: usize,
-    /// The answer on this stream.
+    /// Returns the answer on this stream.
     pub answer: fn(u32) -> Vec<u8>,
 }
 
@@ -376,11 +376,11 @@ pub const SERVER_LOADS: &[ServerLoad] = &[
     },
 ];
 
-/// Lets a client on runtime `R` call such a server, over and over on one connection.
+/// Lets a client on runtime `R` call such a server repeatedly on one connection.
 ///
 /// # Panics
 ///
-/// When a call fails, or the client ends the connection.
+/// If a call fails, or the client ends the connection.
 pub fn call_server<R: Runtime>(load: &ServerLoad) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -405,18 +405,18 @@ fn answer_calls(listener: &TcpListener, load: &ServerLoad) {
         let farewell = frame.kind == kind::GOAWAY && frame.code() != Some(ErrorCode::NO_ERROR);
         assert!(!farewell, "{}: {}", load.name, String::from_utf8_lossy(&frame.payload[8..]));
         if frame.kind == kind::DATA && frame.ends_stream() {
-            // A client that is gone is told of by the next frame.
+            // The next frame shows that a client has gone.
             let _ = socket.write(&(load.answer)(frame.stream));
         }
     }
 }
 
-/// Drops streams of a server on one connection after their first message, as fast as it can, with as many calls that
-/// complete as `among` says.
+/// Drops streams of a server on one connection after their first message, as fast as it can, with as many complete
+/// calls as `among` says.
 ///
 /// # Panics
 ///
-/// When a call fails.
+/// If a call fails.
 pub async fn drop_streams(channel: &Channel, streams: usize, among: usize) {
     for n in 0..streams {
         let asked = Bytes::from_static(b"1000");

@@ -1,4 +1,4 @@
-//! What hostile servers do to a client over TCP.
+//! Attacks of hostile servers on a client over TCP.
 
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
@@ -22,22 +22,22 @@ use crate::wire::{
 /// Bytes of the request.
 pub const REQUEST: usize = 10_000;
 
-/// What a server answers to the call on stream 1: first this, then one piece after the other, if any.
+/// A server's answer to the call on stream 1: `start`, then one piece after the other, if any.
 #[derive(Clone, Copy, Debug)]
 pub struct Hostile {
     /// Its name.
     pub name: &'static str,
     /// The CVE numbers or the rule.
     pub class: &'static str,
-    /// How the call must end.
+    /// The status with which the call must end.
     pub code: Code,
-    /// Whether the client complains by a GOAWAY.
+    /// Whether the client sends a GOAWAY with an error.
     pub outcome: Outcome,
-    /// How long the call may take.
+    /// The timeout of the call.
     pub timeout: Option<Duration>,
     /// The first bytes.
     pub start: fn() -> Vec<u8>,
-    /// The rest: without end, or nothing.
+    /// The rest: endless pieces, or nothing.
     pub piece: Option<fn(u32) -> Vec<u8>>,
 }
 
@@ -56,7 +56,7 @@ const fn flood(
     Hostile { outcome, piece: Some(piece), ..hostile(name, class, Code::Unavailable, start) }
 }
 
-/// The call must end by its own deadline.
+/// Returns a server whose call must end by its own deadline.
 const fn never(name: &'static str, class: &'static str, start: fn() -> Vec<u8>) -> Hostile {
     let timeout = Some(Duration::from_millis(100));
     Hostile { timeout, ..hostile(name, class, Code::DeadlineExceeded, start) }
@@ -136,11 +136,12 @@ pub const HOSTILE: &[Hostile] = &[
     }),
 ];
 
-/// Calls such a server once, on a connection of its own, from a client on runtime `R`: the status of the call.
+/// Calls such a server once, on a connection of its own, from a client on runtime `R`. Returns the status of the
+/// call.
 ///
 /// # Panics
 ///
-/// When the server does not accept.
+/// If the server does not accept.
 pub async fn call<R: Runtime>(address: SocketAddr, hostile: &Hostile) -> Code {
     let channel = R::connect(address, Config::client()).await.expect("the server accepts");
     let mut options = CallOptions::new();
@@ -151,11 +152,11 @@ pub async fn call<R: Runtime>(address: SocketAddr, hostile: &Hostile) -> Code {
     }
 }
 
-/// Lets a client on runtime `R` call such a server, and gives the status of its call and what the client told.
+/// Lets a client on runtime `R` call such a server. Returns the status of its call and what the client sent.
 ///
 /// # Panics
 ///
-/// When no port is free.
+/// If no port is free.
 pub fn serve<R: Runtime>(hostile: &Hostile, span: Duration) -> (Code, Told) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
@@ -167,11 +168,11 @@ pub fn serve<R: Runtime>(hostile: &Hostile, span: Duration) -> (Code, Told) {
     (code, told)
 }
 
-/// Is such a server for one connection, up to its end or for the time given, from the request on.
+/// Acts as such a server for one connection, from the request on, up to its end or for `span`.
 ///
 /// # Panics
 ///
-/// When what connects is no client.
+/// If the peer is no client.
 pub fn answer(listener: &TcpListener, hostile: &Hostile, span: Duration, told: &mut Told) {
     let mut socket = Socket::accept(listener).expect("a client");
     let opening = [settings(&[]), settings_ack()].concat();

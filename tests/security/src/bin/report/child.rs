@@ -1,4 +1,4 @@
-//! A server or a client in a process of its own, so that its processor time and memory are nobody else's.
+//! A server or a client in a process of its own, so that its processor time and memory can be measured alone.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ use halfclose_security::socket::{ANSWERS, router};
 const SERVE: &str = "--serve";
 const CALL: &str = "--call";
 
-/// Does the work of a child if this process is one, and says so.
+/// Does the work of a child if this process is one. Returns whether it is.
 pub(crate) fn is_child() -> bool {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [role, runtime] = &arguments[..] else { return false };
@@ -38,8 +38,8 @@ fn serve<R: Runtime>() {
     let _ = io::stdin().read_to_end(&mut Vec::new());
 }
 
-/// Makes the calls that standard input orders, see [`Process::call`], each on a connection of its own, and prints how
-/// many ended as they must.
+/// Makes the calls that standard input requests, see [`Process::call`], each on a connection of its own, and prints
+/// how many ended as required.
 fn call<R: Runtime>() {
     for order in io::stdin().lines() {
         let order = order.expect("a line");
@@ -55,7 +55,7 @@ fn call<R: Runtime>() {
     }
 }
 
-/// Asks an honest server for so many messages, by a request of as many bytes as hostile ones get.
+/// Asks an honest server for `count` messages, by a request of as many bytes as hostile servers get.
 async fn answers<R: Runtime>(address: SocketAddr, count: &str) -> Result<(), Code> {
     let channel = R::connect(address, Config::client()).await.expect("the server accepts");
     let request = Bytes::from(format!("{count:0>REQUEST$}"));
@@ -65,7 +65,7 @@ async fn answers<R: Runtime>(address: SocketAddr, count: &str) -> Result<(), Cod
     Ok(())
 }
 
-/// What some work cost a process: processor time, and KiB of memory at most above what it had.
+/// What some work cost a process: processor time, and the most memory in KiB beyond what it had.
 pub(crate) struct Cost {
     pub(crate) time: Duration,
     pub(crate) memory: usize,
@@ -88,20 +88,20 @@ impl Process {
         Self { input: process.stdin.take(), output, process }
     }
 
-    /// A server on this runtime, and where it listens.
+    /// Starts a server on this runtime. Returns it and its address.
     pub(crate) fn server(runtime: &str) -> (Self, SocketAddr) {
         let mut server = Self::start(SERVE, runtime);
         let address = server.line().parse().expect("an address");
         (server, address)
     }
 
-    /// A client on this runtime.
+    /// Starts a client on this runtime.
     pub(crate) fn client(runtime: &str) -> Self {
         Self::start(CALL, runtime)
     }
 
-    /// Lets the client call the server there so many times: a hostile one by its name, or an honest one for this number
-    /// of messages. Whether each call ended as it must.
+    /// Lets the client call the server at `address` this many times: a hostile one by its name, or an honest one for
+    /// this number of messages. Returns whether each call ended as required.
     pub(crate) fn call(&mut self, address: SocketAddr, times: usize, whom: &str) -> bool {
         writeln!(self.input.as_ref().expect("it runs"), "{address} {times} {whom}")
             .expect("the client lives");
@@ -114,7 +114,7 @@ impl Process {
         line.trim().to_owned()
     }
 
-    /// What some work costs it.
+    /// Measures what some work costs the process.
     pub(crate) fn cost_of<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> (T, Cost) {
         let (time, memory) = (self.processor_time(), self.memory("VmRSS:"));
         let done = work(self);
@@ -122,7 +122,7 @@ impl Process {
         (done, Cost { time, memory: self.memory("VmHWM:").saturating_sub(memory) })
     }
 
-    /// The processor time of all its threads so far.
+    /// Returns the processor time of all its threads so far.
     fn processor_time(&self) -> Duration {
         let threads = fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("Linux");
         let spent = threads.flatten().map(|thread| {
@@ -132,7 +132,7 @@ impl Process {
         Duration::from_nanos(spent.sum())
     }
 
-    /// Its memory in KiB: `VmRSS:` now, `VmHWM:` at most.
+    /// Returns its memory in KiB: `VmRSS:` now, `VmHWM:` at most.
     fn memory(&self, name: &str) -> usize {
         let text = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("Linux");
         let value = text.lines().find_map(|line| line.strip_prefix(name));
@@ -142,7 +142,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Its standard input ends, and so does it.
+        // The end of its standard input ends the process.
         drop(self.input.take());
         let _ = self.process.wait();
     }

@@ -1,5 +1,5 @@
-//! Each attack against one connection in memory: what it came to, the memory it took, the processor time it took against
-//! an honest load of as many bytes, and how long a call on another connection waited meanwhile in the same thread.
+//! Each attack against one connection in memory: its result, its memory, its processor time compared with an honest
+//! load of as many bytes, and how long a call on another connection waited meanwhile in the same thread.
 
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,7 @@ impl Bystander {
         let _ = self.client.receive(Time::ZERO, &mut wire);
     }
 
-    /// One whole call; how long it took.
+    /// Makes one whole call. Returns its duration.
     fn call(&mut self) -> Duration {
         let begun = Instant::now();
         let call =
@@ -66,7 +66,8 @@ impl Bystander {
     }
 }
 
-/// Unary calls of 100 bytes: so many bytes as an attack sent. Processor time is wall time here: nothing waits.
+/// Makes unary calls of 100 bytes, as many bytes as an attack sent. Processor time is wall time here, because nothing
+/// waits.
 fn honest(bytes: usize) -> Duration {
     let mut target = Server::target(Server::config());
     let begun = Instant::now();
@@ -134,7 +135,7 @@ fn all<R: Side>(title: &str, attacks: impl Iterator<Item = &'static Attack<R>>) 
     good
 }
 
-/// All of them; whether each came to its outcome, and no call waited for 100 ms.
+/// Prints all rows. Returns whether each attack had its required result, and no call waited for 100 ms.
 pub(crate) fn report() -> bool {
     honest(1 << 20);
     println!("\n## In memory");

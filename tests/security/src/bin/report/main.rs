@@ -1,4 +1,4 @@
-//! Prints docs/attacks.md: what each attack comes to, over TCP on both runtimes and in memory, and what it costs.
+//! Prints docs/attacks.md: the result of each attack, over TCP on both runtimes and in memory, and its cost.
 //!
 //! `cargo run --release -p halfclose-security --bin report > docs/attacks.md`, on a machine that does nothing else.
 //! With words as arguments, as in `… --bin report honest bombs`, only the rows whose name contains one of them.
@@ -15,7 +15,7 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// Whether the row of this name is asked for.
+/// Returns whether the row of this name is selected.
 fn wanted(name: &str) -> bool {
     let mut words = std::env::args().skip(1).peekable();
     words.peek().is_none() || words.any(|word| name.contains(&word))
@@ -29,7 +29,7 @@ fn output(program: &str, arguments: &[&str]) -> String {
     )
 }
 
-/// The processor, and how many tasks of others wanted it when this began.
+/// Describes the processor, and how many other tasks wanted it at the start.
 fn machine() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();

@@ -18,10 +18,10 @@ use crate::wanted;
 const SPAN: Duration = Duration::from_millis(500);
 /// Bytes of a message of 100 with its prefix.
 const MESSAGE: usize = 105;
-/// What no call of another client may take.
+/// The most time that a call of another client may take.
 const LIMIT: Duration = Duration::from_millis(100);
 
-/// All of them; whether each came to its outcome, and no call waited for [`LIMIT`].
+/// Prints all rows. Returns whether each attack had its required result, and no call waited for [`LIMIT`].
 pub(crate) fn report() -> bool {
     println!("\n## Over TCP");
     println!(
@@ -46,26 +46,26 @@ fn millis(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64() * 1e3)
 }
 
-/// Nanoseconds of processor time for each byte.
+/// Returns the nanoseconds of processor time for each byte.
 fn each(cost: &Cost, bytes: usize) -> f64 {
     cost.time.as_secs_f64() * 1e9 / bytes.max(1) as f64
 }
 
 fn cost_to_server(runtime: &str, flood: &Flood) -> (Told, Cost) {
     let (mut server, address) = Process::server(runtime);
-    // What is made once for all is not counted.
+    // What is created once for all is not counted.
     let _ = attack(address, &HONEST, Budget::of(Duration::from_millis(20)));
     server.cost_of(|_| attack(address, flood, Budget::of(SPAN)))
 }
 
-/// What calls of a hostile server cost a client.
+/// The cost of a hostile server's calls for a client.
 struct CostToClient {
     as_expected: bool,
-    /// Bytes that each call was sent.
+    /// Bytes that each call received.
     bytes: usize,
     cost: Cost,
     each: f64,
-    /// Against the same calls of an honest server that answers with as many bytes.
+    /// The ratio to the same calls of an honest server that answers with as many bytes.
     honest: f64,
 }
 
@@ -99,7 +99,7 @@ fn outcome(expected: Outcome, told: &Told) -> (bool, String) {
     }
 }
 
-/// Floods of servers on runtime `S`; the other client is of runtime `C`.
+/// Reports floods of servers on runtime `S`; the other client uses runtime `C`.
 fn servers<S: Runtime, C: Runtime>() -> bool {
     println!("\n### A server on {}\n", S::NAME);
     println!(
@@ -133,7 +133,7 @@ fn servers<S: Runtime, C: Runtime>() -> bool {
     good
 }
 
-/// Hostile servers and a client of runtime `C`.
+/// Reports hostile servers and a client of runtime `C`.
 fn clients<C: Runtime, S: Runtime>() -> bool {
     println!("\n### A client on {}\n", C::NAME);
     println!(
