@@ -109,9 +109,11 @@ class Proxy:
     def restart(self):
         """Kills every process of it, and starts it anew on the same port."""
         self.kill()
-        why = self._start()
-        if why is not None:
-            raise ProcessFailed(f"{self._kind.name} does not start again: {why}")
+        # The workers are not ours to wait for, and hold the port for a moment longer.
+        deadline = time.monotonic() + _PATIENCE
+        while (why := self._start()) is not None:
+            if time.monotonic() > deadline:
+                raise ProcessFailed(f"{self._kind.name} does not start again: {why}")
 
     def kill(self):
         """Ends all processes of it at once."""
