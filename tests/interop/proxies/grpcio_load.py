@@ -34,6 +34,7 @@ from client_cases import (  # noqa: E402
     fails_with,
     large_request,
 )
+import grpcio_loads  # noqa: E402
 from grpcio_client import run  # noqa: E402
 
 DEADLINE = 15.0
@@ -79,6 +80,23 @@ def uploads(target, calls, size):
 
     with target.stub() as stub:
         _all_at_once(lambda number=number: upload(stub, number) for number in range(calls))
+
+
+def refused(target, calls, size):
+    """Requests over the limit of the server, and small calls behind them."""
+    request = pb.SimpleRequest(payload=pb.zeros(size))
+    part = pb.StreamingInputCallRequest(payload=pb.zeros(size))
+
+    def refuse(stub, number):
+        with fails_with(grpc.StatusCode.RESOURCE_EXHAUSTED):
+            if number % 2 == 0:
+                stub.UnaryCall(request, timeout=DEADLINE)
+            else:
+                stub.StreamingInputCall(iter([part]), timeout=DEADLINE)
+
+    with target.stub() as stub:
+        _all_at_once(lambda number=number: refuse(stub, number) for number in range(calls))
+        _all_at_once([lambda: _small(stub)] * calls)
 
 
 def downloads(target, calls, size):
@@ -297,6 +315,16 @@ def cancels(target, callers, calls):
         _none_is_left(stub)
 
 
+def _of_the_peers(case):
+    """A load of the suite of the peers: so many callers, who make so many calls in all."""
+
+    def load(target, callers, calls):
+        target.at_once, target.calls = callers, calls
+        return case(target)
+
+    return load
+
+
 # What C-core says of a stream above the last one that a GOAWAY names; one that was accepted and cut is "Socket closed".
 _NOT_PROCESSED = "Stream removed (GOAWAY received"
 
@@ -382,10 +410,10 @@ def restart(target, callers, seconds):
 LOADS = {
     load.__name__: load
     for load in (
-        *(uploads, downloads, bidi, turns, four_types, trailers_only, spaces, metadata),
+        *(uploads, refused, downloads, bidi, turns, four_types, trailers_only, spaces, metadata),
         *(deadlines, cancels, reload, restart),
     )
-}
+} | {name: _of_the_peers(grpcio_loads.LOADS[name]) for name in ("ended_early", "dropped_early")}
 
 
 def _parse(text):

@@ -5,7 +5,7 @@ mod case;
 mod compression;
 mod edges;
 mod failure;
-mod loads;
+pub(crate) mod loads;
 mod metadata;
 mod negative;
 pub(crate) mod payloads;

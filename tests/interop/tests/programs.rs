@@ -43,7 +43,8 @@ fn every_case_holds_between_our_own_programs_on_every_pair_of_runtimes() {
 #[test]
 fn every_load_holds_between_our_own_programs_on_every_pair_of_runtimes() {
     const LOADS: &str = "uploads:4x1000000,downloads:4x1000000,bidi:4x100000x1,turns:4x100000x1,four_types:8x48,\
-                         trailers_only:2,spaces:2,metadata:7500,deadlines:20x60,cancels:20x200,reload:4x1";
+                         trailers_only:2,spaces:2,metadata:7500,deadlines:20x60,cancels:20x200,reload:4x1,\
+                         refused:4x4194295,ended_early:4x40,dropped_early:4x40";
     for serving in RUNTIMES {
         let running = Server::start(serving);
         for calling in RUNTIMES {
@@ -54,7 +55,7 @@ fn every_load_holds_between_our_own_programs_on_every_pair_of_runtimes() {
             let said = lines(&done.stdout).join("\n");
             assert!(done.status.success(), "{calling} to {serving}: {said}");
             let passed = said.lines().filter(|line| line.starts_with("PASS ")).count();
-            assert_eq!(passed, 11, "{said}");
+            assert_eq!(passed, 14, "{said}");
         }
     }
 }

@@ -16,7 +16,7 @@ use super::failure::{Failure, check};
 use super::payloads::{check_payload, sized_request};
 use crate::methods::UNARY_CALL;
 
-pub(super) use early::{dropped_early, ended_early};
+pub(crate) use early::{dropped_early, ended_early};
 pub(super) use ends::{expired_deadlines, mixed_ends};
 pub(super) use rounds::{long_bidi, many_unary};
 pub(super) use stalled::{stalled_downloads, stalled_uploads};

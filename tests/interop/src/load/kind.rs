@@ -4,13 +4,15 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{bidi, cancels, deadlines, four_types, metadata, outage, trailers_only, transfers};
-use crate::client::{Failure, Target};
+use crate::client::{Failure, LoadSize, Target, loads};
 
 /// A load, with its numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Load {
     /// So many calls at once, each with one request of so many bytes.
     Uploads(usize, usize),
+    /// As [`Load::Uploads`] of requests that are over the server's limit: each call is refused, and the connection goes on.
+    Refused(usize, usize),
     /// So many calls at once, each with one response of so many bytes.
     Downloads(usize, usize),
     /// So many streams, each of which sends requests of so many bytes and gets as much back, for so many seconds.
@@ -32,6 +34,11 @@ pub enum Load {
     /// So many callers for so many seconds, while whatever is between them and the server is replaced gracefully: no
     /// call fails, beside those that were certainly not processed, and these are made again.
     Reload(usize, usize),
+    /// So many callers, who make so many calls in all, each of which the server ends while small messages are under way
+    /// to it.
+    EndedEarly(usize, usize),
+    /// As [`Load::EndedEarly`], where the client drops the calls and messages are under way both ways.
+    DroppedEarly(usize, usize),
     /// As [`Load::Reload`], while it is ended and started anew: calls that are cut end with UNAVAILABLE, and tell why.
     Restart(usize, usize),
 }
@@ -45,6 +52,7 @@ impl FromStr for Load {
         let numbers = numbers.map_err(|error| format!("{text}: {error}"))?;
         match (name, numbers.as_slice()) {
             ("uploads", &[calls, bytes]) => Ok(Self::Uploads(calls, bytes)),
+            ("refused", &[calls, bytes]) => Ok(Self::Refused(calls, bytes)),
             ("downloads", &[calls, bytes]) => Ok(Self::Downloads(calls, bytes)),
             ("bidi", &[streams, bytes, seconds]) => Ok(Self::Bidi(streams, bytes, seconds)),
             ("turns", &[streams, bytes, seconds]) => Ok(Self::Turns(streams, bytes, seconds)),
@@ -54,6 +62,8 @@ impl FromStr for Load {
             ("metadata", &[bytes]) => Ok(Self::Metadata(bytes)),
             ("deadlines", &[callers, calls]) => Ok(Self::Deadlines(callers, calls)),
             ("cancels", &[callers, calls]) => Ok(Self::Cancels(callers, calls)),
+            ("ended_early", &[callers, calls]) => Ok(Self::EndedEarly(callers, calls)),
+            ("dropped_early", &[callers, calls]) => Ok(Self::DroppedEarly(callers, calls)),
             ("reload", &[callers, seconds]) => Ok(Self::Reload(callers, seconds)),
             ("restart", &[callers, seconds]) => Ok(Self::Restart(callers, seconds)),
             _ => Err(format!("{text}: no such load with {} numbers", numbers.len())),
@@ -70,6 +80,7 @@ impl Load {
     pub async fn run(self, target: &Target) -> Result<String, Failure> {
         match self {
             Self::Uploads(calls, bytes) => transfers::uploads(target, calls, bytes).await,
+            Self::Refused(calls, bytes) => transfers::refused(target, calls, bytes).await,
             Self::Downloads(calls, bytes) => transfers::downloads(target, calls, bytes).await,
             Self::Bidi(streams, bytes, seconds) => bidi::bidi(target, streams, bytes, time(seconds)).await,
             Self::Turns(streams, bytes, seconds) => bidi::turns(target, streams, bytes, time(seconds)).await,
@@ -79,10 +90,17 @@ impl Load {
             Self::Metadata(bytes) => metadata::metadata(target, bytes).await,
             Self::Deadlines(callers, calls) => deadlines::deadlines(target, callers, calls).await,
             Self::Cancels(callers, calls) => cancels::cancels(target, callers, calls).await,
+            Self::EndedEarly(callers, calls) => loads::ended_early(&sized(target, callers, calls)).await,
+            Self::DroppedEarly(callers, calls) => loads::dropped_early(&sized(target, callers, calls)).await,
             Self::Reload(callers, seconds) => outage::reload(target, callers, time(seconds)).await,
             Self::Restart(callers, seconds) => outage::restart(target, callers, time(seconds)).await,
         }
     }
+}
+
+/// The target of a case that takes its numbers from there.
+fn sized(target: &Target, at_once: usize, calls: usize) -> Target {
+    Target { load: LoadSize { calls, at_once: at_once.max(1), ..target.load }, ..target.clone() }
 }
 
 fn time(seconds: usize) -> Duration {

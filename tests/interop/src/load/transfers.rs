@@ -2,11 +2,12 @@
 //! deadline.
 
 use futures_util::future::try_join_all;
-use halfclose_driver::Channel;
+use halfclose_driver::halfclose::Code;
+use halfclose_driver::{CallError, Channel};
 
 use super::options;
 use crate::client::payloads::{check_payload, duplex_request, sized_request};
-use crate::client::{Failure, Target, equal, streaming::next};
+use crate::client::{Failure, Target, equal, fails_with, streaming::next, unary};
 use crate::messages::{Payload, StreamingInputCallRequest};
 use crate::methods::{STREAMING_INPUT_CALL, STREAMING_OUTPUT_CALL, UNARY_CALL};
 
@@ -23,13 +24,36 @@ async fn upload(channel: &Channel, number: usize, bytes: usize) -> Result<(), Fa
         let response = channel.unary(&UNARY_CALL, &sized_request(bytes, 0), options()).await?;
         return check_payload(response.message.payload.as_ref(), 0);
     }
+    let counted = streamed(channel, bytes).await?;
+    equal("aggregated_payload_size", counted, bytes)
+}
+
+/// What the server has counted of a stream of one request.
+async fn streamed(channel: &Channel, bytes: usize) -> Result<usize, CallError> {
     let mut call = channel.client_streaming(&STREAMING_INPUT_CALL, options())?;
     let payload = Some(Payload::zeros(bytes));
     // A call that has ended says why when its response is asked for.
     let _ = call.send(&StreamingInputCallRequest { payload, expect_compressed: None }).await;
     let response = call.close_and_recv().await?;
-    let counted = usize::try_from(response.message.aggregated_payload_size).unwrap_or_default();
-    equal("aggregated_payload_size", counted, bytes)
+    Ok(usize::try_from(response.message.aggregated_payload_size).unwrap_or_default())
+}
+
+/// Requests over the limit of the server, and small calls behind them.
+pub(super) async fn refused(target: &Target, calls: usize, bytes: usize) -> Result<String, Failure> {
+    let all = async |channel: &Channel| {
+        try_join_all((0..calls).map(|number| refuse(channel, number, bytes))).await?;
+        try_join_all((0..calls).map(|_| unary::small_unary(channel))).await.map(drop)
+    };
+    target.session(all).await.map(|()| String::new())
+}
+
+async fn refuse(channel: &Channel, number: usize, bytes: usize) -> Result<(), Failure> {
+    let ended = if number.is_multiple_of(2) {
+        channel.unary(&UNARY_CALL, &sized_request(bytes, 0), options()).await.map(drop)
+    } else {
+        streamed(channel, bytes).await.map(drop)
+    };
+    fails_with(ended, Code::ResourceExhausted).map(drop)
 }
 
 pub(super) async fn downloads(target: &Target, calls: usize, bytes: usize) -> Result<String, Failure> {

@@ -21,7 +21,7 @@ type Receiver = ClientReceiver<StreamingOutputCallResponse, Prost>;
 const UNDER_WAY: usize = 400;
 
 /// The server ends each call at once, while messages are under way to it.
-pub(in super::super) async fn ended_early(target: &Target) -> Result<String, Failure> {
+pub(crate) async fn ended_early(target: &Target) -> Result<String, Failure> {
     let load = target.load;
     target
         .session(async |channel: &Channel| load.run("calls", async |_| ended_by_server(channel).await).await)
@@ -50,7 +50,7 @@ async fn keep_sending(sender: &mut Sender) {
 }
 
 /// The client drops each call while messages are under way both ways.
-pub(in super::super) async fn dropped_early(target: &Target) -> Result<String, Failure> {
+pub(crate) async fn dropped_early(target: &Target) -> Result<String, Failure> {
     let load = target.load;
     target
         .session(async |channel: &Channel| {
