@@ -25,6 +25,8 @@ class Kind:
     command: tuple
     reload: int
     without: str = ""
+    # What it logs when it has loaded a configuration. Before that, HAProxy may miss a signal to reload.
+    loaded: str = ""
 
     def start(self, config):
         """The command line, with the configuration at its end."""
@@ -40,14 +42,15 @@ class Kind:
 
 _NGINX = ("nginx", "-e", "stderr", "-c", "")
 _HAPROXY = ("haproxy", "-W", "-db", "-f", "")
+_LOADED = "Loading success."
 _NGHTTPX = ("nghttpx", "--conf=")
 KINDS = {
     kind.name: kind
     for kind in (
         Kind("nginx", "nginx.conf", _NGINX, signal.SIGHUP),
-        Kind("haproxy", "haproxy.cfg", _HAPROXY, signal.SIGUSR2),
+        Kind("haproxy", "haproxy.cfg", _HAPROXY, signal.SIGUSR2, loaded=_LOADED),
         # Its default: calls share a connection to their server.
-        Kind("haproxy-shared", "haproxy.cfg", _HAPROXY, signal.SIGUSR2, without=" max-reuse 0"),
+        Kind("haproxy-shared", "haproxy.cfg", _HAPROXY, signal.SIGUSR2, without=" max-reuse 0", loaded=_LOADED),
         Kind("nghttpx", "nghttpx.conf", _NGHTTPX, signal.SIGHUP),
     )
 }
@@ -76,7 +79,8 @@ class Proxy:
         self._directory = tempfile.TemporaryDirectory(prefix="halfclose-proxies-")
         # The workers of a proxy that was started by root are somebody else.
         os.chmod(self._directory.name, 0o755)
-        self._log = open(Path(self._directory.name) / "log", "w+b")
+        # Appending, since reading it moves the place that the programs share.
+        self._log = open(Path(self._directory.name) / "log", "a+b")
         why = None
         for _ in range(_PORTS):
             self.port = _free_port()
@@ -102,9 +106,9 @@ class Proxy:
 
     def reload(self):
         """Asks for a reload, and waits until a new worker has begun."""
-        before = self._workers()
+        before, loaded = self._workers(), self._loaded()
         self._process.send_signal(self._kind.reload)
-        self._until("reload", lambda: self._workers() - before)
+        self._until("reload", lambda: self._workers() - before and self._has_loaded(loaded))
 
     def restart(self):
         """Kills every process of it, and starts it anew on the same port."""
@@ -129,7 +133,7 @@ class Proxy:
 
     def _start(self):
         """None once it listens, else why it does not."""
-        config = self._render()
+        config, loaded = self._render(), self._loaded()
         self._process = subprocess.Popen(
             self._kind.start(config),
             stdin=subprocess.DEVNULL,
@@ -138,7 +142,7 @@ class Proxy:
             start_new_session=True,
         )
         try:
-            self._until("listen", lambda: not self.alive or self._listens())
+            self._until("listen", lambda: not self.alive or self._listens() and self._has_loaded(loaded))
         except ProcessFailed as error:
             self.kill()
             return str(error)
@@ -156,6 +160,14 @@ class Proxy:
         except OSError:
             return False
         return bool(self._workers())
+
+    def _loaded(self):
+        """How many times it says that it has loaded its configuration."""
+        return self.log.count(self._kind.loaded)
+
+    def _has_loaded(self, before):
+        """Whether it says so once more, where it says so at all."""
+        return not self._kind.loaded or self._loaded() > before
 
     def _workers(self):
         """The processes below the first one."""

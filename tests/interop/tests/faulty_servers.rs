@@ -46,6 +46,7 @@ fn failing(change: fn(Router) -> Router) -> BTreeSet<String> {
             runtime,
             soak: SOAK,
             load: LoadSize::default(),
+            stream_window: None,
         };
         let mut failed = BTreeSet::new();
         // Behind the soaks come the cases that need a server of their own.

@@ -154,6 +154,7 @@ async fn run(runtime: Runtime, options: Options, tls: Option<ClientTls>) -> Exit
         runtime,
         soak: options.soak.into(),
         load: options.load.into(),
+        stream_window: None,
     };
     let mut code = ExitCode::SUCCESS;
     for case in options.test_case {

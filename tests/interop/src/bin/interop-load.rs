@@ -23,6 +23,9 @@ struct Options {
     /// The load to run, or several with commas between them: a name and its numbers, such as `uploads:5x4000000`.
     #[arg(long, value_delimiter = ',', required = true, value_parser = named)]
     load: Vec<(String, Load)>,
+    /// The receive window of a stream at its start, in bytes.
+    #[arg(long = "stream_window")]
+    stream_window: Option<u32>,
     /// The runtime.
     #[arg(long, value_enum, default_value_t = RuntimeName::Tokio)]
     runtime: RuntimeName,
@@ -54,6 +57,7 @@ async fn run(runtime: Runtime, options: Options) -> ExitCode {
         runtime,
         soak: Soak::default(),
         load: LoadSize::default(),
+        stream_window: options.stream_window,
     };
     let mut code = ExitCode::SUCCESS;
     for (name, load) in options.load {

@@ -27,6 +27,9 @@ struct Options {
     /// Sends the response headers of a call before its first request has come.
     #[arg(long = "early_headers")]
     early_headers: bool,
+    /// The receive window of a stream at its start, in bytes.
+    #[arg(long = "stream_window")]
+    stream_window: Option<u32>,
     /// Serves with TLS.
     #[arg(long = "use_tls", action = ArgAction::Set, default_value_t = false, default_missing_value = "true", num_args = 0..=1)]
     use_tls: bool,
@@ -75,10 +78,12 @@ fn server_tls(options: &Options) -> Result<Option<ServerTls>, String> {
 }
 
 async fn serve(runtime: Runtime, options: Options, tls: Option<ServerTls>) -> io::Result<()> {
-    let Options { host, port, early_headers, .. } = options;
+    let Options { host, port, early_headers, stream_window, .. } = options;
     let address = format!("{host}:{port}");
     let router = service::router(runtime.sleep).early_headers(early_headers);
-    let listening = (runtime.serve)(host, port, router, service::config(), tls);
+    let mut config = service::config();
+    config.initial_stream_window = stream_window.unwrap_or(config.initial_stream_window);
+    let listening = (runtime.serve)(host, port, router, config, tls);
     let serving =
         listening.await.map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
     let terminated = (runtime.terminated)()?;

@@ -42,6 +42,8 @@ pub struct Target {
     pub soak: Soak,
     /// The numbers of the cases under load.
     pub load: LoadSize,
+    /// The receive window of a stream, where it is not the default.
+    pub stream_window: Option<u32>,
 }
 
 impl Target {
@@ -74,6 +76,7 @@ impl Target {
         let mut config = Config::client();
         config.authority = authority.into();
         config.codecs = Codecs::builtin();
+        config.initial_stream_window = self.stream_window.unwrap_or(config.initial_stream_window);
         if self.tls.is_some() {
             config.scheme = Scheme::Https;
         }

@@ -1,24 +1,21 @@
 //! Calls of which some are given up, at every point of their life.
 
-use futures_util::future::{FutureExt, try_join_all};
+use futures_util::future::FutureExt;
 use halfclose_driver::halfclose::Code;
 use halfclose_driver::{CallError, Channel};
 
 use super::deadlines::run_out;
-use super::pool::callers;
+use super::pool::{callers, none_is_left, unless_refused};
 use super::{four_types, options};
 use crate::client::payloads::{check_payload, duplex_request, sized_request};
-use crate::client::{Failure, Target, fails_with, streaming::next, unary};
+use crate::client::{Failure, Target, fails_with, streaming::next};
 use crate::messages::{Payload, StreamingInputCallRequest};
 use crate::methods::{FULL_DUPLEX_CALL, STREAMING_INPUT_CALL, STREAMING_OUTPUT_CALL, UNARY_CALL};
 
-/// As in `deadlines`.
-const AFTER: usize = 300;
-
 pub(super) async fn cancels(target: &Target, at_once: usize, calls: usize) -> Result<String, Failure> {
     let all = async |channel: &Channel| {
-        callers(at_once, calls, |number| one(channel, number)).await?;
-        try_join_all((0..AFTER).map(|_| unary::small_unary(channel))).await.map(drop)
+        callers(at_once, calls, |number| unless_refused(move || one(channel, number))).await?;
+        none_is_left(channel).await
     };
     target.session(all).await.map(|()| String::new())
 }

@@ -2,23 +2,19 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use halfclose_driver::Channel;
 use halfclose_driver::halfclose::Code;
 
 use super::options;
-use super::pool::callers;
+use super::pool::{callers, none_is_left, unless_refused};
 use crate::client::payloads::duplex_request;
-use crate::client::{Failure, Target, fails_with, unary};
+use crate::client::{Failure, Target, fails_with};
 use crate::methods::FULL_DUPLEX_CALL;
-
-/// More calls at once than a server's streams or threads are many: what a call that is over still holds is missed here.
-const AFTER: usize = 300;
 
 pub(super) async fn deadlines(target: &Target, at_once: usize, calls: usize) -> Result<String, Failure> {
     let all = async |channel: &Channel| {
-        callers(at_once, calls, |number| run_out(channel, number)).await?;
-        try_join_all((0..AFTER).map(|_| unary::small_unary(channel))).await.map(drop)
+        callers(at_once, calls, |number| unless_refused(move || run_out(channel, number))).await?;
+        none_is_left(channel).await
     };
     target.session(all).await.map(|()| String::new())
 }
