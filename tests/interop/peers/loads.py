@@ -44,7 +44,7 @@ def _instead(*others):
 
 # By the name of the peer. A load that is not here is `_ALL`'s.
 _CLIENTS = {
-    "grpcio": _instead(replace(_MIXED_ENDS, seconds=10)),
+    "grpcio": _instead(replace(_MIXED_ENDS, seconds=5)),
     "grpc-go": _instead(*_PINGS, *_EARLY_ENDS),
     # A call of grpc-js takes a multiple of the others' time.
     "grpc-js": _instead(replace(_MANY_UNARY, calls=1000), replace(_LONG_BIDI, calls=1000)),

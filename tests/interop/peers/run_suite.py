@@ -10,6 +10,7 @@ is skipped, and so is a case that a peer's API cannot do; both are said.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import threading
@@ -303,7 +304,7 @@ def _arguments():
     parser.add_argument("--test_case", help="only these cases, comma-separated")
     parser.add_argument("--timeout", type=float, default=90.0, help="seconds for one case")
     parser.add_argument("--loads", action="store_true", help="run the loads instead of the cases")
-    parser.add_argument("--jobs", type=int, default=2, help="how many pairs run at the same time")
+    parser.add_argument("--jobs", type=int, default=min(4, max(2, os.cpu_count() or 1)), help="how many pairs run at the same time")
     parser.add_argument("--tls", action="store_true", help="with TLS, against the peers that can: grpcio")
     parser.add_argument("--control", action="store_true", help="run the peers against themselves")
     arguments = parser.parse_args()
