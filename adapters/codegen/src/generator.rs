@@ -218,7 +218,7 @@ fn root(tree: &Tree, codegen: &Codegen, name: &str) -> Result<String, Error> {
         "// Made by halfclose-build {}; changes are lost when it is made again.\n\n\
          const _: () = {rt}::made_by({major}, {minor});\n\n\
          /// An encoded `google.protobuf.FileDescriptorSet`: the files that this was made of, with all that they import.\n\
-         #[allow(dead_code)]\n\
+         #[allow(dead_code, unreachable_pub)]\n\
          pub const FILE_DESCRIPTOR_SET: &[u8] = ::core::include_bytes!(\"{name}.bin\");\n\n{}",
         env!("CARGO_PKG_VERSION"),
         prettyplease::unparse(&file)

@@ -55,8 +55,3 @@ pub use connect::connect_tls;
 pub use halfclose_driver::halfclose::{self, Code, Config, Metadata, Seed, Status};
 pub use halfclose_driver::*;
 pub use listen::Server;
-
-/// Compiles and runs the README's example.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;

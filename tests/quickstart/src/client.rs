@@ -4,25 +4,24 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use halfclose_smol::{CallOptions, Channel, Code, Config, halfclose::HalfStates};
+use halfclose_smol::{Channel, Code, Config, halfclose::HalfStates};
 
-use crate::messages::{MEASURE, SHOUT, SPELL, SUM, word};
+use crate::messages::{WordsClient, word};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
 pub(crate) async fn run(address: SocketAddr) -> Outcome {
     let channel = halfclose_smol::connect(address, Config::client()).await?;
     println!("client is connected, on smol");
-    unary(&channel).await?;
-    client_streaming(&channel).await?;
-    server_streaming(&channel).await?;
-    bidi_streaming(&channel).await
+    let client = WordsClient::new(channel);
+    unary(&client).await?;
+    client_streaming(&client).await?;
+    server_streaming(&client).await?;
+    bidi_streaming(&client).await
 }
 
 /// Every call of this program may take this long.
-fn options() -> CallOptions {
-    CallOptions::new().timeout(Duration::from_secs(10))
-}
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Prints what happened, and where both halves of the call stand.
 fn say(what: &str, states: Option<HalfStates>) {
@@ -30,16 +29,16 @@ fn say(what: &str, states: Option<HalfStates>) {
     println!("  client {what:<36} {states}");
 }
 
-async fn unary(channel: &Channel) -> Outcome {
+async fn unary(client: &WordsClient<Channel>) -> Outcome {
     println!("\nunary: one request, one response");
-    let reply = channel.unary(&MEASURE, &word("hippopotamus"), options()).await?;
+    let reply = client.measure(word("hippopotamus")).timeout(TIMEOUT).await?;
     say(&format!("gets {} and status OK", reply.message.letters), None);
     Ok(())
 }
 
-async fn client_streaming(channel: &Channel) -> Outcome {
+async fn client_streaming(client: &WordsClient<Channel>) -> Outcome {
     println!("\nclient streaming: many requests, one response");
-    let mut call = channel.client_streaming(&SUM, options())?;
+    let mut call = client.sum().timeout(TIMEOUT).await?;
     for text in ["half", "close"] {
         call.send(&word(text)).await?;
         say(&format!("sends {text:?}"), call.states());
@@ -50,9 +49,9 @@ async fn client_streaming(channel: &Channel) -> Outcome {
     Ok(())
 }
 
-async fn server_streaming(channel: &Channel) -> Outcome {
+async fn server_streaming(client: &WordsClient<Channel>) -> Outcome {
     println!("\nserver streaming: one request, many responses");
-    let mut call = channel.server_streaming(&SPELL, &word("abc"), options()).await?;
+    let mut call = client.spell(word("abc")).timeout(TIMEOUT).await?;
     say("sends \"abc\", half-closes", call.states());
     while let Some(letter) = call.recv().await? {
         say(&format!("gets {:?}", letter.text), call.states());
@@ -61,9 +60,9 @@ async fn server_streaming(channel: &Channel) -> Outcome {
     Ok(())
 }
 
-async fn bidi_streaming(channel: &Channel) -> Outcome {
+async fn bidi_streaming(client: &WordsClient<Channel>) -> Outcome {
     println!("\nbidirectional: many requests, many responses, and an error at the end");
-    let mut call = channel.bidi_streaming(&SHOUT, options())?;
+    let mut call = client.shout().timeout(TIMEOUT).await?;
     for text in ["ready", "steady"] {
         call.send(&word(text)).await?;
         say(&format!("sends {text:?}"), call.states());
