@@ -1,4 +1,4 @@
-//! The hot pieces by themselves, on the wall clock: for looking at, not for gates.
+//! The hot pieces by themselves, measured by wall-clock time: for inspection, not as a gate.
 
 use std::hint::black_box;
 
@@ -55,7 +55,7 @@ fn frames(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A block of strings that Huffman coding makes shorter, none of them indexed.
+/// Returns a block of strings that Huffman coding makes shorter, none of them indexed.
 fn huffman_block() -> (Vec<u8>, usize) {
     let list = [
         ("x-request-id", "5f0c1a2e-7b64-4a53-9a0e-2f1c6d8b7e90"),
@@ -130,7 +130,7 @@ fn heads(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One message with its prefix.
+/// Returns one message with its prefix.
 fn framed(bytes: usize) -> Vec<u8> {
     let mut message = vec![0];
     message.extend_from_slice(&u32::try_from(bytes).unwrap().to_be_bytes());

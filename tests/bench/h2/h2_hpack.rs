@@ -52,7 +52,7 @@ impl<'a> Input<'a> {
     fn block(&mut self) -> Block {
         let (fields, wire) = (self.number(), self.number());
         let wire = BytesMut::from(self.bytes(wire));
-        // What h2 has no values for is left out of what it encodes.
+        // The encoder's input leaves out fields for which h2 has no values.
         let list = (0..fields).filter_map(|_| self.field()).collect();
         Block { wire, fields, list }
     }
@@ -83,7 +83,7 @@ fn decode(story: &Story) -> usize {
     counted
 }
 
-/// h2 takes its input by value: the copies of the lists are part of what is measured.
+/// Encodes the lists. h2 takes its input by value, so the copies of the lists are part of the measurement.
 fn encode(story: &Story) -> usize {
     let mut encoder = Encoder::new(4096, 4096);
     let mut wire = BytesMut::new();

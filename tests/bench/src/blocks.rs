@@ -12,7 +12,7 @@ use crate::service::UNARY_CALL;
 /// A list of fields.
 pub type List = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// One block, with what it says.
+/// One block and its fields.
 #[derive(Clone, Debug)]
 pub struct Block {
     /// The block.
@@ -36,20 +36,20 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Fields that count.
+    /// Returns the number of fields that count.
     #[must_use]
     pub fn fields(&self) -> usize {
         self.counted().map(|block| block.list.len()).sum()
     }
 
-    /// A file name for it.
+    /// Returns a file name for it.
     #[must_use]
     pub fn file_name(&self) -> String {
         format!("{}.blocks", self.name.replace([' ', ','], "-"))
     }
 
-    /// Its bytes, for programs in other languages: for each story the number of its blocks, and of those that only
-    /// fill the table; for each block the number of its fields and its bytes, its bytes, and for each field the
+    /// Returns its bytes, for programs in other languages: for each story the number of its blocks, and of those that
+    /// only fill the table; for each block the number of its fields and its bytes, its bytes, and for each field the
     /// lengths of name and value, and both. Numbers have 32 bits, the least byte first.
     #[must_use]
     pub fn dump(&self) -> Vec<u8> {
@@ -74,13 +74,13 @@ impl Corpus {
         out
     }
 
-    /// Blocks that count.
+    /// Returns the blocks that count.
     pub fn counted(&self) -> impl Iterator<Item = &Block> {
         self.stories.iter().flat_map(|story| story.iter().skip(self.warm))
     }
 }
 
-/// The corpora that are there, and the blocks of gRPC.
+/// Returns the corpora that are present, and the blocks of gRPC.
 #[must_use]
 pub fn all() -> Vec<Corpus> {
     let mut all: Vec<Corpus> = ["nghttp2", "go-hpack", "haskell-http2-linear-huffman"]
@@ -132,8 +132,8 @@ fn unhex(hex: &str) -> Option<Vec<u8>> {
     (0..hex.len()).step_by(2).map(digits).collect()
 }
 
-/// Blocks of gRPC's requests, the second of a connection and the same again and again: all indexed, with the path as a
-/// literal (as h2 and nghttp2 send it), and with a timeout that is never indexed.
+/// Returns blocks of gRPC's requests, the second of a connection and the same repeatedly: all indexed, with the path
+/// as a literal (as h2 and nghttp2 send it), and with a timeout that is never indexed.
 #[must_use]
 pub fn grpc() -> Vec<Corpus> {
     let table = |path, timeout| {

@@ -1,4 +1,4 @@
-//! What has been promised of the figures, and whether it is kept.
+//! The project's own bounds of the figures, and whether the figures keep them.
 
 use crate::comparison::Comparison;
 use crate::table::short;
@@ -8,7 +8,7 @@ struct Bound {
     figure: &'static str,
     what: &'static str,
     who: &'static str,
-    /// Whom the bounds are a share of; nobody where they are absolute.
+    /// The contestant that the bounds are a share of; `None` if they are absolute.
     over: Option<&'static str>,
     must: f64,
     goal: f64,
@@ -79,7 +79,7 @@ const fn on_smol(figure: &'static str, what: &'static str) -> Bound {
 }
 
 impl Bound {
-    /// The median of what is bounded; `None` where it was not measured.
+    /// Returns the median of the figure; `None` if it was not measured.
     fn measured(&self, tables: &[Comparison]) -> Option<f64> {
         tables.iter().find_map(|table| {
             let samples = table.samples(self.what, self.who)?;

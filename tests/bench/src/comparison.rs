@@ -2,7 +2,7 @@
 
 use crate::table::Samples;
 
-/// One part of the table: figures, each of several contestants, in the order in which they were measured first.
+/// One part of the table: figures of several contestants, in the order of their first measurement.
 #[derive(Debug)]
 pub struct Comparison {
     title: &'static str,
@@ -13,12 +13,12 @@ pub struct Comparison {
 struct Figure {
     what: String,
     unit: &'static str,
-    /// The first is the one that the others are compared with.
+    /// The contestants; the others are compared with the first.
     contestants: Vec<(String, Samples)>,
 }
 
 impl Comparison {
-    /// Nothing measured yet.
+    /// Creates a comparison without measurements.
     #[must_use]
     pub const fn new(title: &'static str) -> Self {
         Self { title, figures: Vec::new() }
@@ -37,7 +37,7 @@ impl Comparison {
         }
     }
 
-    /// What was measured of a contestant.
+    /// Returns the measurements of a contestant.
     #[must_use]
     pub fn samples(&self, what: &str, who: &str) -> Option<&Samples> {
         let figure = self.figures.iter().find(|figure| figure.what == what)?;

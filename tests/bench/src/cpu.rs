@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The CPU time of all threads of a process that are alive, user and system together; `None` where the process or the
-/// count is not there.
+/// Returns the CPU time of all living threads of a process, user and system together; `None` if the process or the
+/// count does not exist.
 #[must_use]
 pub fn of_process(process: u32) -> Option<Duration> {
     threads_of(&format!("/proc/{process}/task"))
 }
 
-/// The CPU time of this process, with that of the threads that have ended.
+/// Returns the CPU time of this process, with that of the threads that have ended.
 #[must_use]
 pub fn of_self() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
@@ -28,7 +28,7 @@ fn threads_of(directory: &str) -> Option<Duration> {
     Some(Duration::from_nanos(total))
 }
 
-/// The resident memory of a process, in bytes.
+/// Returns the resident memory of a process, in bytes.
 #[must_use]
 pub fn resident(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
@@ -40,7 +40,7 @@ pub fn resident(process: u32) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Works until this thread has used so much CPU time.
+    /// Works until this thread has used `time` of CPU time.
     fn work(time: Duration) {
         let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
         let end = now() + time;

@@ -1,5 +1,5 @@
-//! Measuring programs that are no part of the workspace: C, and code that a peer keeps to itself. Each has a script
-//! that builds it beside the other programs, or says why it cannot.
+//! Measures programs outside the workspace: C, and code that a peer keeps private. Each has a script that builds it
+//! beside the other programs, or says why it cannot.
 
 use std::io::{Error, Result};
 use std::path::PathBuf;
@@ -7,20 +7,20 @@ use std::process::Command;
 
 use crate::processes::sibling;
 
-/// nghttp2's C library; `None` where it is not installed.
+/// Returns nghttp2's C library; `None` if it is not installed.
 ///
 /// # Errors
 ///
-/// A build that fails.
+/// If a build fails.
 pub fn nghttp2() -> Result<Option<PathBuf>> {
     build("c", "nghttp2_bench")
 }
 
-/// The header compression of the h2 crate; `None` where its source is not there.
+/// Returns the header compression of the h2 crate; `None` if its source is not present.
 ///
 /// # Errors
 ///
-/// A build that fails.
+/// If a build fails.
 pub fn h2_hpack() -> Result<Option<PathBuf>> {
     build("h2", "h2-hpack")
 }

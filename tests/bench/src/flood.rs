@@ -1,7 +1,7 @@
-//! A light client: requests encoded beforehand, answers read by their frame headers only. It keeps to the protocol where
-//! that matters to the server (SETTINGS, PING, windows, the limit on streams) and costs a fraction of a microsecond a
-//! call, so that what is measured is the server. What it cannot follow (a call that fails, GOAWAY, limits that forbid
-//! the requests as they were encoded) ends the run with an error: it is never counted as an answer.
+//! A light client: requests are encoded beforehand, and answers are read by their frame headers only. It follows the
+//! protocol where that matters to the server (SETTINGS, PING, windows, the limit on streams) and costs a fraction of
+//! a microsecond per call, so the server is what is measured. What it does not handle (a call that fails, GOAWAY,
+//! limits that forbid the encoded requests) ends the run with an error; it never counts as an answer.
 
 use std::io::{Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -17,11 +17,11 @@ use prost::Message;
 use crate::load::Budget;
 use crate::service::{UNARY_CALL, request};
 
-/// The window that is given to the server, far more than it needs between two updates.
+/// The window that the server gets, far more than it needs between two updates.
 const WINDOW: u32 = 1 << 30;
 const READ: usize = 256 * 1024;
 
-/// One connection with so many calls open at a time.
+/// One connection with a fixed number of open calls.
 #[derive(Debug)]
 pub struct Flood {
     socket: TcpStream,
@@ -44,7 +44,7 @@ pub struct Flood {
     answers: Answers,
 }
 
-/// What came of the calls.
+/// The results of the calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Answers {
     /// Calls that ended with trailers.
@@ -77,7 +77,7 @@ fn block(encoder: &mut Encoder) -> Vec<u8> {
     out
 }
 
-/// HEADERS and DATA of a call, with the DATA frame's place.
+/// Returns HEADERS and DATA of a call, with the DATA frame's position.
 fn call_frames(block: &[u8], message: &[u8]) -> (Vec<u8>, usize) {
     let mut call = header(FrameType::Headers, Flags::END_HEADERS, 0, block.len()).to_vec();
     call.extend_from_slice(block);
@@ -94,7 +94,7 @@ impl Flood {
     ///
     /// # Errors
     ///
-    /// What the socket says, and a server that does not answer the call with a message and trailers.
+    /// If the socket fails, or the server does not answer the call with a message and trailers.
     pub fn connect(address: SocketAddr, size: usize, rsize: usize) -> Result<Self> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
@@ -134,7 +134,7 @@ impl Flood {
         Ok(flood)
     }
 
-    /// The bytes of a call's frames, once the server's table has the fields.
+    /// Returns the bytes of a call's frames, once the server's table has the fields.
     #[must_use]
     pub fn request_len(&self) -> usize {
         self.call.len()
@@ -144,7 +144,7 @@ impl Flood {
     ///
     /// # Errors
     ///
-    /// What the socket says.
+    /// If the socket fails.
     pub fn run(&mut self, streams: usize, budget: &Budget) -> Result<Answers> {
         let before = self.answers;
         let mut more = true;
@@ -166,7 +166,7 @@ impl Flood {
         self.checked(&before)
     }
 
-    /// What came since `before`: every call was answered with a message as long as the first one's.
+    /// Checks what arrived since `before`: every call was answered with a message as long as the first one's.
     fn checked(&self, before: &Answers) -> Result<Answers> {
         let answers = Answers {
             calls: self.answers.calls - before.calls,
@@ -179,11 +179,11 @@ impl Flood {
         Ok(answers)
     }
 
-    /// One call at a time; how long each took.
+    /// Makes one call at a time. Returns the duration of each.
     ///
     /// # Errors
     ///
-    /// What the socket says.
+    /// If the socket fails.
     pub fn pingpong(&mut self, calls: u64) -> Result<Vec<Duration>> {
         let before = self.answers;
         let mut latencies = Vec::with_capacity(usize::try_from(calls).unwrap_or(0));
@@ -263,7 +263,7 @@ impl Flood {
                 self.answers.calls += 1;
                 self.open -= 1;
             }
-            // A server may reset a stream with NO_ERROR after its answer: that is no call of ours any more.
+            // A server may reset a stream with NO_ERROR after its answer; the call is over by then.
             FrameType::RstStream if self.bytes(at) == ErrorCode::NO_ERROR.0.to_be_bytes() => {
                 self.answers.resets += 1;
             }
@@ -293,7 +293,7 @@ impl Flood {
                 SettingId::MAX_CONCURRENT_STREAMS => {
                     self.max_open = usize::try_from(value).unwrap_or(usize::MAX);
                 }
-                // One frame is all that a stream sends: its window is never in the way, or always.
+                // A stream sends only one frame, so its window blocks it either never or always.
                 SettingId::INITIAL_WINDOW_SIZE if value < self.data_len => {
                     return Err(Error::other("a request is longer than the server's windows"));
                 }

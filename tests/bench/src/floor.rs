@@ -1,5 +1,5 @@
-//! The floor under every server on tokio: plain TCP that moves as many bytes a call as gRPC does, and does nothing
-//! else. What a server takes beyond it is the server's; the rest is the kernel's and the runtime's.
+//! The lower bound of every server on tokio: plain TCP that moves as many bytes per call as gRPC does, and does
+//! nothing else. What a server costs beyond it is the server's own; the rest is the kernel's and the runtime's.
 
 use std::io::{Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,11 +14,11 @@ pub const RESPONSE: usize = (9 + 2) + (9 + 5 + 20) + (9 + 1);
 
 const READ: usize = 64 * 1024;
 
-/// Answers every [`REQUEST`] bytes of a connection with [`RESPONSE`] bytes: all that one read brought by one write.
+/// Answers every [`REQUEST`] bytes of a connection with [`RESPONSE`] bytes, everything from one read in one write.
 ///
 /// # Errors
 ///
-/// What the socket says.
+/// If the socket fails.
 pub async fn serve(mut socket: tokio::net::TcpStream) -> Result<()> {
     socket.set_nodelay(true)?;
     let mut input = vec![0; READ];
@@ -36,7 +36,7 @@ pub async fn serve(mut socket: tokio::net::TcpStream) -> Result<()> {
     }
 }
 
-/// The load for it: so many requests open at a time on one connection, the next ones written as answers are read.
+/// The load for the floor: a number of open requests on one connection, the next ones written as answers are read.
 #[derive(Debug)]
 pub struct Load {
     socket: TcpStream,
@@ -50,18 +50,18 @@ impl Load {
     ///
     /// # Errors
     ///
-    /// What the socket says.
+    /// If the socket fails.
     pub fn connect(address: SocketAddr) -> Result<Self> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         Ok(Self { socket, input: vec![0; READ], output: Vec::new(), partial: 0 })
     }
 
-    /// Makes so many requests, `open` of them at a time.
+    /// Makes `requests` requests, `open` of them at a time.
     ///
     /// # Errors
     ///
-    /// What the socket says.
+    /// If the socket fails.
     pub fn run(&mut self, open: u64, requests: u64) -> Result<()> {
         let mut unsent = requests - requests.min(open);
         let mut unanswered = requests;
@@ -76,11 +76,11 @@ impl Load {
         Ok(())
     }
 
-    /// One request at a time; how long each took.
+    /// Makes one request at a time. Returns the duration of each.
     ///
     /// # Errors
     ///
-    /// What the socket says.
+    /// If the socket fails.
     pub fn pingpong(&mut self, requests: u64) -> Result<Vec<Duration>> {
         (0..requests)
             .map(|_| {
@@ -99,7 +99,7 @@ impl Load {
         self.socket.write_all(self.output.get(..bytes).unwrap_or_default())
     }
 
-    /// Reads once; how many answers that made complete.
+    /// Reads once. Returns the number of answers that this completed.
     fn read(&mut self) -> Result<u64> {
         let count = self.socket.read(&mut self.input)?;
         if count == 0 {

@@ -8,7 +8,7 @@ use halfclose::hpack::{Encoder, Indexing};
 
 use crate::service::STREAMING_CALL;
 
-/// One connection, settled; with so many calls of `StreamingCall` that have sent their headers and nothing more.
+/// One settled connection, with calls of `StreamingCall` that have sent their headers and nothing more.
 #[derive(Debug)]
 pub struct Idle {
     socket: TcpStream,
@@ -25,7 +25,7 @@ impl Idle {
     ///
     /// # Errors
     ///
-    /// What the socket says, or a server that does not answer.
+    /// If the socket fails, or the server does not answer.
     pub fn connect(address: SocketAddr, streams: u32) -> Result<Self> {
         let mut socket = TcpStream::connect(address)?;
         let mut out = PREFACE.to_vec();
@@ -47,7 +47,7 @@ impl Idle {
             frame(&mut out, FrameType::Headers, Flags::END_HEADERS, 2 * nth + 1, &block);
         }
         frame(&mut out, FrameType::Settings, Flags::ACK, 0, &[]);
-        // The answer to this comes after everything before it has been read.
+        // The answer to this PING arrives after everything before it has been read.
         frame(&mut out, FrameType::Ping, Flags::NONE, 0, b"settled?");
         socket.write_all(&out)?;
         let mut idle = Self { socket };

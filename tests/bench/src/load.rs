@@ -1,4 +1,4 @@
-//! What the load programs report: one line of `key=value`, the same for every client.
+//! The output of the load programs: one line of `key=value`, the same for every client.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::cpu;
 
-/// What the light loads are asked for.
+/// The options of the light loads.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct LoadOptions {
     /// The server.
@@ -28,18 +28,18 @@ pub struct LoadOptions {
     pub pingpong: bool,
 }
 
-/// Work that several tasks share: so many requests, taken one by one.
+/// Work that several tasks share: a number of requests, taken one by one.
 #[derive(Debug)]
 pub struct Budget(AtomicU64);
 
 impl Budget {
-    /// So many.
+    /// Creates a budget of `requests` requests.
     #[must_use]
     pub const fn new(requests: u64) -> Self {
         Self(AtomicU64::new(requests))
     }
 
-    /// Takes one; whether there was one.
+    /// Takes one request. Returns whether there was one.
     pub fn take(&self) -> bool {
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
     }
@@ -53,13 +53,13 @@ pub struct Clocked {
 }
 
 impl Clocked {
-    /// Begins.
+    /// Begins a measurement.
     #[must_use]
     pub fn start() -> Self {
         Self { start: Instant::now(), cpu: cpu::of_self() }
     }
 
-    /// The line of a run of so many requests, that moved so many bytes of payload.
+    /// Returns the line of a run with this many requests and bytes of payload.
     #[must_use]
     pub fn line(&self, requests: u64, bytes: u64) -> String {
         let seconds = self.start.elapsed().as_secs_f64();
@@ -74,7 +74,7 @@ impl Clocked {
     }
 }
 
-/// The percentiles of latencies, in microseconds; sorts them.
+/// Returns the percentiles of latencies, in microseconds, and sorts the latencies.
 #[must_use]
 pub fn percentiles(latencies: &mut [Duration]) -> String {
     latencies.sort_unstable();

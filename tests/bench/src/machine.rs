@@ -1,9 +1,9 @@
-//! What the figures were measured on and with.
+//! The machine and the versions of a measurement.
 
 use std::fs;
 use std::process::Command;
 
-/// One line: date, processor, kernel, compiler, and the versions of the peers.
+/// Returns one line: date, processor, kernel, compiler, and the versions of the peers.
 #[must_use]
 pub fn description() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -30,7 +30,7 @@ pub fn description() -> String {
     )
 }
 
-/// The version of a crate that the workspace is locked to.
+/// Returns the version of a crate that the workspace is locked to.
 fn locked(name: &str) -> Option<String> {
     let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).ok()?;
     let (_, package) = lock.split_once(&format!("name = \"{name}\"\n"))?;

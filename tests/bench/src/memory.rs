@@ -1,6 +1,6 @@
 //! Whole RPCs between a client core and a server core in one thread, without sockets.
 //!
-//! Bytes move as a transport would move them: everything that one side has written is one read of the other.
+//! Bytes move as a transport would move them: all output of one side is one read of the other.
 
 use bytes::{Buf, Bytes, BytesMut};
 use halfclose::{
@@ -27,7 +27,7 @@ pub struct Pair {
     finished: u64,
 }
 
-/// Moves everything that `from` has to write to `to`; whether that was anything.
+/// Moves everything that `from` has to write to `to`. Returns whether there was anything.
 fn pump<A: Role, B: Role>(from: &mut Connection<A>, to: &mut Connection<B>, wire: &mut BytesMut) -> bool {
     while let Some(mut out) = from.poll_transmit(NOW) {
         while out.has_remaining() {
@@ -54,7 +54,7 @@ fn read<R: Role>(to: &mut Connection<R>, wire: &mut BytesMut) {
 }
 
 impl Pair {
-    /// A connection whose SETTINGS have been exchanged, for calls of one shape.
+    /// Creates a connection whose SETTINGS have been exchanged, for calls of one type.
     #[must_use]
     pub fn new(shape: CallType) -> Self {
         let mut pair = Self {
@@ -72,7 +72,8 @@ impl Pair {
         pair
     }
 
-    /// Runs `rounds` times [`OPEN`] calls, all of a round open at once. The number of calls that ended with OK.
+    /// Runs `rounds` times [`OPEN`] calls, all of a round open at once. Returns the number of calls that ended with
+    /// OK.
     pub fn run(&mut self, rounds: usize) -> u64 {
         let before = self.finished;
         for _ in 0..rounds {
@@ -98,7 +99,7 @@ impl Pair {
         assert!(matches!(self.client.recv(call), Ok(Recv::Pending)));
     }
 
-    /// What the server's application does with everything that one read brought.
+    /// Runs the server's application on everything that one read brought.
     fn serve(&mut self) {
         while let Some(event) = self.server.poll_event() {
             match event {
@@ -115,7 +116,7 @@ impl Pair {
         }
     }
 
-    /// Takes what has come; at the end of the request sends what the shape says, and OK.
+    /// Receives what has arrived; at the end of the request sends the responses of the call type, and OK.
     fn answer(&mut self, call: CallId) {
         loop {
             match self.server.recv(call).expect("the call is open") {
@@ -131,7 +132,7 @@ impl Pair {
         self.server.finish(call, Status::ok(), Metadata::new()).expect("the call is open");
     }
 
-    /// What the client's application does with everything that one read brought.
+    /// Runs the client's application on everything that one read brought.
     fn collect(&mut self) {
         while let Some(event) = self.client.poll_event() {
             match event {

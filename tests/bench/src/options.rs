@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 
-/// What a load client does: one line of `key=value` at its end.
+/// A load client: prints one line of `key=value` at its end.
 #[derive(Clone, Debug, Parser)]
 pub struct ClientOptions {
     /// The server.
@@ -17,7 +17,7 @@ pub struct ClientOptions {
     /// The runtime.
     #[arg(long, value_enum, default_value = "tokio")]
     pub runtime: Runtime,
-    /// Streams: messages for so many seconds, in place of so many messages.
+    /// Streams: messages for this many seconds, in place of a number of messages.
     #[arg(long)]
     pub seconds: Option<f64>,
     /// Connections.
@@ -65,14 +65,14 @@ pub enum Runtime {
 }
 
 impl ClientOptions {
-    /// What falls to each stream of the messages in all.
+    /// Returns each stream's part of the total number of messages.
     #[must_use]
     pub fn per_stream(&self) -> u64 {
         self.requests.div_ceil(self.streams.max(1) as u64)
     }
 }
 
-/// What one stream does: messages until the time is up or, without a time, so many.
+/// The work of one stream: messages until the time is up or, without a time, a number of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
     end: Option<Instant>,
@@ -82,14 +82,14 @@ pub struct Share {
 }
 
 impl Share {
-    /// The share of one stream, that begins now.
+    /// Creates the share of one stream, which begins now.
     #[must_use]
     pub fn of(options: &ClientOptions) -> Self {
         let time = options.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         Self { end: time.map(|time| Instant::now() + time), messages: options.per_stream(), done: 0 }
     }
 
-    /// Counts one message more, if there is to be one. Returns whether there is.
+    /// Counts one more message, if there is to be one. Returns whether there is.
     pub fn another(&mut self) -> bool {
         let more = self.end.map_or(self.done < self.messages, |end| Instant::now() < end);
         self.done += u64::from(more);

@@ -1,4 +1,4 @@
-//! The parts of the table, and what they share: who takes part, and how much is measured.
+//! The parts of the table, and what they share: the contestants, and the amount of work.
 
 use std::io::Result;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub mod memory;
 pub mod streaming;
 pub mod unary;
 
-/// How much is measured.
+/// The amount of work.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     /// Rounds of each comparison.
@@ -23,7 +23,7 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// So many of `full` as the scale says, and not fewer than `least`.
+    /// Returns the part of `full` that the scale selects, at least `least`.
     #[must_use]
     pub const fn of(&self, full: u64, least: u64) -> u64 {
         let scaled = full * self.scale / 1000;
@@ -34,7 +34,7 @@ impl Effort {
 /// A server under comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct Server {
-    /// What the table calls it.
+    /// Its name in the table.
     pub name: &'static str,
     /// The program.
     pub program: &'static str,
@@ -56,9 +56,9 @@ impl Server {
 
 /// The peer that everything is compared with.
 pub const TONIC: Server = Server::new("tonic", "peer-server", &["--kind", "tonic"]);
-/// Ours.
+/// Our server on tokio.
 pub const TOKIO: Server = Server::new("halfclose on tokio", "bench-server", &[]);
-/// Ours on the other runtime.
+/// Our server on smol.
 pub const SMOL: Server = Server::new("halfclose on smol", "bench-server", &["--runtime", "smol"]);
 /// HTTP/2 without gRPC.
 pub const H2: Server = Server::new("h2, bare", "peer-server", &["--kind", "h2"]);
@@ -69,7 +69,7 @@ pub const FLOOR: Server =
 /// A client under comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
-    /// What the table calls it.
+    /// Its name in the table.
     pub name: &'static str,
     program: &'static str,
     runtime: &'static str,
@@ -90,7 +90,7 @@ impl Client {
     }
 }
 
-/// The command line of a load: an empty value is a switch.
+/// Returns the command line of a load; an empty value is a switch.
 fn arguments(server: &Serving, pairs: &[(&str, String)]) -> Vec<String> {
     let mut all = vec!["--addr".to_owned(), server.address().to_string()];
     for (key, value) in pairs {
@@ -102,14 +102,14 @@ fn arguments(server: &Serving, pairs: &[(&str, String)]) -> Vec<String> {
     all
 }
 
-/// The CPU time that the server spends while `run` runs.
+/// Returns the CPU time that the server uses while `run` runs, and the report.
 fn measure(serving: &Serving, run: impl FnOnce() -> Result<Report>) -> Result<(Duration, Report)> {
     let before = serving.cpu();
     let report = run()?;
     Ok((serving.cpu().saturating_sub(before), report))
 }
 
-/// Microseconds of it for each of so many.
+/// Returns the microseconds per item.
 fn micros_each(time: Duration, count: u64) -> f64 {
     time.as_secs_f64() * 1e6 / count as f64
 }

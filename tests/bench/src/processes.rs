@@ -14,14 +14,14 @@ pub const SERVER_CORE: &str = "0";
 pub const LOAD_CORE: &str = "1";
 /// Both.
 pub const ALL_CORES: &str = "0,1";
-/// A load that takes longer than so many seconds hangs: it is ended, and that is an error.
+/// The seconds after which a load counts as hanging: it is killed, and that is an error.
 const PATIENCE: &str = "120";
 
-/// Another program of this crate: it stands beside the one that runs.
+/// Returns the path of another program of this crate, which is in the same folder.
 ///
 /// # Errors
 ///
-/// What the system says about this program's place.
+/// If the system cannot tell this program's path.
 pub fn sibling(name: &str) -> Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name(name))
 }
@@ -38,18 +38,18 @@ impl Serving {
     ///
     /// # Errors
     ///
-    /// A program that does not start, or does not listen.
+    /// If the program does not start, or does not listen.
     pub fn start(program: &str, arguments: &[&str], cores: &str) -> Result<Self> {
         let mut command = Command::new("taskset");
         command.args(["-c", cores]).arg(sibling(program)?).args(arguments);
         Self::wait(command)
     }
 
-    /// As [`start`](Self::start), under valgrind's cachegrind; what it counts goes to `log`.
+    /// Starts a server as [`start`](Self::start) does, under valgrind's cachegrind, whose counts go to `log`.
     ///
     /// # Errors
     ///
-    /// A program that does not start, or does not listen.
+    /// If the program does not start, or does not listen.
     pub fn start_counted(program: &str, arguments: &[&str], log: &Path) -> Result<Self> {
         let mut command = Command::new("valgrind");
         command.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);
@@ -70,29 +70,29 @@ impl Serving {
         Ok(Self { child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) })
     }
 
-    /// Where it listens.
+    /// Returns the address where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its process.
+    /// Returns its process id.
     #[must_use]
     pub fn process(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its CPU time so far.
+    /// Returns its CPU time so far.
     #[must_use]
     pub fn cpu(&self) -> Duration {
         cpu::of_process(self.child.id()).unwrap_or_default()
     }
 
-    /// Asks it to end and waits for that, so that valgrind says what it counted.
+    /// Asks it to end and waits for that, so that valgrind prints its counts.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// If a system call fails.
     pub fn terminate(mut self) -> Result<()> {
         Command::new("kill").arg(self.child.id().to_string()).status()?;
         self.child.wait()?;
@@ -123,7 +123,7 @@ impl Report {
     ///
     /// # Errors
     ///
-    /// A line without it.
+    /// If the line does not have it.
     pub fn get(&self, key: &str) -> Result<f64> {
         let pairs = self.0.split_whitespace().filter_map(|pair| pair.split_once('='));
         let mut values = pairs.filter(|(name, _)| *name == key).filter_map(|(_, value)| value.parse().ok());
@@ -135,18 +135,18 @@ impl Report {
 ///
 /// # Errors
 ///
-/// A program that fails, or hangs.
+/// If the program fails, or hangs.
 pub fn load(program: &str, arguments: &[String], cores: &str) -> Result<Report> {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=1", PATIENCE, "taskset", "-c", cores]).arg(sibling(program)?).args(arguments);
     output(&mut command).map(Report::new)
 }
 
-/// Runs a program to its end; what it prints.
+/// Runs a program to its end. Returns its output.
 ///
 /// # Errors
 ///
-/// A program that fails.
+/// If the program fails.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command.stderr(Stdio::inherit()).output()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -156,22 +156,22 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(text)
 }
 
-/// The instructions in a log of cachegrind.
+/// Returns the instructions in a log of cachegrind.
 ///
 /// # Errors
 ///
-/// A log without them.
+/// If the log has none.
 pub fn instructions(log: &str) -> Result<u64> {
     let line = log.lines().find(|line| line.contains("I") && line.contains("refs:"));
     let number = line.and_then(|line| line.rsplit(':').next()).map(|number| number.trim().replace(',', ""));
     number.and_then(|number| number.parse().ok()).ok_or_else(|| Error::other(format!("no count in {log:?}")))
 }
 
-/// Runs a program under cachegrind, and gives the instructions.
+/// Runs a program under cachegrind. Returns the instructions.
 ///
 /// # Errors
 ///
-/// A program that fails, or no valgrind.
+/// If the program fails, or valgrind is missing.
 pub fn counted(program: &Path, arguments: &[&str]) -> Result<u64> {
     let mut command = Command::new("valgrind");
     command.args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]);

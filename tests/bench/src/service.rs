@@ -1,4 +1,4 @@
-//! `grpc.testing.BenchmarkService`: its messages, and what its methods answer.
+//! `grpc.testing.BenchmarkService`: its messages, and the answers of its methods.
 
 use bytes::Bytes;
 pub use halfclose_interop::messages::{Payload, SimpleRequest, SimpleResponse};
@@ -12,10 +12,10 @@ pub const STREAMING_FROM_CLIENT: &str = "/grpc.testing.BenchmarkService/Streamin
 /// One request, responses until the client cancels.
 pub const STREAMING_FROM_SERVER: &str = "/grpc.testing.BenchmarkService/StreamingFromServer";
 
-/// The bytes of every payload that is not larger: what fills a payload is not what is measured.
+/// The bytes of every payload that is not larger; its content does not affect the measurement.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
-/// A payload of so many bytes.
+/// Returns a payload of `bytes` bytes.
 #[must_use]
 pub fn payload(bytes: usize) -> Option<Payload> {
     let body = match ZEROS.get(..bytes) {

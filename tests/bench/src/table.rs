@@ -1,4 +1,4 @@
-//! Medians, and the tables that they stand in.
+//! Medians, and the tables of them.
 
 use std::fmt;
 
@@ -24,13 +24,13 @@ impl Samples {
         &self.0
     }
 
-    /// The quotients of two figures, round by round: what both had in common in a round falls out.
+    /// Returns the quotients of two figures, round by round, so that what both had in common in a round cancels out.
     #[must_use]
     pub fn over(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect())
     }
 
-    /// The median; NaN where nothing was measured.
+    /// Returns the median; NaN if nothing was measured.
     #[must_use]
     pub fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
@@ -55,7 +55,7 @@ impl fmt::Display for Samples {
     }
 }
 
-/// Three significant digits, or the whole number.
+/// Formats three significant digits, or the whole number.
 #[must_use]
 pub fn short(value: f64) -> String {
     match value.abs() {

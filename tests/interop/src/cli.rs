@@ -1,16 +1,16 @@
-//! Command lines: what is wrong with one is said in one line.
+//! Command lines: an error is reported in one line.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 
-/// Reads the command line. The error is the exit status of a program that has nothing more to do: it was asked for
-/// help, or for what it does not have.
+/// Parses the command line. The error is the exit status of a program that has nothing more to do: it was asked for
+/// help, or for something that it does not have.
 ///
 /// # Errors
 ///
-/// The exit status; what there is to say has been printed.
+/// The exit status; the message has been printed.
 pub fn parse<T: Parser>() -> Result<T, ExitCode> {
     T::try_parse().map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -24,21 +24,21 @@ pub fn parse<T: Parser>() -> Result<T, ExitCode> {
     })
 }
 
-/// Says what the program does not do, and gives the exit status of a bad command line.
+/// Prints what the program does not do. Returns the exit status of a bad command line.
 #[must_use]
 pub fn refuse(what: &str) -> ExitCode {
     eprintln!("error: {what}");
     ExitCode::from(2)
 }
 
-/// Says why the program failed, and gives its exit status.
+/// Prints why the program failed. Returns its exit status.
 #[must_use]
 pub fn fail(error: &dyn std::error::Error) -> ExitCode {
     eprintln!("error: {error}");
     ExitCode::FAILURE
 }
 
-/// The paragraphs of clap's message, without the usage and the hints that follow.
+/// Returns the paragraphs of clap's message, without the usage and the hints that follow.
 fn one_line(message: &str) -> String {
     let said = message.lines().map(str::trim).take_while(|line| {
         !["Usage:", "For more information", "tip:"].iter().any(|end| line.starts_with(end))

@@ -1,7 +1,7 @@
-//! The gRPC interoperability programs on halfclose: the server, the client, and what they share. The peers that they
-//! meet are in `tests/interop/peers`.
+//! The gRPC interoperability programs on halfclose: the server, the client, and what they share. Their peers are in
+//! `tests/interop/peers`.
 //!
-//! Nothing here but [`runtime`] knows which runtime it runs on, and that is chosen in `main`.
+//! Only [`runtime`] knows which runtime it runs on, and `main` selects that.
 #![forbid(unsafe_code)]
 
 pub mod cli;

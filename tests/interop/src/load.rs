@@ -1,6 +1,6 @@
-//! The load client: what a service in use does to whatever stands between it and its clients. Each [`Load`] is told on the
+//! The load client: acts on proxies between it and its server as a service in use does. Each [`Load`] is given on the
 //! command line as its name and its numbers, `uploads:5x4000000`, and runs on one connection, or on as many as an
-//! outage makes it need.
+//! outage makes necessary.
 
 mod bidi;
 mod cancels;

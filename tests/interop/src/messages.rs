@@ -1,7 +1,7 @@
 //! The `grpc.testing` messages, by hand: the same field numbers and types as `tests/interop/proto/grpc/testing`,
 //! so that no build here needs `protoc`.
 //!
-//! Sizes are in bytes. An absent sub-message means that the sender says nothing about the matter.
+//! Sizes are in bytes. An absent sub-message means that the sender does not specify the matter.
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +38,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// So many zeros.
+    /// Returns a payload of `size` zeros.
     #[must_use]
     pub fn zeros(size: usize) -> Self {
         Self { r#type: PayloadType::Compressable.into(), body: vec![0; size].into() }
@@ -68,7 +68,7 @@ pub enum GrpclbRouteType {
     Backend = 2,
 }
 
-/// The request of a unary call; it says what the response shall be.
+/// The request of a unary call; it describes the response.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SimpleRequest {
     /// What the response's payload shall hold.
@@ -92,7 +92,7 @@ pub struct SimpleRequest {
     /// The status with which the call shall end.
     #[prost(message, optional, tag = "7")]
     pub response_status: Option<EchoStatus>,
-    /// Whether this message went out compressed; a server that finds otherwise answers INVALID_ARGUMENT.
+    /// Whether this message was sent compressed; a server that finds otherwise answers INVALID_ARGUMENT.
     #[prost(message, optional, tag = "8")]
     pub expect_compressed: Option<BoolValue>,
     /// Asks for [`SimpleResponse::server_id`].
@@ -118,7 +118,7 @@ pub struct SimpleResponse {
     /// One value for each server instance.
     #[prost(string, tag = "4")]
     pub server_id: String,
-    /// How the call came.
+    /// How the call arrived.
     #[prost(enumeration = "GrpclbRouteType", tag = "5")]
     pub grpclb_route_type: i32,
     /// The server's host name.
@@ -145,7 +145,7 @@ pub struct StreamingInputCallResponse {
     pub aggregated_payload_size: i32,
 }
 
-/// What one message of a download shall be.
+/// The description of one message of a download.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ResponseParameters {
     /// Bytes in the payload body; not negative.

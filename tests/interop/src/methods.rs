@@ -1,4 +1,4 @@
-//! The methods of `grpc.testing.TestService`, and the two that nobody implements.
+//! The methods of `grpc.testing.TestService`, and the two that are not implemented.
 
 use halfclose_driver::{Many, Method, Prost};
 
@@ -29,14 +29,14 @@ pub const STREAMING_OUTPUT_CALL: Method<
     Prost,
 > = Method::new("/grpc.testing.TestService/StreamingOutputCall");
 
-/// Each request is answered as it comes.
+/// Answers each request as it arrives.
 pub const FULL_DUPLEX_CALL: Method<
     Many<StreamingOutputCallRequest>,
     Many<StreamingOutputCallResponse>,
     Prost,
 > = Method::new("/grpc.testing.TestService/FullDuplexCall");
 
-/// The requests are answered once the client has half-closed.
+/// Answers the requests once the client has half-closed.
 pub const HALF_DUPLEX_CALL: Method<
     Many<StreamingOutputCallRequest>,
     Many<StreamingOutputCallResponse>,

@@ -33,7 +33,7 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// What `future` gives, unless it takes longer than `limit`.
+    /// Returns the result of `future`, unless it takes longer than `limit`.
     pub async fn within<F: Future>(self, limit: Duration, future: F) -> Option<F::Output> {
         let future = std::pin::pin!(future);
         match select(future, (self.sleep)(limit)).await {
@@ -45,9 +45,9 @@ impl Runtime {
 
 /// A connection of a client, and its driver's task.
 pub struct Connection {
-    /// Where its calls start.
+    /// The handle that starts its calls.
     pub channel: Channel,
-    /// Ends when the connection is over and its last frames are out.
+    /// Completes when the connection is over and its last frames are sent.
     pub driven: BoxFuture<'static, Result<(), ConnectionError>>,
 }
 
@@ -57,7 +57,7 @@ pub struct Serving {
     pub port: u16,
     /// Stops it.
     pub shutdown: Shutdown,
-    /// Ends when it has stopped and its last connection is over.
+    /// Completes when it has stopped and its last connection is over.
     pub served: BoxFuture<'static, ()>,
 }
 
@@ -75,7 +75,7 @@ impl RuntimeName {
     ///
     /// # Errors
     ///
-    /// What the system says when the runtime cannot start.
+    /// If the runtime cannot start.
     pub fn run<F: Future>(self, program: impl FnOnce(Runtime) -> F) -> io::Result<F::Output> {
         match self {
             Self::Tokio => on_tokio::run(program),

@@ -1,4 +1,4 @@
-//! `grpc.testing.TestService`, written once for every runtime: of a runtime it needs a way to sleep.
+//! `grpc.testing.TestService`, written once for every runtime; it needs only a way to sleep from it.
 
 mod streaming;
 mod unary;
@@ -16,10 +16,10 @@ use crate::methods::{
 };
 use crate::runtime::Sleep;
 
-/// How long the calls that are open at SIGTERM may go on.
+/// How long the calls that are open at SIGTERM may continue.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// The whole service. UnimplementedCall and every other path are the router's to refuse.
+/// Returns the whole service. The router refuses UnimplementedCall and every other path.
 #[must_use]
 pub fn router(sleep: Sleep) -> Router {
     Router::new()
@@ -34,7 +34,8 @@ pub fn router(sleep: Sleep) -> Router {
         .bidi_streaming(&HALF_DUPLEX_CALL, move |call| streaming::half_duplex_call(sleep, call))
 }
 
-/// A server's defaults, among them the receive limit of 4 MiB and the stream limit that the service announces.
+/// Returns a server's defaults, among them the receive limit of 4 MiB and the stream limit that the service
+/// announces.
 #[must_use]
 pub fn config() -> Config {
     let mut config = Config::server();

@@ -1,5 +1,5 @@
-//! The client passes a case only when everything in it held: servers with one fault each must fail the cases that the
-//! fault touches, and no others.
+//! The client passes a case only if everything in it held: servers with one fault each must fail the cases that the
+//! fault affects, and no others.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -29,10 +29,11 @@ const SOAK: Soak = Soak {
     response_size: 20,
 };
 
-/// Against a faulty server the outcome of a deadline of one millisecond is a race; a thousand large calls are too many.
+/// Cases that are left out: against a faulty server the outcome of a deadline of one millisecond is a race, and a
+/// thousand large calls are too many.
 const LEFT_OUT: [Case; 2] = [Case::TimeoutOnSleepingServer, Case::ConcurrentLargeUnary];
 
-/// The names of the cases that fail against a server, of those that any good server passes.
+/// Returns the names of the cases that fail against a server, of those that any good server passes.
 fn failing(change: fn(Router) -> Router) -> BTreeSet<String> {
     let program = async |runtime: Runtime| {
         let host = "127.0.0.1".to_owned();
@@ -49,7 +50,7 @@ fn failing(change: fn(Router) -> Router) -> BTreeSet<String> {
             stream_window: None,
         };
         let mut failed = BTreeSet::new();
-        // Behind the soaks come the cases that need a server of their own.
+        // The cases after the soaks need a server of their own.
         for case in Case::value_variants().iter().take_while(|case| **case != Case::Goaway) {
             if !LEFT_OUT.contains(case) && case.run(&target).await.is_err() {
                 failed.insert(case.name());

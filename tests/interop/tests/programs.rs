@@ -85,7 +85,7 @@ async fn sigterm_lets_an_open_call_go_on_to_its_end_and_takes_no_more() {
         call.recv().await.unwrap().expect("a response before the signal");
 
         running.terminate();
-        // GOAWAY tells that the signal has arrived.
+        // GOAWAY shows that the signal has arrived.
         while channel.is_open() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -1,4 +1,4 @@
-//! What the service does that no case of the client looks at.
+//! Behaviour of the service that no case of the client checks.
 
 use std::time::{Duration, Instant};
 
@@ -148,7 +148,7 @@ fn half_duplex_answers_everything_after_the_half_close() {
         let mut call = channel.bidi_streaming(&HALF_DUPLEX_CALL, options()).unwrap();
         call.send(&download(&[1, 2])).await.unwrap();
         call.send(&download(&[3])).await.unwrap();
-        // What came before this call on the connection has been handled when it is answered.
+        // The answer shows that everything earlier on the connection has been handled.
         channel.unary(&EMPTY_CALL, &Empty {}, options()).await.unwrap();
         let (sender, mut receiver) = call.split();
         let mut first = Box::pin(receiver.recv());

@@ -1,5 +1,5 @@
-//! Compares the public items of each published crate with the list in `docs/public-api`, and says which came and which
-//! went: a change of the public interface must be seen in review. `--write` writes the lists anew.
+//! Compares the public items of each published crate with the list in `docs/public-api`, and prints which were added
+//! and removed, so that a change of the public interface is seen in review. `--write` writes the lists again.
 //!
 //! Rustdoc's JSON is unstable, so `RUSTC_BOOTSTRAP=1` lets the stable compiler write it.
 
@@ -16,7 +16,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The public items of a crate, one a line, in the order of their paths.
+/// Returns the public items of a crate, one per line, in the order of their paths.
 fn items(name: &str) -> Result<Vec<String>, Box<dyn Error>> {
     let target = root().join("target/public-api");
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

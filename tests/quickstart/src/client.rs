@@ -20,10 +20,10 @@ pub(crate) async fn run(address: SocketAddr) -> Outcome {
     bidi_streaming(&client).await
 }
 
-/// Every call of this program may take this long.
+/// Returns the options of every call: its deadline.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Prints what happened, and where both halves of the call stand.
+/// Prints what happened, and the states of both halves of the call.
 fn say(what: &str, states: Option<HalfStates>) {
     let states = states.map_or_else(|| "over".to_owned(), |states| states.to_string());
     println!("  client {what:<36} {states}");

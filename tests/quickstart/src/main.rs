@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = thread::spawn(move || serve(&ready).map_err(|error| error.to_string()));
     let (address, shutdown) = match started.recv() {
         Ok(started) => started,
-        // The server ended before it listened: its thread knows why.
+        // The server ended before it listened; its thread has the reason.
         Err(_) => return Err(join(server).err().unwrap_or_else(|| "the server did not start".into())),
     };
     println!("server listens on {address}, on tokio");
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Runs the server until its switch is thrown; tells where it listens.
+/// Runs the server until its shutdown is triggered, and sends its address.
 fn serve(ready: &mpsc::Sender<(SocketAddr, Shutdown)>) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

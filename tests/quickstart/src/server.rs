@@ -14,7 +14,7 @@ pub(crate) fn router() -> Router {
 /// The service. It has no state; what it had would be here, shared by all calls.
 struct Demo;
 
-/// Prints what happened, and where both halves of the call stand.
+/// Prints what happened, and the states of both halves of the call.
 fn say(call: &Context, what: &str) {
     let states = call.states().map_or_else(|| "over".to_owned(), |states| states.to_string());
     println!("  server {what:<36} {states}");

@@ -1,4 +1,4 @@
-//! The chunks under way in one direction, from the thread that reads to the thread that writes.
+//! The chunks in flight in one direction, from the thread that reads to the thread that writes.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use crate::path::CutKind;
 
-/// Bytes that a path holds at most: more than any path that is tested here has under way. A receiver that does not
-/// read is felt by the sender from then on.
+/// The most bytes that a path holds, more than any path under test has in flight. From then on the sender notices a
+/// receiver that does not read.
 const MOST: usize = 256 << 20;
 /// Buffers that are kept for later chunks.
 const SPARE: usize = 256;
 
-/// What comes out of a path.
+/// An item at the end of a path.
 #[derive(Debug)]
 pub(crate) enum Arrival {
     Chunk(Vec<u8>),
@@ -21,7 +21,7 @@ pub(crate) enum Arrival {
     Cut(CutKind),
 }
 
-/// Why a side gave up.
+/// The reason why a side stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Closed;
 
@@ -45,7 +45,7 @@ impl Transit {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts something on its way, once there is room.
+    /// Sends something, once there is space.
     pub(crate) fn send(&self, due: Instant, arrival: Arrival) -> Result<(), Closed> {
         let bytes = if let Arrival::Chunk(chunk) = &arrival { chunk.len() } else { 0 };
         let mut state = self.lock();
@@ -63,7 +63,7 @@ impl Transit {
         Ok(())
     }
 
-    /// What arrives next, when it is due.
+    /// Returns what arrives next, when it is due.
     pub(crate) fn receive(&self) -> Result<Arrival, Closed> {
         let mut state = self.lock();
         loop {
@@ -89,7 +89,7 @@ impl Transit {
         Ok(arrival)
     }
 
-    /// A buffer of `size` bytes, used before or new.
+    /// Returns a buffer of `size` bytes, used before or new.
     pub(crate) fn buffer(&self, size: usize) -> Vec<u8> {
         let mut buffer = self.lock().spare.pop().unwrap_or_default();
         buffer.resize(size, 0);
@@ -109,7 +109,7 @@ impl Transit {
         }
     }
 
-    /// Nothing comes through any more.
+    /// Closes the direction, after which nothing arrives.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();

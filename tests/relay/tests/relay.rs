@@ -1,5 +1,5 @@
-//! The relay forwards every byte, late by its delay, and does what its path says. No upper bounds of time: the
-//! machine may be busy.
+//! The relay forwards every byte after its delay, and does what its path says. There are no upper bounds of time,
+//! because the machine may be busy.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use halfclose_relay::{Cut, CutKind, Path, Relay, Stalls};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// A relay, and both ends of a connection over it.
+/// Returns a relay, and both ends of a connection over it.
 fn connected(path: Path) -> (Relay, TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let relay = Relay::start(listener.local_addr().unwrap(), path).unwrap();
@@ -25,7 +25,7 @@ fn pattern(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|n| (n * 31 + n / 251) as u8).collect()
 }
 
-/// Sends `bytes` one way and gives what came, and how long it took.
+/// Sends `bytes` one way. Returns what arrived, and how long it took.
 fn carry(from: &TcpStream, to: &TcpStream, bytes: &[u8]) -> (Vec<u8>, Duration) {
     let start = Instant::now();
     thread::scope(|scope| {
@@ -78,7 +78,7 @@ fn stalls_take_their_time() {
     let (_relay, near, far) = connected(Path { stalls, seed: 3, ..Path::default() });
     let bytes = pattern(100_000);
     let (met, took) = carry(&near, &far, &bytes);
-    // Between two stalls are 15,000 bytes at most.
+    // Two stalls are at most 15,000 bytes apart.
     assert!(met == bytes && took >= 60 * MS, "{took:?}");
 }
 
@@ -96,7 +96,7 @@ fn the_end_of_one_direction_is_passed_on_and_the_other_goes_on() {
     assert_eq!((&near).read(&mut [0; 8]).unwrap(), 0);
 }
 
-/// What comes of a path that is cut after 5,000 bytes, at both ends.
+/// Returns both ends of a path that is cut after 5,000 bytes.
 fn cut(kind: CutKind) -> (Relay, TcpStream, TcpStream) {
     let (relay, near, far) =
         connected(Path { cut: Some(Cut { after: 5_000, kind }), ..Path::of_delay(2 * MS) });
@@ -112,7 +112,7 @@ fn cut(kind: CutKind) -> (Relay, TcpStream, TcpStream) {
 fn a_path_is_closed_after_its_byte() {
     let (_relay, near, far) = cut(CutKind::Close);
     assert_eq!((&far).read(&mut [0; 8]).unwrap(), 0);
-    // What the relay had not read when it closed makes a reset of it for the sender.
+    // Bytes that the relay had not read when it closed cause a reset for the sender.
     assert!(matches!((&near).read(&mut [0; 8]), Ok(0) | Err(_)));
 }
 
@@ -130,7 +130,7 @@ fn a_silent_path_tells_nobody() {
     far.set_read_timeout(Some(50 * MS)).unwrap();
     let error = (&far).read(&mut [0; 8]).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
-    // The other direction still works, and the sender goes on unaware.
+    // The other direction still works, and the sender continues unaware.
     (&near).write_all(&pattern(1_000_000)).unwrap();
     let (met, _) = carry(&far, &near, b"back");
     assert_eq!(met, b"back");
@@ -144,7 +144,7 @@ fn who_resets_resets_the_other_end() {
     let (_relay, near, far) = connected(Path::default());
     let (met, _) = carry(&far, &near, b"unread");
     assert_eq!(met, b"unread");
-    // Bytes that nobody has read make a reset of the end.
+    // Unread bytes turn the end into a reset.
     (&far).write_all(b"more").unwrap();
     near.peek(&mut [0; 4]).unwrap();
     drop(near);

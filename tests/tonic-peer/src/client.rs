@@ -53,7 +53,7 @@ fn equal<T: PartialEq + Debug>(what: &str, got: T, want: T) -> Checked {
     check(got == want, || format!("{what}: got {got:?}, want {want:?}"))
 }
 
-/// The call must have failed with this code; gives its status.
+/// Checks that the call failed with this code. Returns its status.
 fn fails_with<T>(result: Result<T, Status>, want: Code) -> Result<Status, Failure> {
     match result {
         Err(status) if status.code() == want => Ok(status),
@@ -71,12 +71,12 @@ pub(crate) struct Target {
     pub(crate) calls: usize,
     /// How many of them at a time.
     pub(crate) at_once: usize,
-    /// How long a load goes on that has no number of calls.
+    /// How many seconds a load without a number of calls takes.
     pub(crate) time: Duration,
 }
 
 impl Target {
-    /// Runs a case by its name; gives what it has seen.
+    /// Runs a case by its name. Returns its measurements.
     pub(crate) async fn run(&self, case: &str) -> Result<String, Failure> {
         match case {
             "rpc_soak" => loads::rpc_soak(&self.connect().await?).await,
@@ -93,7 +93,7 @@ impl Target {
         }
     }
 
-    /// Runs a case that has nothing to say.
+    /// Runs a case without measurements.
     async fn case(&self, case: &str) -> Checked {
         let client = self.connect().await?;
         match case {
@@ -126,7 +126,7 @@ impl Target {
         Ok(Client::new(endpoint.connect().await?))
     }
 
-    /// Connects with windows that leave room on the connection when many streams are not read: tonic returns the
+    /// Connects with windows that leave credit on the connection when many streams are not read: tonic returns the
     /// connection's window when a message is received, and by default three streams can use all of it.
     async fn connect_narrow(&self) -> Result<Client, Failure> {
         let endpoint = Endpoint::from_shared(self.address.clone())?;

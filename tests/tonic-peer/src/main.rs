@@ -1,5 +1,5 @@
 //! The gRPC interoperability server and client on tonic, with the command lines of the other peers in
-//! `tests/interop/peers`: what of the cases tonic's API can do.
+//! `tests/interop/peers`: the cases that tonic's API allows.
 #![forbid(unsafe_code)]
 
 mod client;
@@ -52,7 +52,7 @@ enum Program {
         /// Load: how many of them at a time.
         #[arg(long = "at_once", default_value_t = 1)]
         at_once: usize,
-        /// Load: how many seconds a load goes on that has no number of calls.
+        /// Load: how many seconds a load without a number of calls takes.
         #[arg(long, default_value_t = 1)]
         seconds: u64,
     },

@@ -56,7 +56,7 @@ async fn serve(request: http::Request<Noting>) -> http::Response<Body> {
     if path == EMPTY_CALL.path() {
         grpc().unary(service_fn(methods::empty_call), request).await
     } else if path == UNARY_CALL.path() && request.headers().contains_key(ECHO_TRAILING) {
-        // tonic has no trailing metadata of its own for a unary call that ends well.
+        // tonic has no trailing metadata for a unary call that succeeds.
         grpc().server_streaming(service_fn(methods::unary_call_with_trailers), request).await
     } else if path == UNARY_CALL.path() {
         let mut grpc = grpc().send_compressed(CompressionEncoding::Gzip);

@@ -35,7 +35,7 @@ fn main() -> Result<(), Failure> {
     }
 }
 
-/// Runs a task; what it gives goes to `done`.
+/// Runs a task; its result goes to `done`.
 fn spawn<T: Send + 'static>(
     runtime: Runtime,
     done: &mpsc::UnboundedSender<Result<T, Failure>>,
@@ -43,7 +43,7 @@ fn spawn<T: Send + 'static>(
 ) {
     let done = done.clone();
     let task = async move {
-        // Nobody who waits for tasks goes away before they are done.
+        // The receiver lives until all tasks are done.
         let _ = done.send(task.await);
     };
     match runtime {
@@ -61,7 +61,7 @@ async fn run(options: ClientOptions) -> Result<(), Failure> {
         });
     }
     for channel in &channels {
-        // A first call, so that connecting and the first header blocks are no part of what is measured.
+        // A first call, so that connecting and the first header blocks are not part of the measurement.
         channel.unary(&UNARY, &request(options.size, options.rsize), CallOptions::new()).await?;
     }
     if options.mode == Mode::Pingpong {
@@ -119,7 +119,7 @@ fn spawn_streams(options: &ClientOptions, channels: &[Channel], done: &Done) {
     }
 }
 
-/// Takes this stream's share of messages, and cancels.
+/// Receives this stream's share of messages, and cancels.
 async fn download(options: &ClientOptions, channel: &Channel) -> Result<(u64, u64), Failure> {
     let request = request(options.size, options.rsize);
     let mut call = channel.server_streaming(&SERVER, &request, CallOptions::new()).await?;
@@ -131,7 +131,7 @@ async fn download(options: &ClientOptions, channel: &Channel) -> Result<(u64, u6
     Ok((share.done, bytes))
 }
 
-/// Sends this stream's share of messages, and takes the answer to them.
+/// Sends this stream's share of messages, and receives the answer to them.
 async fn upload(options: &ClientOptions, channel: &Channel) -> Result<(u64, u64), Failure> {
     let request = request(options.size, options.rsize);
     let mut call = channel.client_streaming(&CLIENT, CallOptions::new())?;
@@ -143,8 +143,8 @@ async fn upload(options: &ClientOptions, channel: &Channel) -> Result<(u64, u64)
     Ok((share.done, share.done * options.size as u64))
 }
 
-/// Sends this stream's share of messages, with at most a window of them unanswered. Both directions go on at once: who
-/// only reads when he is not sending waits for ever once what is under way is more than the windows hold.
+/// Sends this stream's share of messages, with at most a window of them unanswered. Both directions run at once: a
+/// client that reads only when it is not sending waits for ever once more is in flight than the windows allow.
 async fn chat(options: &ClientOptions, channel: &Channel) -> Result<(u64, u64), Failure> {
     let request = request(options.size, options.rsize);
     let (mut send, mut receive) = channel.bidi_streaming(&BIDI, CallOptions::new())?.split();

@@ -1,7 +1,7 @@
 //! The regression gate: instructions, counted by valgrind's cachegrind, against the numbers in `baseline.txt`.
 //!
-//! `bench-gate` fails when a figure is over its number by more than the tolerance; `bench-gate --update` writes the
-//! numbers anew. Time is never judged: it says more about the machine than about the code.
+//! `bench-gate` fails when a figure exceeds its number by more than the tolerance; `bench-gate --update` writes new
+//! numbers. Time is never judged, because it depends on the machine more than on the code.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -16,8 +16,8 @@ const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baseline.txt");
 /// Compares instruction counts with the committed numbers.
 #[derive(Parser)]
 struct Options {
-    /// How much more than its number a figure may be, in hundredths. Counts of one build agree within 0.1; another
-    /// compiler moves them by a few.
+    /// How much a figure may exceed its number, in hundredths. Counts of one build agree within 0.1; another compiler
+    /// changes them by a few.
     #[arg(long, default_value_t = 5)]
     tolerance: u64,
     /// Write the numbers instead.
@@ -25,7 +25,8 @@ struct Options {
     update: bool,
 }
 
-/// The figures: a name, a program, and its arguments for a short and a long run; and by how many units these differ.
+/// The figures: a name, a program, its arguments for a short and a long run, and the number of units by which these
+/// differ.
 const FIGURES: [(&str, &str, [&[&str]; 2], u64); 5] = [
     (
         "unary",

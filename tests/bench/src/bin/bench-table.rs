@@ -1,10 +1,10 @@
 //! Runs every comparison in one alternating run and prints the tables: `bench-table --rounds 7`.
 //!
-//! Servers are visited in turn (A B C A B C ...), pinned to core 0, the load to core 1; ratios are formed inside a
+//! Servers are measured in turn (A B C A B C ...), pinned to core 0, the load to core 1; ratios are formed inside a
 //! round, and medians are given with minimum and maximum. Instructions are counted by valgrind's cachegrind, as the
-//! difference of two lengths of run. Everything must have been built with `--features peers` and `--release`.
+//! difference of two lengths of run. Everything has to be built with `--features peers` and `--release`.
 //!
-//! A part that fails is printed as far as it came, and the others still run: the exit code tells.
+//! A part that fails prints what it has, and the others still run; the exit code reports the failure.
 #![forbid(unsafe_code)]
 
 use std::io::Result;

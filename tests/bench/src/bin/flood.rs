@@ -1,4 +1,4 @@
-//! The light load generator: unary calls of `grpc.testing.BenchmarkService`, as fast as the server takes them.
+//! The light load generator: unary calls of `grpc.testing.BenchmarkService`, as fast as the server accepts them.
 #![forbid(unsafe_code)]
 
 use std::io::{Error, Result};
@@ -9,7 +9,7 @@ use clap::Parser;
 use halfclose_bench::flood::{Answers, Flood};
 use halfclose_bench::load::{Budget, Clocked, LoadOptions, percentiles};
 
-/// Unary calls as fast as the server takes them.
+/// Unary calls as fast as the server accepts them.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
         .into_iter()
         .map(|mut flood| {
             let (budget, streams) = (Arc::clone(&budget), options.streams as usize);
-            // The connection is given back, so that it closes after the last line.
+            // The connection is returned, so that it closes after the last line.
             thread::spawn(move || flood.run(streams, &budget).map(|answers| (answers, flood)))
         })
         .collect();

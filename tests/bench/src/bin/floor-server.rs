@@ -1,4 +1,4 @@
-//! Plain TCP on tokio that answers as many bytes as a small unary call takes: the floor under the servers.
+//! Plain TCP on tokio that answers as many bytes as a small unary call does: the lower bound for the servers.
 #![forbid(unsafe_code)]
 
 use std::io::Result;
@@ -7,7 +7,7 @@ use clap::Parser;
 use halfclose_bench::floor;
 use tokio::net::TcpListener;
 
-/// Answers as many bytes as a small unary call takes; prints `LISTENING <port>` when it is ready.
+/// Answers as many bytes as a small unary call does; prints `LISTENING <port>` when it is ready.
 #[derive(Parser)]
 struct Options {
     /// The port; 0 picks one.

@@ -32,7 +32,7 @@ struct Options {
     /// Do this work only.
     #[arg(long, value_enum)]
     work: Option<Work>,
-    /// Decode the blocks of gRPC with halfclose so many times, and nothing else: to count instructions.
+    /// Decode the blocks of gRPC with halfclose this many times, and nothing else: to count instructions.
     #[arg(long)]
     count: Option<usize>,
     /// Write the blocks to this directory, for programs in other languages, and do nothing else.
@@ -79,7 +79,7 @@ fn measure(options: &Options, corpus: &Corpus, work: Work) {
     let (run, fields): (fn(&Corpus), _) = match work {
         Work::Decode => (decode, options.fields),
         Work::Encode => (encode, options.fields),
-        // It builds a tree for every Huffman string: a thousandth of the work is as long.
+        // It builds a tree for every Huffman string, so a thousandth of the work takes as long.
         Work::DecodeByHpack => (decode_by_hpack, options.fields / 200),
     };
     let passes = (fields / corpus.fields()).max(1);

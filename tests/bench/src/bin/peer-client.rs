@@ -1,4 +1,4 @@
-//! Loads a server of `grpc.testing.BenchmarkService` through tonic's channels: `bench-client`, by the peer.
+//! Loads a server of `grpc.testing.BenchmarkService` through tonic's channels, as `bench-client` does through ours.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -96,7 +96,7 @@ async fn upload(options: &ClientOptions, mut client: BenchmarkClient) -> Result<
     let mut share = Share::of(options);
     let requests = std::iter::from_fn(move || {
         let more = share.another();
-        // Its receiver is there until the call is over.
+        // The receiver lives until the call is over.
         let _ = counted.send(share.done);
         more.then(|| request.clone())
     });

@@ -55,7 +55,7 @@ async fn serve(options: Options) -> Result<(), Failure> {
             let (socket, _) = listener.accept().await?;
             socket.set_nodelay(true)?;
             tokio::spawn(async move {
-                // How a connection ends does not concern the others.
+                // How a connection ends does not affect the others.
                 let _ = h2_server::serve(socket).await;
             });
         },

@@ -9,11 +9,11 @@ use crate::comparison::Comparison;
 const LOADS: [(&str, u64, u64); 3] =
     [("unary", 100, 200_000), ("unary", 10, 100_000), ("pingpong", 1, 30_000)];
 
-/// Measures it.
+/// Measures the part.
 ///
 /// # Errors
 ///
-/// A program that fails.
+/// If a program fails.
 pub fn run(effort: Effort, table: &mut Comparison) -> Result<()> {
     for (mode, streams, requests) in LOADS {
         let pairs = [

@@ -1,4 +1,4 @@
-//! Servers on a runtime of two threads: what many connections gain by it, and what one connection pays for it.
+//! Servers on a runtime of two threads: the gain with many connections, and the cost with one.
 
 use std::io::Result;
 
@@ -24,11 +24,11 @@ const SETTINGS: [Setting; 2] = [
     Setting { what: "1x100, a core for each", conns: 1, server: SERVER_CORE, load: LOAD_CORE },
 ];
 
-/// Measures it.
+/// Measures the part.
 ///
 /// # Errors
 ///
-/// A program that fails.
+/// If a program fails.
 pub fn run(effort: Effort, table: &mut Comparison) -> Result<()> {
     let requests = effort.of(300_000, 1000);
     for setting in SETTINGS {

@@ -21,11 +21,11 @@ impl Peers {
     }
 }
 
-/// Measures it. Where h2's part could be built, ratios are to it.
+/// Measures the part. If h2's part could be built, ratios are relative to it.
 ///
 /// # Errors
 ///
-/// A program that fails.
+/// If a program fails.
 pub fn run(effort: Effort, table: &mut Comparison) -> Result<()> {
     let peers = Peers::find()?;
     let directory = std::env::temp_dir().join(format!("halfclose-blocks-{}", std::process::id()));

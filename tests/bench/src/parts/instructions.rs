@@ -13,11 +13,11 @@ use crate::service::UNARY_CALL;
 
 const UNIT: &str = "instructions";
 
-/// Measures it. Counts of one build agree within a thousandth: there are no rounds.
+/// Measures the part. Counts of one build agree within a thousandth, so there are no rounds.
 ///
 /// # Errors
 ///
-/// A program that fails, or no valgrind.
+/// If a program fails, or valgrind is missing.
 pub fn run(_: Effort, table: &mut Comparison) -> Result<()> {
     in_memory(table)?;
     for (streams, calls) in [(100, 10_000), (1, 2_000)] {
@@ -30,7 +30,7 @@ pub fn run(_: Effort, table: &mut Comparison) -> Result<()> {
     Ok(())
 }
 
-/// Client and server in one thread, 100 calls open.
+/// Measures client and server in one thread, with 100 calls open.
 fn in_memory(table: &mut Comparison) -> Result<()> {
     let bench = sibling("bench-mem")?;
     for shape in ["unary", "client-streaming", "server-streaming", "bidi"] {
@@ -51,7 +51,7 @@ fn in_memory(table: &mut Comparison) -> Result<()> {
     Ok(())
 }
 
-/// What a program takes for a call, that is told last how many times 100 calls to make.
+/// Returns the instructions per call of a program whose last argument is the number of rounds of 100 calls.
 fn per_call(program: &Path, arguments: &[&str], rounds: [u32; 2]) -> Result<f64> {
     let [short, long] = rounds.map(|rounds| {
         let rounds = rounds.to_string();

@@ -12,11 +12,11 @@ use crate::idle::Idle;
 /// Memory differs little between rounds.
 const ROUNDS: usize = 3;
 
-/// Measures it.
+/// Measures the part.
 ///
 /// # Errors
 ///
-/// A program that fails.
+/// If a program fails.
 pub fn run(effort: Effort, table: &mut Comparison) -> Result<()> {
     for _ in 0..ROUNDS.min(effort.rounds) {
         for server in [TONIC, TOKIO, SMOL] {
@@ -29,16 +29,16 @@ pub fn run(effort: Effort, table: &mut Comparison) -> Result<()> {
     Ok(())
 }
 
-/// Kilobytes.
+/// Returns the growth in kilobytes.
 fn growth(server: Server, connections: u32, streams: u32) -> Result<f64> {
     let serving = server.start()?;
     let resident = || cpu::resident(serving.process()).ok_or_else(|| Error::other("no resident set"));
-    // One of them first, so that what the first of all brings is not counted.
+    // One of them first, so that what only the first one causes is not counted.
     let _first = Idle::connect(serving.address(), streams)?;
     let before = resident()?;
     let _all =
         (0..connections).map(|_| Idle::connect(serving.address(), streams)).collect::<Result<Vec<_>>>()?;
-    // Idle is what has been so for a while: servers give memory back then.
+    // Servers free memory after a time without activity, so the test waits first.
     thread::sleep(Duration::from_secs(3));
     Ok(resident()?.saturating_sub(before) as f64 / 1000.0)
 }

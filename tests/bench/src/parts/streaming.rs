@@ -7,23 +7,23 @@ use crate::comparison::Comparison;
 
 const LARGE: u64 = 64 * 1024;
 const SMALL: u64 = 100;
-/// What is in flight at most on a stream in both directions.
+/// The most messages in flight on a stream in both directions.
 const WINDOW: u64 = 64;
 
 /// Server and client of one kind.
 const PAIRS: [(Server, Client); 3] = [(TONIC, CLIENTS[0]), (TOKIO, CLIENTS[1]), (SMOL, CLIENTS[2])];
 
-/// What one run took.
+/// The cost of one run.
 struct Run {
     /// CPU time of the server, in seconds.
     server: f64,
     /// CPU time of the client, in seconds.
     client: f64,
-    /// Of payload, in both directions.
+    /// Payload in both directions.
     megabytes_per_second: f64,
 }
 
-/// One stream of so many messages of `size` bytes.
+/// Runs one stream of messages of `size` bytes.
 fn stream(server: Server, client: Client, mode: &str, size: u64, messages: u64) -> Result<Run> {
     let both_ways = mode == "bidi";
     let pairs = [
@@ -42,11 +42,11 @@ fn stream(server: Server, client: Client, mode: &str, size: u64, messages: u64) 
     })
 }
 
-/// 64 KiB messages: the CPU time of both ends for a gigabyte.
+/// Measures 64 KiB messages: the CPU time of both ends for a gigabyte.
 ///
 /// # Errors
 ///
-/// A program that fails.
+/// If a program fails.
 pub fn large(effort: Effort, table: &mut Comparison) -> Result<()> {
     for (what, mode, messages, ways) in
         [("server streaming", "sstream", 30_000, 1), ("bidi, 64 in flight", "bidi", 12_000, 2)]
@@ -69,11 +69,11 @@ pub fn large(effort: Effort, table: &mut Comparison) -> Result<()> {
     Ok(())
 }
 
-/// 100 byte messages: the CPU time of each end for a message.
+/// Measures 100 byte messages: the CPU time of each end for a message.
 ///
 /// # Errors
 ///
-/// A program that fails.
+/// If a program fails.
 pub fn small(effort: Effort, table: &mut Comparison) -> Result<()> {
     let messages = effort.of(3_000_000, 10_000);
     let each = |seconds: f64, messages: u64| seconds * 1e6 / messages as f64;

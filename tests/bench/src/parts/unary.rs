@@ -9,11 +9,11 @@ use crate::processes::{LOAD_CORE, load};
 /// Connections, calls open on each, and calls in all.
 const LOADS: [(u64, u64, u64); 4] = [(1, 100, 300_000), (10, 100, 300_000), (1, 10, 150_000), (1, 1, 30_000)];
 
-/// Measures it.
+/// Measures the part.
 ///
 /// # Errors
 ///
-/// A program that fails.
+/// If a program fails.
 pub fn run(effort: Effort, table: &mut Comparison) -> Result<()> {
     for (conns, streams, requests) in LOADS {
         let requests = effort.of(requests, 1000);

@@ -12,17 +12,17 @@ use crate::service::{SimpleRequest, response};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Serves one connection until it ends; a task for each call.
+/// Serves one connection until it ends, with a task for each call.
 ///
 /// # Errors
 ///
-/// What the connection ended with.
+/// The error that the connection ended with.
 pub async fn serve<T: AsyncRead + AsyncWrite + Unpin>(socket: T) -> Result<(), Failure> {
     let mut connection = h2::server::handshake(socket).await?;
     while let Some(accepted) = connection.accept().await {
         let (request, respond) = accepted?;
         tokio::spawn(async move {
-            // A call that fails is its client's to notice.
+            // The client notices a call that fails.
             let _ = answer(request, respond).await;
         });
     }

@@ -1,4 +1,4 @@
-//! A client of `grpc.testing.BenchmarkService` on tonic: what its code generator would write, by hand.
+//! A client of `grpc.testing.BenchmarkService` on tonic, written by hand as its code generator would write it.
 
 use tokio_stream::Stream;
 use tonic::client::Grpc;

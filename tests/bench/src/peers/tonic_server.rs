@@ -1,4 +1,4 @@
-//! `grpc.testing.BenchmarkService` on tonic: what its code generator would write, by hand.
+//! `grpc.testing.BenchmarkService` on tonic, written by hand as its code generator would write it.
 
 use std::convert::Infallible;
 use std::pin::Pin;

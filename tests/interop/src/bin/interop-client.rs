@@ -1,4 +1,4 @@
-//! The gRPC interoperability client: runs test cases against a server, and exits 0 when all of them held.
+//! The gRPC interoperability client: runs test cases against a server, and exits 0 if all of them passed.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use halfclose_interop::cli;
 use halfclose_interop::client::{Case, LoadSize, Soak, Target};
 use halfclose_interop::runtime::{Runtime, RuntimeName};
 
-/// The gRPC interoperability client on halfclose. Prints `PASS name`, or what a load has seen behind it, or `FAIL
-/// name: why` for each case.
+/// The gRPC interoperability client on halfclose. Prints `PASS name`, followed by the measurements of a load, or
+/// `FAIL name: why` for each case.
 #[derive(Parser)]
 #[command(name = "interop-client")]
 struct Options {
@@ -58,7 +58,7 @@ struct LoadOptions {
     /// Load: how many of them at a time.
     #[arg(long = "at_once", default_value_t = 1)]
     at_once: usize,
-    /// Load: how many seconds a load goes on that has no number of calls.
+    /// Load: how many seconds a load without a number of calls takes.
     #[arg(long, default_value_t = 1)]
     seconds: u64,
 }

@@ -1,4 +1,4 @@
-//! The load client: runs loads against a server, and exits 0 when all of them held.
+//! The load client: runs loads against a server, and exits 0 if all of them passed.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use halfclose_interop::client::{LoadSize, Soak, Target};
 use halfclose_interop::load::Load;
 use halfclose_interop::runtime::{Runtime, RuntimeName};
 
-/// The load client on halfclose. Prints `PASS load (what there is to tell)` or `FAIL load: why` for each load.
+/// The load client on halfclose. Prints `PASS load (measurements)` or `FAIL load: why` for each load.
 #[derive(Parser)]
 #[command(name = "interop-load")]
 struct Options {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A load, and the text that it was told by.
+/// Parses a load. Returns it with its text.
 fn named(text: &str) -> Result<(String, Load), String> {
     Ok((text.to_owned(), text.parse()?))
 }

@@ -24,7 +24,7 @@ struct Options {
     /// The runtime.
     #[arg(long, value_enum, default_value_t = RuntimeName::Tokio)]
     runtime: RuntimeName,
-    /// Sends the response headers of a call before its first request has come.
+    /// Sends the response headers of a call before its first request has arrived.
     #[arg(long = "early_headers")]
     early_headers: bool,
     /// The receive window of a stream at its start, in bytes.

@@ -1,4 +1,4 @@
-//! Calls that their client gives up, and one whose deadline does.
+//! Calls that their client cancels, and one whose deadline passes.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::target::{Target, options};
 use crate::methods::{FULL_DUPLEX_CALL, STREAMING_INPUT_CALL};
 use crate::runtime::Sleep;
 
-/// How often it is looked whether a call's headers have left.
+/// The time between two checks whether a call's headers have left.
 const LOOK: Duration = Duration::from_millis(1);
 
 pub(super) async fn cancel_after_begin(target: &Target) -> Result<String, Failure> {
@@ -45,7 +45,7 @@ pub(super) async fn cancel_after_first_response(channel: &Channel) -> Result<(),
 pub(super) async fn timeout_on_sleeping_server(channel: &Channel) -> Result<(), Failure> {
     let short = options().timeout(Duration::from_millis(1));
     let mut call = channel.bidi_streaming(&FULL_DUPLEX_CALL, short)?;
-    // The deadline may pass before the message is sent; the receiving side has the status then too.
+    // The deadline may pass before the message is sent; the receiving half has the status then too.
     let _ = call.send(&duplex_request(27_182, &[])).await;
     fails_with(call.recv().await, Code::DeadlineExceeded).map(drop)
 }

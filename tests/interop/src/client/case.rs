@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::target::Target;
 use super::{cancelling, compression, edges, loads, metadata, negative, soak, streaming, unary};
 
-/// A test case of the gRPC interop descriptions, or, behind those, one of our own.
+/// A test case of the gRPC interop descriptions, or, after those, one of our own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are those of the descriptions, and so are the cases")]
@@ -60,12 +60,12 @@ impl Case {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Runs it: `Ok` when everything that it describes was checked and held, and the client's last frames are out. What
-    /// a case under load has seen is said in the string, which is empty for the others.
+    /// Runs the case. It succeeds if everything that it describes was checked, and the client's last frames were
+    /// sent. A case under load returns its measurements, any other an empty string.
     ///
     /// # Errors
     ///
-    /// What did not hold.
+    /// The check that failed.
     pub async fn run(self, target: &Target) -> Result<String, Failure> {
         match self {
             Self::EmptyUnary => target.case(unary::empty_unary).await,

@@ -21,7 +21,7 @@ pub(super) async fn client_compressed_unary(channel: &Channel) -> Result<(), Fai
     let compressed = SimpleRequest { expect_compressed: boolean(true), ..large_request() };
     let uncompressed = SimpleRequest { expect_compressed: boolean(false), ..large_request() };
 
-    // The probe: a server that cannot tell would accept it, and the rest would prove nothing.
+    // A probe: a server that ignores the flag would accept it, and the rest would prove nothing.
     fails_with(channel.unary(&UNARY_CALL, &compressed, options()).await, Code::InvalidArgument)?;
     check_large(&channel.unary(&UNARY_CALL, &compressed, gzip()).await?.message)?;
     check_large(&channel.unary(&UNARY_CALL, &uncompressed, options()).await?.message)

@@ -1,4 +1,4 @@
-//! Cases beyond the official ones: what real peers were seen to do at the edges of status, metadata and headers.
+//! Cases beyond the official ones: behaviour of real peers in edge cases of status, metadata and headers.
 
 use halfclose_driver::halfclose::{Cause, Code, Initiator, Metadata};
 use halfclose_driver::{CallOptions, Channel};
@@ -17,8 +17,9 @@ fn asking_for(message: &str) -> SimpleRequest {
     SimpleRequest { response_status, ..SimpleRequest::default() }
 }
 
-/// A status message that begins or ends with spaces never costs the status; a server may send the spaces raw, and
-/// these may be gone then. The same of metadata (PROTOCOL-HTTP2: leading and trailing whitespace "may be stripped").
+/// Checks that a status message with spaces at its ends never changes the status. A server may send the spaces raw,
+/// and they may be gone then. The same holds for metadata (PROTOCOL-HTTP2: leading and trailing whitespace "may be
+/// stripped").
 pub(super) async fn spaces_at_the_ends(channel: &Channel) -> Result<(), Failure> {
     for message in SPACED {
         let error =
@@ -37,8 +38,8 @@ pub(super) async fn spaces_at_the_ends(channel: &Channel) -> Result<(), Failure>
     equal("echo in the trailing metadata", echoed, vec![SPACED_OCTETS.to_vec()])
 }
 
-/// Trailers that are longer than this client takes end their call; a call that is open beside it goes on. A server that
-/// keeps the client's limit sends less instead: a reset, or the beginning of the message.
+/// Checks that trailers over this client's limit end their call, and a call that is open beside it continues. A
+/// server that keeps within the client's limit sends less instead: a reset, or the beginning of the message.
 pub(super) async fn long_status_message(channel: &Channel) -> Result<(), Failure> {
     let mut beside = channel.bidi_streaming(&FULL_DUPLEX_CALL, options())?;
     for bytes in [20_000, 70_000] {
@@ -58,7 +59,7 @@ pub(super) async fn long_status_message(channel: &Channel) -> Result<(), Failure
     check(beside.recv().await?.is_none(), || "a response after the half-close".to_owned())
 }
 
-/// The first message is sent when the response headers are there: only a server that sends them early serves it.
+/// Sends the first message when the response headers have arrived; only a server that sends them early serves it.
 pub(super) async fn waits_for_headers(channel: &Channel) -> Result<(), Failure> {
     let mut call =
         channel.bidi_streaming(&FULL_DUPLEX_CALL, CallOptions::new().timeout(super::loads::SMALL_LIMIT))?;

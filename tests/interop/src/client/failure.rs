@@ -1,4 +1,4 @@
-//! What can go wrong in a case, and the checks that say so.
+//! The errors of a case, and the checks that report them.
 
 use std::fmt::Debug;
 use std::io;
@@ -13,9 +13,9 @@ pub enum Failure {
     /// There is no server.
     #[error("no connection to {address}: {error}")]
     Connect {
-        /// Where it was looked for.
+        /// The address that was tried.
         address: String,
-        /// What the system said.
+        /// The error of the operating system.
         error: io::Error,
     },
     /// A call ended with another status than the case describes.
@@ -26,19 +26,19 @@ pub enum Failure {
         /// What the case describes.
         wanted: String,
     },
-    /// A message did not leave.
+    /// A message was not sent.
     #[error(transparent)]
     Send(#[from] SendError),
     /// Something that the case describes did not hold.
     #[error("{0}")]
     Check(String),
-    /// The connection ended otherwise than by our leave.
+    /// The connection ended, and not by our request.
     #[error("the connection ended badly: {0}")]
     Connection(#[from] ConnectionError),
     /// The connection did not end.
     #[error("the connection was not over {limit:?} after the last call")]
     NotClosed {
-        /// How long it was waited for.
+        /// The time limit.
         limit: Duration,
     },
 }
@@ -63,7 +63,7 @@ pub(crate) fn equal<T: PartialEq + Debug>(what: &str, got: T, want: T) -> Result
     check(got == want, || format!("{what}: got {got:?}, want {want:?}"))
 }
 
-/// The call must have failed with this code; gives what is known of its end.
+/// Checks that the call failed with this code. Returns what is known of its end.
 pub(crate) fn fails_with<T>(result: Result<T, CallError>, want: Code) -> Result<CallError, Failure> {
     match result {
         Err(error) if error.code() == want => Ok(error),

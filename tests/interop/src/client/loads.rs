@@ -1,5 +1,5 @@
-//! Cases under load: what honest peers do for long, at high rates or to one slow reader, and what must not disturb
-//! their other calls.
+//! Cases under load: what honest peers do for a long time, at high rates or with a slow reader, and what must not
+//! disturb their other calls.
 
 mod early;
 mod ends;
@@ -21,7 +21,7 @@ pub(super) use ends::{expired_deadlines, mixed_ends};
 pub(super) use rounds::{long_bidi, many_unary};
 pub(super) use stalled::{stalled_downloads, stalled_uploads};
 
-/// The deadline of a call that nothing may hold up.
+/// The deadline of a call that other calls must not delay.
 pub(super) const SMALL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Bytes of the payload's body in a message of ten bytes.
@@ -34,7 +34,7 @@ pub struct LoadSize {
     pub calls: usize,
     /// How many of them at a time.
     pub at_once: usize,
-    /// How long a load without a number of calls goes on.
+    /// The duration of a load without a number of calls.
     pub time: Duration,
 }
 
@@ -45,7 +45,7 @@ impl Default for LoadSize {
 }
 
 impl LoadSize {
-    /// Runs `one` for each call of the load, and says how long that took.
+    /// Runs `one` for each call of the load. Returns the duration in words.
     async fn run(
         self,
         what: &str,
@@ -57,7 +57,7 @@ impl LoadSize {
     }
 }
 
-/// Runs `one` for each number below `calls`, `at_once` of them at a time; all of them, whichever fail.
+/// Runs `one` for each number below `calls`, `at_once` of them at a time, even if some fail.
 async fn in_parallel(
     at_once: usize,
     calls: usize,
@@ -72,7 +72,7 @@ async fn in_parallel(
     })
 }
 
-/// Makes a call of one byte each way, which nothing may hold up.
+/// Makes a call of one byte each way, which other calls must not delay.
 async fn small(channel: &Channel) -> Result<(), Failure> {
     let options = CallOptions::new().timeout(SMALL_LIMIT);
     let response = channel.unary(&UNARY_CALL, &sized_request(1, 1), options).await?;

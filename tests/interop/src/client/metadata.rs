@@ -1,4 +1,4 @@
-//! What travels beside the messages: metadata and status.
+//! What is sent beside the messages: metadata and status.
 
 use halfclose_driver::halfclose::{Code, Metadata};
 use halfclose_driver::{CallError, CallOptions, Channel};
@@ -42,7 +42,7 @@ async fn duplex_metadata(channel: &Channel, echoing: CallOptions) -> Result<(), 
     check_echo(&header, call.trailers().unwrap_or(&Metadata::new()))
 }
 
-/// Each value came back once, and where it belongs.
+/// Checks that each value was returned once, and in its place.
 fn check_echo(header: &Metadata, trailer: &Metadata) -> Result<(), Failure> {
     let values = |metadata: &Metadata, name| metadata.get_all(name).map(<[u8]>::to_vec).collect::<Vec<_>>();
     equal("echo in the initial metadata", values(header, ECHO_INITIAL), vec![INITIAL.into()])?;
@@ -56,7 +56,7 @@ pub(super) async fn status_code_and_message(channel: &Channel) -> Result<(), Fai
     let mut call = channel.bidi_streaming(&FULL_DUPLEX_CALL, options())?;
     let response_status = Some(EchoStatus { code: 2, message: wanted.to_owned() });
     call.send(&StreamingOutputCallRequest { response_status, ..duplex_request(0, &[]) }).await?;
-    // A server that is fast has ended the call by now, and its status is what counts.
+    // A fast server has ended the call by now, and its status is what counts.
     let _ = call.close_send();
     check_message(&fails_with(call.recv().await, Code::Unknown)?, wanted)
 }

@@ -1,4 +1,4 @@
-//! The server that the client was pointed at.
+//! The server of the command line.
 
 use std::io;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use super::loads::LoadSize;
 use super::soak::Soak;
 use crate::runtime::{Connection, Runtime};
 
-/// Every call's, unless its case says otherwise.
+/// The deadline of every call, unless its case says otherwise.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How long our last frames may take to leave, once nobody needs the connection any more.
+/// The time limit for our last frames, once the connection is no longer needed.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The options of a call: the deadline.
@@ -25,14 +25,14 @@ pub(super) fn options() -> CallOptions {
     CallOptions::new().timeout(DEADLINE)
 }
 
-/// Where the server is, and how to get there.
+/// The server's address, and how to connect to it.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Its host.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// What requests say as `:authority`; host and port otherwise.
+    /// The `:authority` of requests; host and port otherwise.
     pub authority: Option<String>,
     /// The settings of TLS; plaintext without.
     pub tls: Option<ClientTls>,
@@ -47,7 +47,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Runs a case that has nothing to say on a connection of its own.
+    /// Runs a case without measurements on a connection of its own.
     pub(super) async fn case(
         &self,
         body: impl AsyncFnOnce(&Channel) -> Result<(), Failure>,
@@ -55,8 +55,8 @@ impl Target {
         self.session(body).await.map(|()| String::new())
     }
 
-    /// Runs `body` on a connection of its own, and sees the connection to its end: the case is not over before the last
-    /// frame is out.
+    /// Runs `body` on a connection of its own, and waits for the connection's end: the case is not over before the
+    /// last frame was sent.
     pub(crate) async fn session<T>(
         &self,
         body: impl AsyncFnOnce(&Channel) -> Result<T, Failure>,

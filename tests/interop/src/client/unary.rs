@@ -18,7 +18,7 @@ const CONCURRENT: usize = 1_000;
 const AT_ONCE_LIMIT: Duration = Duration::from_secs(80);
 
 pub(crate) async fn empty_unary(channel: &Channel) -> Result<(), Failure> {
-    // As bytes, since a message of unknown fields would decode to an empty one too.
+    // As bytes, because a message of unknown fields would decode to an empty one too.
     let method: Method<Bytes, Bytes, Raw> = Method::new(EMPTY_CALL.path());
     let response = channel.unary(&method, &Bytes::new(), options()).await?;
     equal("bytes in the response", response.message.len(), 0)
@@ -42,7 +42,7 @@ pub(crate) async fn concurrent_large_unary(channel: &Channel) -> Result<(), Fail
     at_once(channel, CONCURRENT).await
 }
 
-/// So many large calls, all started before the first is waited for.
+/// Makes `calls` large calls, all started before the first is awaited.
 pub(crate) async fn at_once(channel: &Channel, calls: usize) -> Result<(), Failure> {
     let options = CallOptions::new().timeout(AT_ONCE_LIMIT);
     try_join_all((0..calls).map(|_| large_within(channel, options.clone()))).await.map(drop)

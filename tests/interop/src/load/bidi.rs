@@ -11,12 +11,13 @@ use crate::client::{Failure, Target, check, equal};
 use crate::messages::{StreamingOutputCallRequest, StreamingOutputCallResponse};
 use crate::methods::FULL_DUPLEX_CALL;
 
-/// A stream that gets less than this part of its share starves.
+/// The divisor of a stream's fair share below which the stream counts as starved.
 const LEAST_SHARE: usize = 10;
 
 type Stream = BidiStreaming<StreamingOutputCallRequest, StreamingOutputCallResponse, Prost>;
 
-/// Runs `talk` on each of so many streams of one connection. It gives how many messages went each way on its stream.
+/// Runs `talk` on each of `streams` streams of one connection. It returns the number of messages each way on its
+/// stream.
 async fn streams<F>(
     target: &Target,
     count: usize,
@@ -39,7 +40,7 @@ where
     Ok(told)
 }
 
-/// Each stream sends as fast as it can, and receives as fast as it can.
+/// Lets each stream send and receive as fast as it can.
 pub(super) async fn bidi(
     target: &Target,
     count: usize,
@@ -56,7 +57,7 @@ pub(super) async fn bidi(
     streams(target, count, time, talk).await
 }
 
-/// Sends until it is time. A call that has ended says why on its receiving half.
+/// Sends until the time is up. A call that has ended gives the reason on its receiving half.
 async fn send(
     mut sender: ClientSender<StreamingOutputCallRequest, Prost>,
     bytes: usize,
@@ -83,7 +84,7 @@ async fn receive(
     Ok(received)
 }
 
-/// Each stream waits for the answer to a message before it sends the next one.
+/// Lets each stream wait for the answer to a message before it sends the next one.
 pub(super) async fn turns(
     target: &Target,
     count: usize,
@@ -95,7 +96,7 @@ pub(super) async fn turns(
         let request = duplex_request(bytes, &[bytes]);
         let mut sent = 0;
         while Instant::now() < until {
-            // A call that has ended says why on its receiving side.
+            // A call that has ended gives the reason on its receiving half.
             let _ = stream.send(&request).await;
             let response = stream.recv().await?.unwrap_or_default();
             check_payload(response.payload.as_ref(), bytes)?;

@@ -1,4 +1,4 @@
-//! Calls of which some are given up, at every point of their life.
+//! Calls of which some are cancelled, at every point of their life.
 
 use futures_util::future::FutureExt;
 use halfclose_driver::halfclose::Code;
@@ -20,7 +20,7 @@ pub(super) async fn cancels(target: &Target, at_once: usize, calls: usize) -> Re
     target.session(all).await.map(|()| String::new())
 }
 
-/// One in ten is cancelled, one in ten runs out of time.
+/// Makes calls of which one in ten is cancelled and one in ten exceeds its deadline.
 async fn one(channel: &Channel, number: usize) -> Result<(), Failure> {
     match number % 10 {
         3 => given_up(channel, number / 10).await,
@@ -39,13 +39,13 @@ async fn given_up(channel: &Channel, number: usize) -> Result<(), Failure> {
     }
 }
 
-/// Dropped as soon as it was started.
+/// Drops a call as soon as it was started.
 fn at_once(channel: &Channel) -> Result<(), Failure> {
     let _ = channel.unary(&UNARY_CALL, &sized_request(10_000, 10_000), options()).now_or_never();
     Ok(())
 }
 
-/// Dropped while its request is under way.
+/// Drops a call while its request is in flight.
 async fn in_a_request(channel: &Channel) -> Result<(), Failure> {
     let mut call = channel.client_streaming(&STREAMING_INPUT_CALL, options())?;
     let payload = Some(Payload::zeros(100_000));
@@ -64,13 +64,13 @@ async fn after_a_response(channel: &Channel) -> Result<(), Failure> {
     fails_with(call.recv().await, Code::Cancelled).map(drop)
 }
 
-/// Cancelled while many responses, small ones among them, are under way.
+/// Cancels a call while many responses, small ones among them, are in flight.
 async fn in_a_download(channel: &Channel) -> Result<(), Failure> {
     let request = duplex_request(0, &[10; 100]);
     let mut call = channel.server_streaming(&STREAMING_OUTPUT_CALL, &request, options()).await?;
     next(&mut call).await?;
     call.cancel();
-    // What has arrived before is given first, and all of it may have.
+    // What arrived earlier is returned first, and that may be everything.
     let end: Result<(), CallError> = loop {
         match call.recv().await {
             Ok(Some(_)) => {}

@@ -1,4 +1,4 @@
-//! Calls whose time runs out, and what they leave behind.
+//! Calls that exceed their deadline, and what they leave behind.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ pub(super) async fn deadlines(target: &Target, at_once: usize, calls: usize) -> 
     target.session(all).await.map(|()| String::new())
 }
 
-/// A call that is never answered, because its client never half-closes.
+/// Makes a call that is never answered, because its client never half-closes.
 pub(super) async fn run_out(channel: &Channel, number: usize) -> Result<(), Failure> {
     let timeout = Duration::from_millis(5 + number as u64 % 50);
     let mut call = channel.bidi_streaming(&FULL_DUPLEX_CALL, options().timeout(timeout))?;
-    // The deadline may pass before the message is sent; the receiving side has the status then too.
+    // The deadline may pass before the message is sent; the receiving half has the status then too.
     let _ = call.send(&duplex_request(1_000, &[])).await;
     fails_with(call.recv().await, Code::DeadlineExceeded).map(drop)
 }

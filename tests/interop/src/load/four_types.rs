@@ -10,7 +10,7 @@ pub(super) async fn four_types(target: &Target, at_once: usize, calls: usize) ->
     target.session(all).await.map(|()| String::new())
 }
 
-/// One call of the type whose turn it is; small and large ones of each.
+/// Makes one call of each type in turn, small and large ones of each.
 pub(super) async fn call(channel: &Channel, number: usize) -> Result<(), Failure> {
     match number % 6 {
         0 => unary::empty_unary(channel).await,

@@ -9,37 +9,40 @@ use crate::client::{Failure, LoadSize, Target, loads};
 /// A load, with its numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Load {
-    /// So many calls at once, each with one request of so many bytes.
+    /// This many calls at once, each with one request of this many bytes.
     Uploads(usize, usize),
     /// As [`Load::Uploads`] of requests that are over the server's limit: each call is refused, and the connection goes on.
     Refused(usize, usize),
-    /// So many calls at once, each with one response of so many bytes.
+    /// This many calls at once, each with one response of this many bytes.
     Downloads(usize, usize),
-    /// So many streams, each of which sends requests of so many bytes and gets as much back, for so many seconds.
+    /// This many streams, each of which sends requests of this many bytes and gets as much back, for this many
+    /// seconds.
     Bidi(usize, usize, usize),
     /// As [`Load::Bidi`], where each stream waits for the answer to a message before it sends the next one.
     Turns(usize, usize, usize),
-    /// So many callers, who make so many calls in all, the four call types in turn.
+    /// This many callers, who make this many calls in total, of the four call types in turn.
     FourTypes(usize, usize),
-    /// So many calls for each status code, all of which fail without a response.
+    /// This many calls for each status code, all of which fail without a response.
     TrailersOnly(usize),
-    /// So many calls for each of some status messages that begin or end with spaces.
+    /// This many calls for each of some status messages that begin or end with spaces.
     Spaces(usize),
-    /// Calls whose metadata is so many bytes, which come back.
+    /// Calls whose metadata has this many bytes, which are returned.
     Metadata(usize),
-    /// So many callers, who make so many calls in all, each of which runs out of time.
+    /// This many callers, who make this many calls in total, each of which exceeds its deadline.
     Deadlines(usize, usize),
-    /// So many callers, who make so many calls in all, of which one in five is cancelled or runs out of time.
+    /// This many callers, who make this many calls in total, of which one in five is cancelled or exceeds its
+    /// deadline.
     Cancels(usize, usize),
-    /// So many callers for so many seconds, while whatever is between them and the server is replaced gracefully: no
-    /// call fails, beside those that were certainly not processed, and these are made again.
+    /// This many callers for this many seconds, while the proxy between them and the server is replaced gracefully:
+    /// no call fails apart from those that were certainly not processed, and these are made again.
     Reload(usize, usize),
     /// So many callers, who make so many calls in all, each of which the server ends while small messages are under way
     /// to it.
     EndedEarly(usize, usize),
     /// As [`Load::EndedEarly`], where the client drops the calls and messages are under way both ways.
     DroppedEarly(usize, usize),
-    /// As [`Load::Reload`], while it is ended and started anew: calls that are cut end with UNAVAILABLE, and tell why.
+    /// As [`Load::Reload`], while the proxy is stopped and started again: calls that are cut end with UNAVAILABLE,
+    /// and give the reason.
     Restart(usize, usize),
 }
 
@@ -72,11 +75,11 @@ impl FromStr for Load {
 }
 
 impl Load {
-    /// Runs it; gives what there is to tell of it.
+    /// Runs the load. Returns its measurements.
     ///
     /// # Errors
     ///
-    /// What did not hold.
+    /// The check that failed.
     pub async fn run(self, target: &Target) -> Result<String, Failure> {
         match self {
             Self::Uploads(calls, bytes) => transfers::uploads(target, calls, bytes).await,

@@ -1,4 +1,4 @@
-//! Metadata that is larger than what some on the way have a buffer for.
+//! Metadata that exceeds the buffers of some proxies.
 
 use halfclose_driver::Channel;
 use halfclose_driver::halfclose::Metadata;
@@ -8,7 +8,7 @@ use crate::client::payloads::sized_request;
 use crate::client::{Failure, Target, equal};
 use crate::methods::{ECHO_INITIAL, UNARY_CALL};
 
-/// Calls, one after the other: what is long comes a second time by its place in a table.
+/// The number of calls, one after the other: long values are sent the second time by their place in a table.
 const CALLS: usize = 3;
 
 pub(super) async fn metadata(target: &Target, bytes: usize) -> Result<String, Failure> {

@@ -1,5 +1,5 @@
-//! Load while whatever stands between the callers and the server is replaced, or dies and comes back. Whoever started
-//! this program makes that happen once it has said `STARTED`.
+//! Load while the proxy between the callers and the server is replaced, or dies and is restarted. The program that
+//! started this one causes that after it has printed `STARTED`.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const WARM: usize = 50;
 /// Streams that are open when the outage comes.
 const STREAMS: usize = 4;
 
-/// Between two messages of such a stream.
+/// The time between two messages of such a stream.
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) async fn reload(target: &Target, callers: usize, time: Duration) -> Result<String, Failure> {
@@ -38,7 +38,7 @@ pub(super) async fn restart(target: &Target, callers: usize, time: Duration) -> 
     Ok(outage.tell())
 }
 
-/// The callers' connection, and what became of their calls.
+/// The callers' connection, and the results of their calls.
 struct Outage<'a> {
     connection: Reconnecting<'a>,
     target: &'a Target,
@@ -71,7 +71,7 @@ impl<'a> Outage<'a> {
         let calls = try_join_all((0..callers).map(|first| self.caller(first)));
         let streams = try_join_all((0..STREAMS).map(|_| self.stream()));
         try_join(calls, streams).await?;
-        // Whatever happened, the service is there.
+        // Whatever happened, the service must be available.
         four_types::call(&self.connection.channel().await?, 0).await
     }
 
@@ -85,7 +85,7 @@ impl<'a> Outage<'a> {
         Ok(())
     }
 
-    /// A stream that is open from before the outage until after it.
+    /// Keeps a stream open from before the outage until after it.
     async fn stream(&self) -> Result<(), Failure> {
         let channel = self.connection.channel().await?;
         self.settle(self.converse(&channel).await)
@@ -95,7 +95,7 @@ impl<'a> Outage<'a> {
         let timeout = options().timeout.unwrap_or_default() + self.time;
         let mut call = channel.bidi_streaming(&FULL_DUPLEX_CALL, options().timeout(timeout))?;
         while !self.is_over() {
-            // A call that has ended says why on its receiving side.
+            // A call that has ended gives the reason on its receiving half.
             let _ = call.send(&duplex_request(100, &[100])).await;
             let response = call.recv().await?.unwrap_or_default();
             check_payload(response.payload.as_ref(), 100)?;
@@ -147,7 +147,7 @@ impl<'a> Outage<'a> {
     }
 }
 
-/// Whether a call ended as one that was cut must: UNAVAILABLE, because its connection is gone.
+/// Returns whether a call ended as a cut one must: UNAVAILABLE, because its connection is gone.
 fn is_cut(error: &CallError) -> bool {
     error.code() == Code::Unavailable && matches!(error.cause(), Cause::Connection)
 }

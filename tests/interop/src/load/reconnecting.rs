@@ -1,4 +1,4 @@
-//! A connection that is made anew when the one before takes no more calls.
+//! A connection that is replaced when it accepts no more calls.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -11,21 +11,21 @@ use halfclose_driver::halfclose::ConnectionError;
 use crate::client::{Failure, Target};
 use crate::runtime::Connection;
 
-/// How long there may be nobody to connect to, where that is allowed.
+/// How long no server may be available, if that is allowed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Between two tries to connect.
+/// The time between two attempts to connect.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// How long the last frames may take to leave.
+/// The time limit for the last frames.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 type Driven = BoxFuture<'static, Result<(), ConnectionError>>;
 
-/// What callers share: the connection of the moment.
+/// The callers' shared current connection.
 pub(super) struct Reconnecting<'a> {
     target: &'a Target,
-    /// Whether there may be nobody to connect to for a while.
+    /// Whether no server may be available for a while.
     patient: bool,
     current: Mutex<Option<Channel>>,
     driven: RefCell<Vec<Driven>>,
@@ -38,7 +38,7 @@ impl<'a> Reconnecting<'a> {
         Self { target, patient, current, driven, connections: Cell::new(0) }
     }
 
-    /// The connection that takes calls; a new one when the last takes none.
+    /// Returns the connection that accepts calls, a new one if the last accepts none.
     pub(super) async fn channel(&self) -> Result<Channel, Failure> {
         let mut current = self.current.lock().await;
         if let Some(channel) = current.as_ref().filter(|channel| channel.is_open()) {
@@ -61,12 +61,12 @@ impl<'a> Reconnecting<'a> {
         }
     }
 
-    /// How many connections there were.
+    /// Returns the number of connections so far.
     pub(super) fn connections(&self) -> usize {
         self.connections.get()
     }
 
-    /// Lets go of the connection, and waits for the end of all that there were; gives how each has ended.
+    /// Releases the connection, and waits for the end of all earlier ones. Returns how each has ended.
     pub(super) async fn close(&self) -> Result<Vec<Result<(), ConnectionError>>, Failure> {
         self.current.lock().await.take();
         let all = join_all(self.driven.take());

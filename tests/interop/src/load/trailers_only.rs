@@ -1,4 +1,5 @@
-//! Calls that fail without a response: the server's only frame has head and trailers in one, and all of it must arrive.
+//! Calls that fail without a response: the server's only frame has headers and trailers in one, and all of it must
+//! arrive.
 
 use futures_util::future::try_join_all;
 use halfclose_driver::halfclose::{Code, Metadata};
@@ -9,10 +10,10 @@ use crate::client::{Failure, Target, equal, fails_with};
 use crate::messages::{EchoStatus, Empty, SimpleRequest};
 use crate::methods::{ECHO_TRAILING, UNARY_CALL, UNIMPLEMENTED_CALL, UNIMPLEMENTED_SERVICE_CALL};
 
-/// With what a proxy could take for the end of a field, and bytes that must be percent-encoded.
+/// A message with text that a proxy could mistake for the end of a field, and bytes that must be percent-encoded.
 const MESSAGE: &str = "100 % of it: \"quoted\", comma; semicolon\r\n\u{263a} and  spaces";
 
-/// What RFC 9113 §8.2.1 does not allow at the ends of a field, so that whoever sends it has to percent-encode it.
+/// Texts that RFC 9113 §8.2.1 does not allow at the ends of a field, so that the sender has to percent-encode them.
 const SPACES: [&str; 5] = [" at the front", "at the end ", "  at both  ", "\ttabs\t", " "];
 
 const TRAILING: [u8; 4] = [0, 0xff, 0x0a, 0x2c];

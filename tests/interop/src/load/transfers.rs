@@ -1,5 +1,5 @@
-//! Large messages, many at once. One that waits for another for ever, wherever on the way that may be, is caught by its
-//! deadline.
+//! Large messages, many at once. If one waits for another for ever, at any point of the path, its deadline reports
+//! it.
 
 use futures_util::future::try_join_all;
 use halfclose_driver::halfclose::Code;
@@ -18,7 +18,7 @@ pub(super) async fn uploads(target: &Target, calls: usize, bytes: usize) -> Resu
     target.session(all).await.map(|()| String::new())
 }
 
-/// Every other one as a stream of one request, whose answer says what the server has counted.
+/// Uploads; every other call is a stream of one request, whose answer says what the server has counted.
 async fn upload(channel: &Channel, number: usize, bytes: usize) -> Result<(), Failure> {
     if number.is_multiple_of(2) {
         let response = channel.unary(&UNARY_CALL, &sized_request(bytes, 0), options()).await?;
@@ -32,7 +32,7 @@ async fn upload(channel: &Channel, number: usize, bytes: usize) -> Result<(), Fa
 async fn streamed(channel: &Channel, bytes: usize) -> Result<usize, CallError> {
     let mut call = channel.client_streaming(&STREAMING_INPUT_CALL, options())?;
     let payload = Some(Payload::zeros(bytes));
-    // A call that has ended says why when its response is asked for.
+    // A call that has ended gives the reason when its response is asked for.
     let _ = call.send(&StreamingInputCallRequest { payload, expect_compressed: None }).await;
     let response = call.close_and_recv().await?;
     Ok(usize::try_from(response.message.aggregated_payload_size).unwrap_or_default())
@@ -63,7 +63,7 @@ pub(super) async fn downloads(target: &Target, calls: usize, bytes: usize) -> Re
     target.session(all).await.map(|()| String::new())
 }
 
-/// Every other one as a stream of one response.
+/// Downloads; every other call is a stream of one response.
 async fn download(channel: &Channel, number: usize, bytes: usize) -> Result<(), Failure> {
     if number.is_multiple_of(2) {
         let response = channel.unary(&UNARY_CALL, &sized_request(0, bytes), options()).await?;

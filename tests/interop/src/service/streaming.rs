@@ -16,7 +16,7 @@ use crate::messages::{
 };
 use crate::runtime::Sleep;
 
-/// HalfDuplexCall keeps no more responses in mind than this.
+/// The most responses that HalfDuplexCall remembers.
 const MAX_REMEMBERED: usize = 100_000;
 
 type Upload = ClientStreamingServer<StreamingInputCallRequest, StreamingInputCallResponse, Prost>;
@@ -51,7 +51,7 @@ pub(super) async fn streaming_output_call(
 }
 
 pub(super) async fn full_duplex_call(sleep: Sleep, mut call: Duplex) -> Result<(), Status> {
-    // The response headers do not wait for the first request, so nobody knows yet what the requests will ask for.
+    // The response headers do not wait for the first request, so what the requests ask for is not known yet.
     let gzip = offer_gzip(call.context());
     echo_metadata(call.context())?;
     while let Some(request) = call.recv().await? {
@@ -100,7 +100,7 @@ async fn answer(
     Ok(())
 }
 
-/// Whatever sends a stream of responses.
+/// A sender of a stream of responses.
 trait Responses: Send {
     fn respond(
         &mut self,

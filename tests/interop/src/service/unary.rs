@@ -49,7 +49,7 @@ pub(super) async fn cacheable_unary_call(
     Ok(response)
 }
 
-/// One value for each server instance.
+/// Returns one value for each server instance.
 fn server_id() -> String {
     format!("halfclose-{}", std::process::id())
 }

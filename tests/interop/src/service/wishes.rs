@@ -10,8 +10,8 @@ use crate::methods::{ECHO_INITIAL, ECHO_TRAILING};
 /// The largest payload that is made on request.
 const MAX_PAYLOAD: usize = 64 << 20;
 
-/// Sends the two well-known keys back, whichever of them the client sent: one as initial metadata, the other as
-/// trailing. The encoding must be settled before: it travels with the initial metadata.
+/// Returns the two well-known keys, whichever of them the client sent: one as initial metadata, the other as
+/// trailing. The encoding must be settled before, because it is sent with the initial metadata.
 pub(super) fn echo_metadata(context: &Context) -> Result<(), Status> {
     let mut initial = Metadata::new();
     for value in context.metadata().get_all(ECHO_INITIAL) {
@@ -43,7 +43,7 @@ pub(super) fn echo_status(wish: Option<&EchoStatus>) -> Result<(), Status> {
     }
 }
 
-/// Whether a message came as its sender says that it did.
+/// Checks that a message arrived as its sender says.
 pub(super) fn expect_compressed(wish: Option<&BoolValue>, came_compressed: bool) -> Result<(), Status> {
     match wish {
         Some(wish) if wish.value != came_compressed => {
@@ -58,22 +58,23 @@ pub(super) fn expect_compressed(wish: Option<&BoolValue>, came_compressed: bool)
     }
 }
 
-/// Whether a response must be compressed.
+/// Returns whether a response must be compressed.
 pub(super) fn is_true(wish: Option<&BoolValue>) -> bool {
     wish.is_some_and(|wish| wish.value)
 }
 
-/// Settles on gzip where the client accepts it; each message says whether it is compressed. `false` where it does not.
+/// Selects gzip if the client accepts it; each message says whether it is compressed. Returns `false` if the client
+/// does not.
 pub(super) fn offer_gzip(context: &Context) -> bool {
     context.accepts().contains(Encoding::Gzip) && context.set_encoding(Some(Encoding::Gzip)).is_ok()
 }
 
-/// The status of a call that asks for compressed responses and does not accept them.
+/// Returns the status of a call that asks for compressed responses and does not accept them.
 pub(super) fn gzip_not_accepted() -> Status {
     Status::invalid_argument("compressed responses are asked for, and the client does not accept gzip")
 }
 
-/// A payload of so many zeros.
+/// Returns a payload of `size` zeros.
 pub(super) fn payload(kind: i32, size: i32) -> Result<Option<Payload>, Status> {
     if PayloadType::try_from(kind).is_err() {
         return Err(Status::invalid_argument(format!("no payload type {kind}")));

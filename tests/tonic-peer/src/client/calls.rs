@@ -29,7 +29,7 @@ pub(super) const DOWNLOAD_SIZES: [usize; 4] = [31_415, 9, 2_653, 58_979];
 
 type Downloading = Streaming<StreamingOutputCallResponse>;
 
-/// The requests of a call with a stream of them.
+/// The sender of a call's stream of requests.
 pub(super) type RequestSender = mpsc::Sender<StreamingOutputCallRequest>;
 
 /// A client on one connection.
@@ -43,7 +43,7 @@ impl Client {
         Self { grpc: Grpc::new(channel).accept_compressed(CompressionEncoding::Gzip) }
     }
 
-    /// The same connection, with requests compressed.
+    /// Returns a client on the same connection whose requests are compressed.
     pub(super) fn compressing(&self) -> Self {
         Self { grpc: self.grpc.clone().send_compressed(CompressionEncoding::Gzip) }
     }
@@ -54,7 +54,7 @@ impl Client {
         Ok(grpc)
     }
 
-    /// A call with one request and one response, of any method.
+    /// Makes a call with one request and one response, of any method.
     pub(super) async fn call<Req, Res>(
         &self,
         path: &'static str,
@@ -91,7 +91,7 @@ impl Client {
         Ok(self.ready().await?.server_streaming(limited(request), path, codec).await?.into_inner())
     }
 
-    /// A call with streams both ways. The response is there when its headers are.
+    /// Makes a call with streams both ways. Returns the response when its headers have arrived.
     pub(super) async fn duplex(
         &self,
         requests: Request<ReceiverStream<StreamingOutputCallRequest>>,
@@ -101,7 +101,7 @@ impl Client {
         self.ready().await?.streaming(requests, path, codec).await
     }
 
-    /// A call with streams both ways whose first request is sent before the response headers are waited for.
+    /// Makes a call with streams both ways whose first request is sent before it waits for the response headers.
     pub(super) async fn conversation(
         &self,
         first: StreamingOutputCallRequest,
@@ -127,14 +127,14 @@ impl Client {
     }
 }
 
-/// A request with the deadline of every call.
+/// Returns a request with the deadline of every call.
 pub(super) fn limited<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(CALL_LIMIT);
     request
 }
 
-/// The requests of a call, and where they are sent.
+/// Returns the sender and the stream of a call's requests.
 pub(super) fn requests() -> (RequestSender, Request<ReceiverStream<StreamingOutputCallRequest>>) {
     let (sender, receiver) = mpsc::channel(4);
     (sender, limited(ReceiverStream::new(receiver)))
@@ -148,7 +148,7 @@ pub(super) fn large_request() -> SimpleRequest {
     }
 }
 
-/// A request for a status.
+/// Returns a request for a status.
 pub(super) fn asking_for(message: &str) -> SimpleRequest {
     SimpleRequest { response_status: Some(echo(message)), ..SimpleRequest::default() }
 }
@@ -157,7 +157,7 @@ pub(super) fn echo(message: &str) -> EchoStatus {
     EchoStatus { code: 2, message: message.to_owned() }
 }
 
-/// A request for responses of these sizes, with a payload.
+/// Returns a request for responses of these sizes, with a payload.
 pub(super) fn duplex_request(request: usize, responses: &[usize]) -> StreamingOutputCallRequest {
     let parameters = |&bytes| ResponseParameters { size: size(bytes), ..ResponseParameters::default() };
     StreamingOutputCallRequest {
@@ -167,7 +167,7 @@ pub(super) fn duplex_request(request: usize, responses: &[usize]) -> StreamingOu
     }
 }
 
-/// A size as the messages carry it. Sizes here are far below the limit of the field.
+/// Returns a size as the messages carry it. Sizes here are far below the limit of the field.
 pub(super) fn size(bytes: usize) -> i32 {
     i32::try_from(bytes).unwrap_or(i32::MAX)
 }
@@ -176,7 +176,7 @@ pub(super) fn check_large(response: &SimpleResponse) -> Checked {
     check_payload(response.payload.as_ref(), LARGE_RESPONSE)
 }
 
-/// So many zeros.
+/// Checks that a payload is `bytes` zeros.
 pub(super) fn check_payload(payload: Option<&Payload>, bytes: usize) -> Checked {
     let none = Payload::default();
     let body = &payload.unwrap_or(&none).body;
@@ -191,7 +191,7 @@ pub(super) async fn next(responses: &mut Downloading, bytes: usize) -> Checked {
     check_payload(response.payload.as_ref(), bytes)
 }
 
-/// The call ends well now, without another response.
+/// Checks that the call succeeds now, without another response.
 pub(super) async fn ended(mut responses: Downloading) -> Checked {
     check(responses.message().await?.is_none(), || "more responses than were asked for".to_owned())
 }

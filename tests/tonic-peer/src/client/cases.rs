@@ -35,7 +35,7 @@ pub(super) async fn ping_pong(client: &Client) -> Checked {
     let (sender, mut responses) = client.conversation(duplex_request(request, &[response])).await?;
     next(&mut responses, response).await?;
     for (request, response) in rounds {
-        // A call that is over says so by its status.
+        // A call that is over reports so by its status.
         let _ = sender.send(duplex_request(request, &[response])).await;
         next(&mut responses, response).await?;
     }
@@ -58,7 +58,7 @@ pub(super) async fn status_code_and_message(client: &Client) -> Checked {
     let (sender, requests) = requests();
     let _ = sender.send(request).await;
     drop(sender);
-    // The status may come with the headers or behind them.
+    // The status may arrive with the headers or after them.
     let result = async { client.duplex(requests).await?.into_inner().message().await }.await;
     equal("status message", fails_with(result, Code::Unknown)?.message(), wanted)
 }
@@ -83,7 +83,7 @@ pub(super) async fn cancel_after_begin(client: &Client) -> Checked {
         let client = client.clone();
         async move { client.upload(tokio_stream::pending()).await }
     });
-    // What was answered behind them tells that the headers have left; and at the end the same of the reset.
+    // The answer to a later call shows that the headers were sent; at the end another shows the same of the reset.
     client.empty().await?;
     call.abort();
     check(call.await.is_err(), || "the call ended before it was cancelled".to_owned())?;
@@ -95,7 +95,7 @@ pub(super) async fn cancel_after_first_response(client: &Client) -> Checked {
     client.empty().await
 }
 
-/// A call that is dropped when its first response is there.
+/// Drops a call when its first response has arrived.
 pub(super) async fn cancelled(client: &Client) -> Checked {
     let (_sender, mut responses) = client.conversation(duplex_request(27_182, &[31_415])).await?;
     next(&mut responses, 31_415).await
@@ -109,7 +109,7 @@ pub(super) async fn timeout_on_sleeping_server(client: &Client) -> Checked {
     out_of_time(result)
 }
 
-/// The call must have run out of time. tonic's own timer says CANCELLED, "Timeout expired".
+/// Checks that the call exceeded its deadline. tonic's own timer reports CANCELLED, "Timeout expired".
 pub(super) fn out_of_time<T>(result: Result<T, Status>) -> Checked {
     match result {
         Err(status) if status.code() == Code::DeadlineExceeded => Ok(()),

@@ -1,4 +1,4 @@
-//! The compression cases. tonic tells nobody which responses came compressed: that is seen on the wire, by the suite.
+//! The compression cases. tonic does not tell which responses were compressed, so the suite reads that on the wire.
 
 use halfclose_interop::messages::{BoolValue, SimpleRequest};
 use tonic::Code;
@@ -8,7 +8,7 @@ use super::{Checked, fails_with};
 
 pub(super) async fn client_compressed_unary(client: &Client) -> Checked {
     let expecting = |value| SimpleRequest { expect_compressed: Some(BoolValue { value }), ..large_request() };
-    // The probe: a server that cannot tell would accept it, and the rest would prove nothing.
+    // A probe: a server that ignores the flag would accept it, and the rest would prove nothing.
     fails_with(client.unary(limited(expecting(true))).await, Code::InvalidArgument)?;
     client.compressing().large(expecting(true)).await?;
     client.large(expecting(false)).await

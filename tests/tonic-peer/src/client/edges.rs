@@ -15,7 +15,7 @@ use super::{Checked, Failure, check, equal, fails_with};
 
 const INITIAL: &str = "test_initial_metadata_value";
 const TRAILING: &[u8] = &[0xab; 3];
-/// How long the headers may take, where they are sent at once.
+/// The time limit for headers that are sent at once.
 const HEADERS: Duration = Duration::from_secs(5);
 
 fn echoing<T>(mut request: Request<T>, initial: &'static str, trailing: &[u8]) -> Request<T> {
@@ -25,7 +25,7 @@ fn echoing<T>(mut request: Request<T>, initial: &'static str, trailing: &[u8]) -
 }
 
 pub(super) async fn custom_metadata(client: &Client) -> Checked {
-    // What is in a unary response's trailers tonic puts into the one map of its metadata.
+    // tonic puts the trailers of a unary response into the one map of its metadata.
     let response = client.unary(echoing(limited(large_request()), INITIAL, TRAILING)).await?;
     check_large(response.get_ref())?;
     check_initial(response.metadata(), INITIAL)?;
@@ -58,7 +58,7 @@ fn check_trailing(metadata: &MetadataMap, wanted: &[u8]) -> Checked {
     )
 }
 
-/// A status message that begins and ends with spaces comes back whole, and so do bytes in metadata.
+/// Checks that a status message with spaces at its ends is returned whole, and so are bytes in metadata.
 pub(super) async fn spaces_at_the_ends(client: &Client) -> Checked {
     for message in [" before", "after ", "  both  ", " "] {
         let status = fails_with(client.unary(limited(asking_for(message))).await, Code::Unknown)?;
@@ -71,8 +71,8 @@ pub(super) async fn spaces_at_the_ends(client: &Client) -> Checked {
     check_trailing(status.metadata(), b" \0 ")
 }
 
-/// The first request is sent when the headers are there, as tonic's users do who await the call first: only a server
-/// that sends them early serves it.
+/// Sends the first request when the headers have arrived, as users of tonic do who await the call first; only a
+/// server that sends them early serves it.
 pub(super) async fn waits_for_headers(client: &Client) -> Checked {
     let (sender, mut requests) = requests();
     requests.set_timeout(HEADERS);

@@ -23,10 +23,10 @@ const SOAK_LIMIT: Duration = Duration::from_secs(1);
 const TINY: usize = 6;
 /// Messages that are sent, and asked for, of each call that ends early.
 const UNDER_WAY: usize = 400;
-/// The deadline of a call that nothing may hold up.
+/// The deadline of a call that other calls must not delay.
 const SMALL_LIMIT: Duration = Duration::from_secs(5);
 
-/// Runs `one` for each number below `calls`, `at_once` of them at a time; all of them, whichever fail.
+/// Runs `one` for each number below `calls`, `at_once` of them at a time, even if some fail.
 async fn in_parallel(at_once: usize, calls: usize, one: impl AsyncFn(usize) -> Checked) -> Checked {
     let results = iter(0..calls).map(|number| one(number)).buffer_unordered(at_once);
     let failures: Vec<Failure> = results.filter_map(async |result: Checked| result.err()).collect().await;
@@ -37,7 +37,7 @@ async fn in_parallel(at_once: usize, calls: usize, one: impl AsyncFn(usize) -> C
 }
 
 impl Target {
-    /// Runs `one` for each call of the load, and says how long that took.
+    /// Runs `one` for each call of the load. Returns the duration in words.
     async fn load(
         &self,
         what: &str,
@@ -50,7 +50,7 @@ impl Target {
     }
 }
 
-/// Makes a call of one byte each way, which nothing may hold up.
+/// Makes a call of one byte each way, which other calls must not delay.
 pub(super) async fn small(client: &Client) -> Checked {
     let payload = Some(Payload::zeros(1));
     let mut request = Request::new(SimpleRequest { response_size: 1, payload, ..SimpleRequest::default() });
@@ -81,7 +81,7 @@ pub(super) async fn channel_soak(target: &Target) -> Result<String, Failure> {
     soak(async || target.connect().await?.large(large_request()).await).await
 }
 
-/// Small calls, one after another.
+/// Makes small calls, one after another.
 pub(super) async fn many_unary(target: &Target) -> Result<String, Failure> {
     let client = target.connect().await?;
     let began = Instant::now();
@@ -89,7 +89,7 @@ pub(super) async fn many_unary(target: &Target) -> Result<String, Failure> {
     Ok(format!("{} calls in {:.1} s", target.calls, began.elapsed().as_secs_f64()))
 }
 
-/// Messages on a few streams, each after the answer to the one before.
+/// Sends messages on a few streams, each after the answer to the previous one.
 pub(super) async fn long_bidi(target: &Target) -> Result<String, Failure> {
     let (client, messages) = (target.connect().await?, target.calls / target.at_once);
     in_parallel(target.at_once, target.at_once, async |_| {
@@ -106,7 +106,7 @@ pub(super) async fn long_bidi(target: &Target) -> Result<String, Failure> {
     Ok(format!("{} streams of {messages}", target.at_once))
 }
 
-/// The server ends each call at once, while messages of ten bytes are under way to it.
+/// Lets the server end each call at once, while messages of ten bytes are in flight to it.
 pub(super) async fn ended_early(target: &Target) -> Result<String, Failure> {
     let one = async |client: &Client, _| {
         let (sender, requests) = requests();
@@ -119,7 +119,7 @@ pub(super) async fn ended_early(target: &Target) -> Result<String, Failure> {
     target.load("calls", one).await
 }
 
-/// Sends until all is sent or the call has ended.
+/// Sends until everything is sent or the call has ended.
 async fn keep_sending(sender: RequestSender) {
     for _ in 0..UNDER_WAY {
         if sender.send(duplex_request(TINY, &[])).await.is_err() {
@@ -129,7 +129,7 @@ async fn keep_sending(sender: RequestSender) {
     sender.closed().await;
 }
 
-/// The client drops each call while messages of ten bytes are under way both ways.
+/// Drops each call at the client while messages of ten bytes are in flight both ways.
 pub(super) async fn dropped_early(target: &Target) -> Result<String, Failure> {
     let one = async |client: &Client, _| {
         let (sender, mut responses) = client.conversation(duplex_request(0, &[TINY; UNDER_WAY])).await?;
@@ -144,7 +144,7 @@ pub(super) async fn dropped_early(target: &Target) -> Result<String, Failure> {
     target.load("calls", one).await
 }
 
-/// Calls that nobody answers: each must run out of time.
+/// Makes calls that are never answered, each of which must exceed its deadline.
 pub(super) async fn expired_deadlines(target: &Target) -> Result<String, Failure> {
     let one = async |client: &Client, number| {
         expired(client, Duration::from_millis(20 + u64::try_from(number % 40).unwrap_or(0))).await
@@ -158,7 +158,7 @@ async fn expired(client: &Client, limit: Duration) -> Checked {
     out_of_time(async { client.duplex(requests).await?.into_inner().message().await }.await)
 }
 
-/// Calls of which one in five is cancelled or out of time; the others must end well.
+/// Makes calls of which one in five is cancelled or exceeds its deadline; the others must succeed.
 pub(super) async fn mixed_ends(target: &Target) -> Result<String, Failure> {
     let client = target.connect().await?;
     let until = Instant::now() + target.time;

@@ -1,4 +1,4 @@
-//! Small calls beside calls whose messages of 1 MiB nobody receives.
+//! Small calls beside calls whose messages of 1 MiB are not received.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use super::loads::small;
 const CALLS: usize = 20;
 const SIZE: usize = 1 << 20;
 const BESIDE: usize = 200;
-/// How long the handler of an upload that stands still is busy, in microseconds: longer than the case.
+/// The time that the handler of a stalled upload is busy, in microseconds: longer than the case.
 const BUSY: i32 = 30_000_000;
 
-/// The client does not receive; it does so at the end.
+/// Stalls downloads: the client receives only at the end.
 pub(super) async fn downloads(client: &Client) -> Result<String, Failure> {
     let mut stalled = Vec::new();
     for _ in 0..CALLS {
@@ -30,7 +30,7 @@ pub(super) async fn downloads(client: &Client) -> Result<String, Failure> {
     Ok(said)
 }
 
-/// The server does not receive: its handler answers once and is busy with its second answer then.
+/// Stalls uploads: the server's handler answers once and is then busy with its second answer.
 pub(super) async fn uploads(client: &Client) -> Result<String, Failure> {
     let mut stalled = Vec::new();
     for _ in 0..CALLS {
@@ -49,7 +49,7 @@ async fn keep_sending(sender: RequestSender) {
     while sender.send(duplex_request(SIZE, &[])).await.is_ok() {}
 }
 
-/// Makes the small calls, and says how long they took.
+/// Makes the small calls. Returns their duration in words.
 async fn small_calls(client: &Client) -> Result<String, Failure> {
     let mut took = Vec::with_capacity(BESIDE);
     for _ in 0..BESIDE {

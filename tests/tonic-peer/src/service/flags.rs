@@ -1,5 +1,5 @@
-//! The compressed flags of a call's requests, which tonic tells nobody: a body that reads the prefixes of the messages
-//! that pass through it.
+//! The compressed flags of a call's requests, which tonic does not expose: a body that reads the prefixes of the
+//! messages that pass through it.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ const PREFIX: usize = 5;
 pub(crate) struct Flags(Arc<Mutex<VecDeque<bool>>>);
 
 impl Flags {
-    /// Whether the next message came compressed.
+    /// Returns whether the next message was compressed.
     pub(crate) fn next(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(false)
     }
@@ -27,12 +27,12 @@ impl Flags {
     }
 }
 
-/// A body of messages that notes their flags.
+/// A body of messages that records their flags.
 pub(crate) struct Noting {
     inner: tonic::body::Body,
     flags: Flags,
     prefix: Vec<u8>,
-    /// Bytes that are left of the message that has begun.
+    /// Bytes left of the message in progress.
     left: usize,
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn unary_call(request: Request<SimpleRequest>) -> Result<Respon
     Ok(response)
 }
 
-/// The same for a client that wants trailing metadata back.
+/// Answers a client that wants trailing metadata back.
 pub(super) async fn unary_call_with_trailers(
     request: Request<SimpleRequest>,
 ) -> Result<Response<Responses<SimpleResponse>>, Status> {
@@ -114,7 +114,7 @@ pub(super) async fn half_duplex_call(request: DuplexRequest) -> Result<DownloadR
     }))
 }
 
-/// A response whose messages are what `send` sends, in a task of its own, and then the status.
+/// Returns a response whose messages `send` sends in a task of its own, followed by the status.
 fn download<F>(metadata: &MetadataMap, send: impl FnOnce(ResponseSender) -> F) -> DownloadResponse
 where
     F: Future<Output = Result<(), Status>> + Send + 'static,
@@ -155,14 +155,15 @@ fn echo_initial(received: &MetadataMap, initial: &mut MetadataMap) {
     }
 }
 
-/// A status that takes both well-known keys along.
+/// Returns a status that carries both well-known keys.
 fn with_echo(status: Status, received: &MetadataMap) -> Status {
     let mut metadata = trailing(received);
     echo_initial(received, &mut metadata);
     Status::with_metadata(status.code(), status.message(), metadata)
 }
 
-/// The end of a call that went well, with the other well-known key: tonic has trailing metadata in a status alone.
+/// Returns the end of a successful call with the other well-known key, because tonic has trailing metadata in a
+/// status only.
 fn well_ended(received: &MetadataMap) -> Status {
     Status::with_metadata(Code::Ok, "", trailing(received))
 }

@@ -1,4 +1,4 @@
-//! Calls that end while messages of ten bytes are under way.
+//! Calls that end while messages of ten bytes are in flight.
 
 use std::future::pending;
 use std::pin::pin;
@@ -20,7 +20,7 @@ type Receiver = ClientReceiver<StreamingOutputCallResponse, Prost>;
 /// Messages that are sent, and asked for, of each call that ends early.
 const UNDER_WAY: usize = 400;
 
-/// The server ends each call at once, while messages are under way to it.
+/// Lets the server end each call at once, while messages are in flight to it.
 pub(crate) async fn ended_early(target: &Target) -> Result<String, Failure> {
     let load = target.load;
     target
@@ -39,7 +39,7 @@ async fn ended_by_server(channel: &Channel) -> Result<(), Failure> {
     equal("status message", error.status().message(), "early")
 }
 
-/// Sends until all is sent or the call has ended.
+/// Sends until everything is sent or the call has ended.
 async fn keep_sending(sender: &mut Sender) {
     let tiny = duplex_request(TINY, &[]);
     for _ in 0..UNDER_WAY {
@@ -49,7 +49,7 @@ async fn keep_sending(sender: &mut Sender) {
     }
 }
 
-/// The client drops each call while messages are under way both ways.
+/// Drops each call at the client while messages are in flight both ways.
 pub(crate) async fn dropped_early(target: &Target) -> Result<String, Failure> {
     let load = target.load;
     target

@@ -1,4 +1,4 @@
-//! Calls that are cancelled or out of time, alone and among calls that end well.
+//! Calls that are cancelled or exceed their deadline, alone and among calls that succeed.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::super::target::Target;
 use super::{in_parallel, small};
 use crate::methods::FULL_DUPLEX_CALL;
 
-/// Calls that nobody answers: each must end with DEADLINE_EXCEEDED.
+/// Makes calls that are never answered, each of which must end with DEADLINE_EXCEEDED.
 pub(in super::super) async fn expired_deadlines(target: &Target) -> Result<String, Failure> {
     let load = target.load;
     let one = async |channel: &Channel, number: usize| {
@@ -29,7 +29,7 @@ async fn out_of_time(channel: &Channel, limit: Duration) -> Result<(), Failure> 
     fails_with(call.recv().await, Code::DeadlineExceeded).map(drop)
 }
 
-/// Calls of which one in five is cancelled or out of time; the others must end well.
+/// Makes calls of which one in five is cancelled or exceeds its deadline; the others must succeed.
 pub(in super::super) async fn mixed_ends(target: &Target) -> Result<String, Failure> {
     let load = target.load;
     let until = Instant::now() + load.time;

@@ -1,4 +1,4 @@
-//! Very many round trips: grpc-go sends a PING in each.
+//! Many round trips, in each of which grpc-go sends a PING.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::methods::FULL_DUPLEX_CALL;
 /// The deadline of a long conversation.
 const CONVERSATION: Duration = Duration::from_secs(60);
 
-/// Small calls, one after another.
+/// Makes small calls, one after another.
 pub(in super::super) async fn many_unary(target: &Target) -> Result<String, Failure> {
     let load = LoadSize { at_once: 1, ..target.load };
     target.session(async |channel: &Channel| load.run("calls", async |_| small(channel).await).await).await
 }
 
-/// Messages on a few streams, each after the answer to the one before.
+/// Sends messages on a few streams, each after the answer to the previous one.
 pub(in super::super) async fn long_bidi(target: &Target) -> Result<String, Failure> {
     let LoadSize { calls, at_once, .. } = target.load;
     let streams = LoadSize { calls: at_once, ..target.load };

@@ -1,4 +1,4 @@
-//! Small calls beside calls whose messages of 1 MiB nobody receives.
+//! Small calls beside calls whose messages of 1 MiB are not received.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -18,16 +18,16 @@ use crate::methods::{FULL_DUPLEX_CALL, STREAMING_OUTPUT_CALL};
 const CALLS: usize = 20;
 const SIZE: usize = 1 << 20;
 const BESIDE: usize = 200;
-/// The deadline of the calls that stand still.
+/// The deadline of the calls that stall.
 const LIMIT: Duration = Duration::from_secs(20);
-/// How long the handler of an upload that stands still is busy, in microseconds: longer than the case.
+/// The time that the handler of a stalled upload is busy, in microseconds: longer than the case.
 const BUSY: i32 = 30_000_000;
 
 fn options() -> CallOptions {
     CallOptions::new().timeout(LIMIT)
 }
 
-/// The client does not receive; it does so at the end.
+/// Stalls downloads: the client receives only at the end.
 pub(in super::super) async fn stalled_downloads(target: &Target) -> Result<String, Failure> {
     target.session(beside_downloads).await
 }
@@ -50,7 +50,7 @@ async fn beside_downloads(channel: &Channel) -> Result<String, Failure> {
     Ok(said)
 }
 
-/// The server does not receive.
+/// Stalls uploads: the server does not receive.
 pub(in super::super) async fn stalled_uploads(target: &Target) -> Result<String, Failure> {
     target
         .session(async |channel: &Channel| {
@@ -63,7 +63,7 @@ pub(in super::super) async fn stalled_uploads(target: &Target) -> Result<String,
         .await
 }
 
-/// Sends large messages without end to a handler that answers once and is busy with its second answer then.
+/// Sends large messages without end to a handler that answers once and is then busy with its second answer.
 async fn upload(channel: &Channel) -> Result<Infallible, Failure> {
     let mut call = channel.bidi_streaming(&FULL_DUPLEX_CALL, options())?;
     let mut request = duplex_request(0, &[1]);
@@ -75,7 +75,7 @@ async fn upload(channel: &Channel) -> Result<Infallible, Failure> {
     }
 }
 
-/// Makes the small calls, and says how long they took.
+/// Makes the small calls. Returns their duration in words.
 async fn small_calls(channel: &Channel) -> Result<String, Failure> {
     let mut took = Vec::with_capacity(BESIDE);
     for _ in 0..BESIDE {
