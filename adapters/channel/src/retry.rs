@@ -51,9 +51,9 @@ pub enum Pushback {
 impl Pushback {
     /// Reads the field: what is negative, or no number, stops (A6, pushback).
     #[must_use]
-    pub fn parse(value: &str) -> Self {
-        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-        match value.parse::<u32>() {
+    pub fn parse(value: &[u8]) -> Self {
+        let digits = value.iter().all(u8::is_ascii_digit);
+        match std::str::from_utf8(value).unwrap_or_default().parse::<u32>() {
             Ok(milliseconds) if digits => Self::After(Duration::from_millis(milliseconds.into())),
             _ => Self::Stop,
         }
@@ -104,10 +104,10 @@ mod tests {
 
     #[test]
     fn a6_pushback_is_a_number_of_milliseconds_or_an_end() {
-        assert_eq!(Pushback::parse("0"), Pushback::After(Duration::ZERO));
-        assert_eq!(Pushback::parse("1500"), Pushback::After(Duration::from_millis(1500)));
+        assert_eq!(Pushback::parse(b"0"), Pushback::After(Duration::ZERO));
+        assert_eq!(Pushback::parse(b"1500"), Pushback::After(Duration::from_millis(1500)));
         for wrong in ["-1", "", "a", "+1", "1.5", " 1", "99999999999"] {
-            assert_eq!(Pushback::parse(wrong), Pushback::Stop, "{wrong}");
+            assert_eq!(Pushback::parse(wrong.as_bytes()), Pushback::Stop, "{wrong}");
         }
     }
 

@@ -7,6 +7,7 @@ mod invoke;
 mod options;
 mod side;
 mod stream;
+mod watch;
 
 pub use builder::{BidiStreamingCall, ClientStreamingCall, ServerStreamingCall, UnaryCall, UnaryResponse};
 pub use call::CallError;

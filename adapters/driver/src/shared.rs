@@ -319,6 +319,11 @@ impl<R: Role> State<R> {
         }
     }
 
+    /// Wakes a waker once the lock is free.
+    pub(crate) fn wake_later(&mut self, waker: Option<Waker>) {
+        self.wakers.called.extend(waker);
+    }
+
     /// Returns whether there are wakers that are to be woken and dropped.
     #[inline]
     pub(crate) fn has_wakers(&self) -> bool {

@@ -94,7 +94,7 @@ pub async fn connect_tls(target: impl IntoTarget, tls: &ClientTls, mut config: C
     }
 }
 
-fn begin<I: Io>(
+pub(crate) fn begin<I: Io>(
     io: I,
     seed: Seed,
     target: &Target,
@@ -107,7 +107,9 @@ fn begin<I: Io>(
 }
 
 /// Starts the connection's task.
-fn spawn<I: Io + Send + 'static>((channel, driver): (Channel, ClientDriver<I, SmolClock>)) -> Channel {
+pub(crate) fn spawn<I: Io + Send + 'static>(
+    (channel, driver): (Channel, ClientDriver<I, SmolClock>),
+) -> Channel {
     // The calls learn how the connection ends; nothing waits for the task.
     smol::spawn(async move { driver.await.ok() }).detach();
     channel

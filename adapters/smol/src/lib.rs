@@ -47,6 +47,7 @@
 mod binding;
 mod connect;
 mod listen;
+mod managed;
 
 pub use binding::{SmolClock, SmolIo, SmolTimer};
 pub use bytes;
@@ -56,3 +57,6 @@ pub use connect::{connect, connect_with};
 pub use halfclose_driver::halfclose::{self, Code, Config, Metadata, Seed, Status};
 pub use halfclose_driver::*;
 pub use listen::Server;
+pub use managed::managed;
+#[cfg(feature = "tls")]
+pub use managed::managed_tls;

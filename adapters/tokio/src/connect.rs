@@ -78,7 +78,12 @@ pub async fn connect_tls(target: impl IntoTarget, tls: &ClientTls, mut config: C
 }
 
 /// Starts the connection's task.
-fn begin<I: Io + Send + 'static>(io: I, seed: Seed, target: &Target, mut config: Config) -> Channel {
+pub(crate) fn begin<I: Io + Send + 'static>(
+    io: I,
+    seed: Seed,
+    target: &Target,
+    mut config: Config,
+) -> Channel {
     if config.authority.is_empty() {
         config.authority = target.authority().to_owned().into();
     }

@@ -46,6 +46,7 @@
 mod binding;
 mod connect;
 mod listen;
+mod managed;
 
 pub use binding::{TokioClock, TokioIo, TokioTimer};
 pub use bytes;
@@ -55,3 +56,6 @@ pub use connect::connect_tls;
 pub use halfclose_driver::halfclose::{self, Code, Config, Metadata, Seed, Status};
 pub use halfclose_driver::*;
 pub use listen::Server;
+pub use managed::managed;
+#[cfg(feature = "tls")]
+pub use managed::managed_tls;

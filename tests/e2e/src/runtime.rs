@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::Result;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::OnceLock;
 use std::task::Poll;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use halfclose_driver::halfclose::Config;
 use halfclose_driver::tls::{ClientTls, ServerTls};
-use halfclose_driver::{Channel, Io, Router, Shutdown, Target};
+use halfclose_driver::{Channel, ChannelConfig, ManagedChannel, Router, Shutdown, Target};
 
 /// The functions of a runtime that the tests use.
 pub trait Runtime: Send + Sync + 'static {
@@ -36,8 +36,15 @@ pub trait Runtime: Send + Sync + 'static {
         config: Config,
     ) -> impl Future<Output = Result<Channel>> + Send;
 
-    /// Wraps a connected socket.
-    fn wrap(stream: std::net::TcpStream) -> impl Io + Send + 'static;
+    /// Makes a channel that connects by the runtime's adapter.
+    fn managed(target: &Target, tls: Option<ClientTls>, channel: ChannelConfig) -> ManagedChannel;
+
+    /// As [`serve`](Self::serve), at an address that was free a moment ago.
+    fn serve_at(
+        address: SocketAddr,
+        router: Router,
+        tls: Option<ServerTls>,
+    ) -> (SocketAddr, Shutdown, impl Future<Output = ()> + Send + 'static);
 
     /// Binds a server of the runtime's adapter to a free port and serves on the runtime's threads. The returned
     /// future completes when the server has ended.
@@ -83,10 +90,27 @@ impl Runtime for Tokio {
         halfclose_tokio::connect_tls(target, tls, config).await
     }
 
-    fn wrap(stream: std::net::TcpStream) -> impl Io + Send + 'static {
-        stream.set_nonblocking(true).expect("a socket");
+    fn managed(target: &Target, tls: Option<ClientTls>, channel: ChannelConfig) -> ManagedChannel {
         let _guard = tokio_runtime().enter();
-        halfclose_tokio::TokioIo::new(tokio::net::TcpStream::from_std(stream).expect("a socket"))
+        let made = match tls {
+            Some(tls) => halfclose_tokio::managed_tls(target, &tls, Config::client(), channel),
+            None => halfclose_tokio::managed(target, Config::client(), channel),
+        };
+        made.expect("a target")
+    }
+
+    fn serve_at(
+        address: SocketAddr,
+        router: Router,
+        tls: Option<ServerTls>,
+    ) -> (SocketAddr, Shutdown, impl Future<Output = ()> + Send + 'static) {
+        let _guard = tokio_runtime().enter();
+        let listener = tokio::net::TcpListener::from_std(listen(address)).expect("a listener");
+        let server = halfclose_tokio::Server::new(listener, router);
+        let server = if let Some(tls) = tls { server.tls(tls) } else { server };
+        let shutdown = server.shutdown_handle();
+        let task = tokio_runtime().spawn(server.serve());
+        (address, shutdown, async move { task.await.expect("the server does not panic") })
     }
 
     fn serve(
@@ -133,8 +157,24 @@ impl Runtime for Smol {
         halfclose_smol::connect_tls(target, tls, config).await
     }
 
-    fn wrap(stream: std::net::TcpStream) -> impl Io + Send + 'static {
-        halfclose_smol::SmolIo::new(smol::Async::new(stream).expect("a socket"))
+    fn managed(target: &Target, tls: Option<ClientTls>, channel: ChannelConfig) -> ManagedChannel {
+        let made = match tls {
+            Some(tls) => halfclose_smol::managed_tls(target, &tls, Config::client(), channel),
+            None => halfclose_smol::managed(target, Config::client(), channel),
+        };
+        made.expect("a target")
+    }
+
+    fn serve_at(
+        address: SocketAddr,
+        router: Router,
+        tls: Option<ServerTls>,
+    ) -> (SocketAddr, Shutdown, impl Future<Output = ()> + Send + 'static) {
+        let listener = smol::Async::new(listen(address)).expect("a listener");
+        let server = halfclose_smol::Server::new(listener, router);
+        let server = if let Some(tls) = tls { server.tls(tls) } else { server };
+        let shutdown = server.shutdown_handle();
+        (address, shutdown, smol::spawn(server.serve()))
     }
 
     fn serve(
@@ -151,6 +191,14 @@ impl Runtime for Smol {
         let (address, shutdown) = (server.local_addr().expect("an address"), server.shutdown_handle());
         (address, shutdown, smol::spawn(server.serve()))
     }
+}
+
+/// Listens at an address, although connections of an earlier server may still linger there.
+fn listen(address: SocketAddr) -> TcpListener {
+    // The standard library's listeners set SO_REUSEADDR.
+    let listener = TcpListener::bind(address).expect("the address that was free");
+    listener.set_nonblocking(true).expect("a listener");
+    listener
 }
 
 /// Runs a future to its end, or panics after `time`.

@@ -69,6 +69,11 @@ impl CallError {
         &self.outcome.trailers
     }
 
+    /// Returns whether response headers came: the server has begun to answer.
+    pub(crate) fn has_headers(&self) -> bool {
+        self.outcome.headers.is_some()
+    }
+
     /// Returns what ended the call.
     #[must_use]
     pub fn cause(&self) -> &Cause {

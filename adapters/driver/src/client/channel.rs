@@ -8,13 +8,17 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use halfclose::frame::ErrorCode;
 use halfclose::grpc::content_type::ContentSubtypes;
-use halfclose::{CallType, Client, Config, Connection, MessagePayload, Misuse, Request, Seed, Status, Time};
+use halfclose::{
+    CallType, Client, Config, Connection, ConnectionError, MessagePayload, Misuse, Request, Seed, Status,
+    Time,
+};
 
 use super::call::{CallError, ReceiveHalf, SendHalf};
 use super::invoke::{Invoke, OutgoingCall, RawCall};
 use super::options::CallOptions;
 use super::side::{ClientDriver, ClientSide};
 use super::stream::{BidiStreaming, ClientStreaming, ServerStreaming};
+use super::watch::LinkWatch;
 use crate::codec::{self, Codec};
 use crate::driver::Driver;
 use crate::io::{Clock, Io};
@@ -46,6 +50,7 @@ pub struct Channel {
 #[derive(Debug)]
 struct Handle {
     shared: Arc<Shared<Client>>,
+    watch: Arc<LinkWatch>,
 }
 
 impl Drop for Handle {
@@ -94,8 +99,9 @@ impl Channel {
             config.authority = Bytes::from_static(b"localhost");
         }
         let connection = Connection::<Client>::new(config, seed, clock.now());
-        let driver = Driver::new(io, clock, connection, ClientSide);
-        let handle = Arc::new(Handle { shared: Arc::clone(driver.shared()) });
+        let watch = Arc::<LinkWatch>::default();
+        let driver = Driver::new(io, clock, connection, ClientSide { watch: Arc::clone(&watch) });
+        let handle = Arc::new(Handle { shared: Arc::clone(driver.shared()), watch });
         (Self { handle }, driver)
     }
 
@@ -271,6 +277,16 @@ impl Channel {
     /// or [`close`](Self::close), so that the program does not exit before its last frames are sent.
     pub async fn closed(&self) {
         Closed { shared: &self.handle.shared, place: WaitPlace::default() }.await;
+    }
+
+    /// Returns why the connection is over, if it is and did not end gracefully.
+    #[must_use]
+    pub fn failure(&self) -> Option<ConnectionError> {
+        self.handle.shared.lock().connection.failure().cloned()
+    }
+
+    pub(crate) fn watch(&self) -> &LinkWatch {
+        &self.handle.watch
     }
 
     /// Returns whether the connection is over.

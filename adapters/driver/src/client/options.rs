@@ -28,6 +28,10 @@ pub struct CallOptions {
     pub authority: Option<Bytes>,
     /// The encoding of the messages that this side sends, unless `set_compress` turns it off; identity by default.
     pub encoding: Option<Encoding>,
+    /// Whether the call waits while a [`ManagedChannel`](crate::ManagedChannel) has no connection and its attempts fail.
+    /// `None`, the default, leaves that to the service config, and then the call fails at once. A [`Channel`](crate::Channel)
+    /// has its connection and does not look at this.
+    pub wait_for_ready: Option<bool>,
 }
 
 impl CallOptions {
@@ -41,6 +45,13 @@ impl CallOptions {
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets whether the call waits for a connection.
+    #[must_use]
+    pub const fn wait_for_ready(mut self, wait: bool) -> Self {
+        self.wait_for_ready = Some(wait);
         self
     }
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use halfclose::frame::ErrorCode;
 use halfclose::{Client, Event, Time};
 
+use super::watch::LinkWatch;
 use crate::driver::{Driver, RoleHooks};
 use crate::foreign::Foreign;
 use crate::shared::{Shared, State};
@@ -11,14 +13,29 @@ use crate::shared::{Shared, State};
 /// The driver of a client's connection: a future that has to be polled until it ends, usually in its own task.
 pub type ClientDriver<I, K> = Driver<I, K, ClientSide>;
 
-/// The client's hooks, which do nothing: a client's driver only wakes calls, which it does for either role.
+/// The client's hooks: the owner of the connection hears of its beginning and its end. A driver wakes calls for either
+/// role.
 #[derive(Debug)]
-pub struct ClientSide;
+pub struct ClientSide {
+    pub(super) watch: Arc<LinkWatch>,
+}
 
 impl RoleHooks for ClientSide {
     type Role = Client;
 
-    fn on_event(&mut self, _: &mut State<Client>, _: &Event) {}
+    fn on_event(&mut self, state: &mut State<Client>, event: &Event) {
+        let owner = match event {
+            Event::PeerSettings => self.watch.heard_settings(),
+            Event::GoAway { code, debug, .. } => {
+                let pings = *code == ErrorCode::ENHANCE_YOUR_CALM && debug.as_ref() == b"too_many_pings";
+                self.watch.heard_goaway(pings)
+            }
+            _ => None,
+        };
+        if owner.is_some() {
+            state.wake_later(owner);
+        }
+    }
 
     fn refuses(&self, first: &[u8]) -> Option<String> {
         let remedy = match Foreign::recognise(first)? {

@@ -1,0 +1,285 @@
+//! A channel that looks after its connections: they are made when there are calls, made anew when they break, and calls
+//! that no server has processed are sent again. The rules are those of [`channel`](crate::channel), a machine without I/O.
+
+mod driver;
+mod state;
+
+pub use driver::{Connector, ManagedDriver, Task};
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+
+use halfclose::{Cause, Code, Seed};
+use halfclose_channel::{AttemptEnd, CallKey, CallStart, ChannelConfig, Connectivity, Pushback, Verdict};
+
+use crate::client::{BidiStreaming, CallError, CallOptions, Channel, ClientStreaming, ServerStreaming};
+use crate::codec::Codec;
+use crate::io::Clock;
+use crate::method::{Method, Response};
+use state::{Assigned, Inner};
+
+/// A client's channel: calls by name, and whatever connections they need. Clones share it, on any thread.
+///
+/// The channel is IDLE until the first call. A call that finds no server fails at once with UNAVAILABLE and the reason of
+/// the last attempt, or waits if it was told to ([`CallOptions::wait_for_ready`]). A call that was never sent, because its
+/// connection ended, goes to the next one until its deadline; one that was sent and certainly not processed does so once.
+/// Unary and server streaming calls are tried again so; the streams of a client begin once there is a connection, and are
+/// not tried again. Unary calls are retried by the policy of the service config, too.
+///
+/// When the last clone is dropped, open calls go on to their end and the connections close.
+#[derive(Clone)]
+pub struct ManagedChannel {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    inner: Arc<Inner>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.inner.input(|machine, now| machine.shutdown(now));
+    }
+}
+
+/// A call in the machine; dropped before its end, it is given up.
+struct Ticket {
+    inner: Arc<Inner>,
+    key: CallKey,
+    over: bool,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.over {
+            self.inner.cancel(self.key);
+        }
+    }
+}
+
+impl Ticket {
+    /// Waits for a connection.
+    async fn assigned(&mut self) -> Result<Assigned, CallError> {
+        let waited = poll_fn(|cx| self.inner.poll_assigned(self.key, cx.waker())).await;
+        waited.map_err(|status| {
+            self.over = true;
+            CallError::unsent(status)
+        })
+    }
+
+    /// Says how an attempt ended. Returns whether there is another.
+    fn ended(&mut self, assigned: &Assigned, end: AttemptEnd) -> bool {
+        if !assigned.channel.is_open() {
+            // The call is not to go there again, whoever hears of it first.
+            self.inner.input(|machine, now| machine.draining(now, assigned.connection));
+        }
+        let key = self.key;
+        let again = self.inner.input(|machine, now| machine.attempt_ended(now, key, end)) == Verdict::Again;
+        self.over = !again;
+        if self.over {
+            self.inner.forget(key);
+        }
+        again
+    }
+}
+
+/// Returns what an error says about trying again.
+fn end_of(error: &CallError, channel: &Channel) -> AttemptEnd {
+    if !channel.is_open() && *error.cause() == Cause::NeverSent {
+        return AttemptEnd::NeverSent;
+    }
+    if error.not_processed() && *error.cause() != Cause::NeverSent {
+        return AttemptEnd::NotProcessed;
+    }
+    let pushback = error.trailers().get("grpc-retry-pushback-ms").map(Pushback::parse);
+    // What was wrong with the call itself is wrong the next time too.
+    let committed = error.has_headers() || *error.cause() == Cause::NeverSent;
+    AttemptEnd::Ended { code: error.code(), committed, pushback }
+}
+
+impl ManagedChannel {
+    /// Makes a channel that is IDLE. The driver must be polled, usually in a task of its own; the adapters do that.
+    pub fn new<C: Connector>(connector: C, config: ChannelConfig, seed: Seed) -> (Self, ManagedDriver<C>) {
+        let clock = connector.clock().clone();
+        let inner = Arc::new(Inner::new(config, seed, Box::new(move || clock.now())));
+        let driver = ManagedDriver::new(Arc::clone(&inner), connector);
+        (Self { handle: Arc::new(Handle { inner }) }, driver)
+    }
+
+    fn ticket(&self, path: &str, options: &CallOptions) -> Ticket {
+        let inner = &self.handle.inner;
+        let mut start = CallStart::new(path);
+        start.wait_for_ready = options.wait_for_ready;
+        start.deadline = options.timeout.map(|timeout| inner.now() + timeout);
+        Ticket { inner: Arc::clone(inner), key: inner.start(start), over: false }
+    }
+
+    /// Returns the options of an attempt: what is left of the time, and how many there were before.
+    fn of_attempt(&self, options: &CallOptions, key: CallKey, assigned: &Assigned) -> CallOptions {
+        let mut options = options.clone();
+        if let Some(deadline) = self.handle.inner.deadline(key) {
+            options.timeout = Some(deadline - self.handle.inner.now());
+        }
+        if assigned.previous_attempts > 0 {
+            // The name and the number are what metadata may hold.
+            let _ = options
+                .metadata
+                .append("grpc-previous-rpc-attempts", &assigned.previous_attempts.to_string());
+        }
+        options
+    }
+
+    /// Makes a call with one request and one response.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] with the status, the trailers and the cause of the last attempt.
+    pub async fn unary<Req, Res, C>(
+        &self,
+        method: &Method<Req, Res, C>,
+        request: &Req,
+        options: CallOptions,
+    ) -> Result<Response<Res>, CallError>
+    where
+        C: Codec<Req> + Codec<Res>,
+    {
+        let mut ticket = self.ticket(method.path(), &options);
+        loop {
+            let assigned = ticket.assigned().await?;
+            let attempt = self.of_attempt(&options, ticket.key, &assigned);
+            match assigned.channel.unary(method, request, attempt).await {
+                Ok(response) => {
+                    let end = AttemptEnd::Ended { code: Code::Ok, committed: true, pushback: None };
+                    ticket.ended(&assigned, end);
+                    return Ok(response);
+                }
+                Err(error) => {
+                    if !ticket.ended(&assigned, end_of(&error, &assigned.channel)) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins a call that streams, on the connection that it is given.
+    async fn begin<F, T>(
+        &self,
+        path: &str,
+        options: CallOptions,
+        begin: impl Fn(Channel, CallOptions) -> F,
+    ) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let mut ticket = self.ticket(path, &options);
+        loop {
+            let assigned = ticket.assigned().await?;
+            let attempt = self.of_attempt(&options, ticket.key, &assigned);
+            match begin(assigned.channel.clone(), attempt).await {
+                Ok(streaming) => {
+                    // It holds on to its connection by itself.
+                    let end = AttemptEnd::Ended { code: Code::Ok, committed: true, pushback: None };
+                    ticket.ended(&assigned, end);
+                    return Ok(streaming);
+                }
+                Err(error) => {
+                    if !ticket.ended(&assigned, end_of(&error, &assigned.channel)) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins a call with one request and any number of responses, once there is a connection.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when it could not be started.
+    pub async fn server_streaming<Req, Res, C>(
+        &self,
+        method: &Method<Req, Res, C>,
+        request: &Req,
+        options: CallOptions,
+    ) -> Result<ServerStreaming<Res, C>, CallError>
+    where
+        C: Codec<Req> + Codec<Res>,
+    {
+        let begin = |channel: Channel, options| async move {
+            channel.server_streaming(method, request, options).await
+        };
+        self.begin(method.path(), options, begin).await
+    }
+
+    /// Begins a call with any number of requests and one response, once there is a connection.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when it could not be started.
+    pub async fn client_streaming<Req, Res, C>(
+        &self,
+        method: &Method<Req, Res, C>,
+        options: CallOptions,
+    ) -> Result<ClientStreaming<Req, Res, C>, CallError>
+    where
+        C: Codec<Req> + Codec<Res>,
+    {
+        let begin = |channel: Channel, options| async move { channel.client_streaming(method, options) };
+        self.begin(method.path(), options, begin).await
+    }
+
+    /// Begins a call with any number of requests and responses, once there is a connection.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when it could not be started.
+    pub async fn bidi_streaming<Req, Res, C>(
+        &self,
+        method: &Method<Req, Res, C>,
+        options: CallOptions,
+    ) -> Result<BidiStreaming<Req, Res, C>, CallError>
+    where
+        C: Codec<Req> + Codec<Res>,
+    {
+        let begin = |channel: Channel, options| async move { channel.bidi_streaming(method, options) };
+        self.begin(method.path(), options, begin).await
+    }
+
+    /// Returns where the channel stands.
+    #[must_use]
+    pub fn state(&self) -> Connectivity {
+        self.handle.inner.input(|machine, _| machine.state())
+    }
+
+    /// Waits until the channel stands elsewhere than at `last`. Returns where.
+    pub async fn state_changed(&self, last: Connectivity) -> Connectivity {
+        poll_fn(|cx| self.handle.inner.poll_state(last, cx.waker())).await
+    }
+
+    /// Leaves IDLE, as if there were a call.
+    pub fn connect(&self) {
+        self.handle.inner.input(|machine, now| machine.connect(now));
+    }
+
+    /// Sets the service config, as JSON. A bad one changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`BadServiceConfig`](crate::channel::BadServiceConfig) that says which field is wrong.
+    pub fn set_service_config(&self, json: &str) -> Result<(), crate::channel::BadServiceConfig> {
+        self.handle.inner.input(|machine, now| machine.set_service_config(now, json))
+    }
+
+    /// Takes no new calls; those that wait for a connection fail, and those that were sent go on to their end.
+    pub fn shutdown(&self) {
+        self.handle.inner.input(|machine, now| machine.shutdown(now));
+    }
+}
+
+impl fmt::Debug for ManagedChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManagedChannel").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
