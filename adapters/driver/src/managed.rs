@@ -16,7 +16,7 @@ use halfclose_channel::{AttemptEnd, CallKey, CallStart, ChannelConfig, Connectiv
 use crate::client::{BidiStreaming, CallError, CallOptions, Channel, ClientStreaming, ServerStreaming};
 use crate::codec::Codec;
 use crate::io::Clock;
-use crate::method::{Method, Response};
+use crate::method::{Many, Method, Response};
 use state::{Assigned, Inner};
 
 /// A client's channel: calls by name, and whatever connections they need. Clones share it, on any thread.
@@ -200,7 +200,7 @@ impl ManagedChannel {
     /// [`CallError`] when it could not be started.
     pub async fn server_streaming<Req, Res, C>(
         &self,
-        method: &Method<Req, Res, C>,
+        method: &Method<Req, Many<Res>, C>,
         request: &Req,
         options: CallOptions,
     ) -> Result<ServerStreaming<Res, C>, CallError>
@@ -220,7 +220,7 @@ impl ManagedChannel {
     /// [`CallError`] when it could not be started.
     pub async fn client_streaming<Req, Res, C>(
         &self,
-        method: &Method<Req, Res, C>,
+        method: &Method<Many<Req>, Res, C>,
         options: CallOptions,
     ) -> Result<ClientStreaming<Req, Res, C>, CallError>
     where
@@ -237,7 +237,7 @@ impl ManagedChannel {
     /// [`CallError`] when it could not be started.
     pub async fn bidi_streaming<Req, Res, C>(
         &self,
-        method: &Method<Req, Res, C>,
+        method: &Method<Many<Req>, Many<Res>, C>,
         options: CallOptions,
     ) -> Result<BidiStreaming<Req, Res, C>, CallError>
     where

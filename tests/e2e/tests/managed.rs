@@ -10,14 +10,14 @@ use halfclose_driver::channel::ChannelConfig;
 use halfclose_driver::halfclose::{Code, Config, Status};
 use halfclose_driver::tls::{ClientTls, Identity, ServerTls};
 use halfclose_driver::{
-    CallError, CallOptions, Connectivity, ManagedChannel, Method, Raw, Response, Router, Target,
+    CallError, CallOptions, Connectivity, ManagedChannel, Many, Method, Raw, Response, Router, Target,
 };
 use halfclose_e2e::{PATIENCE, Runtime, on_both, within};
 use socket2::{Domain, Socket, Type};
 
 const SAY: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Managed/Say");
 const FAIL: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Managed/Fail");
-const CHAT: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Managed/Chat");
+const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/e2e.Managed/Chat");
 
 /// How often the server of a test dies, or leaves.
 const RESTARTS: usize = 10;
