@@ -61,6 +61,7 @@ impl<const N: usize> SlotQueues<N> {
         }
         let (Some(ends), Some(link)) = (self.ends.get_mut(usize::from(list)), self.links.get_mut(index))
         else {
+            debug_assert!(false, "queue {list} has no place for slot {slot}");
             return;
         };
         if link.list != OUT {
