@@ -23,6 +23,8 @@ const SAY: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Idle/Say");
 const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/e2e.Idle/Chat");
 /// How many bytes more an idle connection with a past may hold: the values of its HPACK tables differ slightly.
 const SLACK: usize = 2 * 1024;
+/// What an idle connection holds less than (docs/limits.md).
+const IDLE: usize = 16 * 1024;
 
 /// One direction of a pipe.
 #[derive(Clone, Default)]
@@ -217,9 +219,13 @@ fn an_idle_connection_holds_the_same_whatever_came_before() {
     PASTS.iter().for_each(|(_, past)| past(&mut warm));
     drop(warm);
     for (name, past) in PASTS {
+        let before = ALLOCATOR.current_usage();
         let mut joined = Joined::new();
         joined.calls(1, &Bytes::from_static(b"hello"), &Metadata::new());
         let fresh = joined.idle();
+        let both = fresh.saturating_sub(before);
+        println!("two fresh ends: {both} bytes");
+        assert!(both < 2 * IDLE, "two idle ends hold {both} bytes");
         past(&mut joined);
         let after = joined.idle();
         let more = after.saturating_sub(fresh);
