@@ -1,4 +1,4 @@
-//! What a connection is told before it starts: every limit, its default, and the attack that it stops.
+//! The settings of a connection: every limit, its default, and the attack that it stops.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ pub struct Seed(pub u64);
 
 /// The settings of one connection.
 ///
-/// A value out of its range is taken for the nearest value in it, so that no setting can break the protocol or stop
-/// the connection's work; the ranges stand with the fields. What concerns the other role is ignored.
+/// A value out of its range counts as the nearest value in it, so that no setting can break the protocol or stop the
+/// connection's work; each field states its range. Settings of the other role are ignored.
 ///
 /// ```
 /// use halfclose::Config;
@@ -32,40 +32,41 @@ pub struct Seed(pub u64);
 pub struct Config {
     /// Every limit on what the peer may make this side hold or do.
     pub limits: Limits,
-    /// The receive window of a new stream, in bytes: 65,535, the value of RFC 9113 §6.9.2, by default; 1 to 2^31-1.
-    /// One of less than 261, a prefix and a padding, grows to that when a message begins.
+    /// The receive window of a new stream, in bytes: 65,535, the value of RFC 9113 §6.9.2, by default; 1 to 2^31-1. A
+    /// window of less than 261, a prefix and a padding, grows to that when a message begins.
     pub initial_stream_window: u32,
-    /// How far the window of a stream grows while its reader keeps up, in bytes: 32 MiB by default; from the initial
-    /// window to 2^31-1. Beyond 1 MiB it grows as far as the bandwidth-delay product of the path asks for, measured by
-    /// PINGs; both maxima at 1 MiB or less send none (docs/decisions/windows.md).
+    /// The size to which the window of a stream grows while its reader keeps up, in bytes: 32 MiB by default; from
+    /// the initial window to 2^31-1. Beyond 1 MiB it grows as far as the bandwidth-delay product of the path
+    /// requires, measured by PINGs; if both maxima are 1 MiB or less no PING is sent (docs/decisions/windows.md).
     pub max_stream_window: u32,
-    /// Where the receive window of the connection begins, in bytes: 1 MiB by default; 65,535 to 2^31-1. It grows for the
-    /// path as that of a stream, and comes back after a pause. Its credit returns on receipt, so that one
+    /// The initial receive window of the connection, in bytes: 1 MiB by default; 65,535 to 2^31-1. It grows with the
+    /// path as that of a stream does, and shrinks again after a pause. Its credit is returned on receipt, so that one
     /// unread stream does not starve the others ([P-102](crate::manual::rules#p-102)).
     pub connection_window: u32,
-    /// How far the receive window of the connection grows, in bytes: 32 MiB by default; from `connection_window` to
-    /// 2^31-1. It bounds what is under way and not what is held, which the windows of the streams do.
+    /// The size to which the receive window of the connection grows, in bytes: 32 MiB by default; from
+    /// `connection_window` to 2^31-1. It bounds the bytes in flight; the windows of the streams bound the bytes held.
     pub max_connection_window: u32,
     /// The status of a call with too few or too many messages ([P-70](crate::manual::rules#p-70) to [P-73](crate::manual::rules#p-73)).
     pub cardinality: CardinalityPolicy,
-    /// PINGs that find out whether the peer still answers.
+    /// PINGs that check whether the peer still answers.
     pub keepalive: Keepalive,
     /// The message encodings that this side can read and write, beside identity.
     pub codecs: Codecs,
     /// Server: whether a request without `te: trailers` is refused ([P-6](crate::manual::rules#p-6)). Lenient by default, as C-core is.
     pub require_te: bool,
-    /// Client: the `:authority` of requests that name none; empty by default, and then none is sent. The adapters set
-    /// it to the host and port that they connect to where it is empty.
+    /// Client: the `:authority` of requests that name none; empty by default, which sends none. If it is empty, the
+    /// adapters set it to the host and port that they connect to.
     pub authority: Bytes,
     /// Client: the `:scheme` of requests.
     pub scheme: Scheme,
-    /// Client: the `user-agent` of requests ([P-12](crate::manual::rules#p-12)). The default one stands in for one that is no field value.
+    /// Client: the `user-agent` of requests ([P-12](crate::manual::rules#p-12)). An invalid field value is replaced
+    /// by the default.
     pub user_agent: Bytes,
     /// Server: a connection without calls for this long is shut down gracefully ([P-100](crate::manual::rules#p-100)). Never, by default.
     pub max_idle: Option<Duration>,
     /// Server: a connection this old is shut down gracefully, give or take a tenth ([P-100](crate::manual::rules#p-100)). Never, by default.
     pub max_age: Option<Duration>,
-    /// How long calls may go on after a graceful shutdown before they are cut. Without end, by default.
+    /// The time that calls get after a graceful shutdown before they are cancelled. Unlimited by default.
     pub drain_timeout: Option<Duration>,
 }
 
@@ -104,10 +105,10 @@ impl Config {
 }
 
 impl Config {
-    /// Returns the same settings with everything that the peer can make this side hold cut down: at most 2.3 MiB a connection
-    /// (docs/limits.md), for servers with very many connections of strangers. It costs: 50 calls at once, messages of
-    /// 128 KiB received, header lists of 8 KiB (what gRPC suggests), and one more round trip for each message that is
-    /// larger than 4 KiB.
+    /// Returns the settings with smaller bounds on everything that a peer can make this side hold: at most 2.3 MiB
+    /// per connection (docs/limits.md), for servers with very many connections of unknown clients. In return they
+    /// allow 50 calls at once, received messages of 128 KiB and header lists of 8 KiB (gRPC's suggestion), and need
+    /// one more round trip for each message larger than 4 KiB.
     ///
     /// ```
     /// use halfclose::Config;
@@ -135,16 +136,17 @@ impl Config {
     }
 }
 
-/// An honest peer may have a few questions under way at once: SETTINGS twice, and PINGs for keepalive, for a graceful
-/// shutdown and for measuring the path. Two ends that stopped reading at those could wait for each other for ever.
+/// The least value of `queued_replies`. An honest peer may cause a few replies at once: for SETTINGS twice, and for
+/// the PINGs of keepalive, of a graceful shutdown and of measuring the path. Two ends that stopped reading at those
+/// could wait for each other for ever.
 const LEAST_REPLIES: u32 = 8;
-/// The headers of an ordinary call, with room for a long `user-agent`, a deadline and a little metadata.
+/// Bytes of the headers of an ordinary call, with a long `user-agent`, a deadline and a little metadata.
 const LEAST_HEADERS: u32 = 1_024;
-/// The settings that RFC 9113 §6.5.2 defines, and two of extensions: more no honest peer sends at once.
+/// The settings that RFC 9113 §6.5.2 defines, and two of extensions: no honest peer sends more at once.
 const LEAST_SETTINGS: u32 = 8;
-/// PINGs more often than this would be all that the connection does.
+/// The shortest keepalive interval; with more frequent PINGs the connection would do nothing else.
 const LEAST_KEEPALIVE: Duration = Duration::from_millis(1);
-/// The same for looks after memory; and a peer has to have some time for what it owes.
+/// The shortest timeout, which also bounds how often memory is checked; a peer needs some time to answer.
 const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 
 impl Config {
@@ -168,8 +170,8 @@ impl Config {
 }
 
 impl Limits {
-    /// Raises what is below the least with which a connection works to that least. Limits for which nothing has a meaning
-    /// of its own are left as they are.
+    /// Raises values below the least with which a connection works to that least. Limits whose zero has a meaning are
+    /// left unchanged.
     fn raise(&mut self) {
         self.max_frame_size = self.max_frame_size.clamp(DEFAULT_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE);
         for (limit, least) in [
@@ -224,13 +226,14 @@ impl Scheme {
     }
 }
 
-/// Which status answers a wrong number of messages.
+/// The status that answers a wrong number of messages.
 ///
-/// The gRPC status code document says UNIMPLEMENTED; grpc-go and tonic say INTERNAL, and the document may follow them.
+/// The gRPC status code document says UNIMPLEMENTED; grpc-go and tonic send INTERNAL, and the document may follow
+/// them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum CardinalityPolicy {
-    /// UNIMPLEMENTED, the letter of the document and of C-core.
+    /// UNIMPLEMENTED, as the document and C-core have it.
     #[default]
     Unimplemented,
     /// INTERNAL, as grpc-go.
@@ -252,23 +255,23 @@ impl CardinalityPolicy {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Keepalive {
-    /// A PING goes out after this long without a frame from the peer, at least a millisecond. Client: never by default,
-    /// and servers that follow gRPC's defaults close connections that ask more often than every 5 minutes; server:
-    /// 2 hours.
+    /// The time without a frame from the peer after which a PING is sent, at least a millisecond. Client: never by
+    /// default, and servers that follow gRPC's defaults close connections that send PINGs more often than every 5
+    /// minutes; server: 2 hours.
     pub interval: Option<Duration>,
-    /// The connection is dead when its answer takes longer than this: 20 seconds; at least a millisecond.
+    /// The time to wait for the answer, after which the connection is dead: 20 seconds; at least a millisecond.
     pub timeout: Duration,
-    /// Whether PINGs go out while no call is open. Client: no; server: yes.
+    /// Whether PINGs are sent while no call is open. Client: no; server: yes.
     pub without_calls: bool,
-    /// Client: at most so many PINGs without sending a HEADERS or DATA frame between them: 2, as C-core ([P-99](crate::manual::rules#p-99));
-    /// 0 means any number.
+    /// Client: the most PINGs without a HEADERS or DATA frame sent between them: 2, as C-core
+    /// ([P-99](crate::manual::rules#p-99)); 0 means any number.
     pub max_pings_without_data: u32,
-    /// Server: a PING sooner than this after the last one is a strike: 5 minutes ([P-98](crate::manual::rules#p-98)).
+    /// Server: the interval below which a PING after the previous one is a strike: 5 minutes
+    /// ([P-98](crate::manual::rules#p-98)).
     pub min_ping_interval: Duration,
-    /// Server: the same while no call is open: 2 hours. The same value as `min_ping_interval` permits PINGs without
-    /// calls.
+    /// Server: the same while no call is open: 2 hours. Set it to `min_ping_interval` to permit PINGs without calls.
     pub min_ping_interval_idle: Duration,
-    /// Server: more strikes than this and the connection ends with `too_many_pings`: 2. Strikes are forgiven
+    /// Server: the number of strikes beyond which the connection ends with `too_many_pings`: 2. Strikes are reset
     /// whenever the server sends HEADERS or DATA. `None` never counts.
     pub max_strikes: Option<u32>,
 }
@@ -291,21 +294,21 @@ impl Keepalive {
     }
 }
 
-/// A token bucket: so many at once, and so many more each second.
+/// A token bucket: a burst, and a rate at which it refills.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
-    /// How many at once: at least 1.
+    /// The tokens of a full bucket: at least 1.
     pub burst: u32,
-    /// How many more each second.
+    /// The tokens added each second.
     pub per_second: u32,
 }
 
 /// Every bound on what a peer may make this side hold or do. docs/limits.md has the formula for the most memory that
 /// one connection can hold.
 ///
-/// One rule for values that are too small, 0 among them: where a connection could not work, the limit is taken for the least
-/// with which it can, which stands with the field. Where no least stands there, 0 means none of what the limit bounds
-/// (no table, no CONTINUATION frames, no message but an empty one), and everything else works.
+/// Values that are too small, 0 among them, follow one rule. If a connection could not work with a value, the limit
+/// counts as the least with which it can, which its field states. If a field states no least, 0 allows none of what
+/// it bounds (no table, no CONTINUATION frames, no message but an empty one), and everything else works.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -314,99 +317,101 @@ pub struct Limits {
     pub max_concurrent_streams: u32,
     /// Bytes of one frame's payload: 16,384, the least that RFC 9113 §4.2 allows; at most 2^24-1.
     pub max_frame_size: u32,
-    /// Bytes of one header list, 32 for each field included: 16 KiB; at least 1 KiB. A call over it ends with RESOURCE_EXHAUSTED, and
-    /// nothing of the list is kept. A list over four times as much ends the connection, where it is also more than three
-    /// times as long as its encoded block (HPACK bomb, CVE-2016-1544): any other has cost the peer as much as this side.
+    /// Bytes of one header list, including 32 for each field: 16 KiB; at least 1 KiB. A call over it ends with
+    /// RESOURCE_EXHAUSTED, and nothing of the list is kept. A list over four times the limit ends the connection if
+    /// it is also more than three times as long as its encoded block (HPACK bomb, CVE-2016-1544); any other has cost
+    /// the peer as much as this side.
     pub max_header_list: u32,
     /// CONTINUATION frames of one block: 8, and one more for each 8 KiB of the block (CVE-2024-28182 and its kin).
     pub max_continuations: u32,
     /// Bytes of one encoded block; one over it ends the connection. Server: 64 KiB; client: 1 MiB; at
     /// least 1 KiB.
     pub max_header_block: u32,
-    /// Bytes of the table that the peer's encoder may use here: 4,096.
+    /// Bytes of the HPACK table that the peer's encoder may use: 4,096.
     pub decoder_table: u32,
-    /// Bytes of the table that our encoder uses, whatever more the peer allows: 4,096.
+    /// Bytes of the HPACK table that our encoder uses, even if the peer allows more: 4,096.
     pub encoder_table: u32,
     /// Entries of one SETTINGS frame: 32; at least 8 (CVE-2020-11080).
     pub settings_entries: u32,
-    /// Replies that may wait for the transport (to PING, SETTINGS, refused streams and broken rules; not the resets and
-    /// the credit of this side's own); then nothing more is read: 64; at least 8, which no honest peer calls for at once.
+    /// Replies that may wait for the transport before reading stops: 64; at least 8, more than an honest peer causes
+    /// at once. They are those to PING, SETTINGS, refused streams and broken rules; this side's own resets and credit
+    /// do not count.
     pub queued_replies: u32,
-    /// Frames that call for a reply, PING and SETTINGS (CVE-2019-9512, CVE-2019-9515): 1,000, at least 8, and 1,000 a second, and
-    /// one more for each HEADERS or DATA frame that is sent and each DATA frame that brings something. A SETTINGS frame
-    /// that changes the window of streams costs one more for every eight that are open.
+    /// Frames that require a reply, PING and SETTINGS (CVE-2019-9512, CVE-2019-9515): 1,000, at least 8, and 1,000 a
+    /// second, and one more for each HEADERS or DATA frame sent and each useful DATA frame received. A SETTINGS frame
+    /// that changes the windows of streams costs one more for every eight open streams.
     pub control_frames: Rate,
-    /// Server: calls that their client resets too soon to be honest (CVE-2023-44487): 500 and 1,000 a second, and one
-    /// more for each call that ended with its status. A call counts that has no response headers yet, is younger than
-    /// a second and had more than an eighth of its time left; a quarter where it is 5 ms old or more. One that ran out
-    /// of time sooner than that counts a quarter.
+    /// Server: calls that their client resets sooner than an honest one would (CVE-2023-44487): 500 and 1,000 a
+    /// second, and one more for each call that ended with its status. A call counts if it has no response headers
+    /// yet, is younger than a second and had more than an eighth of its time left: fully if it is younger than 5 ms,
+    /// and a quarter otherwise. A call younger than 5 ms whose time had run out also counts a quarter.
     pub resets: Rate,
-    /// Server: calls reset by the client whose end the caller has not heard of: 100; at least 1. Then a
-    /// [`receive`](crate::Connection::receive) is over, so that their handlers end before more are started.
+    /// Server: calls reset by the client whose end the caller has not received: 100; at least 1. Beyond that a
+    /// [`receive`](crate::Connection::receive) returns, so that their handlers end before more are started.
     pub pending_resets: u32,
-    /// Streams that the peer's mistakes made us reset (CVE-2025-8671, CVE-2019-9514): 100 and 100 a second, and one
-    /// more for each call that ended with its status.
+    /// Streams that this side reset because of the peer's mistakes (CVE-2025-8671, CVE-2019-9514): 100 and 100 a
+    /// second, and one more for each call that ended with its status.
     pub internal_resets: Rate,
     /// DATA frames without any byte and without END_STREAM (CVE-2019-9518): 100 and 1,000 a second, and one more for
-    /// each HEADERS or DATA frame that is sent and each DATA frame that brings something.
+    /// each HEADERS or DATA frame sent and each useful DATA frame received.
     pub empty_data: Rate,
     /// DATA frames of fewer than 5 bytes, too short for any message, that complete none and do not end the stream; on
-    /// a closed stream, DATA over what its window allowed when it was closed (CVE-2019-9518). Server: 10,000 and 1,000
-    /// a second; client: 100,000 and 10,000 a second, since servers exist that send a large answer in tiny frames. One
-    /// more for each HEADERS or DATA frame that is sent, for each DATA frame that brings something, and for every 256
-    /// bytes of these, and 4 for every stream that ends.
+    /// a closed stream, DATA over the window that it had when it was closed (CVE-2019-9518). Server: 10,000 and 1,000
+    /// a second; client: 100,000 and 10,000 a second, because some servers send a large answer in tiny frames. One
+    /// more for each HEADERS or DATA frame sent, for each useful DATA frame received, and for every 256 bytes of
+    /// these, and 4 for every stream that ends.
     pub small_data: Rate,
-    /// Frames without use: unknown types, 1xx answers, GOAWAY, refused streams, HEADERS and RST_STREAM for closed
+    /// Useless frames: unknown types, 1xx answers, GOAWAY, refused streams, HEADERS and RST_STREAM for closed
     /// streams, WINDOW_UPDATE for closed streams over what was sent on them: 10,000 and 1,000 a second, one more for
-    /// each HEADERS or DATA frame that is sent and each DATA frame that brings something, and 4 for every stream that
-    /// ends.
+    /// each HEADERS or DATA frame sent and each useful DATA frame received, and 4 for every stream that ends.
     pub glitches: Rate,
-    /// Bytes of one received message, after decompression too: 4 MiB ([P-54](crate::manual::rules#p-54)).
+    /// Bytes of one received message, also after decompression: 4 MiB ([P-54](crate::manual::rules#p-54)).
     pub max_receive_message: u32,
     /// Bytes of one sent message: no limit by default ([P-55](crate::manual::rules#p-55)).
     pub max_send_message: u32,
-    /// Bytes of messages that the connection may hold: those that came and were not taken, and parts of messages;
-    /// what is queued for sending counts too, and leaves half of it for receiving: 128 MiB on a server, room for thirty messages of
-    /// the largest size at a time; 1 GiB on a client, which queues what its own caller asks for. Never less than one
-    /// of them. Whoever shares memory among connections takes back what
-    /// they do not need and grants it again ([`Connection::memory`](crate::Connection::memory)).
+    /// Bytes of messages that the connection may hold: received ones that the caller has not read, parts of messages,
+    /// and what is queued for sending, which leaves half of it for receiving. 128 MiB on a server, thirty messages of
+    /// the largest size; 1 GiB on a client, which queues what its own caller sends. Never less than one message. A
+    /// caller that shares memory among connections takes back what they do not need and grants it again
+    /// ([`Connection::memory`](crate::Connection::memory)).
     pub memory: u64,
     /// How long a message that is larger than its stream's window may wait for memory before its call ends with
     /// RESOURCE_EXHAUSTED: 20 seconds; at least a millisecond.
     pub memory_timeout: Duration,
-    /// A call that holds memory and makes no progress for this long, since its peer sends or takes nothing, is ended
-    /// with RESOURCE_EXHAUSTED when memory is short: 2 seconds; at least a millisecond.
+    /// The time without progress, because the peer neither sends nor reads, after which a call that holds memory is
+    /// ended with RESOURCE_EXHAUSTED if memory is short: 2 seconds; at least a millisecond.
     pub stall_timeout: Duration,
-    /// Read buffers that received messages may keep alive before the caller takes them: 16. A message of 2 KiB or more
-    /// that came in a frame of 4 KiB or more is a view of the buffer that it was read into; beyond this many it is copied.
+    /// Read buffers that unread messages may keep alive: 16. A message of 2 KiB or more that arrived in a frame of 4
+    /// KiB or more shares the buffer that it was read into; beyond this number it is copied.
     pub kept_buffers: u32,
-    /// Bytes queued for sending on one call, 48 for each message included, beyond which its sender waits: 64 KiB
-    /// (CVE-2019-9517). One message of any size may go over it, and a call that has none queued may always queue one.
+    /// Bytes queued for sending on one call, including 48 for each message, beyond which its sender waits: 64 KiB
+    /// (CVE-2019-9517). One message of any size may exceed it, and a call with an empty queue may always queue one.
     pub send_buffer: u32,
     /// Client: calls that wait for a stream ([P-19](crate::manual::rules#p-19)): 65,536; at least 1.
     pub queued_calls: u32,
     /// Frames handled by one [`receive`](crate::Connection::receive): 64, so that a flood on one connection does not
     /// delay the others; at least 1.
     pub frames_per_turn: u32,
-    /// Bytes handled by one `receive`: 64 KiB, at least 1; the frame that goes over is finished.
+    /// Bytes handled by one `receive`: 64 KiB, at least 1; the frame that exceeds them is finished.
     pub bytes_per_turn: u32,
-    /// How long the peer may take for its preface and first SETTINGS: 10 seconds; at least a millisecond.
+    /// The time for the peer's preface and first SETTINGS: 10 seconds; at least a millisecond.
     pub preface_timeout: Duration,
-    /// How long the peer may take to acknowledge our SETTINGS: 10 seconds; at least a millisecond.
+    /// The time for the peer to acknowledge our SETTINGS: 10 seconds; at least a millisecond.
     pub settings_timeout: Duration,
-    /// How long the peer may take to finish a header block: 10 seconds; at least a millisecond.
+    /// The time for the peer to finish a header block: 10 seconds; at least a millisecond.
     pub header_block_timeout: Duration,
-    /// Client: bytes of the body of a response that is not gRPC's (a proxy's or a web server's page) that are read for the
-    /// message of the call's status; then the call ends: 1,024, as grpc-go ([P-28](crate::manual::rules#p-28)). 0 reads none and ends the call with its
-    /// first byte.
+    /// Client: bytes of the body of a response that is not gRPC (a proxy's or a web server's page) that are read for
+    /// the message of the call's status; then the call ends: 1,024, as grpc-go ([P-28](crate::manual::rules#p-28)). 0
+    /// reads none and ends the call with the body's first byte.
     pub non_grpc_body: u32,
-    /// Client: how long such a body may take from its headers on; then the call ends with what came of it: 3 seconds, as
-    /// grpc-go.
+    /// Client: the time for such a body from its headers on; then the call ends with what has arrived of it: 3
+    /// seconds, as grpc-go.
     pub non_grpc_body_timeout: Duration,
-    /// How long the peer may read nothing at all while replies wait for it and it has sent more frames: 20 seconds.
+    /// The time for which the peer may read nothing while replies wait for it and it has sent more frames: 20
+    /// seconds.
     pub unread_timeout: Duration,
-    /// Server: how long calls whose requests are complete may take to be answered once the client has ended its side of
-    /// the transport: 20 seconds. A client that has gone altogether looks the same, so with 0 they end at once.
+    /// Server: the time for answering calls whose requests are complete once the client has ended its direction of
+    /// the transport: 20 seconds. A client that has gone entirely looks the same, so with 0 such calls end at once.
     pub half_close_timeout: Duration,
 }
 
@@ -470,7 +475,7 @@ mod tests {
 
     #[test]
     fn windows_are_brought_into_their_ranges() {
-        // The windows of a stream and of the connection with their maxima, as given and as taken.
+        // The windows of a stream and of the connection with their maxima, as given and as used.
         for (given, taken) in [
             ([0, 0, 0, 0], [1, 1, 65_535, 65_535]),
             ([1, 0, 65_534, 65_535], [1, 1, 65_535, 65_535]),

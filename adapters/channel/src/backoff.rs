@@ -1,21 +1,21 @@
-//! When a connection is tried again (gRPC's connection-backoff document).
+//! The times between attempts to connect (gRPC's connection-backoff document).
 
 use std::time::Duration;
 
 use crate::random::Random;
 
-/// How the attempts at one address follow each other.
+/// The times between the attempts at one address.
 #[derive(Clone, Debug)]
 pub struct BackoffConfig {
     /// From the first attempt to the second: 1 s by default.
     pub initial: Duration,
-    /// By how much each pause is longer than the last: 1.6 by default.
+    /// The factor by which each pause is longer than the previous one: 1.6 by default.
     pub multiplier: f64,
     /// The longest pause: 120 s by default.
     pub max: Duration,
-    /// Which part of a pause is left to chance, either way: 0.2 by default.
+    /// The part of a pause by which it varies at random, in either direction: 0.2 by default.
     pub jitter: f64,
-    /// How long an attempt may take at least: 20 s by default.
+    /// The least time that an attempt gets: 20 s by default.
     pub least_attempt: Duration,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Returns the time from the beginning of an attempt to that of the next one. The first is exact, the others vary.
+    /// Returns the time from the start of an attempt to that of the next one. The first is exact, the others vary.
     pub(crate) fn next(&mut self, config: &BackoffConfig, random: &mut Random) -> Duration {
         match self.current {
             None => *self.current.insert(config.initial),
@@ -50,7 +50,7 @@ impl Backoff {
         }
     }
 
-    /// A server's SETTINGS came.
+    /// Starts again from the first pause, because the server's SETTINGS arrived.
     pub(crate) const fn reset(&mut self) {
         self.current = None;
     }

@@ -1,11 +1,11 @@
-//! The client's channel of gRPC as a pure machine: which connection a call goes to, when connections are made, and what is
-//! tried again. Nothing here does I/O, reads a clock or knows a runtime: inputs are methods, outputs are
-//! [`Output`]s, and whoever owns a [`ChannelMachine`] carries them out. `docs/decisions/channel.md` says why it is so.
+//! The client's channel of gRPC as a pure machine: it decides which connection a call uses, when connections are
+//! made, and what is retried. It does no I/O, reads no clock and knows no runtime: inputs are methods, outputs are
+//! [`Output`]s, which the owner of a [`ChannelMachine`] carries out. `docs/decisions/channel.md` explains the design.
 //!
-//! | here | what it is for |
+//! | item | purpose |
 //! |---|---|
 //! | [`ChannelMachine`] | the machine |
-//! | [`Output`], [`ConnectionId`], [`CallKey`] | what it wants done, and to what |
+//! | [`Output`], [`ConnectionId`], [`CallKey`] | the actions that it asks for, and their objects |
 //! | [`Connectivity`] | IDLE, CONNECTING, READY, TRANSIENT_FAILURE, SHUTDOWN |
 //! | [`BackoffConfig`], [`RetryPolicy`], [`Throttling`], [`ServiceConfig`] | its settings |
 #![forbid(unsafe_code)]

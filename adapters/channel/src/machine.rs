@@ -14,26 +14,27 @@ use crate::retry::{Pushback, Tokens};
 use crate::service_config::{BadServiceConfig, MethodConfig, Policy, ServiceConfig};
 use crate::state::Connectivity;
 
-/// The settings of a channel. A value out of its range is taken for the nearest one in it.
+/// The settings of a channel. A value out of its range counts as the nearest one in it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChannelConfig {
-    /// Which connections are made, where no service config says so: pick_first by default.
+    /// The connection policy if the service config sets none: pick_first by default.
     pub policy: Policy,
-    /// How failed attempts follow each other.
+    /// The times between failed attempts.
     pub backoff: BackoffConfig,
-    /// When the next address is tried although the last has not failed: 250 ms by default; 100 ms to 2 s (A61).
+    /// The time after which the next address is tried although the last has not failed: 250 ms by default; 100 ms to
+    /// 2 s (A61).
     pub attempt_delay: Duration,
-    /// A channel without calls for this long lets its connections go: 30 min by default; 1 s at least. Never, where it is
-    /// `None`.
+    /// The time after which a channel without calls closes its connections: 30 min by default; 1 s at least. `None`
+    /// means never.
     pub idle_timeout: Option<Duration>,
-    /// From one resolution of the name to the next, at least: 30 s by default.
+    /// The least time from one resolution of the name to the next: 30 s by default.
     pub resolution_interval: Duration,
-    /// Client keepalive: the interval of PINGs, which doubles each time a server says too_many_pings (A8). Off by default;
-    /// 10 s at least.
+    /// Client keepalive: the interval of PINGs, which doubles each time a server sends too_many_pings (A8). Off by
+    /// default; 10 s at least.
     pub keepalive: Option<Duration>,
-    /// Whether calls are retried by the policies of a service config: true by default. What was never processed is tried
-    /// again in any case.
+    /// Whether calls are retried by the policies of a service config: true by default. A call that no server
+    /// processed is retried in any case.
     pub retries: bool,
 }
 
@@ -60,62 +61,63 @@ impl ChannelConfig {
     }
 }
 
-/// How a call starts.
+/// The properties of a new call.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct CallStart {
     /// Its method, `/package.Service/Method`.
     pub path: String,
-    /// Whether it waits where the channel is in TRANSIENT_FAILURE; if it does not say, the service config decides, and
-    /// otherwise it fails at once.
+    /// Whether the call waits while the channel is in TRANSIENT_FAILURE. If it is `None`, the service config decides,
+    /// and otherwise the call fails at once.
     pub wait_for_ready: Option<bool>,
-    /// When it must be over.
+    /// The time at which it ends at the latest.
     pub deadline: Option<Time>,
 }
 
 impl CallStart {
-    /// A call of this method, with no wish of its own.
+    /// Creates a call of this method, with no options of its own.
     #[must_use]
     pub fn new(path: impl Into<String>) -> Self {
         Self { path: path.into(), ..Self::default() }
     }
 }
 
-/// How an attempt at a call ended, or that it did not.
+/// The end of an attempt at a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum AttemptEnd {
-    /// Nothing of it left this side.
+    /// Nothing of it was sent.
     NeverSent,
     /// The server certainly did not process it: REFUSED_STREAM, or an id above that of a GOAWAY.
     NotProcessed,
-    /// A status came, or was made.
+    /// It ended with a status, the server's or the client's own.
     Ended {
         /// Its code.
         code: Code,
-        /// Whether response headers came, or so much was sent that it cannot be sent again: then no retry is made (A6).
+        /// Whether response headers arrived, or more was sent than can be sent again; such a call is not retried
+        /// (A6).
         committed: bool,
-        /// What the server says about trying again.
+        /// The server's answer about a retry.
         pushback: Option<Pushback>,
     },
 }
 
-/// What becomes of an attempt that ended.
+/// What follows from the end of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use = "whoever holds the call has to know"]
 pub enum Verdict {
-    /// The caller gets what came of it. The machine has forgotten the call.
+    /// The caller receives the result. The machine has forgotten the call.
     Deliver,
-    /// It is tried again: an [`Output::Assign`] or [`Output::Fail`] follows.
+    /// The call is retried: an [`Output::Assign`] or [`Output::Fail`] follows.
     Again,
 }
 
-/// Where a call is.
+/// The state of a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
     Queued,
     Assigned(ConnectionId),
-    /// It is tried again then.
+    /// It is retried at this time.
     Pausing(Time),
 }
 
@@ -127,23 +129,23 @@ struct Call {
     method: Option<MethodConfig>,
     /// Attempts that count: those that a server may have processed.
     attempts: u32,
-    /// The server has not processed it once before: only once it is tried again for that.
+    /// Whether the server refused it unprocessed once, after which it is retried only once for that.
     refused: bool,
 }
 
-/// Where the name's resolution stands.
+/// The state of the name's resolution.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Resolution {
     Idle,
     UnderWay,
-    /// It failed; another follows then.
+    /// It failed; the next one follows at this time.
     Failed(Time),
 }
 
 /// A client's channel of gRPC.
-///
-/// Every input is a method that takes the time; afterwards take what [`poll_output`](Self::poll_output) gives until it is empty,
-/// and wake at [`poll_timeout`](Self::poll_timeout) to call [`handle_timeout`](Self::handle_timeout).
+/// Every input is a method that receives the time. Afterwards call [`poll_output`](Self::poll_output) until it
+/// returns nothing, and wake at [`poll_timeout`](Self::poll_timeout) to call
+/// [`handle_timeout`](Self::handle_timeout).
 #[derive(Debug)]
 pub struct ChannelMachine<A> {
     config: ChannelConfig,
@@ -157,17 +159,17 @@ pub struct ChannelMachine<A> {
     resolver_error: Option<String>,
     tokens: Option<Tokens>,
     calls: BTreeMap<CallKey, Call>,
-    /// Those that wait for a connection, in their order.
+    /// Calls that wait for a connection, in their order.
     queue: VecDeque<CallKey>,
     told: Connectivity,
     keepalive: Option<Duration>,
-    /// When the last call ended, or somebody looked.
+    /// When the last call ended, or `connect` was called.
     active_at: Time,
     over: bool,
 }
 
 impl<A: Address> ChannelMachine<A> {
-    /// Makes a channel that is IDLE.
+    /// Creates a channel that is IDLE.
     #[must_use]
     pub fn new(config: ChannelConfig, seed: Seed) -> Self {
         let config = config.in_range();
@@ -191,7 +193,7 @@ impl<A: Address> ChannelMachine<A> {
         }
     }
 
-    /// Returns where the channel stands.
+    /// Returns the channel's state.
     #[must_use]
     pub fn state(&self) -> Connectivity {
         if self.over {
@@ -211,12 +213,12 @@ impl<A: Address> ChannelMachine<A> {
         self.keepalive
     }
 
-    /// Returns what is to be done next.
+    /// Returns the next action.
     pub fn poll_output(&mut self) -> Option<Output<A>> {
         self.shared.outputs.pop_front()
     }
 
-    /// Leaves IDLE, as if there were a call.
+    /// Leaves IDLE, as a call would.
     pub fn connect(&mut self, now: Time) {
         self.shared.now = now;
         self.active_at = now;
@@ -224,11 +226,11 @@ impl<A: Address> ChannelMachine<A> {
         self.settle();
     }
 
-    /// Takes a service config of the application's or of a resolver's. A bad one changes nothing (A21).
+    /// Applies a service config of the application or of a resolver. An invalid one changes nothing (A21).
     ///
     /// # Errors
     ///
-    /// [`BadServiceConfig`] that says which field is wrong.
+    /// [`BadServiceConfig`], which names the invalid field.
     pub fn set_service_config(&mut self, now: Time, text: &str) -> Result<(), BadServiceConfig> {
         let service = ServiceConfig::parse(text)?;
         self.shared.now = now;
@@ -252,8 +254,8 @@ impl<A: Address> ChannelMachine<A> {
         Ok(())
     }
 
-    /// The name was resolved, or not: an answer to [`Output::Resolve`], or of a resolver that pushes. After a failure the
-    /// addresses of before stay in use.
+    /// Handles a result of name resolution: the answer to [`Output::Resolve`], or an update of a resolver that
+    /// pushes. After a failure the previous addresses stay in use.
     pub fn resolved(&mut self, now: Time, result: Result<Vec<A>, String>) {
         self.shared.now = now;
         if self.over {
@@ -269,7 +271,7 @@ impl<A: Address> ChannelMachine<A> {
                 self.addresses = Some(addresses.clone());
                 self.balancer.set_addresses(&mut self.shared, addresses);
                 if first {
-                    // The name was resolved because somebody wants a connection.
+                    // The name was resolved because a connection is needed.
                     self.balancer.exit_idle(&mut self.shared);
                 }
             }
@@ -284,32 +286,33 @@ impl<A: Address> ChannelMachine<A> {
         self.settle();
     }
 
-    /// A connection is made: handshakes are over and the server's SETTINGS came.
+    /// Handles a connection that is made: its handshakes are over and the server's SETTINGS have arrived.
     pub fn connected(&mut self, now: Time, id: ConnectionId) {
         self.shared.now = now;
         if !self.balancer.connected(&mut self.shared, id) {
-            // It was given up meanwhile.
+            // The connection was given up meanwhile.
             self.shared.outputs.push_back(Output::Drain(id));
         }
         self.settle();
     }
 
-    /// An attempt to connect failed.
+    /// Handles a failed attempt to connect.
     pub fn failed(&mut self, now: Time, id: ConnectionId, why: &str) {
         self.shared.now = now;
         self.balancer.failed(&mut self.shared, id, why);
         self.settle();
     }
 
-    /// A connection takes no new calls: its server said GOAWAY, or its stream ids run out.
+    /// Handles a connection that accepts no new calls: its server sent GOAWAY, or its stream ids run out.
     pub fn draining(&mut self, now: Time, id: ConnectionId) {
         self.shared.now = now;
         self.balancer.gone(&mut self.shared, id);
         self.settle();
     }
 
-    /// A connection is over. Its calls end by [`attempt_ended`](Self::attempt_ended), each for itself.
-    /// `too_many_pings` says that the server sent GOAWAY with ENHANCE_YOUR_CALM and that text: keepalive slows down (A8).
+    /// Handles the end of a connection. Each of its calls ends by [`attempt_ended`](Self::attempt_ended).
+    /// `too_many_pings` says that the server sent GOAWAY with ENHANCE_YOUR_CALM and that text, which makes keepalive
+    /// slower (A8).
     pub fn closed(&mut self, now: Time, id: ConnectionId, too_many_pings: bool) {
         self.shared.now = now;
         if too_many_pings {
@@ -319,7 +322,7 @@ impl<A: Address> ChannelMachine<A> {
         self.settle();
     }
 
-    /// A call starts. `call` must not be in use; one that is is left as it is.
+    /// Starts a call. `call` must not be in use; a call that is in use is left unchanged.
     pub fn start(&mut self, now: Time, call: CallKey, start: CallStart) {
         self.shared.now = now;
         if self.over {
@@ -347,22 +350,22 @@ impl<A: Address> ChannelMachine<A> {
         self.settle();
     }
 
-    /// Returns the settings of a call's method, and when the call must be over.
+    /// Returns the settings of a call's method, and the call's deadline.
     #[must_use]
     pub fn settings(&self, call: CallKey) -> Option<(Option<&MethodConfig>, Option<Time>)> {
         let call = self.calls.get(&call)?;
         Some((call.method.as_ref(), Some(call.deadline).filter(|deadline| *deadline != Time::MAX)))
     }
 
-    /// The caller gave a call up.
+    /// Handles a call that its caller gave up.
     pub fn cancel(&mut self, now: Time, call: CallKey) {
         self.shared.now = now;
         self.forget(call);
         self.settle();
     }
 
-    /// An attempt at a call has ended. Where that is because of its connection, say so first by [`draining`](Self::draining)
-    /// or [`closed`](Self::closed), so that the call is not given to it again.
+    /// Handles the end of an attempt. If its connection caused the end, report that first by
+    /// [`draining`](Self::draining) or [`closed`](Self::closed), so that the call is not assigned to it again.
     pub fn attempt_ended(&mut self, now: Time, call: CallKey, end: AttemptEnd) -> Verdict {
         self.shared.now = now;
         let verdict = self.judge(call, end);
@@ -381,7 +384,7 @@ impl<A: Address> ChannelMachine<A> {
         }
         let transparent = match end {
             AttemptEnd::NeverSent => true,
-            // A6, transparent retries: what left this side is tried once more, and no oftener.
+            // A6, transparent retries: what was sent is retried once, and no more.
             AttemptEnd::NotProcessed => !std::mem::replace(&mut call.refused, true),
             AttemptEnd::Ended { .. } => false,
         };
@@ -399,7 +402,7 @@ impl<A: Address> ChannelMachine<A> {
         self.retry(key, code, committed, pushback)
     }
 
-    /// A6: whether the policy of the method allows another attempt.
+    /// Decides by the method's policy whether another attempt is allowed (A6).
     fn retry(&mut self, key: CallKey, code: Code, committed: bool, pushback: Option<Pushback>) -> Verdict {
         let Some(call) = self.calls.get_mut(&key) else { return Verdict::Deliver };
         if code == Code::Ok {
@@ -426,7 +429,7 @@ impl<A: Address> ChannelMachine<A> {
         Verdict::Again
     }
 
-    /// Ends the channel: calls that wait fail, those that were sent go on, and connections end with them.
+    /// Ends the channel: waiting calls fail, sent ones continue, and each connection ends with its last call.
     pub fn shutdown(&mut self, now: Time) {
         self.shared.now = now;
         if std::mem::replace(&mut self.over, true) {
@@ -444,13 +447,13 @@ impl<A: Address> ChannelMachine<A> {
         self.settle();
     }
 
-    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called, unless something happens before.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) has to be called, unless another input precedes it.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         let calls = self.calls.values().filter_map(|call| match call.stage {
             Stage::Queued => Some(call.deadline),
             Stage::Pausing(until) => Some(until.min(call.deadline)),
-            // Its connection sees to the deadline.
+            // The connection enforces the deadline.
             Stage::Assigned(_) => None,
         });
         let mut first = calls.fold(Time::MAX, Time::min);
@@ -462,7 +465,7 @@ impl<A: Address> ChannelMachine<A> {
         (first != Time::MAX).then_some(first)
     }
 
-    /// Acts on what is due.
+    /// Handles everything that is due.
     pub fn handle_timeout(&mut self, now: Time) {
         self.shared.now = now;
         if !self.over {
@@ -503,14 +506,14 @@ impl<A: Address> ChannelMachine<A> {
         }
     }
 
-    /// Returns when an idle channel lets its connections go.
+    /// Returns when an idle channel closes its connections.
     fn idle_at(&self) -> Option<Time> {
         let timeout = self.config.idle_timeout?;
         let connected = self.addresses.is_some() || self.resolution != Resolution::Idle;
         (self.calls.is_empty() && connected).then(|| self.active_at + timeout)
     }
 
-    /// Returns when the name is resolved again, if somebody wants that.
+    /// Returns when the name is resolved again, if a connection is needed.
     fn resolution_due(&self) -> Option<Time> {
         match self.resolution {
             Resolution::UnderWay => None,
@@ -546,7 +549,7 @@ impl<A: Address> ChannelMachine<A> {
         Some(self.balancer.last_error()).filter(|error| !error.is_empty())
     }
 
-    /// Brings the calls that wait, the state that was told and the resolution up to what has changed.
+    /// Updates waiting calls, the reported state and the resolution after a change.
     fn settle(&mut self) {
         if !self.queue.is_empty() && self.addresses.is_some() && self.balancer.is_idle() {
             self.exit_idle();
@@ -566,7 +569,7 @@ impl<A: Address> ChannelMachine<A> {
         }
     }
 
-    /// Gives the calls that wait to connections.
+    /// Assigns waiting calls to connections.
     fn assign(&mut self) {
         while let Some(key) = self.queue.pop_front() {
             let Some(call) = self.calls.get_mut(&key) else { continue };
@@ -580,7 +583,7 @@ impl<A: Address> ChannelMachine<A> {
         }
     }
 
-    /// Ends the calls that do not wait for better times.
+    /// Ends the calls that do not wait for a connection.
     fn fail_fast(&mut self) {
         let why = self.last_error().unwrap_or("no connection").to_owned();
         let waits = |key: &CallKey| self.calls.get(key).is_none_or(|call| call.wait_for_ready);
@@ -610,7 +613,7 @@ impl<A: Address> ChannelMachine<A> {
         self.balancer.is_ready(id)
     }
 
-    /// Returns how many calls there are: those that wait, and those that were sent.
+    /// Returns the number of calls, waiting and sent.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.calls.len()

@@ -1,4 +1,4 @@
-//! What a channel wants done.
+//! The actions that a channel asks for.
 
 use halfclose::Status;
 
@@ -8,24 +8,24 @@ use crate::state::Connectivity;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ConnectionId(pub u64);
 
-/// A call, by a number of its owner's.
+/// A call, by a number that its owner chooses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CallKey(pub u64);
 
-/// What the owner of a [`ChannelMachine`](crate::ChannelMachine) is to do, in this order.
+/// An action for the owner of a [`ChannelMachine`](crate::ChannelMachine), in order.
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub enum Output<A> {
-    /// Resolve the name, and say what came of it by [`resolved`](crate::ChannelMachine::resolved).
+    /// Resolve the name, and report the result by [`resolved`](crate::ChannelMachine::resolved).
     Resolve,
-    /// Connect to an address, handshakes and the server's SETTINGS included, and say what came of it by
+    /// Connect to an address, including handshakes and the server's SETTINGS, and report the result by
     /// [`connected`](crate::ChannelMachine::connected) or [`failed`](crate::ChannelMachine::failed).
     Connect(ConnectionId, A),
-    /// Give up an attempt: nothing is to be said of it any more.
+    /// Give up an attempt; nothing more is reported about it.
     Abandon(ConnectionId),
-    /// Let a connection end with its last call: nothing new goes to it.
+    /// Let a connection end with its last call; no new call uses it.
     Drain(ConnectionId),
-    /// Send a call on a connection. Where it was tried before, the number of earlier attempts goes along as
+    /// Send a call on a connection. If it was tried before, send the number of earlier attempts as
     /// `grpc-previous-rpc-attempts`; attempts that the server never processed do not count.
     Assign {
         /// The call.
@@ -35,7 +35,7 @@ pub enum Output<A> {
         /// Earlier attempts.
         previous_attempts: u32,
     },
-    /// End a call with this status: it was not sent, or not processed, and waits no longer.
+    /// End a call with this status: it was not sent, or not processed, and no longer waits.
     Fail(CallKey, Status),
     /// The state has changed.
     State(Connectivity),

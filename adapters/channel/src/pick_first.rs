@@ -10,9 +10,9 @@ use crate::output::{ConnectionId, Output};
 use crate::random::Random;
 use crate::state::Connectivity;
 
-/// What a server's address must be able to.
+/// The operations of a server's address.
 pub trait Address: Clone + PartialEq {
-    /// Returns whether it is of IPv6: families take turns (RFC 8305 §4).
+    /// Returns whether it is an IPv6 address; the families take turns (RFC 8305 §4).
     fn is_ipv6(&self) -> bool;
 }
 
@@ -22,7 +22,7 @@ impl Address for std::net::SocketAddr {
     }
 }
 
-/// What all policies of a channel share.
+/// The state that all policies of a channel share.
 #[derive(Debug)]
 pub(crate) struct Shared<A> {
     pub(crate) now: Time,
@@ -30,7 +30,7 @@ pub(crate) struct Shared<A> {
     pub(crate) backoff: BackoffConfig,
     pub(crate) attempt_delay: Duration,
     pub(crate) outputs: VecDeque<Output<A>>,
-    /// Somebody wants the name resolved anew.
+    /// Whether a policy needs the name to be resolved again.
     pub(crate) wants_addresses: bool,
     next: u64,
 }
@@ -54,19 +54,19 @@ impl<A> Shared<A> {
     }
 }
 
-/// Where the connection to one address stands.
+/// The state of the connection to one address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Subchannel {
     Idle,
     Connecting {
         id: ConnectionId,
-        /// The attempt is over then.
+        /// When the attempt times out.
         until: Time,
-        /// Another one begins then at the earliest.
+        /// When the next attempt may start.
         again: Time,
     },
     Ready(ConnectionId),
-    /// It failed, and is not tried before then.
+    /// It failed, and is not tried before this time.
     Failed(Time),
 }
 
@@ -75,20 +75,21 @@ struct Candidate<A> {
     address: A,
     subchannel: Subchannel,
     backoff: Backoff,
-    /// It has failed since the pass began.
+    /// Whether it has failed since the pass began.
     failed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Idle,
-    /// The first pass over the addresses (A61): which is next, and when it is tried although others are under way.
+    /// The first pass over the addresses (A61): the next address, and when it is tried although other attempts are
+    /// pending.
     Pass {
         next: usize,
         at: Time,
     },
     Ready(ConnectionId),
-    /// All have failed: each is tried again in its own time (A61).
+    /// All have failed; each is tried again at its own time (A61).
     Failing,
 }
 
@@ -97,7 +98,7 @@ enum Phase {
 pub(crate) struct PickFirst<A> {
     candidates: Vec<Candidate<A>>,
     phase: Phase,
-    /// TRANSIENT_FAILURE is told until a connection is ready (A62).
+    /// Whether TRANSIENT_FAILURE is reported until a connection is ready (A62).
     sticky: bool,
     /// Attempts that failed since the end of the pass.
     failures: usize,
@@ -125,7 +126,7 @@ impl<A: Address> PickFirst<A> {
         }
     }
 
-    /// Returns whether nothing is under way, whatever is told.
+    /// Returns whether no attempt is pending, whatever state is reported.
     pub(crate) fn is_idle(&self) -> bool {
         self.phase == Phase::Idle
     }
@@ -141,7 +142,7 @@ impl<A: Address> PickFirst<A> {
         &self.last_error
     }
 
-    /// Takes the addresses of a resolution. A ready connection to one that stays is kept.
+    /// Sets the addresses of a resolution. A ready connection to an address that remains is kept.
     pub(crate) fn set_addresses(&mut self, shared: &mut Shared<A>, addresses: Vec<A>) {
         let mut before = std::mem::take(&mut self.candidates);
         for address in interleaved(addresses) {
@@ -173,7 +174,7 @@ impl<A: Address> PickFirst<A> {
         }
     }
 
-    /// Begins to connect, unless that is under way.
+    /// Begins to connect, unless an attempt is pending.
     pub(crate) fn exit_idle(&mut self, shared: &mut Shared<A>) {
         if self.phase == Phase::Idle {
             self.begin(shared);
@@ -189,7 +190,7 @@ impl<A: Address> PickFirst<A> {
         self.advance(shared);
     }
 
-    /// Goes on to the next address that can be tried.
+    /// Proceeds to the next address that can be tried.
     fn advance(&mut self, shared: &mut Shared<A>) {
         let Phase::Pass { mut next, .. } = self.phase else { return };
         let mut under_way = false;
@@ -200,9 +201,9 @@ impl<A: Address> PickFirst<A> {
                     candidate.connect(shared);
                     under_way = true;
                 }
-                // Somebody else's pass has begun it: it gets its time.
+                // Another pass has started this attempt, which gets its time.
                 Subchannel::Connecting { .. } => under_way = true,
-                // A61: what has failed is skipped at once.
+                // A61: an address that has failed is skipped at once.
                 Subchannel::Failed(_) => candidate.failed = true,
                 Subchannel::Ready(id) => return self.select(shared, id),
             }
@@ -232,7 +233,7 @@ impl<A: Address> PickFirst<A> {
         }
     }
 
-    /// An attempt succeeded. Returns whether it was one of these.
+    /// Handles a successful attempt. Returns whether it was one of these.
     pub(crate) fn connected(&mut self, shared: &mut Shared<A>, id: ConnectionId) -> bool {
         let Some(candidate) = self.candidates.iter_mut().find(|candidate| candidate.is_connecting(id)) else {
             return false;
@@ -243,7 +244,7 @@ impl<A: Address> PickFirst<A> {
         true
     }
 
-    /// The first that is ready wins, and the others are forgotten (A61).
+    /// Selects the first connection that is ready, and gives up the others (A61).
     fn select(&mut self, shared: &mut Shared<A>, id: ConnectionId) {
         self.phase = Phase::Ready(id);
         self.sticky = false;
@@ -259,7 +260,7 @@ impl<A: Address> PickFirst<A> {
         }
     }
 
-    /// An attempt failed. Returns whether it was one of these.
+    /// Handles a failed attempt. Returns whether it was one of these.
     pub(crate) fn failed(&mut self, shared: &mut Shared<A>, id: ConnectionId, why: &str) -> bool {
         let Some(index) = self.candidates.iter().position(|candidate| candidate.is_connecting(id)) else {
             return false;
@@ -269,12 +270,12 @@ impl<A: Address> PickFirst<A> {
             candidate.fail();
         }
         match self.phase {
-            // The one that was begun last: there is nothing to wait for.
+            // It was the last attempt that was started, so there is nothing to wait for.
             Phase::Pass { next, .. } if next == index.saturating_add(1) => self.advance(shared),
             Phase::Pass { .. } => self.end_pass(shared),
             Phase::Failing => {
                 self.failures = self.failures.saturating_add(1);
-                // A61: as often as every address may have failed once more.
+                // A61: once as many attempts have failed as there are addresses.
                 if self.failures >= self.candidates.len() {
                     self.failures = 0;
                     shared.wants_addresses = true;
@@ -285,7 +286,7 @@ impl<A: Address> PickFirst<A> {
         true
     }
 
-    /// The ready connection has ended, or takes no new calls. Returns whether it was one of these.
+    /// Handles the end of the ready connection, or that it accepts no new calls. Returns whether it was one of these.
     pub(crate) fn gone(&mut self, shared: &mut Shared<A>, id: ConnectionId) -> bool {
         if self.phase != Phase::Ready(id) {
             return false;
@@ -298,7 +299,7 @@ impl<A: Address> PickFirst<A> {
         true
     }
 
-    /// Ends everything; the ready connection ends with its last call.
+    /// Ends all attempts; the ready connection ends with its last call.
     pub(crate) fn stop(&mut self, shared: &mut Shared<A>) {
         for candidate in &mut self.candidates {
             match candidate.subchannel {
@@ -320,7 +321,7 @@ impl<A: Address> PickFirst<A> {
         self.candidates.iter().map(Candidate::timeout).fold(delay, Time::min)
     }
 
-    /// Acts on what is due.
+    /// Handles everything that is due.
     pub(crate) fn handle_timeout(&mut self, shared: &mut Shared<A>) {
         let now = shared.now;
         let late: Vec<_> = self.candidates.iter().filter_map(|candidate| candidate.late(now)).collect();
@@ -341,7 +342,7 @@ impl<A: Address> PickFirst<A> {
         }
     }
 
-    /// Returns how many attempts are under way.
+    /// Returns the number of pending attempts.
     #[cfg(test)]
     pub(crate) fn attempts(&self) -> Vec<ConnectionId> {
         let id = |candidate: &Candidate<A>| match candidate.subchannel {
@@ -388,7 +389,7 @@ impl<A: Address> Candidate<A> {
     }
 }
 
-/// Returns the addresses with the families taking turns, beginning with that of the first (RFC 8305 §4).
+/// Returns the addresses with the families taking turns, starting with that of the first (RFC 8305 §4).
 fn interleaved<A: Address>(addresses: Vec<A>) -> Vec<A> {
     let first = addresses.first().is_some_and(Address::is_ipv6);
     let (one, other): (Vec<A>, Vec<A>) =

@@ -1,4 +1,4 @@
-//! Which of its connections a channel uses: pick_first's one, or round_robin's in turn.
+//! The choice of a connection: the one of pick_first, or those of round_robin in turn.
 
 use halfclose::Time;
 
@@ -11,10 +11,10 @@ use crate::state::Connectivity;
 #[derive(Debug)]
 pub(crate) struct Balancer<A> {
     policy: Policy,
-    /// One list for pick_first; for round_robin one for each address, which is its own.
+    /// One list for pick_first; for round_robin one list for each address.
     children: Vec<(Option<A>, PickFirst<A>)>,
     turn: usize,
-    /// Somebody wants connections.
+    /// Whether connections are needed.
     active: bool,
 }
 
@@ -27,7 +27,7 @@ impl<A: Address> Balancer<A> {
         self.policy
     }
 
-    /// Takes the addresses of a resolution.
+    /// Sets the addresses of a resolution.
     pub(crate) fn set_addresses(&mut self, shared: &mut Shared<A>, mut addresses: Vec<A>) {
         match self.policy {
             Policy::PickFirst { shuffle } => {
@@ -82,7 +82,8 @@ impl<A: Address> Balancer<A> {
         }
     }
 
-    /// READY if any is, else CONNECTING if any may become so, else TRANSIENT_FAILURE (A61, round_robin).
+    /// Returns READY if any connection is, else CONNECTING if any may become so, else TRANSIENT_FAILURE (A61,
+    /// round_robin).
     pub(crate) fn state(&self) -> Connectivity {
         let any = |state| self.children.iter().any(|(_, child)| child.state() == state);
         if any(Connectivity::Ready) {
@@ -120,7 +121,8 @@ impl<A: Address> Balancer<A> {
         self.children.iter_mut().any(|(_, child)| child.failed(shared, id, why))
     }
 
-    /// A ready connection is no more. round_robin connects anew at once, pick_first when somebody asks.
+    /// Handles the loss of a ready connection. round_robin connects again at once, pick_first when a connection is
+    /// needed.
     pub(crate) fn gone(&mut self, shared: &mut Shared<A>, id: ConnectionId) -> bool {
         let Some((_, child)) = self.children.iter_mut().find(|(_, child)| child.ready() == Some(id)) else {
             return false;
@@ -148,7 +150,7 @@ impl<A: Address> Balancer<A> {
     }
 }
 
-/// Fisher and Yates.
+/// Shuffles the addresses by Fisher and Yates.
 fn shuffle_addresses<A>(shared: &mut Shared<A>, addresses: &mut [A]) {
     for last in (1..addresses.len()).rev() {
         let other = shared.random.below(last.saturating_add(1));

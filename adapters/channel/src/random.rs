@@ -1,4 +1,4 @@
-//! Numbers that look random, from a seed.
+//! Pseudo-random numbers from a seed.
 
 use std::time::Duration;
 
@@ -21,17 +21,17 @@ impl Random {
 
     /// Returns a number from 0 to 1.
     fn unit(&mut self) -> f64 {
-        // 53 bits are what a float can hold of it.
+        // A float holds 53 bits of it.
         let bits = u32::try_from(self.next() >> 32).unwrap_or(u32::MAX);
         f64::from(bits) / f64::from(u32::MAX)
     }
 
-    /// Returns `time`, give or take that part of it.
+    /// Returns `time`, varied by up to that part of it in either direction.
     pub(crate) fn jittered(&mut self, time: Duration, part: f64) -> Duration {
         time.mul_f64(1.0 - part + 2.0 * part * self.unit())
     }
 
-    /// Returns a number below `bound`; 0 where that is 0.
+    /// Returns a number below `bound`; 0 if that is 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
         usize::try_from(self.next() % bound).unwrap_or(0)

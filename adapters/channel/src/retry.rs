@@ -1,4 +1,4 @@
-//! Whether a call that failed is tried again (gRFC A6).
+//! The decision whether a failed call is retried (gRFC A6).
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use crate::random::Random;
 /// A method's policy of retries.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RetryPolicy {
-    /// How often a call is made in all: 2 to 5. More are 5 (A6, validation of retryPolicy).
+    /// The total number of attempts: 2 to 5. More count as 5 (A6, validation of retryPolicy).
     pub max_attempts: u32,
     /// The longest pause before the second attempt.
     pub initial_backoff: Duration,
     /// The longest pause of all.
     pub max_backoff: Duration,
-    /// By how much each pause is longer than the last.
+    /// The factor by which each pause is longer than the previous one.
     pub backoff_multiplier: f64,
-    /// The codes that are worth another attempt.
+    /// The codes that allow another attempt.
     pub retryable: Vec<Code>,
 }
 
-/// The most attempts that a policy may ask for.
+/// The most attempts that a policy may request.
 pub(crate) const MOST_ATTEMPTS: u32 = 5;
 
 impl RetryPolicy {
-    /// Returns the pause before the attempt after `attempts`, give or take a fifth (A6, exponential backoff).
+    /// Returns the pause before the attempt after `attempts`, varied by up to a fifth (A6, exponential backoff).
     pub(crate) fn pause(&self, attempts: u32, random: &mut Random) -> Duration {
         let mut pause = self.initial_backoff;
         for _ in 1..attempts {
@@ -39,17 +39,17 @@ impl RetryPolicy {
     }
 }
 
-/// What a server says in `grpc-retry-pushback-ms`.
+/// A server's instruction in `grpc-retry-pushback-ms`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pushback {
-    /// Wait exactly so long.
+    /// Wait exactly this long.
     After(Duration),
     /// Do not try again.
     Stop,
 }
 
 impl Pushback {
-    /// Reads the field: what is negative, or no number, stops (A6, pushback).
+    /// Parses the field: a negative value or one that is no number stops retries (A6, pushback).
     #[must_use]
     pub fn parse(value: &[u8]) -> Self {
         let digits = value.iter().all(u8::is_ascii_digit);
@@ -60,12 +60,12 @@ impl Pushback {
     }
 }
 
-/// How a server that fails is spared (A6, throttling).
+/// How a failing server is spared retries (A6, throttling).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Throttling {
-    /// So many tokens at most, in thousandths: 1 to 1,000 tokens.
+    /// The most tokens, in thousandths: 1 to 1,000 tokens.
     pub max_tokens: u32,
-    /// What a success brings, in thousandths of a token.
+    /// The tokens that a success adds, in thousandths.
     pub token_ratio: u32,
 }
 
@@ -92,7 +92,7 @@ impl Tokens {
         self.left = self.left.saturating_add(self.rule.token_ratio).min(self.rule.max_tokens);
     }
 
-    /// Returns whether there may be retries: with more than half of the tokens.
+    /// Returns whether retries are allowed: with more than half of the tokens.
     pub(crate) const fn allow(&self) -> bool {
         self.left > self.rule.max_tokens / 2
     }

@@ -8,16 +8,16 @@ use thiserror::Error;
 
 use crate::retry::{RetryPolicy, Throttling};
 
-/// Which connections a channel makes.
+/// The connections that a channel makes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Policy {
-    /// One, to the first address that answers.
+    /// One connection, to the first address that answers.
     PickFirst {
-        /// Whether the addresses are tried in an order of chance (A62).
+        /// Whether the addresses are tried in random order (A62).
         shuffle: bool,
     },
-    /// One to each address, used in turn.
+    /// One connection to each address, used in turn.
     RoundRobin,
 }
 
@@ -31,11 +31,11 @@ impl Default for Policy {
 #[derive(Clone, Default, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct MethodConfig {
-    /// How long a call may take at most, whatever its caller says.
+    /// The longest time that a call may take, whatever its caller sets.
     pub timeout: Option<Duration>,
-    /// Whether calls wait for a connection where their caller does not say.
+    /// Whether calls wait for a connection if their caller does not say.
     pub wait_for_ready: Option<bool>,
-    /// Whether calls that fail are tried again.
+    /// The policy by which failed calls are retried.
     pub retry: Option<RetryPolicy>,
     /// The largest message that may be sent, in bytes.
     pub max_request: Option<u64>,
@@ -47,15 +47,15 @@ pub struct MethodConfig {
 #[derive(Clone, Default, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct ServiceConfig {
-    /// Which connections a channel makes, if it says so.
+    /// The connections that a channel makes, if the config says so.
     pub policy: Option<Policy>,
-    /// When retries are given up.
+    /// The throttling of retries.
     pub throttling: Option<Throttling>,
-    /// By service and method; the empty method stands for all of the service's, the empty service for all.
+    /// The settings by service and method; an empty method means all of the service's, an empty service means all.
     methods: Vec<(String, String, MethodConfig)>,
 }
 
-/// Why JSON is no service config. What was in use before stays in use (A21).
+/// The reason why JSON is no valid service config. The previous one stays in use (A21).
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("service config: {0}")]
 pub struct BadServiceConfig(String);
@@ -67,11 +67,11 @@ fn bad<T>(why: impl Into<String>) -> Parsed<T> {
 }
 
 impl ServiceConfig {
-    /// Reads JSON. Fields that are not known mean nothing; those that are must be right, or the whole is not used.
+    /// Parses JSON. Unknown fields are ignored; known ones must be valid, or the whole config is refused.
     ///
     /// # Errors
     ///
-    /// [`BadServiceConfig`] that says which field is wrong.
+    /// [`BadServiceConfig`], which names the invalid field.
     pub fn parse(text: &str) -> Parsed<Self> {
         let value: Value = serde_json::from_str(text).map_err(|error| BadServiceConfig(error.to_string()))?;
         let Value::Object(fields) = value else { return bad("not a JSON object") };
@@ -95,7 +95,8 @@ impl ServiceConfig {
         Ok(config)
     }
 
-    /// Returns the settings of the method at `path`, `/package.Service/Method`: its own, its service's, or those of all.
+    /// Returns the settings of the method at `path`, `/package.Service/Method`: its own, its service's, or those of
+    /// all.
     #[must_use]
     pub fn method(&self, path: &str) -> Option<&MethodConfig> {
         let (service, method) = path.strip_prefix('/').unwrap_or(path).rsplit_once('/').unwrap_or((path, ""));
@@ -122,7 +123,7 @@ fn text_of(fields: &Map<String, Value>, name: &str) -> Parsed<String> {
     }
 }
 
-/// Reads the first policy that is known (A2); a list without any is wrong.
+/// Parses the first known policy (A2); a list without any is invalid.
 fn policy(fields: &Map<String, Value>) -> Parsed<Option<Policy>> {
     let list = array(fields, "loadBalancingConfig")?;
     for one in list {
@@ -213,7 +214,7 @@ fn retry_policy(fields: &Map<String, Value>) -> Parsed<Option<RetryPolicy>> {
     }))
 }
 
-/// Reads a code by its name, in any case, or its number.
+/// Parses a code by its name, in any case, or its number.
 fn code(value: &Value) -> Parsed<Code> {
     let found = match value {
         Value::String(name) => {
@@ -227,7 +228,7 @@ fn code(value: &Value) -> Parsed<Code> {
     found.map_or_else(|| bad(format!("{value} is no status code")), Ok)
 }
 
-/// Reads `"1.5s"`.
+/// Parses `"1.5s"`.
 fn duration(fields: &Map<String, Value>, name: &str) -> Parsed<Option<Duration>> {
     let text = match fields.get(name) {
         None | Some(Value::Null) => return Ok(None),

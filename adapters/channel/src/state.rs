@@ -1,17 +1,17 @@
-//! Where a channel stands (gRPC's connectivity-semantics document).
+//! The state of a channel (gRPC's connectivity-semantics document).
 
 use std::fmt;
 
 /// The connectivity of a channel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Connectivity {
-    /// There is no connection, and nobody wants one.
+    /// There is no connection, and none is needed.
     Idle,
     /// A name is resolved, or a connection attempted.
     Connecting,
     /// Calls are sent at once.
     Ready,
-    /// Every address has failed; attempts go on.
+    /// Every address has failed; attempts continue.
     TransientFailure,
     /// The channel is over.
     Shutdown,

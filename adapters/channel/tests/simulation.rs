@@ -1,5 +1,5 @@
-//! A client, three servers and faults, in virtual time, from seeds: no call is lost, none is processed twice unless its policy
-//! says so, and none is stuck. `HALFCLOSE_SEEDS` says how many seeds; `HALFCLOSE_SEED` runs one alone.
+//! A client, three servers and faults, in virtual time, from seeds: no call is lost, none is processed twice unless
+//! its policy says so, and none hangs. `HALFCLOSE_SEEDS` is the number of seeds; `HALFCLOSE_SEED` runs a single one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl Dice {
     }
 }
 
-/// What happens in the world.
+/// An event of the simulation.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Happens {
     Resolved,
@@ -63,9 +63,9 @@ enum Happens {
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Health {
     Up,
-    /// Refuses.
+    /// It refuses.
     Down,
-    /// Says nothing.
+    /// It does not answer.
     Silent,
 }
 
@@ -85,11 +85,11 @@ struct Book {
     cancelled: bool,
     processed: u32,
     sent: Option<Sent>,
-    /// Every attempt has another.
+    /// The number of the attempt, different for every one.
     serial: u32,
-    /// Those that count.
+    /// The number of attempts that count.
     counted: u32,
-    /// It was refused before.
+    /// Whether it was refused before.
     refused: bool,
 }
 
@@ -100,12 +100,12 @@ struct World {
     events: BTreeMap<(Time, u64), Happens>,
     order: u64,
     servers: [Health; 3],
-    /// Connections that are open, and to whom.
+    /// Open connections, and their servers.
     open: BTreeMap<ConnectionId, usize>,
     draining: BTreeSet<ConnectionId>,
     attempts: BTreeSet<ConnectionId>,
     calls: BTreeMap<CallKey, Book>,
-    /// Nothing fails any more.
+    /// Whether faults have ended.
     calm: bool,
     told: Connectivity,
 }
@@ -152,7 +152,7 @@ impl World {
         self.events.insert((self.now + after, self.order), what);
     }
 
-    /// Carries out what the machine wants.
+    /// Carries out the machine's actions.
     fn obey(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             match output {
@@ -196,7 +196,7 @@ impl World {
         let processed = !self.dice.one_in(5);
         book.processed += u32::from(processed);
         book.sent = Some(Sent { connection, attempt, processed });
-        // What a server has not processed is told by the end of its connection, or refused.
+        // The end of its connection, or a refusal, shows what a server has not processed.
         self.at(after, Happens::Answered(key, connection, attempt));
     }
 
@@ -206,7 +206,7 @@ impl World {
         book.sent = None;
     }
 
-    /// An attempt ends.
+    /// Ends an attempt.
     fn attempt_ended(&mut self, key: CallKey, end: AttemptEnd, code: Code) {
         let book = self.calls.get_mut(&key).expect("a call that was started");
         assert!(book.sent.take().is_some(), "an attempt");
@@ -220,7 +220,7 @@ impl World {
         }
     }
 
-    /// A connection is over, and the calls on it with it.
+    /// Ends a connection and the calls on it.
     fn close(&mut self, id: ConnectionId) {
         self.open.remove(&id);
         self.draining.remove(&id);
@@ -327,7 +327,7 @@ impl World {
         self.attempt_ended(key, AttemptEnd::Ended { code, committed, pushback: None }, code);
     }
 
-    /// Goes on until nothing happens any more, or for so long.
+    /// Runs until no event is left, or until the given time.
     fn run(&mut self, until: Time) {
         let mut turns = 0;
         loop {
@@ -360,13 +360,13 @@ impl World {
         }
     }
 
-    /// Everything is well in the end, so everybody gets an answer.
+    /// Ends all faults, so that every call gets an answer.
     fn finish(&mut self) {
         let after = |seconds| Time::ZERO + Duration::from_secs(seconds);
         self.run(after(80));
         self.calm = true;
         self.servers = [Health::Up; 3];
-        // The longest backoff, and the longest resolution's.
+        // The longest backoff, and the longest one of the resolution.
         self.run(after(80 + 600));
         for (key, book) in &self.calls {
             assert!(book.cancelled || book.ended.is_some(), "{key:?} is lost: {book:?}");
@@ -375,7 +375,7 @@ impl World {
             }
         }
         assert_eq!(self.machine.calls(), 0);
-        // And the channel lets go of what nobody uses.
+        // Then the channel closes the connections that are not used.
         self.run(after(80 + 600 + 31 * 60));
         assert_eq!(self.machine.state(), Connectivity::Idle);
         assert!(self.attempts.is_empty(), "attempts that nobody wants");

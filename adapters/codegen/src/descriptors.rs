@@ -1,4 +1,4 @@
-//! From files to descriptors: by protox, or from a file that another compiler made.
+//! From files to descriptors: by protox, or from a file that another compiler wrote.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use protox::Compiler;
 
 use crate::error::Error;
 
-/// Descriptors, and the files that they were made of.
+/// Descriptors, and the files that they come from.
 #[derive(Debug, Default)]
 pub(crate) struct Descriptors {
     pub(crate) set: FileDescriptorSet,
-    /// The set encoded, with the options that are not the standard's.
+    /// The encoded set, including options that are not standard.
     pub(crate) encoded: Vec<u8>,
-    /// What a build script must watch.
+    /// The files that a build script has to watch.
     pub(crate) read: Vec<PathBuf>,
 }
 
-/// Compiles files; imports are looked for in `folders`.
+/// Compiles files. Imports are searched in `folders`.
 pub(crate) fn compile(folders: &[PathBuf], files: &[PathBuf]) -> Result<Descriptors, Error> {
     for folder in folders {
         if !folder.is_dir() {
@@ -38,7 +38,7 @@ pub(crate) fn compile(folders: &[PathBuf], files: &[PathBuf]) -> Result<Descript
     }
     let read = compiler.files().filter_map(|file| file.path().map(Path::to_path_buf)).collect();
     let set = compiler.file_descriptor_set();
-    // Comments are for those who read the code.
+    // The descriptor set is for programs, so it needs no comments.
     let encoded = compiler.include_source_info(false).encode_file_descriptor_set();
     Ok(Descriptors { set, encoded, read })
 }
@@ -57,7 +57,7 @@ pub(crate) fn read(path: &Path) -> Result<Descriptors, Error> {
     Ok(Descriptors { set, encoded: bytes, read: vec![path.to_path_buf()] })
 }
 
-/// Says where an error is, as `file:line:column`.
+/// Describes the place of an error, as `file:line:column`.
 fn explain(error: &protox::Error) -> Error {
     let place = place(error).or_else(|| error.file().map(str::to_owned));
     let text = error.to_string();
@@ -73,7 +73,7 @@ fn explain(error: &protox::Error) -> Error {
 }
 
 fn place(error: &protox::Error) -> Option<String> {
-    // Of two places the second is where the mistake is: what was there first is right.
+    // Of two places the second is the mistake: the first one was valid.
     let span = error.labels()?.last().map(|label| *label.inner());
     let span = span.unwrap_or_else(|| SourceSpan::from(0));
     let contents = error.source_code()?.read_span(&span, 0, 0).ok()?;
@@ -94,7 +94,7 @@ fn remedy(error: &protox::Error, text: &str) -> Option<String> {
     error.help().map(|help| help.to_string())
 }
 
-/// What to do about a file of an edition.
+/// The advice for a file of an edition.
 pub(crate) const EDITIONS: &str = "editions are compiled by protoc or buf: make a descriptor set with protoc \
      --include_imports --include_source_info --descriptor_set_out, and name it by Generator::descriptor_set \
      (halfclose-gen --descriptor-set)";

@@ -1,10 +1,10 @@
-//! What goes wrong, and what to do about it.
+//! The generator's errors, each with its remedy.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// Why no code was generated: the file, the line where there is one, what is wrong, and what to do.
+/// The reason why no code was generated: the file, the line if known, the fault, and the remedy.
 pub struct Error {
     message: String,
     remedy: Option<String>,
@@ -35,7 +35,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// As [`Display`](fmt::Display): a build script that returns an error prints this.
+/// Prints the error like [`Display`](fmt::Display), because this is what a build script that returns an error prints.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

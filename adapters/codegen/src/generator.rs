@@ -32,7 +32,7 @@ pub struct Generator {
     descriptor_set: Option<PathBuf>,
 }
 
-/// What was generated.
+/// The output of the generator.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Generated {
@@ -40,7 +40,7 @@ pub struct Generated {
     pub code: String,
     /// The descriptor set, which the code includes by its name.
     pub descriptor_set: Vec<u8>,
-    /// The files that it was made of.
+    /// The files that it was generated from.
     pub read: Vec<PathBuf>,
 }
 
@@ -60,7 +60,7 @@ impl fmt::Debug for Generator {
 }
 
 impl Generator {
-    /// A generator for `halfclose_tokio`, with messages of prost.
+    /// Creates a generator for `halfclose_tokio`, with messages of prost.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -72,22 +72,22 @@ impl Generator {
         }
     }
 
-    /// Sets the crate that the code stands on: `halfclose_tokio`, `halfclose_smol`, or `halfclose_driver` for code that
-    /// several runtimes share. A path that begins with `crate::` will do too.
+    /// Sets the crate that the generated code depends on: `halfclose_tokio`, `halfclose_smol`, or `halfclose_driver`
+    /// for code that several runtimes share. A path that begins with `crate::` works too.
     #[must_use]
     pub fn runtime(mut self, runtime: impl Into<String>) -> Self {
         self.runtime = runtime.into();
         self
     }
 
-    /// Sets the name of what is generated, where a crate has several trees: `include_protos!("name")`.
+    /// Sets the name of the output, for a crate with several trees: `include_protos!("name")`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Sets where the types of messages come from.
+    /// Sets the source of the types of messages.
     #[must_use]
     pub fn messages(mut self, messages: impl Messages + 'static) -> Self {
         self.messages = Box::new(messages);
@@ -117,8 +117,8 @@ impl Generator {
         self
     }
 
-    /// Generates code for some files, for a build script: what `include_protos!` includes. Imports are looked for in
-    /// `folder`, and the files are in it.
+    /// Generates code for some files in a build script, which `include_protos!` includes. The files are in `folder`,
+    /// which is also searched for imports.
     ///
     /// # Errors
     ///
@@ -130,13 +130,13 @@ impl Generator {
     ) -> Result<(), Error> {
         let folder = folder.as_ref().to_path_buf();
         let files: Vec<PathBuf> = files.into_iter().map(|file| file.as_ref().to_path_buf()).collect();
-        // Before anything goes wrong: cargo is to try again when one of them changes.
+        // The files are watched before any error, so that cargo tries again when one of them changes.
         watch(&files);
         watch(std::slice::from_ref(&folder));
         self.build_from(&[folder], &files)
     }
 
-    /// Generates code for the descriptor set that was named, for a build script.
+    /// Generates code for the descriptor set that was named, in a build script.
     ///
     /// # Errors
     ///
@@ -166,8 +166,8 @@ impl Generator {
         write(&out.join(format!("{name}.bin")), &made.descriptor_set)
     }
 
-    /// Generates code and gives it: of the descriptor set, if one was named, and else of `files`, whose imports are
-    /// looked for in `folders`.
+    /// Generates code and returns it: from the descriptor set, if one was named, and otherwise from `files`, whose
+    /// imports are searched in `folders`.
     ///
     /// # Errors
     ///
@@ -197,7 +197,7 @@ fn codegen_path(runtime: &str) -> String {
     format!("{}{}::codegen", if absolute { "" } else { "::" }, runtime.replace('-', "_"))
 }
 
-/// What generated code does that nobody needs to hear of.
+/// Lints that generated code is exempt from.
 const ALLOWED: &str = "#[allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction, deprecated, missing_docs, \
      missing_debug_implementations, rust_2018_idioms, rustdoc::all, unreachable_pub, unused, unused_qualifications)]";
 
@@ -256,7 +256,7 @@ fn watch(paths: &[PathBuf]) {
     }
 }
 
-/// Writes a file unless it is the same already: what is made of it need not be made again then.
+/// Writes a file unless it is the same already, so that its dependents are not rebuilt.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());

@@ -15,36 +15,36 @@
 //! use proto::greeter::{Greeter, GreeterClient, GreeterServer};
 //! ```
 //!
-//! The crate that is named by [`Generator::runtime`] (`halfclose_tokio` unless another is named) is all that generated code
-//! stands on: prost and its types come with it. The program `halfclose-gen` generates the same for code that is checked in.
+//! The generated code depends only on the crate that [`Generator::runtime`] names (`halfclose_tokio` by default),
+//! which re-exports prost and its types. The program `halfclose-gen` generates the same for code that is checked in.
 //!
 //! # What is generated
 //!
 //! For a service `Greeter`, beside the messages of its package:
 //!
-//! | item | what it is |
+//! | item | description |
 //! |---|---|
-//! | `GreeterClient<C>` | the client; `C` is what carries its calls: a channel, a mock, `Arc<dyn Invoke>` |
+//! | `GreeterClient<C>` | the client; `C` carries its calls: a channel, a mock, `Arc<dyn Invoke>` |
 //! | `Greeter` | a trait of async functions, one for each method, that a server implements |
-//! | `GreeterServer<T>` | what `Router::add_service` takes, made of a `T: Greeter` |
+//! | `GreeterServer<T>` | the argument of `Router::add_service`, made of a `T: Greeter` |
 //! | `greeter_service::SERVICE_NAME`, `METHODS`, `SAY_HELLO` | the names, call types and idempotency of its methods |
-//! | `FILE_DESCRIPTOR_SET` | at the root of the tree: what the files say, for reflection |
+//! | `FILE_DESCRIPTOR_SET` | at the root of the tree: the descriptors of the files, for reflection |
 //!
-//! Names that Rust keeps for itself are spelled as prost spells them (`r#type`, `self_`); a name that is taken gets `_`
-//! behind it: a method `New` is called by `new_`, since `new` makes a client. The documentation of an item says what it
-//! is called on the wire.
+//! Names that Rust reserves are spelled as prost spells them (`r#type`, `self_`); a name that is in use gets `_`
+//! after it: a method `New` is called by `new_`, because `new` creates a client. The documentation of an item gives
+//! its name on the wire.
 //!
 //! # Methods that are not implemented
 //!
-//! A server must implement every method of its trait, as with tonic: a method that was forgotten or misspelled does not
-//! compile. That makes a new method of a service a breaking change for those who implement it, which grpc-go and C++
-//! avoid by answering UNIMPLEMENTED. Who implements services whose definitions come from others asks for the same by
-//! [`Generator::default_methods`].
+//! A server must implement every method of its trait, as with tonic, so that a forgotten or misspelled method does
+//! not compile. That makes a new method of a service a breaking change for its implementations, which grpc-go and C++
+//! avoid by answering UNIMPLEMENTED. [`Generator::default_methods`] does the same, for services whose definitions are
+//! maintained elsewhere.
 //!
 //! # Editions, and other compilers
 //!
-//! The files are compiled by protox, which knows proto2 and proto3. [`Generator::descriptor_set`] takes what `protoc
-//! --include_source_info --include_imports --descriptor_set_out` or `buf build` made instead.
+//! protox compiles the files and supports proto2 and proto3. [`Generator::descriptor_set`] accepts the output of
+//! `protoc --include_source_info --include_imports --descriptor_set_out` or of `buf build` instead.
 
 mod descriptors;
 mod error;
@@ -61,9 +61,9 @@ pub use generator::{Generated, Generator};
 
 use std::path::Path;
 
-/// Generates code for some files, for a build script: what `include_protos!` includes.
+/// Generates code for some files in a build script, which `include_protos!` includes.
 ///
-/// `folder` is where imports are looked for; the files are in it.
+/// The files are in `folder`, which is also searched for imports.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Where the types of messages come from. The generator of services asks a [`Messages`] what a message is called in Rust,
-//! and knows nothing else of it.
+//! The source of the types of messages. The generator of services asks a [`Messages`] only for the Rust name of a
+//! message.
 
 mod prost;
 #[cfg(feature = "raw")]
@@ -19,22 +19,22 @@ pub trait Messages {
     ///
     /// # Errors
     ///
-    /// [`Error`] for what the library cannot do.
+    /// [`Error`] for input that the library does not support.
     fn generate(&mut self, descriptor_set: &[u8], codegen: &str) -> Result<BTreeMap<String, String>, Error>;
 
-    /// Returns the type of a message, for a method of `package`: `message` is its full name, without a dot in front. Asked
-    /// after [`generate`](Self::generate).
+    /// Returns the type of a message, for a method of `package`: `message` is its full name, without a leading dot.
+    /// It is called after [`generate`](Self::generate).
     fn rust_type(&self, package: &str, message: &str, codegen: &str) -> Option<RustType>;
 
-    /// Returns the path of the codec of these messages. `codegen` is how the code of a service calls the module.
+    /// Returns the path of the codec of these messages. `codegen` is the name of the module in the code of a service.
     fn codec(&self, codegen: &str) -> String;
 }
 
 /// How a type is named.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RustType {
-    /// The same everywhere: a path that begins with `::` or `crate::`, or a primitive type.
+    /// The same path everywhere: it begins with `::` or `crate::`, or is a primitive type.
     Absolute(String),
-    /// As in the module of the package.
+    /// A path that is relative to the module of the package.
     InPackage(String),
 }

@@ -1,20 +1,20 @@
-//! Services as the generator sees them: nothing of any message library is in here.
+//! Services as the generator sees them, independent of any message library.
 
-/// A package, with what is generated for it.
+/// A package, and the code generated for it.
 #[derive(Debug, Default)]
 pub(crate) struct Package {
     /// The text of its messages.
     pub(crate) messages: String,
     pub(crate) services: Vec<ServiceModel>,
-    /// The names of modules and types that its messages take.
+    /// The names of modules and types that its messages use.
     pub(crate) taken: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceModel {
-    /// As in the `.proto` file.
+    /// The name in the `.proto` file.
     pub(crate) name: String,
-    /// With its package.
+    /// The name with its package.
     pub(crate) full_name: String,
     pub(crate) comments: Vec<String>,
     pub(crate) deprecated: bool,
@@ -23,7 +23,7 @@ pub(crate) struct ServiceModel {
 
 #[derive(Clone, Debug)]
 pub(crate) struct MethodModel {
-    /// As in the `.proto` file.
+    /// The name in the `.proto` file.
     pub(crate) name: String,
     pub(crate) comments: Vec<String>,
     pub(crate) deprecated: bool,
@@ -37,6 +37,6 @@ pub(crate) struct MethodModel {
 pub(crate) struct MessageType {
     /// Its Rust type, as the module of the service names it.
     pub(crate) path: String,
-    /// Whether any number of messages go this way.
+    /// Whether any number of messages is sent in this direction.
     pub(crate) streams: bool,
 }

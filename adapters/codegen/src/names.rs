@@ -1,4 +1,4 @@
-//! Names in Rust, of names in `.proto` files. The letters are prost's rules, so that both halves of the code agree.
+//! Rust names of names in `.proto` files. They follow prost's rules, so that both parts of the code agree.
 
 use std::collections::BTreeSet;
 
@@ -11,15 +11,15 @@ const RAW: [&str; 47] = [
     "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try",
     "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
-/// Those that cannot.
+/// Keywords that cannot be raw identifiers.
 const NEVER: [&str; 6] = ["_", "super", "self", "Self", "extern", "crate"];
 
-/// Returns a name that Rust takes as an identifier.
+/// Returns a name that is a valid identifier in Rust.
 fn identifier(name: String) -> String {
     if RAW.contains(&name.as_str()) {
         format!("r#{name}")
     } else if name.is_empty() {
-        // Of a name that is nothing but underscores.
+        // For a name that is nothing but underscores.
         "__".to_owned()
     } else if NEVER.contains(&name.as_str()) {
         format!("{name}_")
@@ -40,7 +40,7 @@ pub(crate) fn camel(name: &str) -> String {
     identifier(name.to_upper_camel_case())
 }
 
-/// Returns the name of a type with something behind it.
+/// Returns the name of a type with a suffix.
 pub(crate) fn camel_with(name: &str, suffix: &str) -> String {
     identifier(format!("{}{suffix}", name.to_upper_camel_case()))
 }
@@ -50,7 +50,7 @@ pub(crate) fn shouty(name: &str) -> String {
     identifier(name.to_shouty_snake_case())
 }
 
-/// Names of one kind that are taken in one place.
+/// The names of one kind that are in use in one scope.
 #[derive(Debug, Default)]
 pub(crate) struct Taken(BTreeSet<String>);
 
@@ -59,11 +59,11 @@ impl Taken {
         Self(names.into_iter().map(Into::into).collect())
     }
 
-    /// Returns `name`, or if that is taken the name with as many `_` behind it as it needs; it is taken from now on.
+    /// Returns `name`, with as many `_` after it as needed if it is in use, and marks the result as used.
     pub(crate) fn free(&mut self, name: String) -> String {
         let mut free = name;
         while !self.0.insert(free.clone()) {
-            // `r#type_` is a name as well, but nobody would write it.
+            // `r#type_` is a name as well, but an unusual one.
             free = format!("{}_", free.strip_prefix("r#").unwrap_or(&free));
         }
         free

@@ -1,4 +1,4 @@
-//! From descriptors to the model of services, and comments that rustdoc takes.
+//! From descriptors to the model of services, and to comments that rustdoc accepts.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::messages::{Messages, RustType};
 use crate::model::{MessageType, MethodModel, Package, ServiceModel};
 use crate::names;
 
-/// The tag of `service` in a file, and of `method` in a service: what locations are named by.
+/// The tags of `service` in a file, and of `method` in a service, which identify locations.
 const SERVICE: i32 = 6;
 const METHOD: i32 = 2;
 
@@ -115,7 +115,7 @@ impl Reader<'_> {
     }
 }
 
-/// Makes every comment one that rustdoc reads as text: what stands further in is no code, and no test to run.
+/// Changes every comment so that rustdoc reads it as text: indented text is not code, and no test is run.
 pub(crate) fn tame_comments(set: &mut FileDescriptorSet) {
     let locations = set.file.iter_mut().filter_map(|file| file.source_code_info.as_mut());
     for location in locations.flat_map(|info| &mut info.location) {
@@ -128,7 +128,7 @@ pub(crate) fn tame_comments(set: &mut FileDescriptorSet) {
 
 fn tame(comment: &str) -> String {
     let mut tamed = String::with_capacity(comment.len());
-    // What closes the block that a line is in.
+    // The end of the block that a line is in.
     let mut inside = None::<&str>;
     let mut blank = true;
     for line in comment.lines() {
@@ -142,7 +142,7 @@ fn tame(comment: &str) -> String {
         match (inside, fence) {
             (None, Some(fence)) => {
                 inside = Some(fence);
-                // A block without a language would be Rust.
+                // A block without a language would count as Rust.
                 let language = text[3..].trim();
                 let language =
                     if language.is_empty() || language.starts_with("rust") { "text" } else { language };

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::model::{MethodModel, ServiceModel};
 use crate::names::{self, Taken};
 
-/// What the code of every service stands on.
+/// The settings that the code of every service shares.
 #[derive(Clone, Debug)]
 pub(crate) struct Codegen {
     /// The path of the runtime's module `codegen`.
@@ -16,10 +16,10 @@ pub(crate) struct Codegen {
     pub(crate) default_methods: bool,
 }
 
-/// What the runtime's module `codegen` is called in the module of a service.
+/// The name of the runtime's module `codegen` in the module of a service.
 pub(crate) const RT: &str = "rt";
 
-/// What a service and its methods are called.
+/// The names of a service and its methods.
 struct Names {
     module: String,
     client: String,
@@ -27,7 +27,7 @@ struct Names {
     server: String,
 }
 
-/// A method, and what it is called.
+/// A method, and its name.
 struct NamedMethod<'a> {
     method: &'a MethodModel,
     function: String,
@@ -36,7 +36,7 @@ struct NamedMethod<'a> {
 }
 
 impl NamedMethod<'_> {
-    /// Returns the call type as the types of the driver are named.
+    /// Returns the call type in the names of the driver's types.
     fn kind(&self) -> &'static str {
         match (self.method.request.streams, self.method.response.streams) {
             (false, false) => "Unary",
@@ -55,12 +55,12 @@ impl NamedMethod<'_> {
     }
 }
 
-/// Names that a client has already.
+/// Names that every client has already.
 const CLIENT: [&str; 4] = ["new", "clone", "carrier", "fmt"];
 /// Constants that every service has.
 const CONSTANTS: [&str; 2] = ["SERVICE_NAME", "METHODS"];
 
-/// Writes the module of a service, and makes its types visible beside the messages, unless one has the name.
+/// Writes the module of a service, and re-exports its types beside the messages, unless the name is in use.
 pub(crate) fn write_service(text: &mut String, service: &ServiceModel, codegen: &Codegen, taken: &mut Taken) {
     let names = Names {
         module: taken.free(names::snake(&format!("{}_service", service.name))),
@@ -88,7 +88,7 @@ pub(crate) fn write_service(text: &mut String, service: &ServiceModel, codegen: 
     write_handlers(text, service, &names, &methods, codegen);
     write_server(text, service, &names, &methods);
     text.push_str("}\n");
-    // A type that is not named here is still there, in the module.
+    // A type that is not re-exported is still available in the module.
     let visible: Vec<String> = [&names.handlers, &names.client, &names.server]
         .into_iter()
         .filter(|name| taken.free((*name).clone()) == **name)
@@ -103,7 +103,7 @@ fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
     text.push('\n');
 }
 
-/// Writes a comment of the file, or something in its place; what follows `---` is ours.
+/// Writes a comment of the file, or a replacement; the text after `---` is ours.
 fn write_docs(text: &mut String, comments: &[String], instead: &str) {
     if comments.iter().all(|line| line.trim().is_empty()) {
         push(text, format_args!("#[doc = {:?}]", format!(" {instead}")));
@@ -242,7 +242,7 @@ fn write_handlers(
     text.push_str("}\n");
 }
 
-/// Returns the parameters of a handler, and what it returns when all is well.
+/// Returns the parameters of a handler, and its return type on success.
 fn signature(named: &NamedMethod<'_>, codegen: &Codegen) -> (String, String) {
     let (rt, codec) = (RT, &codegen.codec);
     let (request, response) = (&named.method.request.path, &named.method.response.path);

@@ -29,7 +29,7 @@ impl Tree {
         root
     }
 
-    /// Writes what is in the module.
+    /// Writes the content of the module.
     pub(crate) fn write(&self, text: &mut String, codegen: &Codegen) {
         let below = self.below.keys().cloned();
         let mut taken =

@@ -1,11 +1,11 @@
-//! What is wrong is said with its file and line, and with what to do.
+//! Errors give file, line and a remedy.
 
 use std::fs;
 use std::path::PathBuf;
 
 use halfclose_build::{Generated, Generator};
 
-/// A folder that is gone with the test.
+/// A folder that is removed with the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -85,7 +85,7 @@ fn a_descriptor_set_must_be_one_and_be_whole() {
     assert!(error.contains("no descriptor set") && error.contains("protoc"), "{error}");
     let error = read("nowhere.bin").expect_err("an error").to_string();
     assert!(error.contains("nowhere.bin") && error.contains("help: "), "{error}");
-    // What one run writes is what another reads.
+    // One run reads what another has written.
     let made = folder.generate(&["a.proto"]).expect("code");
     fs::write(folder.0.join("set.bin"), &made.descriptor_set).expect("a file");
     let again = read("set.bin").expect("code");

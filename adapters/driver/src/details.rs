@@ -176,7 +176,7 @@ rpc_messages! {
 }
 
 impl RetryInfo {
-    /// Makes the message for a delay; one that is too long for the message is shortened.
+    /// Creates the message for a delay; a delay too long for the message is shortened.
     #[must_use]
     pub fn after(delay: Duration) -> Self {
         let seconds = i64::try_from(delay.as_secs()).unwrap_or(i64::MAX);
@@ -200,7 +200,7 @@ pub struct Details {
 }
 
 impl Details {
-    /// Makes empty details.
+    /// Creates empty details.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -214,7 +214,7 @@ impl Details {
         self
     }
 
-    /// Makes a status that carries the details to the client.
+    /// Creates a status that carries the details to the client.
     #[must_use]
     pub fn into_status(self, code: Code, message: impl Into<String>) -> Status {
         let message = message.into();

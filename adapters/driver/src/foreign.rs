@@ -1,4 +1,4 @@
-//! What answers on a port that is not a server's of HTTP/2, told by its first bytes.
+//! Recognises other protocols than HTTP/2 by the first bytes of an answer.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Foreign {
-    /// HTTP/1.x: a web server, or a proxy that does not pass HTTP/2 on.
+    /// HTTP/1.x: a web server, or a proxy that does not forward HTTP/2.
     Http1,
     /// HTTP/2 without TLS.
     Http2,
@@ -19,7 +19,7 @@ pub enum Foreign {
 }
 
 impl Foreign {
-    /// Returns the protocol that begins like this. As few bytes as two may tell.
+    /// Returns the protocol that begins with `first`. Two bytes may be enough.
     pub(crate) fn recognise(first: &[u8]) -> Option<Self> {
         const METHODS: [&[u8]; 6] = [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ", b"CONNECT "];
         let begins = |with: &[u8]| first.starts_with(with);
@@ -43,7 +43,7 @@ impl Foreign {
         }
     }
 
-    /// Returns what stands in a sentence behind what the peer does not speak.
+    /// Returns the protocol as it appears in an error message.
     #[cfg(feature = "tls")]
     pub(crate) fn describe(found: Option<&Self>) -> String {
         found.map(|found| format!(" but {found}")).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What is known of a connection beside its calls.
+//! The properties of a connection that its calls can see.
 
 use std::net::SocketAddr;
 #[cfg(feature = "tls")]
@@ -17,7 +17,7 @@ pub struct ConnectionInfo {
 }
 
 impl ConnectionInfo {
-    /// Knows nothing yet.
+    /// Creates an info without any property.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -30,7 +30,7 @@ impl ConnectionInfo {
         self
     }
 
-    /// Takes what will be known of a TLS session when its handshake is over.
+    /// Sets the place where the TLS session will be when its handshake is over.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls<T: crate::Io>(mut self, tls: &Tls<T>) -> Self {
@@ -38,19 +38,19 @@ impl ConnectionInfo {
         self
     }
 
-    /// Returns the peer's address, where the transport has one.
+    /// Returns the peer's address, if the transport has one.
     #[must_use]
     pub const fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    /// Returns our own address, where the transport has one.
+    /// Returns our own address, if the transport has one.
     #[must_use]
     pub const fn local(&self) -> Option<SocketAddr> {
         self.local
     }
 
-    /// Returns the TLS session, on a connection that has one.
+    /// Returns the TLS session, if the connection has one.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn session(&self) -> Option<&TlsSession> {

@@ -14,9 +14,9 @@
 //! | [`ClientDriver`], [`ServerDriver`] | the task of a connection: the loop that owns its transport |
 //! | [`MemoryBudget`] | the memory that the connections of a server share |
 //! | [`Shutdown`] | graceful shutdown of many connections at once |
-//! | [`Invoke`], [`UnaryCall`] and its like | what carries calls; calls before they start |
+//! | [`Invoke`], [`UnaryCall`] and its like | the carriers of calls; calls before they start |
 //! | [`Service`] | the methods of a whole service |
-//! | [`codegen`] | what generated code stands on |
+//! | [`codegen`] | the runtime part of generated code |
 //! | `tls` | TLS over any transport |
 //!
 //! # Features

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use halfclose::{CallType, Metadata, Misuse, Status};
 
-/// Stands for any number of messages where a [`Method`] names its types, as `stream` does in a `.proto` file.
+/// Marks any number of messages among the types of a [`Method`], as `stream` does in a `.proto` file.
 pub struct Many<T> {
     types: PhantomData<fn() -> T>,
 }

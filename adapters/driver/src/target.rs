@@ -7,14 +7,14 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The port of a name that has none (gRPC's naming document).
+/// The port of a name without one (gRPC's naming document).
 const DEFAULT_PORT: u16 = 443;
 
 /// A server's name or addresses.
 ///
-/// | written | meant |
+/// | written | meaning |
 /// |---|---|
-/// | `host:port`, `dns:///host:port`, `dns:host:port` | every address of a name; port 443 where there is none |
+/// | `host:port`, `dns:///host:port`, `dns:host:port` | every address of a name; port 443 if it has none |
 /// | `127.0.0.1:50051`, `[::1]:50051` | one address |
 /// | `ipv4:10.0.0.1:50051,10.0.0.2:50051`, `ipv6:[::1]:50051` | these addresses |
 /// | `unix:/run/app.sock`, `unix:///run/app.sock`, `unix-abstract:name` | a Unix socket |
@@ -34,58 +34,58 @@ pub struct Target {
     tls: Option<bool>,
 }
 
-/// Where a target is.
+/// The kind of place that a target names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Endpoint {
-    /// A name that is to be resolved.
+    /// A name to resolve.
     Name {
         /// The host.
         host: String,
         /// The port.
         port: u16,
     },
-    /// Addresses: one at least.
+    /// Addresses, at least one.
     Addresses(Vec<SocketAddr>),
     /// The path of a Unix socket.
     Unix(String),
-    /// The name of a Unix socket of Linux that is in no file system.
+    /// The name of a Linux Unix socket outside the file system.
     UnixAbstract(String),
 }
 
-/// Why text is no target.
+/// The reason why a text is no target.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// There is nothing.
+    /// The text is empty.
     #[error("the target is empty; write host:port, or a scheme such as dns:///host:port")]
     Empty,
-    /// A scheme that is not known.
+    /// The scheme is unknown.
     #[error(
         "`{0}:` is no scheme of targets here; known are dns, ipv4, ipv6, unix, unix-abstract, http and https"
     )]
     Scheme(String),
-    /// A URL with more than a host and a port.
+    /// The URL has more than a host and a port.
     #[error(
         "`{0}` is a URL with a path; a target names a server, and methods have their own paths: leave `{1}` out"
     )]
     Path(String, String),
-    /// A port that is no number from 1 to 65535.
+    /// The port is not a number from 1 to 65535.
     #[error("`{0}` is no port: a number from 1 to 65535 is")]
     Port(String),
-    /// A host that is none.
+    /// The host is invalid.
     #[error("`{0}` is no host name")]
     Host(String),
-    /// An address of another kind.
+    /// The address is of another kind than its scheme.
     #[error("`{0}` is no {1} address with a port")]
     Address(String, &'static str),
-    /// `dns://server/name`: names are resolved by the system.
+    /// The target is `dns://server/name`, but the system resolves names.
     #[error("names are resolved by the system and not by `{0}`; write dns:///name")]
     DnsServer(String),
 }
 
 impl Target {
-    /// Returns where it is.
+    /// Returns its place.
     #[must_use]
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
@@ -97,13 +97,13 @@ impl Target {
         &self.authority
     }
 
-    /// Returns whether the target itself says that there is TLS, or is none.
+    /// Returns whether the target itself requires or excludes TLS.
     #[must_use]
     pub const fn tls(&self) -> Option<bool> {
         self.tls
     }
 
-    /// Returns the host that a certificate must be for.
+    /// Returns the host that a certificate must name.
     #[must_use]
     pub fn host(&self) -> String {
         match &self.endpoint {
@@ -208,13 +208,13 @@ impl From<SocketAddr> for Target {
     }
 }
 
-/// What a client can be told to connect to.
+/// A type that names what a client connects to.
 pub trait IntoTarget {
-    /// Makes the target.
+    /// Converts to a target.
     ///
     /// # Errors
     ///
-    /// [`TargetError`] for text that is none.
+    /// [`TargetError`] for text that is not a target.
     fn into_target(self) -> Result<Target, TargetError>;
 }
 
@@ -274,7 +274,7 @@ impl From<TargetError> for io::Error {
     }
 }
 
-/// Returns whether what follows a colon is a port: a host may be called `http`.
+/// Returns whether the text after a colon is a port, because a host may be called `http`.
 fn is_port(rest: &str) -> bool {
     !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit())
 }

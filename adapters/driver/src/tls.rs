@@ -1,7 +1,7 @@
 //! TLS, once for every runtime: [`Tls`] is a transport over any other one, driven by rustls.
 //!
-//! A client's and a server's settings are [`ClientTls`] and [`ServerTls`]. Both take rustls' own configuration as it is, with
-//! any cryptography ([`ClientTls::new`], [`ServerTls::new`]), and have short ways for the usual ones:
+//! [`ClientTls`] and [`ServerTls`] hold a client's and a server's settings. Both accept a rustls configuration
+//! unchanged, with any cryptography ([`ClientTls::new`], [`ServerTls::new`]), and have builders for the usual ones:
 //!
 //! ```no_run
 //! use halfclose_driver::tls::{ClientTls, Identity, ServerTls, TlsError};
@@ -22,19 +22,20 @@
 //! # }
 //! ```
 //!
-//! Both sides offer HTTP/2 by ALPN and nothing else, and a session that did not agree on it is over with [`TlsError::NoHttp2`]
-//! ([P-91](halfclose::manual::rules#p-91)). rustls has no version below TLS 1.2, no cipher suite that RFC 9113 §9.2.2 forbids, no compression and
-//! no renegotiation ([P-92](halfclose::manual::rules#p-92)).
+//! Both sides offer only HTTP/2 by ALPN, and a session that did not agree on it ends with [`TlsError::NoHttp2`]
+//! ([P-91](halfclose::manual::rules#p-91)). rustls has no version below TLS 1.2, no cipher suite that RFC 9113 §9.2.2
+//! forbids, no compression and no renegotiation ([P-92](halfclose::manual::rules#p-92)).
 //!
 //! # Cryptography
 //!
-//! Where neither the application's configuration nor the process' default (`rustls::crypto::CryptoProvider::install_default`)
-//! names a provider, it is aws-lc-rs with the feature `tls-aws-lc-rs`, else ring with `tls-ring`.
+//! If neither the application's configuration nor the process's default
+//! (`rustls::crypto::CryptoProvider::install_default`) names a provider, it is aws-lc-rs with the feature
+//! `tls-aws-lc-rs`, or else ring with `tls-ring`.
 //!
 //! # Certificates that change
 //!
-//! [`Identity`] is a handle: [`Identity::reload`] reads its files again, and [`Identity::replace`] takes another chain. Handshakes that
-//! begin afterwards use the new one, and open connections go on.
+//! [`Identity`] is a handle: [`Identity::reload`] reads its files again, and [`Identity::replace`] sets another
+//! chain. Later handshakes use the new one, and open connections are not affected.
 
 mod client;
 mod error;
@@ -47,7 +48,7 @@ mod stream;
 pub use client::{ClientTls, ClientTlsBuilder};
 pub use error::TlsError;
 pub use identity::Identity;
-/// The rustls that this crate is built with.
+/// The version of rustls that this crate is built with.
 pub use rustls;
 pub use server::{ServerTls, ServerTlsBuilder};
 pub use stream::{Tls, TlsSession};

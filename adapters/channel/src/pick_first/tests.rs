@@ -47,7 +47,7 @@ fn a61_another_attempt_begins_after_the_connection_attempt_delay() {
     policy.handle_timeout(&mut shared);
     let second = connects(&mut shared);
     assert_eq!(second.iter().map(|(_, address)| *address).collect::<Vec<_>>(), [2]);
-    // The first to be ready wins, and the other is given up.
+    // The first connection that is ready is used, and the other is given up.
     assert!(policy.connected(&mut shared, second[0].0));
     assert_eq!(shared.outputs.drain(..).collect::<Vec<_>>(), [Output::Abandon(first[0].0)]);
     assert_eq!(policy.state(), Connectivity::Ready);
@@ -126,7 +126,7 @@ fn an_attempt_that_takes_too_long_has_failed() {
     assert_eq!(policy.state(), Connectivity::TransientFailure);
 }
 
-/// What may happen next.
+/// A possible step.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Connected(usize),
@@ -146,7 +146,7 @@ fn steps(policy: &PickFirst<u8>) -> Vec<Step> {
     steps
 }
 
-/// Does one step; returns whether it did anything that the last state did not allow.
+/// Does one step. Returns whether it did anything that the last state did not allow.
 fn take(shared: &mut Shared<u8>, policy: &mut PickFirst<u8>, step: Step) {
     match step {
         Step::Connected(nth) => assert!(policy.connected(shared, policy.attempts()[nth])),
@@ -167,7 +167,7 @@ fn take(shared: &mut Shared<u8>, policy: &mut PickFirst<u8>, step: Step) {
     }
 }
 
-/// What must hold in every state.
+/// Checks what must hold in every state.
 fn look(shared: &mut Shared<u8>, policy: &PickFirst<u8>, open: &mut Vec<ConnectionId>, was: Connectivity) {
     for output in shared.outputs.drain(..) {
         match output {
@@ -184,7 +184,7 @@ fn look(shared: &mut Shared<u8>, policy: &PickFirst<u8>, open: &mut Vec<Connecti
     match policy.phase {
         Phase::Ready(_) => assert!(attempts.is_empty(), "attempts beside a ready connection"),
         Phase::Idle => assert!(attempts.is_empty(), "attempts that nobody wants"),
-        // Something is under way, or will be: nobody waits for ever.
+        // An attempt is pending or will be made, so no call waits for ever.
         Phase::Pass { .. } => assert!(!attempts.is_empty(), "a pass in which nothing is tried"),
         Phase::Failing => assert!(
             policy.candidates.is_empty() || !attempts.is_empty() || policy.timeout() != Time::MAX,
@@ -223,7 +223,7 @@ fn explore(shared: &Shared<u8>, policy: &PickFirst<u8>, open: &[ConnectionId], d
     }
 }
 
-/// Every order of these events, six deep, from a channel that has three addresses.
+/// Checks every order of these events, six deep, from a channel that has three addresses.
 #[test]
 fn every_order_of_events_to_a_depth_of_six() {
     let (mut shared, policy) = begun(&[1, 2, 3]);

@@ -25,7 +25,7 @@ usage: halfclose-gen [OPTIONS] FILE.proto...
   -h, --help               say this
 ";
 
-/// What was asked for.
+/// The command line.
 #[derive(Default)]
 struct Options {
     include: Vec<PathBuf>,
@@ -93,7 +93,7 @@ fn run(options: Options) -> Result<(), String> {
     if options.check { compare(&out, &name, &made) } else { write(&out, &name, &made) }
 }
 
-/// The files of what was made, by their paths.
+/// Returns the generated files by their paths.
 fn files<'a>(out: &Path, name: &str, made: &'a Generated) -> [(PathBuf, &'a [u8]); 2] {
     let file = |extension| out.join(format!("{name}.{extension}"));
     [(file("rs"), made.code.as_bytes()), (file("bin"), &made.descriptor_set)]

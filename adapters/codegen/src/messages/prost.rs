@@ -15,10 +15,10 @@ use crate::descriptors::EDITIONS;
 use crate::error::Error;
 use crate::names;
 
-/// By package and message.
+/// The types by package and message.
 type Types = BTreeMap<(String, String), RustType>;
 
-/// What is set on prost's own generator.
+/// A callback that configures prost's own generator.
 type Configure = Box<dyn FnMut(&mut Config)>;
 
 /// Messages of the prost crate: the default. `bytes` fields are `Bytes`, which are decoded without a copy.
@@ -29,13 +29,13 @@ pub struct Prost {
 }
 
 impl Prost {
-    /// Messages as prost makes them.
+    /// Creates messages with prost's defaults.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets something on prost's own generator: attributes, maps, types of other crates.
+    /// Configures prost's own generator: attributes, maps, types of other crates.
     ///
     /// ```
     /// use halfclose_build::messages::Prost;
@@ -84,7 +84,7 @@ impl Messages for Prost {
         let types = Rc::clone(&recorder.types);
         let mut config = self.config(codegen);
         config.service_generator(Box::new(recorder));
-        // prost panics where two values of an enumeration would have one name, and says which.
+        // prost panics if two values of an enumeration would have one name, and says which.
         let made = catch_unwind(AssertUnwindSafe(|| config.generate(files)));
         let made = made.map_err(|panic| refusal(panic.as_ref()))?;
         let made = made.map_err(|error| Error::new(format!("prost: {error}")))?;
@@ -102,7 +102,7 @@ impl Messages for Prost {
     }
 }
 
-/// Refuses what prost does not know.
+/// Refuses a syntax that prost does not support.
 fn check_syntax(file: &FileDescriptorProto) -> Result<(), Error> {
     match file.syntax() {
         "" | "proto2" | "proto3" => Ok(()),
@@ -129,11 +129,11 @@ fn check_names(file: &FileDescriptorProto, names: &mut BTreeMap<String, String>)
     Ok(())
 }
 
-/// The tags of `message_type` and `enum_type` in a file: what locations are named by.
+/// The tags of `message_type` and `enum_type` in a file, which identify locations.
 const MESSAGE: i32 = 4;
 const ENUM: i32 = 5;
 
-/// Returns `:line` of what is at `path`, where that is known.
+/// Returns `:line` of the item at `path`, if it is known.
 fn line(file: &FileDescriptorProto, path: &[i32]) -> String {
     let mut locations = file.source_code_info.iter().flat_map(|info| &info.location);
     let location = locations.find(|location| location.path == path);
@@ -154,7 +154,7 @@ fn has_items(text: &str) -> bool {
     text.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
 }
 
-/// Notes what prost calls the messages of services.
+/// Records prost's names of the messages of services.
 #[derive(Default)]
 struct Recorder {
     types: Rc<RefCell<Types>>,
@@ -171,13 +171,13 @@ impl ServiceGenerator for Recorder {
                 self.types.borrow_mut().insert((service.package.clone(), message), known);
             }
         }
-        // prost takes a package of which nothing was generated for none, and gives up on its services.
+        // prost takes an empty package for none, and gives up on its services.
         text.push('\n');
     }
 }
 
-/// Returns how prost's `path` is meant. Of what it does not generate the well-known types are primitive types, or are in a
-/// crate.
+/// Returns the kind of prost's `path`. Of the types that prost does not generate, the well-known ones are primitive
+/// types or belong to a crate.
 fn rust_type(message: &str, path: String) -> RustType {
     let absolute = path.starts_with("::") || path.starts_with("crate::");
     if absolute || message.starts_with("google.protobuf.") && !path.contains("::") {

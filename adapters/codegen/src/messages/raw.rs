@@ -1,4 +1,4 @@
-//! Messages as bytes: for proxies, for tools, and for whoever decodes by other means.
+//! Messages as bytes: for proxies, tools, and programs with a decoder of their own.
 
 use std::collections::BTreeMap;
 

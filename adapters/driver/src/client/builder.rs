@@ -136,13 +136,13 @@ enum UnaryState {
 }
 
 impl<Res, C> UnaryResponse<Res, C> {
-    /// Returns what ends the call from outside; `None` where it could not be started.
+    /// Returns a handle that ends the call from outside; `None` if the call could not be started.
     #[must_use]
     pub fn canceller(&self) -> Option<Canceller> {
         self.half().map(ReceiveHalf::canceller)
     }
 
-    /// Ends the call at once: what follows is its outcome.
+    /// Ends the call at once. It then returns its outcome.
     pub fn cancel(&self) {
         if let Some(half) = self.half() {
             half.cancel();
@@ -313,7 +313,7 @@ where
 macro_rules! options {
     ($($name:ident<$($param:ident),+>)+) => { $(
         impl<I: Invoke + ?Sized, $($param),+> $name<'_, I, $($param),+> {
-            /// Sets how long the call may take in all, from its start.
+            /// Sets how long the call may take in total, from its start.
             pub const fn timeout(mut self, timeout: Duration) -> Self {
                 self.call.options.timeout = Some(timeout);
                 self

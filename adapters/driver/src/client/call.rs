@@ -29,7 +29,7 @@ impl CallError {
         Self { outcome: Box::new(outcome) }
     }
 
-    /// Makes the error of a call that could not be started.
+    /// Creates the error of a call that could not be started.
     pub(crate) fn unsent(status: Status) -> Self {
         Self::new(ended(status, Cause::NeverSent))
     }
@@ -88,7 +88,7 @@ impl CallError {
     }
 }
 
-/// Returns the outcome of a call of which no response is known.
+/// Returns the outcome of a call without a known response.
 fn ended(status: Status, cause: Cause) -> Outcome {
     Outcome::new(status, cause)
 }
@@ -107,7 +107,7 @@ impl fmt::Display for CallError {
 
 impl std::error::Error for CallError {}
 
-/// A call that was not started, because its metadata are none.
+/// The error of a call whose metadata is invalid, so that it was not started.
 impl From<MetadataError> for CallError {
     fn from(error: MetadataError) -> Self {
         Self::unsent(error.into())
@@ -128,13 +128,13 @@ pub(super) struct SendHalf {
     pub(super) compress: bool,
 }
 
-/// What carries the requests of a call.
+/// The carrier of a call's requests.
 enum SendCarrier {
     Connection(CallOnConnection),
     Other(Box<dyn SendMessages>),
 }
 
-/// A call and the connection that it is on.
+/// A call and its connection.
 #[derive(Clone)]
 pub(super) struct CallOnConnection {
     shared: Arc<Shared<Client>>,
@@ -143,7 +143,7 @@ pub(super) struct CallOnConnection {
 
 impl CallOnConnection {
     pub(super) fn cancel(&self) {
-        // A call that is over needs no cancelling.
+        // A call that is over needs no cancel.
         let _ = self.shared.command(|state| state.connection.cancel(self.call));
     }
 
@@ -170,19 +170,19 @@ impl CallOnConnection {
             let headers = state.connection.response(self.call).filter(|headers| is_usable(headers));
             match headers {
                 Some(headers) => HeadersOrNext::Headers(Arc::clone(headers)),
-                // Without usable headers there are no messages. To ask for one is what makes the core tell of an end
-                // that comes without headers (P-22).
+                // Without usable headers there are no messages. A request for one makes the core report an end
+                // without headers (P-22).
                 None => HeadersOrNext::Next(receive(state, self.call, cx)),
             }
         })
     }
 
-    /// Takes what there is until the call waits or ends, in one visit: what came together is taken together.
+    /// Receives until the call waits or ends, under one lock, so that what arrived together is received together.
     fn poll_only(&self, cx: &Context<'_>, message: &mut Option<Message>) -> Poll<Result<Recv, Misuse>> {
         self.shared.command(|state| {
             loop {
                 match receive(state, self.call, cx) {
-                    // The core ends a call with more than one response (P-71); what came before it was taken goes first.
+                    // The core ends a call with more than one response (P-71), so only the first message is kept.
                     Poll::Ready(Ok(Recv::Message(next))) => _ = message.get_or_insert(next),
                     other => break other,
                 }
@@ -200,7 +200,7 @@ impl CallOnConnection {
     }
 }
 
-/// What a call has to say when it is asked for its headers.
+/// The answer of a call that is asked for its headers.
 enum HeadersOrNext {
     Headers(Arc<ResponseHeaders>),
     Next(Poll<Result<Recv, Misuse>>),
@@ -291,7 +291,7 @@ pub(super) struct ReceiveHalf {
     outcome: Option<Outcome>,
 }
 
-/// What carries the responses of a call.
+/// The carrier of a call's responses.
 enum ReceiveCarrier {
     Connection(CallOnConnection),
     Other(Box<dyn ReceiveMessages>),
@@ -402,7 +402,7 @@ impl ReceiveHalf {
         poll_fn(|cx| self.poll_response::<Res, C>(cx, &mut first)).await
     }
 
-    /// Returns the one response, decoded. `first` is for it while it waits for the end of the call.
+    /// Returns the one response, decoded. `first` holds it while the call waits for its end.
     #[inline]
     pub(super) fn poll_response<Res, C: Codec<Res>>(
         &mut self,
@@ -505,18 +505,19 @@ impl Drop for ReceiveHalf {
         if let ReceiveCarrier::Connection(call) = &self.carrier
             && self.outcome.is_none()
         {
-            // Nobody wants to know how it ended.
+            // The outcome is no longer needed.
             let _ = call.release();
         }
     }
 }
 
-/// Returns what a carrier of another kind gave in the words of the connection's.
+/// Converts the result of another carrier to that of a connection.
 fn next_of(received: Poll<Result<Message, Outcome>>) -> Poll<Result<Recv, Misuse>> {
     received.map(|received| Ok(received.map_or_else(Recv::End, Recv::Message)))
 }
 
-/// Does what [`CallOnConnection::poll_only`] does, and ends a call with more than one response itself ([P-71](halfclose::manual::rules#p-71)).
+/// Receives as [`CallOnConnection::poll_only`] does, and itself ends a call with more than one response
+/// ([P-71](halfclose::manual::rules#p-71)).
 fn only_of(
     other: &mut dyn ReceiveMessages,
     cx: &mut Context<'_>,

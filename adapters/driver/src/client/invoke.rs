@@ -1,4 +1,4 @@
-//! What carries calls: a channel, or whatever stands in its place.
+//! The carriers of calls: a channel, or a substitute for one.
 
 use std::fmt;
 use std::ops::Deref;
@@ -16,7 +16,8 @@ use crate::method::SendError;
 /// Carries calls. Generated clients are generic over it: `GreeterClient<Channel>` calls a server, and the same client
 /// calls a mock, a router in the same process, or a channel with something around it.
 ///
-/// The trait is object safe, and so is `Arc<dyn Invoke>` what carries calls where one type must do for several.
+/// The trait is object safe, and `Arc<dyn Invoke>` carries calls too, for code that needs one type for several
+/// carriers.
 ///
 /// ```
 /// use halfclose_driver::{CallError, Invoke, OutgoingCall, RawCall};
@@ -37,11 +38,11 @@ use crate::method::SendError;
     note = "a `Channel`, a reference to what carries calls, and an `Arc` of it do"
 )]
 pub trait Invoke: Send + Sync {
-    /// Starts a call. It returns before the server has said anything; where the call ends is told by the call.
+    /// Starts a call. It returns before the server has sent anything; the call itself reports its end.
     ///
     /// # Errors
     ///
-    /// [`CallError`] when the call could not be started.
+    /// [`CallError`] if the call could not be started.
     fn invoke(&self, call: OutgoingCall) -> Result<RawCall, CallError>;
 }
 
@@ -65,34 +66,34 @@ impl<I: Invoke + ?Sized> Invoke for Arc<I> {
 pub struct OutgoingCall {
     /// Its path, `"/package.Service/Method"`.
     pub path: &'static str,
-    /// How many messages go each way.
+    /// The number of messages each way.
     pub call_type: CallType,
-    /// The content subtypes that the codec of its messages knows.
+    /// The content subtypes that the codec of its messages supports.
     pub content_subtypes: ContentSubtypes,
-    /// What it asks for beside its messages.
+    /// Its options.
     pub options: CallOptions,
-    /// The one request of a unary or server streaming call, which is half-closed behind it; `None` where requests are
+    /// The one request of a unary or server streaming call, which is half-closed after it; `None` if requests are
     /// sent later.
     pub message: Option<MessagePayload>,
 }
 
 impl OutgoingCall {
-    /// Makes a call whose requests are sent later, of any content subtype.
+    /// Creates a call whose requests are sent later, of any content subtype.
     #[must_use]
     pub const fn new(path: &'static str, call_type: CallType, options: CallOptions) -> Self {
         Self { path, call_type, content_subtypes: ContentSubtypes::ANY, options, message: None }
     }
 }
 
-/// A call that has started, in bytes. Typed handles are made of one; whoever stands between a client and its channel
-/// takes one apart and puts another together.
+/// A started call, in bytes. Typed handles are made from it; code between a client and its channel can take it apart
+/// and build another.
 pub struct RawCall {
     send: Option<SendHalf>,
     receive: ReceiveHalf,
 }
 
 impl RawCall {
-    /// Makes a call of two halves. `send` is `None` where the call began with its one request.
+    /// Creates a call from two halves. `send` is `None` if the call began with its one request.
     #[must_use]
     pub fn new(send: Option<Box<dyn SendMessages>>, receive: Box<dyn ReceiveMessages>) -> Self {
         Self { send: send.map(SendHalf::other), receive: ReceiveHalf::other(receive) }
@@ -114,7 +115,7 @@ impl RawCall {
         (self.send.unwrap_or_else(|| SendHalf::other(Box::new(NothingToSend))), self.receive)
     }
 
-    /// Returns both halves, as [`new`](Self::new) takes them.
+    /// Returns both halves, as passed to [`new`](Self::new).
     #[must_use]
     pub fn into_parts(self) -> (Option<Box<dyn SendMessages>>, Box<dyn ReceiveMessages>) {
         let send = self.send.map(|half| Box::new(half) as Box<dyn SendMessages>);
@@ -130,12 +131,12 @@ impl fmt::Debug for RawCall {
 
 /// The sending half of a call, in bytes. Dropped before the half-close, it cancels the call.
 pub trait SendMessages: Send {
-    /// Takes the message, once there is buffer space for it, and is ready once there is some for the next one: a message
-    /// that was taken is `None` from then on. `compress` has a meaning where the call has an encoding.
+    /// Accepts the message once there is buffer space for it, leaving `None`, and completes once there is space for
+    /// the next one. `compress` matters only if the call has an encoding.
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] when the call has ended.
+    /// [`SendError::Ended`] if the call has ended.
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -143,14 +144,14 @@ pub trait SendMessages: Send {
         compress: bool,
     ) -> Poll<Result<(), SendError>>;
 
-    /// Half-closes the call: there are no more requests.
+    /// Half-closes the call, after which no request follows.
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] when the call has ended.
+    /// [`SendError::Ended`] if the call has ended.
     fn close_send(&mut self) -> Result<(), SendError>;
 
-    /// Forgets the waker of the last poll: whoever waited has gone.
+    /// Forgets the waker of the last poll, because its future was dropped.
     fn forget_waker(&mut self) {}
 }
 
@@ -159,22 +160,22 @@ pub trait ReceiveMessages: Send {
     /// Returns the next response, or how the call ended.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Outcome>>;
 
-    /// Ready when the response headers are here, or when the call ended without any.
+    /// Completes when the response headers have arrived, or the call has ended without any.
     fn poll_headers(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arc<ResponseHeaders>>>;
 
-    /// Returns what ends the call from outside.
+    /// Returns a handle that ends the call from outside.
     fn canceller(&self) -> Canceller;
 
-    /// Forgets the waker of the last poll: whoever waited has gone.
+    /// Forgets the waker of the last poll, because its future was dropped.
     fn forget_waker(&mut self) {}
 
-    /// Returns the states of both halves, while the call is open and where there are any.
+    /// Returns the states of both halves while the call is open, if the carrier has them.
     fn states(&self) -> Option<HalfStates> {
         None
     }
 }
 
-/// The sending half of a call that its carrier gave without one.
+/// The sending half of a call whose carrier returned none.
 struct NothingToSend;
 
 impl SendMessages for NothingToSend {
@@ -209,13 +210,13 @@ impl Canceller {
         Self { kind: CancelBy::Connection(call) }
     }
 
-    /// Makes a canceller that does what `cancel` does.
+    /// Creates a canceller that runs `cancel`.
     #[must_use]
     pub fn new(cancel: impl Fn() + Send + Sync + 'static) -> Self {
         Self { kind: CancelBy::Function(Arc::new(cancel)) }
     }
 
-    /// Ends the call at once. Its handle is told: the outcome is CANCELLED, unless the call had ended before.
+    /// Ends the call at once. Its handle returns the outcome CANCELLED, unless the call had ended before.
     pub fn cancel(&self) {
         match &self.kind {
             CancelBy::Connection(call) => call.cancel(),

@@ -49,7 +49,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         }
     }
 
-    /// Looks whether it is HTTP/2 that came.
+    /// Checks whether the peer's first bytes are HTTP/2.
     #[cold]
     fn look_at_first(&mut self) {
         self.fresh = false;

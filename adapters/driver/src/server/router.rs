@@ -143,7 +143,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// Makes a router without methods.
+    /// Creates a router without methods.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -169,7 +169,7 @@ impl Router {
         }
     }
 
-    /// Returns what a call of a method is told that cannot be served.
+    /// Returns the status of calls of a method that cannot be served.
     #[cold]
     fn refusal(&self, path: &str) -> Status {
         if self.is_ambiguous(path) {
@@ -183,8 +183,8 @@ impl Router {
         self.twice.contains(&path)
     }
 
-    /// Says whether each method was added once only. The adapters' `Server::bind` asks; where a router is served all the
-    /// same, calls of such a method end with INTERNAL, whichever of its handlers was meant.
+    /// Checks that each method was added only once. The adapters' `Server::bind` calls it. If a router is served in
+    /// spite of an error, calls of such a method end with INTERNAL, whichever of its handlers was meant.
     ///
     /// # Errors
     ///
@@ -203,15 +203,15 @@ impl Router {
         service.add_to(self)
     }
 
-    /// Adds every method of another router. Its methods keep what was set for them there; what concerns whole connections
-    /// stays as it is here.
+    /// Adds every method of another router. Its methods keep their settings; settings of whole connections stay as
+    /// they are here.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         let Self { places, methods, early_headers, early_headers_of, twice, budget: _ } = other;
         let moved = self.methods.len();
         self.methods.extend(methods);
         let mut places: Vec<_> = places.into_iter().collect();
-        // The same order every time: errors name the methods in it.
+        // A fixed order, because errors name the methods in it.
         places.sort_by_key(|(_, place)| place.index);
         for (path, place) in places {
             if early_headers != self.early_headers {

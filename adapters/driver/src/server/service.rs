@@ -1,20 +1,20 @@
-//! Whole services, and routers put together of several.
+//! Whole services, and routers composed of several.
 
 use std::fmt;
 
 use super::router::Router;
 
-/// All the methods of a service, with what serves them: `GreeterServer` of a generated `Greeter`.
+/// All methods of a service with their implementation: `GreeterServer` of a generated `Greeter`.
 pub trait Service {
     /// The name of the service, `package.Service`.
     const NAME: &'static str;
 
-    /// Adds its methods to a router.
+    /// Adds the service's methods to a router.
     #[must_use]
     fn add_to(self, router: Router) -> Router;
 }
 
-/// Methods were added to a router twice.
+/// An error: methods were added to a router twice.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AddedTwice {
     paths: Vec<&'static str>,

@@ -17,7 +17,7 @@ use super::session::Session;
 use super::{H2, Identity, Tls, TlsError, provider};
 use crate::io::Io;
 
-/// How a client makes TLS sessions. Clones share what was learnt for resuming sessions.
+/// A factory of a client's TLS sessions. Clones share the data for resuming sessions.
 #[derive(Clone)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
@@ -25,7 +25,7 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// Takes a configuration of rustls, with any provider. ALPN is set to HTTP/2.
+    /// Creates settings from a configuration of rustls, with any provider. ALPN is set to HTTP/2.
     #[must_use]
     pub fn new(config: impl Into<Arc<ClientConfig>>) -> Self {
         let mut config = config.into();
@@ -41,22 +41,22 @@ impl ClientTls {
         ClientTlsBuilder::default()
     }
 
-    /// Sets the name that a server's certificate must be for, whatever name or address is connected to.
+    /// Sets the name that a server's certificate must be valid for, whatever name or address the client connects to.
     ///
     /// # Errors
     ///
-    /// [`TlsError::ServerName`] for one that is neither a host name nor an IP address.
+    /// [`TlsError::ServerName`] if it is neither a host name nor an IP address.
     pub fn server_name(mut self, name: &str) -> Result<Self, TlsError> {
         self.name = Some(parse_name(name)?);
         Ok(self)
     }
 
-    /// Begins a session with the server at `host`, a name or an address, over a transport that is connected.
-    /// Nothing is sent by this; see [`Tls::handshake`].
+    /// Begins a session with the server at `host`, a name or an address, over a connected transport. It sends nothing
+    /// yet; see [`Tls::handshake`].
     ///
     /// # Errors
     ///
-    /// [`TlsError::ServerName`] where `host` is nothing that a certificate could be for.
+    /// [`TlsError::ServerName`] if `host` cannot be the name of a certificate.
     pub fn start<T: Io>(&self, io: T, host: &str) -> Result<Tls<T>, TlsError> {
         let name = match &self.name {
             Some(name) => name.clone(),
@@ -73,7 +73,7 @@ impl fmt::Debug for ClientTls {
     }
 }
 
-/// Returns the name as certificates have it: without the brackets of an IPv6 address.
+/// Returns the name in the form of certificates, without the brackets of an IPv6 address.
 fn parse_name(name: &str) -> Result<ServerName<'static>, TlsError> {
     let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
     if let Ok(address) = bare.parse::<IpAddr>() {
@@ -82,7 +82,7 @@ fn parse_name(name: &str) -> Result<ServerName<'static>, TlsError> {
     ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::ServerName(name.to_owned()))
 }
 
-/// The settings of a [`ClientTls`] that is being made.
+/// The builder of a [`ClientTls`].
 #[derive(Default, Debug)]
 pub struct ClientTlsBuilder {
     roots: Vec<CertificateDer<'static>>,
@@ -93,7 +93,7 @@ pub struct ClientTlsBuilder {
 }
 
 impl ClientTlsBuilder {
-    /// Trusts the authorities of a PEM file, and those of the system no more.
+    /// Trusts the authorities of a PEM file instead of those of the system.
     ///
     /// # Errors
     ///
@@ -103,7 +103,7 @@ impl ClientTlsBuilder {
         Ok(self)
     }
 
-    /// Trusts the authorities in PEM, and those of the system no more.
+    /// Trusts the authorities in PEM instead of those of the system.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ impl ClientTlsBuilder {
         Ok(self)
     }
 
-    /// Trusts the authorities that Mozilla's browser trusted when this was compiled, and those of the system no more.
+    /// Trusts the authorities that Mozilla's browser trusted when this was compiled, instead of those of the system.
     #[cfg(feature = "tls-webpki-roots")]
     #[must_use]
     pub fn webpki_roots(mut self) -> Self {
@@ -121,7 +121,7 @@ impl ClientTlsBuilder {
         self
     }
 
-    /// Shows this certificate to servers that ask for one (mutual TLS).
+    /// Presents this certificate to servers that ask for one (mutual TLS).
     #[must_use]
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
@@ -147,11 +147,11 @@ impl ClientTlsBuilder {
         Ok(store)
     }
 
-    /// Makes the settings.
+    /// Creates the settings.
     ///
     /// # Errors
     ///
-    /// [`TlsError`] where there is no cryptography, or an authority's certificate cannot be used.
+    /// [`TlsError`] if there is no cryptography, or an authority's certificate cannot be used.
     pub fn build(self) -> Result<ClientTls, TlsError> {
         let provider = self.provider.clone().map_or_else(provider::usual, Ok)?;
         let store = self.store()?;

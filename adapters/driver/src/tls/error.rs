@@ -1,4 +1,4 @@
-//! What can go wrong with TLS, by what would mend it.
+//! The errors of TLS.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -8,14 +8,14 @@ use thiserror::Error;
 
 use crate::foreign::Foreign;
 
-/// Why there is no TLS session, or why it is over.
+/// The reason why there is no TLS session, or why it ended.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The handshake failed, or a record was not what it should be.
+    /// The handshake failed, or a record was invalid.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
-    /// What the peer sends is no TLS.
+    /// The peer does not speak TLS.
     #[error(
         "the peer does not speak TLS{}; use a plaintext connection, or the port of the server that has TLS",
         Foreign::describe(.0.as_ref())
@@ -27,7 +27,8 @@ pub enum TlsError {
         .0.as_ref().map(|other| format!(", it chose `{other}`")).unwrap_or_default()
     )]
     NoHttp2(Option<String>),
-    /// The transport ended without the alert that ends a session (close_notify, RFC 8446 §6.1): what came may be incomplete.
+    /// The transport ended without the alert that ends a session (close_notify, RFC 8446 §6.1), so the received data
+    /// may be incomplete.
     #[error("the peer closed the connection without ending its TLS session (close_notify)")]
     Truncated,
     /// The transport ended before the handshake did.
@@ -35,7 +36,7 @@ pub enum TlsError {
         "the peer closed the connection during the TLS handshake; it may not speak TLS, or not accept our certificate"
     )]
     HandshakeCut,
-    /// No host name and no IP address, so nothing to check a certificate against.
+    /// The text is neither a host name nor an IP address, so no certificate can be checked against it.
     #[error("`{0}` is no host name that a certificate could be for; set ClientTls::server_name")]
     ServerName(String),
     /// No cryptography was compiled in or installed.
@@ -49,20 +50,20 @@ pub enum TlsError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         #[source]
         error: io::Error,
     },
     /// PEM that cannot be used.
     #[error("{}: {error}", .place.as_ref().map_or_else(|| "PEM".to_owned(), |path| path.display().to_string()))]
     Pem {
-        /// The file that it stands in, if it was one.
+        /// The file with the fault, if it was one.
         place: Option<PathBuf>,
-        /// What is wrong with it.
+        /// The fault.
         #[source]
         error: pem::Error,
     },
-    /// PEM without the certificates that it is needed for.
+    /// The PEM lacks the certificates that it is needed for.
     #[error("{}: no certificates", .0.as_ref().map_or_else(|| "PEM".to_owned(), |path| path.display().to_string()))]
     NoCertificates(Option<PathBuf>),
     /// The certificates of peers cannot be verified with these roots.

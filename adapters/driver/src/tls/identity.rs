@@ -1,4 +1,4 @@
-//! Certificates and their keys: read from PEM, and exchanged while a program runs.
+//! Certificates and their keys: read from PEM, and replaced while a program runs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -48,13 +48,13 @@ impl Identity {
         Ok(Self::from_key(current))
     }
 
-    /// Takes a chain and a key that rustls has accepted, such as one whose key is in hardware.
+    /// Creates an identity from a chain and a key that rustls has accepted, such as one whose key is in hardware.
     #[must_use]
     pub fn from_key(key: Arc<CertifiedKey>) -> Self {
         Self { inner: Arc::new(Inner { current: RwLock::new(key), files: None }) }
     }
 
-    /// Reads the files again. Handshakes that begin afterwards use what was read; if that fails, nothing changes.
+    /// Reads the files again. Later handshakes use the result; after an error nothing changes.
     ///
     /// # Errors
     ///
@@ -65,8 +65,7 @@ impl Identity {
         Ok(())
     }
 
-    /// Puts another chain and key in place of this one's, from PEM. Handshakes that begin afterwards use them; if that
-    /// fails, nothing changes.
+    /// Replaces the chain and key by others, from PEM. Later handshakes use them; after an error nothing changes.
     ///
     /// # Errors
     ///
@@ -126,12 +125,12 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|error| TlsError::File { path: path.to_owned(), error })
 }
 
-/// Returns the certificates of a PEM file: one at least.
+/// Returns the certificates of a PEM file, at least one.
 pub(super) fn read_pem_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     read_pem(&read(path)?, Some(path))
 }
 
-/// Returns the certificates in PEM: one at least.
+/// Returns the certificates in PEM, at least one.
 pub(super) fn read_pem(text: &[u8], place: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(text)
         .collect::<Result<_, _>>()

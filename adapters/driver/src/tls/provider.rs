@@ -1,4 +1,4 @@
-//! Which cryptography is used where the application does not say.
+//! The cryptography if the application chooses none.
 
 use std::sync::Arc;
 

@@ -14,14 +14,14 @@ use super::session::Session;
 use super::{H2, Identity, Tls, TlsError, provider};
 use crate::io::Io;
 
-/// How a server makes TLS sessions.
+/// A factory of a server's TLS sessions.
 #[derive(Clone)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
 }
 
 impl ServerTls {
-    /// Takes a configuration of rustls, with any provider. ALPN is set to HTTP/2.
+    /// Creates settings from a configuration of rustls, with any provider. ALPN is set to HTTP/2.
     #[must_use]
     pub fn new(config: impl Into<Arc<ServerConfig>>) -> Self {
         let mut config = config.into();
@@ -37,7 +37,7 @@ impl ServerTls {
         ServerTlsBuilder { identity, client_roots: Vec::new(), optional: false, provider: None }
     }
 
-    /// Begins a session over a transport that was accepted. Nothing is sent by this; see [`Tls::handshake`].
+    /// Begins a session over an accepted transport. It sends nothing yet; see [`Tls::handshake`].
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl fmt::Debug for ServerTls {
     }
 }
 
-/// The settings of a [`ServerTls`] that is being made.
+/// The builder of a [`ServerTls`].
 #[derive(Debug)]
 pub struct ServerTlsBuilder {
     identity: Identity,
@@ -74,7 +74,7 @@ impl ServerTlsBuilder {
         Ok(self)
     }
 
-    /// As [`client_ca_file`](Self::client_ca_file), with PEM.
+    /// Asks clients for a certificate as [`client_ca_file`](Self::client_ca_file) does, with authorities in PEM.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl ServerTlsBuilder {
         Ok(self)
     }
 
-    /// Sets whether clients without a certificate are served too; a handler finds out by
+    /// Sets whether clients without a certificate are served too; a handler can check with
     /// [`Context::peer_certificates`](crate::Context::peer_certificates).
     #[must_use]
     pub const fn client_certificate_optional(mut self, optional: bool) -> Self {
@@ -99,11 +99,11 @@ impl ServerTlsBuilder {
         self
     }
 
-    /// Makes the settings.
+    /// Creates the settings.
     ///
     /// # Errors
     ///
-    /// [`TlsError`] where there is no cryptography, or an authority's certificate cannot be used.
+    /// [`TlsError`] if there is no cryptography, or an authority's certificate cannot be used.
     pub fn build(self) -> Result<ServerTls, TlsError> {
         let provider = self.provider.map_or_else(provider::usual, Ok)?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))

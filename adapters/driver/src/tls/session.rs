@@ -1,5 +1,6 @@
-//! One TLS session without its transport: records in, records out. The one file that knows how rustls moves bytes: rustls 0.24
-//! takes buffers in place of readers and writers, and then `receive`, `handshake`, `send` and `take_records` change, and nothing else.
+//! One TLS session without its transport: records in, records out. Only this file knows how rustls moves bytes:
+//! rustls 0.24 uses buffers instead of readers and writers, which will change only `receive`, `handshake`, `send` and
+//! `take_records`.
 
 use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
 
@@ -10,7 +11,7 @@ use rustls::{Connection, HandshakeKind, ProtocolVersion};
 /// A session of either side.
 pub(super) struct Session {
     tls: Connection,
-    /// The peer has ended its direction with close_notify.
+    /// Whether the peer has ended its direction with close_notify.
     ended: bool,
 }
 
@@ -23,13 +24,13 @@ impl Session {
         self.tls.is_handshaking()
     }
 
-    /// Returns whether the peer has ended its direction with close_notify, and everything before that was taken.
+    /// Returns whether the peer has ended its direction with close_notify, and everything before that was received.
     pub(super) const fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// Takes `records`, as many as `plaintext` has spare capacity for, and appends what they say. Gives how many bytes that
-    /// were; what is left in `records` waits for more space.
+    /// Decrypts `records`, as many as `plaintext` has spare capacity for, and appends the content. Returns the number
+    /// of bytes appended; the rest of `records` waits for more space.
     pub(super) fn receive(
         &mut self,
         records: &mut BytesMut,
@@ -45,14 +46,14 @@ impl Session {
                 return (count, Ok(()));
             }
             if let Err(error) = self.feed(records) {
-                // What came before the fault is told before the fault.
+                // Data before the fault is returned before the fault.
                 count += self.take_plaintext(plaintext);
                 return (count, Err(error));
             }
         }
     }
 
-    /// Takes `records` until the handshake is over.
+    /// Processes `records` until the handshake is over.
     pub(super) fn handshake(&mut self, records: &mut BytesMut) -> Result<(), rustls::Error> {
         while self.is_handshaking() && !records.is_empty() {
             self.feed(records)?;
@@ -60,17 +61,17 @@ impl Session {
         Ok(())
     }
 
-    /// Gives rustls the next part of `records`: it takes 4 KiB at a time.
+    /// Passes the next part of `records` to rustls, which accepts 4 KiB at a time.
     fn feed(&mut self, records: &mut BytesMut) -> Result<(), rustls::Error> {
         let mut rest = &records[..];
         let read = self.tls.read_tls(&mut rest);
         let taken = records.len().saturating_sub(rest.len());
         records.advance(taken);
         match read {
-            // Nothing is read behind close_notify.
+            // Nothing is read after close_notify.
             Ok(0) => self.ended = true,
             Ok(_) => {}
-            // A handshake message or a record over what rustls holds of one.
+            // A handshake message or a record larger than rustls's buffer.
             Err(error) => return Err(rustls::Error::General(error.to_string())),
         }
         self.tls.process_new_packets().map(drop)
@@ -98,7 +99,8 @@ impl Session {
         into.len().saturating_sub(before)
     }
 
-    /// Encrypts the front of `slices` behind `records`; gives how many bytes that were, at most 64 KiB.
+    /// Encrypts the front of `slices` and appends it to `records`. Returns the number of bytes encrypted, at most 64
+    /// KiB.
     pub(super) fn send(&mut self, slices: &[IoSlice<'_>], records: &mut BytesMut) -> usize {
         // Writing to rustls' own buffer does not fail.
         let taken = match slices {
@@ -109,7 +111,7 @@ impl Session {
         taken.unwrap_or(0)
     }
 
-    /// Appends what the session itself has to say: its handshake, tickets, alerts. Returns whether there was something.
+    /// Appends the session's own records: its handshake, tickets, alerts. Returns whether there were any.
     pub(super) fn take_records(&mut self, records: &mut BytesMut) -> bool {
         let any = self.tls.wants_write();
         while self.tls.wants_write() {
@@ -121,15 +123,15 @@ impl Session {
         any
     }
 
-    /// Ends our direction.
+    /// Ends our direction with close_notify.
     pub(super) fn close(&mut self, records: &mut BytesMut) {
         self.tls.send_close_notify();
         self.take_records(records);
     }
 
-    /// Gives memory back that only serves speed: what a record of full size needed.
+    /// Frees memory that only serves speed, which a record of full size needed.
     pub(super) fn shrink(&mut self) {
-        // rustls makes its buffer small again before it reads.
+        // rustls shrinks its buffer before it reads.
         let _ = self.tls.read_tls(&mut Nothing);
     }
 
@@ -149,7 +151,7 @@ impl Session {
         self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    /// Returns the name that a client asked for; none on a client.
+    /// Returns the name that a client asked for; `None` on a client.
     pub(super) fn server_name(&self) -> Option<&str> {
         match &self.tls {
             Connection::Server(server) => server.server_name(),
@@ -158,7 +160,7 @@ impl Session {
     }
 }
 
-/// Appends what is written.
+/// A writer that appends.
 struct Appending<'a>(&'a mut BytesMut);
 
 impl Write for Appending<'_> {
@@ -177,7 +179,7 @@ impl Write for Appending<'_> {
     }
 }
 
-/// Has nothing to read for now.
+/// A reader that has nothing to read for now.
 struct Nothing;
 
 impl Read for Nothing {

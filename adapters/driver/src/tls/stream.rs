@@ -16,28 +16,30 @@ use crate::driver::buffer;
 use crate::foreign::Foreign;
 use crate::io::Io;
 
-/// A transport of bytes over TLS. Made by [`ClientTls::start`](super::ClientTls::start) and [`ServerTls::start`](super::ServerTls::start).
+/// A byte transport over TLS, created by [`ClientTls::start`](super::ClientTls::start) and
+/// [`ServerTls::start`](super::ServerTls::start).
 ///
-/// The handshake happens with the first read or write, or by [`handshake`](Self::handshake). Records that the transport does not take
-/// are kept, at most 64 KiB of content, until they are flushed. An idle session has no buffers of its own.
+/// The handshake happens with the first read or write, or by [`handshake`](Self::handshake). Records that the
+/// transport does not accept are kept, at most 64 KiB of content, until they are flushed. An idle session has no
+/// buffers of its own.
 pub struct Tls<T> {
     io: T,
     session: Session,
-    /// Records that came and were not decrypted: only while there is no space for what they say.
+    /// Records that were received and not decrypted, kept only while there is no space for their content.
     coming: BytesMut,
-    /// Records that the transport has not taken.
+    /// Records that the transport has not accepted.
     going: BytesMut,
-    /// What the first bytes of the peer looked like, and whether they came.
+    /// The protocol of the peer's first bytes, once they have arrived.
     first: Option<Option<Foreign>>,
-    /// Why the session is over, once: it is told by the next read.
+    /// The reason for the end of the session, which the next read returns once.
     failed: Option<TlsError>,
     closing: bool,
-    /// What the session itself said may be kept by the transport, and nobody else asks it to let go of that.
+    /// Whether the transport may have buffered the session's own records, which nothing else flushes.
     unflushed: bool,
     details: Arc<OnceLock<TlsSession>>,
 }
 
-/// What is known of a session once its handshake is over.
+/// The properties of a session once its handshake is over.
 #[derive(Clone, Debug)]
 pub struct TlsSession {
     certificates: Vec<CertificateDer<'static>>,
@@ -47,7 +49,7 @@ pub struct TlsSession {
 }
 
 impl TlsSession {
-    /// Returns the peer's certificates, its own first; none where it showed none.
+    /// Returns the peer's certificates, its own first; none if it presented none.
     #[must_use]
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         &self.certificates
@@ -65,7 +67,7 @@ impl TlsSession {
         self.version
     }
 
-    /// Returns whether the handshake was short, because of an earlier session.
+    /// Returns whether the handshake resumed an earlier session.
     #[must_use]
     pub const fn is_resumed(&self) -> bool {
         self.resumed
@@ -87,23 +89,23 @@ impl<T: Io> Tls<T> {
         }
     }
 
-    /// Brings the handshake to its end.
+    /// Completes the handshake.
     ///
     /// # Errors
     ///
-    /// [`TlsError`] that says why there is no session; the peer has been told, as far as it can be.
+    /// [`TlsError`] with the reason why there is no session; the peer has been sent an alert, if possible.
     pub async fn handshake(mut self) -> Result<Self, TlsError> {
         poll_fn(|cx| self.poll_handshake(cx)).await?;
         Ok(self)
     }
 
-    /// Returns what is known of the session, once its handshake is over.
+    /// Returns the properties of the session, once its handshake is over.
     #[must_use]
     pub fn session(&self) -> Option<&TlsSession> {
         self.details.get()
     }
 
-    /// Returns where [`session`](Self::session) will be, for whoever outlives this.
+    /// Returns the place where [`session`](Self::session) will be, for code that outlives this.
     pub(crate) const fn details(&self) -> &Arc<OnceLock<TlsSession>> {
         &self.details
     }
@@ -137,7 +139,7 @@ impl<T: Io> Tls<T> {
         }
     }
 
-    /// Notes what the handshake has agreed on.
+    /// Records what the handshake has agreed on.
     fn complete(&mut self) {
         if self.details.get().is_some() || self.session.is_handshaking() {
             return;
@@ -157,7 +159,7 @@ impl<T: Io> Tls<T> {
         self.details.get_or_init(|| details);
     }
 
-    /// Reads records from the transport, if none wait. `Ok(0)` is its end.
+    /// Reads records from the transport, unless some wait already. `Ok(0)` is the transport's end.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if !self.coming.is_empty() {
             return Poll::Ready(Ok(self.coming.len()));
@@ -172,17 +174,17 @@ impl<T: Io> Tls<T> {
         polled
     }
 
-    /// Notes that the session is over, and tells the peer as far as the transport takes it now.
+    /// Records that the session is over, and sends the peer an alert as far as the transport accepts it now.
     #[cold]
     fn fail(&mut self, cx: &mut Context<'_>, error: Error) {
-        // Whoever breaks the protocol need not hear of it.
+        // A failure to send the alert to a peer that breaks the protocol does not matter.
         let _ = self.reply(cx);
         self.coming.clear();
         self.failed = Some(match error {
             Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
             ) if self.details.get().is_none() => TlsError::NotTls(self.first.flatten()),
-            // Either side's word for an ALPN without a protocol in common.
+            // Either side's error for an ALPN without a common protocol.
             Error::NoApplicationProtocol | Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
                 TlsError::NoHttp2(None)
             }
@@ -190,7 +192,7 @@ impl<T: Io> Tls<T> {
         });
     }
 
-    /// Writes the records that wait.
+    /// Writes the pending records.
     fn push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut flushed = false;
         while !self.going.is_empty() {
@@ -200,7 +202,7 @@ impl<T: Io> Tls<T> {
                     self.going.advance(written?);
                     flushed = false;
                 }
-                // A transport that keeps what it takes may have space after a flush.
+                // A transport that buffers may have space after a flush.
                 Poll::Pending if !std::mem::replace(&mut flushed, true) => ready!(self.io.poll_flush(cx))?,
                 Poll::Pending => return Poll::Pending,
             }
@@ -209,7 +211,7 @@ impl<T: Io> Tls<T> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what the session itself has to say, and makes it leave. Whether that fails is told where something is written.
+    /// Writes and flushes the session's own records. The next write reports a failure.
     fn reply(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.unflushed |= self.session.take_records(&mut self.going);
         ready!(self.push(cx))?;
@@ -220,7 +222,7 @@ impl<T: Io> Tls<T> {
         Poll::Ready(Ok(()))
     }
 
-    /// Returns the end of what can be read, with what came before it.
+    /// Returns the end of the received data, after what preceded it.
     fn end(&mut self) -> io::Result<usize> {
         match self.failed.take() {
             Some(error) => Err(error.into()),
@@ -243,7 +245,7 @@ impl<T: Io> Io for Tls<T> {
             } else {
                 self.complete();
             }
-            // What the peer asked for by that: a handshake goes on, keys are exchanged.
+            // The peer's records may require a reply: the handshake continues, keys are exchanged.
             let _ = self.reply(cx);
             if count > 0 {
                 return Poll::Ready(Ok(count));
@@ -266,7 +268,7 @@ impl<T: Io> Io for Tls<T> {
         }
         buffer::take(&mut self.going);
         let taken = self.session.send(slices, &mut self.going);
-        // What does not leave now leaves with the next write or flush.
+        // What is not sent now is sent with the next write or flush.
         match self.push(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             _ => Poll::Ready(Ok(taken)),
