@@ -59,10 +59,10 @@ impl Role for Server {}
 ///
 /// 1. Bytes in: pass what the transport received to [`receive`](Self::receive) until it returns [`Needed::More`].
 /// 2. Events out: call [`poll_event`](Self::poll_event) until `None`, handling each with the methods that take a
-///   [`CallId`].
+///    [`CallId`].
 /// 3. Bytes out: call [`poll_transmit`](Self::poll_transmit) until `None`, writing the bytes to the transport.
 /// 4. Sleep until the transport is readable, or writable if bytes are left, or until
-///   [`poll_timeout`](Self::poll_timeout); then call [`handle_timeout`](Self::handle_timeout).
+///    [`poll_timeout`](Self::poll_timeout); then call [`handle_timeout`](Self::handle_timeout).
 ///
 /// Commands may be given at any time; repeat steps 2 and 3 after them. What arrived before a fatal error is still
 /// delivered; [`Event::Closed`] is the last event, and is delivered once. Nothing here blocks, reads a clock, or

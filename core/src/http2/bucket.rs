@@ -7,8 +7,8 @@ const PARTS: u64 = 1_000_000_000;
 
 /// A token bucket: `burst` events at once, `per_second` over time.
 ///
-/// It starts full and refills when it is used. The count is exact: in a span of `s` seconds it grants at most `burst
-/// + per_second * s` tokens, and it never refuses events that stay within that bound. If the period of a token is not
+/// It starts full and refills when it is used. The count is exact: in a span of `s` seconds it grants at most
+/// `burst + per_second * s` tokens, and it never refuses events that stay within that bound. If the period of a token is not
 /// a whole number of nanoseconds, events at exactly the mean rate need a `burst` of two, since some of them are less
 /// than a period apart. A time earlier than the last one adds nothing.
 #[derive(Clone, Debug)]
