@@ -17,6 +17,7 @@
 //! | [`Invoke`], [`UnaryCall`] and its like | the carriers of calls; calls before they start |
 //! | [`Service`] | the methods of a whole service |
 //! | [`codegen`] | the runtime part of generated code |
+//! | [`testing`] | tests without sockets |
 //! | `tls` | TLS over any transport |
 //!
 //! # Features
@@ -60,6 +61,7 @@ mod server;
 mod shared;
 mod shutdown;
 mod target;
+pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod wakers;

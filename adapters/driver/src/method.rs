@@ -162,6 +162,10 @@ pub enum SendError {
     /// ([P-88](halfclose::manual::rules#p-88)); on a server the client no longer waits for the response.
     #[error("the call has ended; its status comes from the receiving side")]
     Ended,
+    /// The call has failed, with this status: the server's, or what became of the connection. It is what the receiving
+    /// half returns in the end, so a handler that forwards a call may return it as it is.
+    #[error("the call has failed: {0}")]
+    CallFailed(Status),
     /// The message could not be encoded.
     #[error("the message was not sent: {0}")]
     Encode(Status),
@@ -177,13 +181,21 @@ impl SendError {
             other => Self::Misuse(other),
         }
     }
+
+    /// Adds the status of the call, if that is known and no success: a server that answers early with OK has not failed.
+    pub(crate) fn with_status(self, status: Option<&Status>) -> Self {
+        match (self, status) {
+            (Self::Ended, Some(status)) if !status.is_ok() => Self::CallFailed(status.clone()),
+            (error, _) => error,
+        }
+    }
 }
 
 impl From<SendError> for Status {
     fn from(error: SendError) -> Self {
         match error {
             SendError::Ended => Self::cancelled("the call has ended"),
-            SendError::Encode(status) => status,
+            SendError::CallFailed(status) | SendError::Encode(status) => status,
             SendError::Misuse(misuse) => misuse.into(),
         }
     }

@@ -48,6 +48,7 @@ mod binding;
 mod connect;
 mod listen;
 mod managed;
+pub mod testing;
 
 pub use binding::{SmolClock, SmolIo, SmolTimer};
 pub use bytes;

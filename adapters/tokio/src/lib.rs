@@ -47,6 +47,7 @@ mod binding;
 mod connect;
 mod listen;
 mod managed;
+pub mod testing;
 
 pub use binding::{TokioClock, TokioIo, TokioTimer};
 pub use bytes;

@@ -445,6 +445,13 @@ impl Connection<Client> {
         self.engine.response(call)
     }
 
+    /// Returns the status of a call that has ended, before [`recv`](Self::recv) returns it: messages that came before the
+    /// end may still be there to take. `None` while the call is open, and once its outcome was taken.
+    #[must_use]
+    pub fn status(&self, call: CallId) -> Option<&Status> {
+        self.engine.status(call)
+    }
+
     /// Forgets a call: cancels it if it is still open, and drops messages that were not received. Returns its
     /// outcome, unless the id is no longer valid.
     pub fn release(&mut self, call: CallId) -> Option<Outcome> {

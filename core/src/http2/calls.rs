@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::engine::{Engine, READY, WAITING};
-use super::stream::{ClientStage, ServerHeaders, Side, Stream};
+use super::stream::{ClientCall, ClientStage, ServerHeaders, Side, Stream};
 use crate::error::Misuse;
 use crate::frame::ErrorCode;
 use crate::grpc::compress::{CodecIndex, Codecs};
@@ -185,6 +185,14 @@ impl Engine {
 
     pub(crate) fn states(&self, call: CallId) -> Result<HalfStates, Misuse> {
         self.look(call).map(Stream::states)
+    }
+
+    /// Returns the status of a client's call that is over, until its outcome is taken.
+    pub(crate) fn status(&self, call: CallId) -> Option<&Status> {
+        match &self.look(call).ok()?.side {
+            Side::Client(ClientCall { stage: ClientStage::Done(outcome), .. }) => Some(&outcome.status),
+            _ => None,
+        }
     }
 
     pub(crate) fn deadline(&self, call: CallId) -> Option<Time> {

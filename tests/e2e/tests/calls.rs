@@ -286,7 +286,8 @@ async fn failures(channel: &Channel, request: &Bytes) -> [CallError; 4] {
     let outcome = chat.outcome().expect("the call ended");
     assert_eq!((outcome.status, outcome.cause), (chatting.status().clone(), chatting.cause().clone()));
     check_metadata(chat.headers().await.expect("headers"), "head", "a");
-    assert!(matches!(chat.send(request).await, Err(SendError::Ended)));
+    let status = chatting.status().clone();
+    assert_eq!(chat.send(request).await, Err(SendError::CallFailed(status)));
     [unary, counting, listing, chatting]
 }
 
@@ -405,10 +406,13 @@ fn sending_after_the_servers_end_says_so_and_receiving_has_the_status<S: Runtime
                 break error;
             }
         };
-        assert_eq!(error, SendError::Ended);
+        let failed = SendError::CallFailed(Status::failed_precondition("no more"));
+        assert_eq!(error, failed);
+        // A handler that forwards the call returns what the server said.
+        assert_eq!(Status::from(error), Status::failed_precondition("no more"));
         let error = call.recv().await.expect_err("an error");
         assert_eq!((error.code(), error.status().message()), (Code::FailedPrecondition, "no more"));
-        assert_eq!(call.send(&Bytes::new()).await, Err(SendError::Ended));
+        assert_eq!(call.send(&Bytes::new()).await, Err(failed));
     });
 }
 
@@ -504,7 +508,7 @@ fn a_message_that_cannot_be_decoded_ends_its_call<S: Runtime, C: Runtime>() {
         for _ in 0..2 {
             assert_eq!(call.recv().await.expect_err("cannot decode").code(), Code::Internal);
         }
-        assert_eq!(call.send(&worse).await, Err(SendError::Ended));
+        assert!(matches!(call.send(&worse).await, Err(SendError::CallFailed(status)) if status.code == Code::Internal));
     });
     let picky = Router::new().unary(&PICKY_SAY, |request| async move { Ok(Response::new(request.message)) });
     Serving::<S>::start(picky).run::<C, _>(|channel| async move {

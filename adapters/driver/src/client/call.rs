@@ -153,8 +153,12 @@ impl CallOnConnection {
         payload: &mut Option<MessagePayload>,
         compress: bool,
     ) -> Poll<Result<(), SendError>> {
-        let sent = self.shared.command(|state| state.poll_send(self.call, cx.waker(), payload, compress));
-        sent.map_err(SendError::from_misuse)
+        self.shared.command(|state| {
+            let sent = state.poll_send(self.call, cx.waker(), payload, compress);
+            sent.map_err(|misuse| {
+                SendError::from_misuse(misuse).with_status(state.connection.status(self.call))
+            })
+        })
     }
 
     fn close_send(&self) -> Result<(), SendError> {
@@ -239,7 +243,7 @@ impl SendHalf {
             SendCarrier::Other(other) => other.close_send(),
         };
         match closed {
-            Err(SendError::Ended) => Ok(()),
+            Err(SendError::Ended | SendError::CallFailed(_)) => Ok(()),
             other => other,
         }
     }
@@ -441,6 +445,11 @@ impl ReceiveHalf {
     pub(super) fn outcome(&self) -> Outcome {
         let missing = || ended(Status::internal("the call has not ended"), Cause::Cancelled);
         self.outcome.clone().unwrap_or_else(missing)
+    }
+
+    /// Adds to an error of the sending half what this half knows of the end of the call.
+    pub(super) fn explain(&self, error: SendError) -> SendError {
+        error.with_status(self.outcome.as_ref().map(|outcome| &outcome.status))
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use halfclose::{HalfStates, Metadata, Outcome};
 
 use super::call::{CallError, ReceiveHalf, SendHalf};
+use super::invoke::Canceller;
 use crate::codec::{self, Codec};
 use crate::method::{Response, SendError};
 use crate::wakers::{HoldsWaker, poll_half};
@@ -50,13 +51,14 @@ impl<Req, Res, C> ClientStreaming<Req, Res, C> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] if the server has ended the call: [`close_and_recv`](Self::close_and_recv) returns the
+    /// [`SendError::CallFailed`] with the status if the call has failed; [`SendError::Ended`] if the server has ended it
+    /// with OK before it had everything. [`close_and_recv`](Self::close_and_recv) returns the
     /// status.
     pub async fn send(&mut self, message: &Req) -> Result<(), SendError>
     where
         C: Codec<Req>,
     {
-        self.sender.send(message).await
+        self.sender.send(message).await.map_err(|error| self.half.explain(error))
     }
 
     /// Sets whether further messages are compressed, if the call has an encoding.
@@ -76,6 +78,12 @@ impl<Req, Res, C> ClientStreaming<Req, Res, C> {
         // A call that the server has ended cannot be half-closed; its status follows.
         let _ = self.sender.half.close_send();
         self.half.only_response::<Res, C>().await
+    }
+
+    /// Returns what ends the call from outside, whatever this handle is doing.
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        self.half.canceller()
     }
 
     /// Ends the call at once.
@@ -119,12 +127,13 @@ impl<Req, Res, C> BidiStreaming<Req, Res, C> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] if the server has ended the call: [`recv`](Self::recv) returns the status.
+    /// [`SendError::CallFailed`] with the status if the call has failed; [`SendError::Ended`] if the server has ended it
+    /// with OK. [`recv`](Self::recv) returns the status in either case.
     pub async fn send(&mut self, message: &Req) -> Result<(), SendError>
     where
         C: Codec<Req>,
     {
-        self.sender.send(message).await
+        self.sender.send(message).await.map_err(|error| self.receiver.half.explain(error))
     }
 
     /// Sets whether further messages are compressed, if the call has an encoding.
@@ -176,7 +185,8 @@ impl<Req, C> ClientSender<Req, C> {
     ///
     /// # Errors
     ///
-    /// [`SendError::Ended`] if the server has ended the call: the receiving half returns the status.
+    /// [`SendError::CallFailed`] with the status if the call has failed; [`SendError::Ended`] if the server has ended it
+    /// with OK, or if the receiving half has returned the status before.
     pub async fn send(&mut self, message: &Req) -> Result<(), SendError>
     where
         C: Codec<Req>,
@@ -273,6 +283,12 @@ macro_rules! receiving {
             pub fn outcome(&self) -> Option<Outcome> {
                 let half = &self.$($field).+;
                 half.is_over().then(|| half.outcome())
+            }
+
+            /// Returns what ends the call from outside, whatever this handle is doing.
+            #[must_use]
+            pub fn canceller(&self) -> Canceller {
+                self.$($field).+.canceller()
             }
 
             /// Ends the call at once. Its outcome follows.
