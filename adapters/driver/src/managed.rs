@@ -1,5 +1,6 @@
-//! A channel that looks after its connections: they are made when there are calls, made anew when they break, and calls
-//! that no server has processed are sent again. The rules are those of [`channel`](crate::channel), a machine without I/O.
+//! A channel that manages its connections: it makes them when there are calls, makes new ones when they break, and
+//! sends calls again that no server has processed. The rules are in [`channel`](crate::channel), a machine without
+//! I/O.
 
 mod driver;
 mod state;
@@ -19,15 +20,16 @@ use crate::io::Clock;
 use crate::method::{Many, Method, Response};
 use state::{Assigned, Inner};
 
-/// A client's channel: calls by name, and whatever connections they need. Clones share it, on any thread.
+/// A client's channel to a name, with as many connections as it needs. Clones share it, on any thread.
 ///
-/// The channel is IDLE until the first call. A call that finds no server fails at once with UNAVAILABLE and the reason of
-/// the last attempt, or waits if it was told to ([`CallOptions::wait_for_ready`]). A call that was never sent, because its
-/// connection ended, goes to the next one until its deadline; one that was sent and certainly not processed does so once.
-/// Unary and server streaming calls are tried again so; the streams of a client begin once there is a connection, and are
-/// not tried again. Unary calls are retried by the policy of the service config, too.
+/// The channel is IDLE until the first call. A call that finds no server fails at once with UNAVAILABLE and the
+/// reason of the last attempt, or waits if its options say so ([`CallOptions::wait_for_ready`]). A call that was
+/// never sent, because its connection ended, uses the next one until its deadline; one that was sent and certainly
+/// not processed is sent once more. That holds for unary and server streaming calls; calls with a stream of requests
+/// begin once there is a connection, and are not sent again. Unary calls are also retried by the policy of the
+/// service config.
 ///
-/// When the last clone is dropped, open calls go on to their end and the connections close.
+/// When the last clone is dropped, open calls continue to their end and the connections close.
 #[derive(Clone)]
 pub struct ManagedChannel {
     handle: Arc<Handle>,
@@ -43,7 +45,7 @@ impl Drop for Handle {
     }
 }
 
-/// A call in the machine; dropped before its end, it is given up.
+/// A call in the machine; it is given up if dropped before its end.
 struct Ticket {
     inner: Arc<Inner>,
     key: CallKey,
@@ -68,10 +70,10 @@ impl Ticket {
         })
     }
 
-    /// Says how an attempt ended. Returns whether there is another.
+    /// Reports the end of an attempt. Returns whether another follows.
     fn ended(&mut self, assigned: &Assigned, end: AttemptEnd) -> bool {
         if !assigned.channel.is_open() {
-            // The call is not to go there again, whoever hears of it first.
+            // The call must not use this connection again, even if the driver has not learned of its end yet.
             self.inner.input(|machine, now| machine.draining(now, assigned.connection));
         }
         let key = self.key;
@@ -84,7 +86,7 @@ impl Ticket {
     }
 }
 
-/// Returns what an error says about trying again.
+/// Returns what an error means for a retry.
 fn end_of(error: &CallError, channel: &Channel) -> AttemptEnd {
     if !channel.is_open() && *error.cause() == Cause::NeverSent {
         return AttemptEnd::NeverSent;
@@ -93,13 +95,13 @@ fn end_of(error: &CallError, channel: &Channel) -> AttemptEnd {
         return AttemptEnd::NotProcessed;
     }
     let pushback = error.trailers().get("grpc-retry-pushback-ms").map(Pushback::parse);
-    // What was wrong with the call itself is wrong the next time too.
+    // An error in the call itself would recur.
     let committed = error.has_headers() || *error.cause() == Cause::NeverSent;
     AttemptEnd::Ended { code: error.code(), committed, pushback }
 }
 
 impl ManagedChannel {
-    /// Makes a channel that is IDLE. The driver must be polled, usually in a task of its own; the adapters do that.
+    /// Creates a channel that is IDLE. The driver must be polled, usually in a task of its own; the adapters do that.
     pub fn new<C: Connector>(connector: C, config: ChannelConfig, seed: Seed) -> (Self, ManagedDriver<C>) {
         let clock = connector.clock().clone();
         let inner = Arc::new(Inner::new(config, seed, Box::new(move || clock.now())));
@@ -115,14 +117,14 @@ impl ManagedChannel {
         Ticket { inner: Arc::clone(inner), key: inner.start(start), over: false }
     }
 
-    /// Returns the options of an attempt: what is left of the time, and how many there were before.
+    /// Returns the options of an attempt: the remaining time, and the number of earlier attempts.
     fn of_attempt(&self, options: &CallOptions, key: CallKey, assigned: &Assigned) -> CallOptions {
         let mut options = options.clone();
         if let Some(deadline) = self.handle.inner.deadline(key) {
             options.timeout = Some(deadline - self.handle.inner.now());
         }
         if assigned.previous_attempts > 0 {
-            // The name and the number are what metadata may hold.
+            // The name and the number are valid metadata.
             let _ = options
                 .metadata
                 .append("grpc-previous-rpc-attempts", &assigned.previous_attempts.to_string());
@@ -163,7 +165,7 @@ impl ManagedChannel {
         }
     }
 
-    /// Begins a call that streams, on the connection that it is given.
+    /// Begins a streaming call on the connection that it is assigned.
     async fn begin<F, T>(
         &self,
         path: &str,
@@ -179,7 +181,7 @@ impl ManagedChannel {
             let attempt = self.of_attempt(&options, ticket.key, &assigned);
             match begin(assigned.channel.clone(), attempt).await {
                 Ok(streaming) => {
-                    // It holds on to its connection by itself.
+                    // The call itself keeps its connection.
                     let end = AttemptEnd::Ended { code: Code::Ok, committed: true, pushback: None };
                     ticket.ended(&assigned, end);
                     return Ok(streaming);
@@ -247,32 +249,32 @@ impl ManagedChannel {
         self.begin(method.path(), options, begin).await
     }
 
-    /// Returns where the channel stands.
+    /// Returns the channel's state.
     #[must_use]
     pub fn state(&self) -> Connectivity {
         self.handle.inner.input(|machine, _| machine.state())
     }
 
-    /// Waits until the channel stands elsewhere than at `last`. Returns where.
+    /// Waits until the channel's state differs from `last`. Returns the new state.
     pub async fn state_changed(&self, last: Connectivity) -> Connectivity {
         poll_fn(|cx| self.handle.inner.poll_state(last, cx.waker())).await
     }
 
-    /// Leaves IDLE, as if there were a call.
+    /// Leaves IDLE, as a call would.
     pub fn connect(&self) {
         self.handle.inner.input(|machine, now| machine.connect(now));
     }
 
-    /// Sets the service config, as JSON. A bad one changes nothing.
+    /// Sets the service config, as JSON. An invalid one changes nothing.
     ///
     /// # Errors
     ///
-    /// [`BadServiceConfig`](crate::channel::BadServiceConfig) that says which field is wrong.
+    /// [`BadServiceConfig`](crate::channel::BadServiceConfig), which names the invalid field.
     pub fn set_service_config(&self, json: &str) -> Result<(), crate::channel::BadServiceConfig> {
         self.handle.inner.input(|machine, now| machine.set_service_config(now, json))
     }
 
-    /// Takes no new calls; those that wait for a connection fail, and those that were sent go on to their end.
+    /// Accepts no new calls; those that wait for a connection fail, and those that were sent continue to their end.
     pub fn shutdown(&self) {
         self.handle.inner.input(|machine, now| machine.shutdown(now));
     }

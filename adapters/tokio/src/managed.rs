@@ -1,4 +1,4 @@
-//! Channels that look after their connections.
+//! Channels that manage their connections.
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -16,12 +16,13 @@ use tokio::net::TcpStream;
 use crate::binding::{TokioClock, TokioIo, seed};
 use crate::connect::begin;
 
-/// Makes a channel that connects when there are calls, and again when its connection breaks. Its driver runs in a task of
-/// its own. A [target](Target) that begins with `https:` has TLS with the roots of the system, where a feature for TLS is on.
+/// Creates a channel that connects when there are calls, and again when its connection breaks. Its driver runs in a
+/// task of its own. A [target](Target) that begins with `https:` uses TLS with the roots of the system, if a feature
+/// for TLS is enabled.
 ///
 /// # Errors
 ///
-/// What is wrong with the target, and Unix sockets, which such channels do not connect to.
+/// An error of the target, and Unix sockets, which such channels do not connect to.
 pub fn managed(target: impl IntoTarget, config: Config, channel: ChannelConfig) -> Result<ManagedChannel> {
     let target = target.into_target()?;
     if target.tls() == Some(true) {
@@ -51,7 +52,7 @@ fn managed_securely(target: Target, _: Config, _: ChannelConfig) -> Result<Manag
     Err(Error::new(ErrorKind::Unsupported, why))
 }
 
-/// As [`managed`], with TLS.
+/// Creates a channel as [`managed`] does, with TLS.
 ///
 /// # Errors
 ///
@@ -83,14 +84,14 @@ fn start(connector: TokioConnector, channel: ChannelConfig) -> Result<ManagedCha
     Ok(channel)
 }
 
-/// Something that differs from channel to channel.
+/// Returns a seed that differs from channel to channel.
 fn any_seed() -> Seed {
     use std::hash::{BuildHasher, RandomState};
 
     Seed(RandomState::new().hash_one(0))
 }
 
-/// Connects on tokio.
+/// A connector on tokio.
 struct TokioConnector {
     target: Target,
     config: Config,

@@ -44,7 +44,8 @@ pub fn parse(value: &[u8]) -> Option<Subtype<'_>> {
     }
 }
 
-/// The content subtypes that the messages of a call may have: what stands behind `application/grpc+` ([P-8](crate::manual::rules#p-8)).
+/// The content subtypes that the messages of a call may have: the part after `application/grpc+`
+/// ([P-8](crate::manual::rules#p-8)).
 ///
 /// ```
 /// use halfclose::grpc::content_type::ContentSubtypes;
@@ -57,15 +58,16 @@ pub fn parse(value: &[u8]) -> Option<Subtype<'_>> {
 pub struct ContentSubtypes(&'static [&'static str]);
 
 impl ContentSubtypes {
-    /// Any, and none; requests are sent with none. For bytes whose meaning is the application's own.
+    /// Any subtype, and none; requests are sent with none. For bytes whose meaning only the application knows.
     pub const ANY: Self = Self(&[]);
-    /// Protocol buffers: none, which means them, and `proto`. Requests are sent with none, as all implementations do.
+    /// Protocol buffers: no subtype, which means them, and `proto`. Requests are sent with none, as all
+    /// implementations do.
     pub const PROTO: Self = Self(&["", "proto"]);
     /// JSON: `json` alone.
     pub const JSON: Self = Self(&["json"]);
 
-    /// Returns these subtypes; the empty one stands for plain `application/grpc`. Requests are sent with the first. `None`
-    /// where there is no name, or one that is not a token (RFC 9110 §5.6.2).
+    /// Returns these subtypes; an empty one means plain `application/grpc`. Requests are sent with the first. Returns
+    /// `None` if there is no name, or one that is not a token (RFC 9110 §5.6.2).
     #[must_use]
     pub const fn named(names: &'static [&'static str]) -> Option<Self> {
         let mut rest = names;
@@ -90,13 +92,13 @@ impl ContentSubtypes {
         self.0.is_empty() || self.0.iter().any(|name| name.eq_ignore_ascii_case(subtype))
     }
 
-    /// Returns the one that requests are sent with.
+    /// Returns the subtype that requests are sent with.
     #[must_use]
     pub fn sent(self) -> Option<&'static str> {
         self.0.first().copied().filter(|name| !name.is_empty())
     }
 
-    /// Equality, seen at once where both are the same constant.
+    /// Returns whether both are equal, at once if they are the same constant.
     #[inline]
     pub(crate) fn same(self, other: Self) -> bool {
         std::ptr::eq(self.0, other.0) || self == other
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn subtypes_of_a_call() {
         let own = ContentSubtypes::named(&["x", ""]).unwrap();
-        // Whether each takes none, proto, PROTO, json, x; and what it sends.
+        // Whether each accepts none, proto, PROTO, json, x; and what it sends.
         for (subtypes, taken, sent) in [
             (ContentSubtypes::ANY, [true; 5], None),
             (ContentSubtypes::PROTO, [true, true, true, false, false], None),

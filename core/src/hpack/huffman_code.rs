@@ -67,13 +67,13 @@ impl SymbolPair {
         self.0 & 0xff
     }
 
-    /// Number of symbols.
+    /// Returns the number of symbols.
     #[inline]
     pub(super) const fn count(self) -> usize {
         (self.0 >> 11 & 0x1f) as usize
     }
 
-    /// `window` without the codes, which take less than 64 bits.
+    /// Shifts the codes, which have fewer than 64 bits, out of `window`.
     #[inline]
     pub(super) const fn shift(self, window: u64) -> u64 {
         window.wrapping_shl(self.0)
@@ -91,7 +91,7 @@ impl SymbolPair {
         (self.0 >> 16) as u64
     }
 
-    /// Returns the symbols of `other` as they stand behind the symbols of `self`, fewer than eight.
+    /// Returns the symbols of `self`, fewer than eight, followed by those of `other`.
     #[inline]
     pub(super) const fn behind(self, other: Self) -> u64 {
         other.symbols().wrapping_shl(self.0 >> 8)
@@ -105,7 +105,7 @@ pub(super) struct LongRow {
     pub(super) end: u64,
     /// The first code, right-aligned.
     pub(super) first: u32,
-    /// Where the first code's symbol stands in [`SORTED`].
+    /// The position of the first code's symbol in [`SORTED`].
     pub(super) rank: u16,
     /// Length in bits.
     pub(super) len: u8,
@@ -149,7 +149,7 @@ const fn codes() -> [HuffmanCode; 256] {
     codes
 }
 
-/// For each run of bits the first symbol and its length, zero where that is over [`PEEK`].
+/// Builds [`PAIRS`]: for each run of bits the first symbol and its length, zero if that exceeds [`PEEK`].
 const fn singles() -> [(u8, u32); 1 << PEEK] {
     let codes = codes();
     let mut singles = [(0, 0); 1 << PEEK];

@@ -128,7 +128,8 @@ mod tests {
             }
         }
 
-        /// With a burst of one, each gap has to be a whole period; rounded up to nanoseconds, it is slightly longer.
+        /// Checks that with a burst of one each gap has to be a whole period; rounded up to nanoseconds, it is
+        /// slightly longer.
         #[test]
         fn a_period_apart_is_never_refused(per_second in 1..50u32, start in 0..u64::MAX / 4) {
             let mut bucket = TokenBucket::new(1, per_second);

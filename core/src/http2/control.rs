@@ -396,7 +396,8 @@ mod tests {
         frame(kind::GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat())
     }
 
-    /// The server's frames cost time in proportion to the calls that are open, plus once for each call that was.
+    /// Checks that the server's frames cost time in proportion to the open calls, plus once for each call that has
+    /// ended.
     #[test]
     fn goaways_cost_what_is_open_however_many_calls_there_were() {
         const PAST: usize = 20_000;

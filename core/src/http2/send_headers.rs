@@ -10,7 +10,8 @@ use crate::machine::{ClientSendInput, Step};
 use crate::types::Cause;
 
 impl Engine {
-    /// Client: sends the request headers if they are still queued and a stream is free. Returns whether the call has
+    /// Sends, as a client, the request headers if they are still queued and a stream is free. Returns whether the
+    /// call has
     /// a stream.
     #[inline]
     pub(super) fn emit_request(&mut self, slot: u32) -> bool {
@@ -71,7 +72,7 @@ impl Engine {
         self.shutdown(self.now);
     }
 
-    /// Server: sends the response headers if they are due. Returns whether DATA and the status may follow.
+    /// Sends, as a server, the response headers if they are due. Returns whether DATA and the status may follow.
     #[inline]
     pub(super) fn emit_response_headers(&mut self, slot: u32) -> bool {
         let Some(stream) = self.slots.get_mut(slot) else { return false };
@@ -106,7 +107,7 @@ impl Engine {
         true
     }
 
-    /// Server: sends the status, as trailers or Trailers-Only, which completes the call.
+    /// Sends, as a server, the status, as trailers or Trailers-Only, which completes the call.
     #[inline]
     pub(super) fn emit_status(
         &mut self,

@@ -1,6 +1,6 @@
-//! Cost oracles: what each parser, codec and table of the core allocates for its input, counted by the allocator. Each is
-//! bounded in bytes and in allocations per byte of input, so that no input costs out of proportion to its length. In one
-//! thread, one after the other: no test harness.
+//! Cost oracles: the allocations of each parser, codec and table of the core for its input, counted by the allocator.
+//! Each is bounded in bytes and in allocations per byte of input, so that no input costs out of proportion to its
+//! length. The oracles run in one thread, one after the other, without a test harness.
 
 use std::alloc::System;
 
@@ -21,11 +21,11 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const NOW: Time = Time::ZERO;
-/// What anything may allocate, however short its input is.
+/// The bytes that any input may allocate, however short it is.
 const START: usize = 16 * 1024;
 
-/// Runs `work` on an input of this length. It may allocate `START` and so many bytes for each byte of input, in 64
-/// allocations and so many for each hundred bytes.
+/// Runs `work` on an input of this length. It may allocate `START` and `bytes` for each byte of input, in 64
+/// allocations and `per_hundred` for each hundred bytes.
 fn costs<T>(name: &str, input: usize, (bytes, per_hundred): (usize, usize), work: impl FnOnce() -> T) -> T {
     let region = Region::new(ALLOCATOR);
     let result = work();
@@ -38,12 +38,13 @@ fn costs<T>(name: &str, input: usize, (bytes, per_hundred): (usize, usize), work
     result
 }
 
-/// Each length is ten times the one before it: what grows faster than its input cannot pass for both.
+/// Each length is ten times the previous one, so that a cost which grows faster than the input exceeds the bound for
+/// one.
 const LENGTHS: [usize; 3] = [1_000, 10_000, 100_000];
 
 const LIMITS: BlockLimits = BlockLimits { max_string: 1 << 20, max_list_size: 1 << 30 };
 
-/// Decodes a block, in one pass; returns the fields and their bytes.
+/// Decodes a block, in one pass. Returns the fields and their bytes.
 fn decode(decoder: &mut Decoder, block: &[u8]) -> (usize, usize) {
     let (mut fields, mut bytes) = (0, 0);
     decoder
@@ -69,7 +70,7 @@ fn decoding_a_block_costs_its_bytes() {
         let (fields, _) =
             costs("a block whose entries are evicted", block.len(), (1, 1), || decode(&mut decoder, &block));
         assert!(fields <= block.len(), "a field costs its sender a byte");
-        // One entry again and again: the most fields for a byte.
+        // One entry repeated: the most fields per byte.
         let indexed = vec![0x80 | 62; length];
         let (fields, _) = costs("a block of indices", length, (0, 0), || decode(&mut decoder, &indexed));
         assert_eq!(fields, length);
@@ -104,7 +105,7 @@ fn text_codecs_cost_their_bytes() {
     }
 }
 
-/// One core, whose limits on abuse are out of the way: cost alone is measured.
+/// One core whose limits on abuse are raised, so that only cost is measured.
 struct Fed<R: Role> {
     core: Connection<R>,
     wire: BytesMut,
@@ -129,12 +130,12 @@ impl<R: Role> Fed<R> {
         self.run();
     }
 
-    /// Puts bytes into the buffer that the core reads; what that takes is not the core's.
+    /// Puts bytes into the buffer that the core reads; that cost is not the core's.
     fn load(&mut self, bytes: &[u8]) {
         self.wire = BytesMut::from(bytes);
     }
 
-    /// Reads them to their end; returns the turns that they took.
+    /// Reads them to their end. Returns the number of turns.
     fn run(&mut self) -> usize {
         let mut turns = 1;
         loop {
@@ -164,7 +165,7 @@ fn client() -> Fed<Client> {
     Fed::new(Config::client(), &[settings(&[]), settings_ack()].concat())
 }
 
-/// Frames up to this length.
+/// Returns frames up to this length.
 fn many(length: usize, one: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut n = 0;
@@ -223,7 +224,7 @@ fn pieces_of_a_message_cost_its_bytes() {
             }
             let frames: Vec<u8> = message.chunks(size).flat_map(|piece| data(stream, 0, piece)).collect();
             fed.load(&frames);
-            // By the bytes of the message, not by those of the frames that it came in.
+            // By the bytes of the message, not by those of its frames.
             costs("a message in pieces", message.len(), (3, 1), || fed.run());
         }
     }

@@ -1,4 +1,5 @@
-//! Limits that are met, and calls that go on behind them, on both runtimes: streams, windows, cancels, connections.
+//! Limits that are reached, and calls that continue after them, on both runtimes: streams, windows, cancels,
+//! connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,7 +58,7 @@ fn calls_over_the_servers_limit_wait_and_go_on_as_streams_end<R: Runtime>() {
     let server = Serving::<R>::with(router, config);
     run::<R>(async {
         let channel = server.connect::<R>().await;
-        // A first call: with its answer the client knows the limit. What is sent before may be refused.
+        // A first call, whose answer shows that the client knows the limit. Earlier calls may be refused.
         tell.send(()).await.expect("a handler waits");
         say(&channel, "first").await;
         begun.recv().await.expect("a handler");
@@ -89,8 +90,8 @@ const PIECES: usize = 200;
 /// A stream's first window, a call's send buffer, and the message that may go over each.
 const IN_FLIGHT: usize = 65_535 + 64 * 1024 + 2 * PIECE;
 
-/// Waits until a sender has stopped, and gives how many messages it could hand over. Whenever it is asked, there may
-/// be no more than the bound; that it was asked late enough is what makes the test strong, not what makes it true.
+/// Waits until a sender has stopped. Returns how many messages it could hand over. At any time there may be no more
+/// than the bound; that the test asks late makes it strong, not correct.
 async fn stopped<R: Runtime>(sent: &AtomicUsize) -> usize {
     let mut last = 0;
     loop {
@@ -168,7 +169,7 @@ fn a_server_has_no_more_in_flight_than_windows_and_buffers_allow<R: Runtime>() {
     });
 }
 
-/// Tells when the handler that holds it has gone.
+/// Notifies the test when the handler that holds it is dropped.
 struct Gone(Sender<()>);
 
 impl Drop for Gone {
@@ -178,7 +179,7 @@ impl Drop for Gone {
     }
 }
 
-/// What is received tells when an upload has begun, and when a handler was dropped.
+/// Returns a server, and the notices that an upload has begun and that a handler was dropped.
 fn streaming<R: Runtime>() -> (Serving<R>, Receiver<()>, Receiver<()>) {
     let (begin, begun) = unbounded();
     let (tell, gone) = unbounded();
@@ -211,7 +212,7 @@ fn cancels_in_the_middle_of_uploads_and_downloads_leave_the_connection_whole<R: 
     run::<R>(async {
         let channel = server.connect::<R>().await;
         let piece = Bytes::from(vec![7; PIECE]);
-        // Together far more than the window of the connection, which must not leak away.
+        // Together far more than the window of the connection, which must not be lost.
         for round in 0..60 {
             let mut upload = channel.client_streaming(&COUNT, CallOptions::new()).expect("a call");
             for _ in 0..10 {
@@ -250,7 +251,7 @@ fn five_hundred_connections_at_once<R: Runtime>() {
                 let channel = R::connect(address, Config::client()).await.expect("the server accepts");
                 say(&channel, &format!("from {number}")).await;
                 all_here.fetch_add(1, Ordering::SeqCst);
-                // Nobody leaves before all have come.
+                // No client ends before all are connected.
                 while all_here.load(Ordering::SeqCst) < CONNECTIONS {
                     R::sleep(Duration::from_millis(5)).await;
                 }

@@ -1,4 +1,4 @@
-//! What a path does to the bytes on it.
+//! The effects of a path on its bytes.
 
 use std::time::Duration;
 

@@ -42,10 +42,10 @@ struct Connection {
     transits: [Transit; 2],
 }
 
-/// Which way bytes go.
+/// The direction of bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Way {
-    /// From who connected to the target.
+    /// From the client to the target.
     Up,
     Down,
 }

@@ -13,8 +13,8 @@ use crate::shared::{Shared, State};
 /// The driver of a client's connection: a future that has to be polled until it ends, usually in its own task.
 pub type ClientDriver<I, K> = Driver<I, K, ClientSide>;
 
-/// The client's hooks: the owner of the connection hears of its beginning and its end. A driver wakes calls for either
-/// role.
+/// The client's hooks: they notify the owner of the connection of its beginning and its end. A driver wakes calls for
+/// either role.
 #[derive(Debug)]
 pub struct ClientSide {
     pub(super) watch: Arc<LinkWatch>,

@@ -1,4 +1,4 @@
-//! What a channel's machine wants done, done: names resolved, connections made and watched, time.
+//! Carries out the actions of a channel's machine: resolves names, makes and watches connections, waits for the time.
 
 use std::fmt;
 use std::future::Future;
@@ -18,7 +18,7 @@ use crate::io::{Clock, Timer};
 /// A future of a [`Connector`].
 pub type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What a runtime gives a [`ManagedChannel`](super::ManagedChannel): names, connections and a clock.
+/// The parts of a runtime that a [`ManagedChannel`](super::ManagedChannel) needs: names, connections and a clock.
 pub trait Connector: Send + Unpin + 'static {
     /// The clock.
     type Clock: Clock;
@@ -29,23 +29,23 @@ pub trait Connector: Send + Unpin + 'static {
     /// Resolves the target's name.
     fn resolve(&mut self) -> Task<io::Result<Vec<SocketAddr>>>;
 
-    /// Connects to one address, with TLS where there is TLS, and drives the connection in a task of its own. `keepalive` is
-    /// the interval of the connection's keepalive, where the channel has one.
+    /// Connects to one address, with TLS if it is set, and drives the connection in a task of its own. `keepalive` is
+    /// the interval of the connection's keepalive, if the channel has one.
     fn connect(&mut self, address: SocketAddr, keepalive: Option<Duration>) -> Task<io::Result<Channel>>;
 }
 
-/// How far a connection has come.
+/// The state of a connection.
 enum Link {
     Connecting(Task<io::Result<Channel>>),
-    /// The transport is there, and the server's SETTINGS are not.
+    /// The transport is connected, and the server's SETTINGS have not arrived.
     Waiting(Channel, Task<()>),
-    /// Calls go to it.
+    /// Calls use it.
     Open(Channel, Task<()>),
     /// It ends with its last call.
     Draining(Task<()>),
 }
 
-/// Drives a [`ManagedChannel`](super::ManagedChannel). It ends when every clone of that is dropped.
+/// Drives a [`ManagedChannel`](super::ManagedChannel). It completes when every clone of that is dropped.
 pub struct ManagedDriver<C: Connector> {
     inner: Arc<Inner>,
     connector: C,
@@ -62,7 +62,7 @@ impl<C: Connector> ManagedDriver<C> {
         Self { inner, connector, timer, resolving: None, links: Vec::new() }
     }
 
-    /// Does what the machine wants.
+    /// Carries out the machine's actions.
     fn obey(&mut self) {
         while let Some(output) = self.inner.next_todo() {
             match output {
@@ -98,7 +98,7 @@ impl<C: Connector> ManagedDriver<C> {
         true
     }
 
-    /// Looks at every connection. Returns whether there was news.
+    /// Polls every connection. Returns whether any changed.
     fn poll_links(&mut self, cx: &mut Context<'_>) -> bool {
         let mut news = false;
         let mut links = std::mem::take(&mut self.links);
@@ -124,7 +124,7 @@ impl<C: Connector> ManagedDriver<C> {
         news
     }
 
-    /// Ready with what a connection is next, `None` where it is over.
+    /// Waits for the next state of a connection, `None` if it is over.
     fn poll_link(&self, id: ConnectionId, link: &mut Link, cx: &mut Context<'_>) -> Poll<Option<Link>> {
         match link {
             Link::Connecting(connecting) => match connecting.as_mut().poll(cx) {
@@ -168,7 +168,7 @@ impl<C: Connector> ManagedDriver<C> {
         Poll::Ready(None)
     }
 
-    /// Ready when the timer is due.
+    /// Returns whether the timer is due.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(at) = self.inner.poll_timeout() else { return false };
         if at > self.inner.now() && self.timer.poll_at(cx, at).is_pending() {

@@ -1,4 +1,4 @@
-//! The machine of a channel, between its driver and its calls.
+//! The machine of a channel, shared by its driver and its calls.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use halfclose_channel::{
 
 use crate::client::Channel;
 
-/// What a call was given.
+/// The connection that a call is assigned to.
 #[derive(Clone, Debug)]
 pub(super) struct Assigned {
     pub(super) channel: Channel,
@@ -34,13 +34,13 @@ pub(super) struct Inside {
     channels: BTreeMap<ConnectionId, Channel>,
     calls: BTreeMap<CallKey, WaitingCall>,
     next: u64,
-    /// What the driver is to do.
+    /// The actions that the driver has still to carry out.
     todo: VecDeque<Output<SocketAddr>>,
     /// Tasks that wait for another state.
     watching: Vec<Waker>,
 }
 
-/// What a channel and its driver share.
+/// The state that a channel and its driver share.
 pub(super) struct Inner {
     inside: Mutex<Inside>,
     driver: AtomicWaker,
@@ -65,16 +65,16 @@ impl Inner {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
-        // Nothing foreign runs under the lock.
+        // No foreign code runs under the lock.
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the machine an input, and passes on what it wants.
+    /// Gives the machine an input, and distributes its actions.
     pub(super) fn input<T>(&self, input: impl FnOnce(&mut ChannelMachine<SocketAddr>, Time) -> T) -> T {
         self.with(|inside, now| input(&mut inside.machine, now))
     }
 
-    /// As [`input`](Self::input), with everything.
+    /// Runs `input` as [`input`](Self::input) does, with the whole state.
     pub(super) fn with<T>(&self, input: impl FnOnce(&mut Inside, Time) -> T) -> T {
         let now = self.now();
         let mut inside = self.lock();
@@ -119,7 +119,7 @@ impl Inner {
         self.lock().machine.settings(key)?.1
     }
 
-    /// Ready when a call has a connection, or an end.
+    /// Waits until a call has a connection, or an end.
     pub(super) fn poll_assigned(&self, key: CallKey, waker: &Waker) -> Poll<Result<Assigned, Status>> {
         let mut inside = self.lock();
         let Some(call) = inside.calls.get_mut(&key) else {
@@ -141,7 +141,7 @@ impl Inner {
         Poll::Pending
     }
 
-    /// Ready when the state is another.
+    /// Waits until the state differs from `last`.
     pub(super) fn poll_state(&self, last: Connectivity, waker: &Waker) -> Poll<Connectivity> {
         let mut inside = self.lock();
         let state = inside.machine.state();
@@ -154,12 +154,12 @@ impl Inner {
         Poll::Pending
     }
 
-    /// Wakes `waker`, the driver's, when there is something to do: look after this.
+    /// Registers the driver's waker for the next action; check for actions after this.
     pub(super) fn register(&self, waker: &Waker) {
         self.driver.register(waker);
     }
 
-    /// Returns what the driver is to do next.
+    /// Returns the next action for the driver.
     pub(super) fn next_todo(&self) -> Option<Output<SocketAddr>> {
         self.lock().todo.pop_front()
     }
@@ -172,7 +172,7 @@ impl Inner {
         self.lock().machine.poll_timeout()
     }
 
-    /// A connection is made.
+    /// Records that a connection is made.
     pub(super) fn connected(&self, id: ConnectionId, channel: Channel) {
         self.with(|inside, now| {
             inside.channels.insert(id, channel);
@@ -180,14 +180,14 @@ impl Inner {
         });
     }
 
-    /// A connection takes no new calls, or is over.
+    /// Removes a connection that accepts no new calls, or is over. Returns it.
     pub(super) fn remove(&self, id: ConnectionId) -> Option<Channel> {
         self.lock().channels.remove(&id)
     }
 }
 
 impl Inside {
-    /// Answers calls, and leaves the rest to the driver. Returns whom to wake.
+    /// Answers calls, and leaves the other actions to the driver. Returns the wakers to wake.
     fn pass_on(&mut self) -> Vec<Waker> {
         let mut woken = Vec::new();
         while let Some(output) = self.machine.poll_output() {

@@ -66,7 +66,7 @@ pub(crate) fn send(row: &Row) -> Met {
     }
 }
 
-/// The server ends the call; before the call is on the wire only the end of the transport can.
+/// Ends the call by the server; before the call is on the wire only the end of the transport can.
 fn peer_ends(peer: &mut Peer<Client>, state: &str) {
     if state.starts_with("Queued") {
         peer.connection.receive_eof(peer.now);
@@ -75,13 +75,13 @@ fn peer_ends(peer: &mut Peer<Client>, state: &str) {
     peer.feed(&headers(STREAM, END_STREAM, &block(&TRAILERS_ONLY))).expect("Trailers-Only");
 }
 
-/// What only the scheduler does: frames that go out.
+/// Runs a row whose input only the scheduler gives: frames that are sent.
 fn scheduled(row: &Row, peer: &mut Peer<Client>, call: CallId) -> Met {
     let sent = peer.sent();
     let heads = sent.iter().position(|frame| frame.kind == HEADERS);
     let end = sent.iter().position(Frame::ends_stream);
     match (row.input, row.state) {
-        // HEADERS go first, and the end follows from the state that they lead to.
+        // HEADERS are sent first, and the end follows from the state that they lead to.
         ("EndSent", "QueuedClosing") => {
             assert!(heads < end, "HEADERS before END_STREAM");
             Met::Never
@@ -100,7 +100,7 @@ fn scheduled(row: &Row, peer: &mut Peer<Client>, call: CallId) -> Met {
         }
         ("HeadersSent", "QueuedClosing") => {
             assert!(heads.is_some());
-            // END_STREAM may have ridden out in the same turn: one state further along the same path.
+            // END_STREAM may have been sent in the same turn: one state further along the same path.
             let state = states(peer, call).0;
             let end_followed = state == "HalfClosed" && end.is_some();
             Met::State(if end_followed { "Closing".to_owned() } else { state })
@@ -158,7 +158,8 @@ pub(crate) fn recv(row: &Row) -> Met {
     }
     let fed = peer.feed(&recv_input(row));
     if row.outcome == "never" {
-        // The stream has no slot any more: the frame is answered by the table of closed streams, and the half stands.
+        // The stream has no slot any more: the table of closed streams answers the frame, and the half does not
+        // change.
         let state = states(&peer, call).1;
         if let Err(error) = fed {
             let Met::Connection(_, Some(breach)) = connection(&error, &mut peer) else { panic!("no breach") };
@@ -169,7 +170,7 @@ pub(crate) fn recv(row: &Row) -> Met {
     fed.expect("no row of this table costs the connection");
     let Some(code) = met::reset(&peer.sent(), STREAM) else { return Met::State(states(&peer, call).1) };
     let Ok(Recv::End(outcome)) = peer.connection.recv(call) else { panic!("a reset call is over") };
-    // After the response headers a block is trailers, whatever it holds: the row of its frame answers it.
+    // After the response headers any block is trailers, and the row of its frame answers it.
     let as_trailers = row.state == "Body" && row.input.starts_with("Informational");
     Met::Stream(code, cause_breach(&outcome.cause).filter(|_| !as_trailers))
 }

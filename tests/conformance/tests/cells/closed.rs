@@ -1,5 +1,5 @@
-//! Frames for streams that are not open. The peer under test is the one that can be in the state: a client, and a server
-//! for what only servers see.
+//! Frames for streams that are not open. The peer under test is the one that can be in the state: a client, or a
+//! server for what only servers see.
 
 use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
@@ -45,7 +45,7 @@ fn give<R: Role>(row: &Row, peer: &mut Peer<R>, fields: &[u8]) -> Met {
     }
 }
 
-/// A client whose first stream is in this state.
+/// Creates a client whose first stream is in this state.
 fn client(state: &str) -> Peer<Client> {
     let mut peer = Peer::client(Config::client());
     match state {
@@ -64,7 +64,7 @@ fn client(state: &str) -> Peer<Client> {
     peer
 }
 
-/// One call, ended by the server with these bytes, or by its caller.
+/// Makes one call that the server ends with these bytes, or its caller.
 fn call(peer: &mut Peer<Client>, end: &[u8]) {
     let call = peer.start(CallType::UNARY);
     peer.connection.half_close(call).expect("the first half-close");
@@ -78,7 +78,7 @@ fn call(peer: &mut Peer<Client>, end: &[u8]) {
     peer.events();
 }
 
-/// A server says the same of ids that its client may not use.
+/// Checks that a server says the same of ids that its client may not use.
 #[test]
 fn a_server_refuses_ids_of_the_wrong_parity() {
     for name in ["Headers", "Data", "RstStream", "WindowUpdate"] {

@@ -1,4 +1,5 @@
-//! From the first call to the last. A server shuts down in two steps (P-94); a client is the one that hears GOAWAY (P-93).
+//! From the first call to the last. A server shuts down in two steps (P-94); a client is the side that receives
+//! GOAWAY (P-93).
 
 use halfclose::frame::ErrorCode;
 use halfclose::machine::Row;
@@ -16,7 +17,7 @@ pub(crate) fn drive(row: &Row) -> Met {
     if row.input == "PeerGoAway" { client(row) } else { server(row) }
 }
 
-/// A frame that is wrong in itself.
+/// Sends a malformed frame.
 fn break_frame<R: Role>(peer: &mut Peer<R>) {
     peer.feed(&frame(PING, 0, 0, b"short")).expect_err("a PING has eight bytes");
 }
@@ -41,7 +42,8 @@ fn server(row: &Row) -> Met {
 fn give(peer: &mut Peer<Server>, input: &str) {
     match input {
         "Shutdown" => peer.connection.shutdown(peer.now),
-        // The acknowledgement of the PING that follows the first GOAWAY; before it, of a PING that nobody sent.
+        // The acknowledgement of the PING that follows the first GOAWAY; before it, of a PING that the server never
+        // sent.
         "Confirmed" => drop(peer.feed(&frame(PING, ACK, 0, b"hc-drain"))),
         "Drained" => drop(peer.feed(&reset(1, ErrorCode::CANCEL))),
         "Fatal" if peer.connection.is_closed() => drop(peer.feed(&frame(PING, 0, 0, b"short"))),
@@ -50,7 +52,8 @@ fn give(peer: &mut Peer<Server>, input: &str) {
     }
 }
 
-/// A connection that drains closes with its last call; one that only announced it has said so.
+/// Returns the server's state: a connection that drains closes with its last call; one that only announced it has
+/// sent GOAWAY.
 fn server_state(peer: &mut Peer<Server>, drained: bool) -> &'static str {
     let announced = peer.sent().iter().any(|frame: &Frame| frame.kind == GOAWAY);
     if peer.connection.is_closed() {

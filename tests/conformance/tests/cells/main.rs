@@ -1,8 +1,8 @@
-//! Every cell of every state table, driven on a real connection by encoded frames and by its caller's orders.
+//! Every cell of every state table, driven on a real connection by encoded frames and by its caller's commands.
 //!
-//! Each table has a driver that brings a connection into a row's state, gives it the row's input, and says what came of
-//! it; what the row states must be just that. A cell that cannot be provoked is listed by name, with the reason and a check of
-//! that reason.
+//! Each table has a driver that brings a connection into a row's state, gives it the row's input, and reports the
+//! result, which must be exactly what the row states. A cell that cannot be provoked is listed by name, with the
+//! reason and a check of that reason.
 
 mod cardinality;
 mod client;
@@ -15,7 +15,7 @@ mod wire;
 use halfclose::machine::{Row, TABLES, Table};
 use met::Met;
 
-/// What came of a row's input in its state.
+/// Returns the result of a row's input in its state.
 fn drive(table: &Table, row: &Row) -> Met {
     match table.name {
         "Wire" => wire::drive(row),

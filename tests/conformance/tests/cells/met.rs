@@ -1,4 +1,4 @@
-//! What came of an input, and whether that is what a row says.
+//! The result of an input, and whether it is what a row says.
 
 use halfclose::frame::ErrorCode;
 use halfclose::machine::{IllegalTransition, Row, Table};
@@ -9,33 +9,33 @@ use halfclose_wire::{
     kind::{GOAWAY, RST_STREAM},
 };
 
-/// What came of an input.
+/// The result of an input.
 #[derive(Debug)]
 pub(crate) enum Met {
-    /// It was taken, and this is the state now.
+    /// The input was accepted, and this is the new state.
     State(String),
-    /// RST_STREAM with this code, and the broken rule, where the connection tells of it.
+    /// RST_STREAM with this code, and the broken rule, if the connection reports it.
     Stream(ErrorCode, Option<IllegalTransition>),
     /// GOAWAY with this code, for this broken rule.
     Connection(ErrorCode, Option<IllegalTransition>),
-    /// The caller was told so, and nothing changed.
+    /// The caller received this misuse, and nothing changed.
     Misuse(String),
     /// The call ended with the cardinality policy's status and this text.
     Cardinality(String),
     /// The scheduler did not give the input.
     Never,
-    /// No peer and no caller can give the input in this state, because of that.
+    /// No peer and no caller can give the input in this state, for this reason.
     Unreachable(&'static str),
 }
 
 impl Met {
-    /// A misuse by its name.
+    /// Returns a misuse by its name.
     pub(crate) fn misuse(misuse: &Misuse) -> Self {
         let text = format!("{misuse:?}");
         Self::Misuse(text.split([' ', '{', '(']).next().unwrap_or_default().to_owned())
     }
 
-    /// What is wrong, if this is not what the row says.
+    /// Returns the difference from what the row says, if any.
     pub(crate) fn check(&self, table: &Table, row: &Row) -> Option<String> {
         let (kind, argument) = match row.outcome.split_once('(') {
             Some((kind, argument)) => (kind, argument.trim_end_matches(')')),
@@ -60,7 +60,7 @@ impl Met {
     }
 }
 
-/// A breach that is told of is the row's own.
+/// Returns whether a reported violation is the row's own.
 fn is_of(breach: Option<IllegalTransition>, table: &Table, row: &Row) -> bool {
     breach.is_none_or(|breach| {
         (breach.machine, breach.state, breach.input, breach.section)
@@ -68,7 +68,7 @@ fn is_of(breach: Option<IllegalTransition>, table: &Table, row: &Row) -> bool {
     })
 }
 
-/// The broken rule of an error, which its GOAWAY must name by code.
+/// Returns the broken rule of an error, which its GOAWAY must name by code.
 pub(crate) fn connection<R: Role>(error: &ConnectionError, peer: &mut Peer<R>) -> Met {
     let ConnectionError::Violation(violation) = error else { panic!("not a violation: {error:?}") };
     let goaway: Vec<Frame> = peer.sent().into_iter().filter(|frame| frame.kind == GOAWAY).collect();
@@ -84,12 +84,12 @@ pub(crate) fn breach(violation: &Violation) -> Option<IllegalTransition> {
     }
 }
 
-/// The code of the RST_STREAM on `stream` among these frames.
+/// Returns the code of the RST_STREAM on `stream` among these frames.
 pub(crate) fn reset(frames: &[Frame], stream: u32) -> Option<ErrorCode> {
     frames.iter().find(|frame| frame.kind == RST_STREAM && frame.stream == stream).and_then(Frame::code)
 }
 
-/// The broken rule of a call's end.
+/// Returns the broken rule of a call's end.
 pub(crate) fn cause_breach(cause: &Cause) -> Option<IllegalTransition> {
     match cause {
         Cause::Violation(violation) => breach(violation),

@@ -36,7 +36,7 @@ fn recv_state(name: &str) -> (Peer<Server>, CallId) {
     match name {
         "Body" | "Ended" => {}
         "Reset" => peer.feed(&input("Reset")).expect("a client may cancel"),
-        // A message that breaks a rule of gRPC is answered with a status, which has not left yet.
+        // A message that breaks a rule of gRPC is answered with a status, which has not been sent yet.
         "Abandoned" => peer.feed(&data(STREAM, 0, &flagged(2, b"m"))).expect("it costs the call only"),
         other => panic!("no state {other}"),
     }
@@ -50,14 +50,15 @@ pub(crate) fn recv(row: &Row) -> Met {
     }
     let (mut peer, call) = recv_state(row.state);
     if row.input == "Cancel" {
-        // The status goes out, whoever gave it: what the client still sends nobody reads.
+        // The status is sent, whoever set it, and the rest of the request is not read.
         let _ = peer.connection.finish(call, Status::ok(), Metadata::new());
         peer.sent();
         return Met::State(states(&peer, call).1);
     }
     let fed = peer.feed(&input(row.input));
     if row.outcome == "never" {
-        // The stream has no slot any more: the frame is answered by the table of closed streams, and the half stands.
+        // The stream has no slot any more: the table of closed streams answers the frame, and the half does not
+        // change.
         fed.expect("a stream that was reset costs no connection");
         return Met::State(states(&peer, call).1);
     }
@@ -69,7 +70,7 @@ pub(crate) fn recv(row: &Row) -> Met {
     }
 }
 
-/// The broken rule that ended the call, as its handler is told.
+/// Returns the broken rule that ended the call, as its handler sees it.
 fn ended(peer: &mut Peer<Server>) -> Option<halfclose::machine::IllegalTransition> {
     let cause = peer.events().into_iter().find_map(|event| match event {
         Event::Ended(_, cause) => Some(cause),
@@ -79,11 +80,11 @@ fn ended(peer: &mut Peer<Server>) -> Option<halfclose::machine::IllegalTransitio
     cause.filter(|cause| matches!(cause, Cause::Violation(_))).as_ref().and_then(cause_breach)
 }
 
-/// A stream that does not exist yet.
+/// Drives a row of a stream that does not exist yet.
 fn recv_idle(row: &Row) -> Met {
     let mut peer = Peer::server(Config::server());
     if row.input == "Cancel" {
-        // The request itself is refused: what follows is dropped, and its end is heard.
+        // The request itself is refused: what follows is dropped, and its end is handled.
         let get =
             block(&[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "localhost")]);
         peer.feed(&headers(STREAM, 0, &get)).expect("it costs the stream only");

@@ -55,7 +55,7 @@ fn state(name: &str) -> Peer<Server> {
 pub(crate) fn drive(row: &Row) -> Met {
     let mut peer = state(row.state);
     match peer.feed(&input(row.input)) {
-        // Without an open block there is no other stream: it is CONTINUATION like any.
+        // Without an open block there is no other stream, and it is an ordinary CONTINUATION.
         Err(error) if row.input == "ContinuationElsewhere" && row.state != "InBlock" => {
             match connection(&error, &mut peer) {
                 Met::Connection(code, Some(breach)) if breach.input == "ContinuationEnd" => {
@@ -69,7 +69,7 @@ pub(crate) fn drive(row: &Row) -> Met {
     }
 }
 
-/// In a header block anything but CONTINUATION is fatal.
+/// Checks that in a header block anything but CONTINUATION is fatal.
 fn probe(peer: &mut Peer<Server>) -> &'static str {
     match peer.feed(&input("Ping")) {
         Ok(()) => "Open",

@@ -17,7 +17,7 @@ const WHO: Method<Bytes, Bytes, Raw> = Method::new("/e2e.Tls/Who");
 const COUNT: Method<Bytes, Many<Bytes>, Raw> = Method::new("/e2e.Tls/Count");
 const ADD: Method<Many<Bytes>, Bytes, Raw> = Method::new("/e2e.Tls/Add");
 const CHAT: Method<Many<Bytes>, Many<Bytes>, Raw> = Method::new("/e2e.Tls/Chat");
-/// More than the windows, the socket buffers and what a session keeps.
+/// More than the windows, the socket buffers and the session's buffer.
 const LARGE: usize = 3 << 20;
 
 fn router() -> Router {
@@ -64,7 +64,7 @@ async fn say(channel: &Channel, message: impl Into<Bytes>) -> Result<Bytes, Call
     channel.unary(&SAY, &message.into(), CallOptions::new()).await.map(|response| response.message)
 }
 
-/// What there is inside an error of connecting.
+/// Returns the TLS error inside an error of connecting.
 fn tls_error(error: &Error) -> &TlsError {
     error.get_ref().and_then(|inner| inner.downcast_ref()).unwrap_or_else(|| panic!("not of TLS: {error}"))
 }
@@ -109,7 +109,7 @@ fn both_sides_show_certificates<S: Runtime, C: Runtime>() {
         let who = channel.unary(&WHO, &Bytes::new(), CallOptions::new()).await.expect("an answer").message;
         assert_eq!(who, format!("1 {} 127.0.0.1", target.authority()));
 
-        // With TLS 1.3 a client learns only afterwards that its certificate is missed.
+        // With TLS 1.3 a client learns only afterwards that its certificate is missing.
         match C::connect_tls(&target, &pki::client(), Config::client()).await {
             Ok(channel) => {
                 let error = say(&channel, "hello").await.expect_err("no certificate");

@@ -1,4 +1,4 @@
-//! Peers whose TLS is not what it should be, and what is said of them.
+//! Peers with faulty TLS, and the errors about them.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -33,7 +33,7 @@ fn provider() -> Arc<crypto::CryptoProvider> {
     Arc::new(crypto::ring::default_provider())
 }
 
-/// What rustls alone makes of it, with this ALPN.
+/// Returns rustls' own server configuration with this ALPN.
 fn bare_server(alpn: &[&[u8]]) -> Arc<ServerConfig> {
     let pem = pki::usual();
     let chain = rustls::pki_types::CertificateDer::pem_slice_iter(pem.chain.as_bytes());
@@ -86,7 +86,7 @@ fn a_server_without_http2_is_refused<C: Runtime>() {
             let (target, task) = serve_once(move |stream| {
                 let session = ServerConnection::new(config).expect("a session");
                 let mut stream = StreamOwned::new(session, stream);
-                // However it ends: the client goes away.
+                // However it ends, the client closes.
                 let _ = stream.read(&mut [0; 16]);
             });
             let error = C::connect_tls(&target, &pki::client(), Config::client()).await.expect_err("no h2");
@@ -149,7 +149,7 @@ fn a_truncated_session_is_an_error<C: Runtime>() {
             let mut stream = StreamOwned::new(session, stream);
             stream.write_all(b"\0\0\0\x04\0\0\0\0\0").expect("a client");
             stream.read_exact(&mut [0; 100]).expect("a request");
-            // The end of the transport, and none of the session.
+            // The end of the transport without the end of the session.
             stream.sock.shutdown(Shutdown::Write).expect("a socket");
             let _ = stream.sock.read_to_end(&mut Vec::new());
         });
@@ -173,14 +173,14 @@ fn a_client_that_half_closes_gets_its_answer<C: Runtime>() {
         stream.flush().expect("a server");
         stream.sock.shutdown(Shutdown::Write).expect("a socket");
         let mut answer = Vec::new();
-        // It ends with the session, and not by truncation.
+        // The end is that of the session, and not a truncation.
         stream.read_to_end(&mut answer).expect("the end of the session");
         let text = String::from_utf8_lossy(&answer);
         assert!(text.contains("hello"), "{text}");
     });
 }
 
-/// A unary call, all in one.
+/// Returns a unary call in one block of bytes.
 fn request() -> Vec<u8> {
     let mut block = vec![0x83, 0x86];
     for (name, value) in [
@@ -216,7 +216,7 @@ fn a_slow_peer_is_heard<C: Runtime>() {
             let far = TcpStream::connect(address).expect("a server");
             let (mut from, mut to) =
                 (near.try_clone().expect("a socket"), far.try_clone().expect("a socket"));
-            // Every byte alone, one way; anything the other.
+            // Every byte alone in one direction, any number in the other.
             let up = thread::spawn(move || {
                 to.set_nodelay(true).expect("a socket");
                 let mut byte = [0];
@@ -250,7 +250,7 @@ fn a_handshake_that_begins_anew_is_refused<C: Runtime>() {
         let mut session = ClientConnection::new(config, name).expect("a session");
         let mut hello = Vec::new();
         session.write_tls(&mut hello).expect("memory");
-        // The second one stands where the rest of the handshake should.
+        // The second one replaces the rest of the handshake.
         for _ in 0..2 {
             stream.write_all(&hello).expect("a server");
         }
@@ -261,7 +261,7 @@ fn a_handshake_that_begins_anew_is_refused<C: Runtime>() {
     });
 }
 
-/// Settings that were made by hand are taken as they are, but for ALPN.
+/// Checks that settings which were made by hand are used unchanged, apart from ALPN.
 #[test]
 fn own_settings_are_taken() {
     let client = ClientTls::new(bare_client(&[]));

@@ -1,5 +1,5 @@
-//! TLS over transports in memory, polled by hand: small pipes, pipes that keep what they take until they are flushed, and what
-//! an idle session holds.
+//! TLS over transports in memory that the test polls: small pipes, pipes that buffer until they are flushed, and the
+//! memory of an idle session.
 
 use std::future::Future;
 use std::io::{IoSlice, Result};
@@ -28,11 +28,11 @@ impl Half {
 struct End {
     coming: Half,
     going: Half,
-    /// How many bytes a direction holds.
+    /// The bytes that a direction holds.
     capacity: usize,
-    /// What is kept until a flush: some transports do.
+    /// The bytes that are buffered until a flush, as some transports do.
     kept: BytesMut,
-    /// How much of that there may be; 0 for none.
+    /// The capacity of that buffer; 0 for none.
     keeps: usize,
 }
 
@@ -97,7 +97,7 @@ impl Io for End {
     }
 }
 
-/// A clock that stands.
+/// A clock that does not advance.
 #[derive(Clone)]
 struct Still;
 
@@ -127,7 +127,7 @@ struct Joined {
 }
 
 impl Joined {
-    /// Handshakes happen in the drivers.
+    /// Connects both drivers, which do the handshakes.
     fn new((near, far): (End, End), client: &ClientTls, server: &ServerTls) -> Self {
         let near = client.start(near, "localhost").expect("a name");
         let far = server.start(far).expect("settings");
@@ -142,7 +142,7 @@ impl Joined {
         assert!(Pin::new(&mut self.server).poll(&mut cx).is_pending());
     }
 
-    /// So many calls at once.
+    /// Makes `count` calls at once.
     fn calls(&mut self, count: usize, message: &Bytes) {
         let channel = self.channel.clone();
         let call = || channel.unary(&SAY, message, CallOptions::new());
@@ -204,7 +204,7 @@ fn sessions_are_resumed() {
             }
         }
         let (Some(mut a), Some(b)) = (a, b) else { unreachable!("both are there") };
-        // The ticket comes behind the handshake.
+        // The ticket follows the handshake.
         let mut input = BytesMut::with_capacity(1024);
         assert!(a.poll_read(&mut cx, &mut input).is_pending());
         let (a, b) = (a.session().cloned(), b.session().cloned());

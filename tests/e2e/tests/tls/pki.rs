@@ -1,4 +1,4 @@
-//! Certificates for the tests, made anew for each.
+//! Certificates for the tests, generated for each run.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 /// An authority.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// The one that everybody trusts.
+/// The authority that all tests trust.
 pub(super) static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::new("halfclose's tests"));
 
 /// A certificate chain and its key as PEM.

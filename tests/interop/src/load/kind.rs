@@ -11,7 +11,8 @@ use crate::client::{Failure, LoadSize, Target, loads};
 pub enum Load {
     /// This many calls at once, each with one request of this many bytes.
     Uploads(usize, usize),
-    /// As [`Load::Uploads`] of requests that are over the server's limit: each call is refused, and the connection goes on.
+    /// As [`Load::Uploads`] with requests over the server's limit: each call is refused, and the connection
+    /// continues.
     Refused(usize, usize),
     /// This many calls at once, each with one response of this many bytes.
     Downloads(usize, usize),
@@ -36,10 +37,10 @@ pub enum Load {
     /// This many callers for this many seconds, while the proxy between them and the server is replaced gracefully:
     /// no call fails apart from those that were certainly not processed, and these are made again.
     Reload(usize, usize),
-    /// So many callers, who make so many calls in all, each of which the server ends while small messages are under way
-    /// to it.
+    /// This many callers, who make this many calls in total, each of which the server ends while small messages are
+    /// in flight to it.
     EndedEarly(usize, usize),
-    /// As [`Load::EndedEarly`], where the client drops the calls and messages are under way both ways.
+    /// As [`Load::EndedEarly`], but the client drops the calls, and messages are in flight both ways.
     DroppedEarly(usize, usize),
     /// As [`Load::Reload`], while the proxy is stopped and started again: calls that are cut end with UNAVAILABLE,
     /// and give the reason.
@@ -101,7 +102,7 @@ impl Load {
     }
 }
 
-/// The target of a case that takes its numbers from there.
+/// Returns the target of a case that reads its numbers there.
 fn sized(target: &Target, at_once: usize, calls: usize) -> Target {
     Target { load: LoadSize { calls, at_once: at_once.max(1), ..target.load }, ..target.clone() }
 }
