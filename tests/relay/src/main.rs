@@ -23,6 +23,9 @@ struct Options {
     /// Bytes a second, each way.
     #[arg(long)]
     rate: Option<u64>,
+    /// The most bytes that come through in one piece.
+    #[arg(long)]
+    piece: Option<usize>,
     /// Bytes between two stalls, in the mean.
     #[arg(long, requires = "stall_ms")]
     stall_every: Option<u64>,
@@ -62,6 +65,7 @@ impl Options {
         Some(Path {
             delay: time(self.delay_ms)?,
             rate: self.rate,
+            piece: self.piece,
             stalls,
             cut: self.cut_after.map(|after| Cut { after, kind }),
             seed: self.seed,

@@ -9,6 +9,8 @@ pub struct Path {
     pub delay: Duration,
     /// Bytes a second, each way. As fast as the machine, by default.
     pub rate: Option<u64>,
+    /// The most bytes that come through in one piece, at least 1: each is written for itself. Any number, by default.
+    pub piece: Option<usize>,
     /// Times at which the path stands still. None by default.
     pub stalls: Option<Stalls>,
     /// Where the path ends. Nowhere, by default.

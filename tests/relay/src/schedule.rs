@@ -60,6 +60,7 @@ impl Schedule {
         let to_cut = self.path.cut.map_or(u64::MAX, |cut| cut.after.saturating_sub(self.passed));
         let to_stall = self.next_stall.saturating_sub(self.passed);
         let room = grain.max(LEAST_CHUNK).min(to_cut).min(to_stall);
+        let most = self.path.piece.map_or(most, |piece| piece.max(1).min(most));
         usize::try_from(room).map_or(most, |room| room.min(most))
     }
 
@@ -120,6 +121,15 @@ mod tests {
         assert_eq!(schedule.end(start), start + 7 * MS);
         // The path was free for a while: nothing of that is made up for.
         assert_eq!(schedule.depart(start + 50 * MS, 10_000), start + 56 * MS);
+    }
+
+    #[test]
+    fn a_piece_is_as_small_as_is_asked_for() {
+        let mut schedule = Schedule::new(Path { piece: Some(1), ..Path::default() }, 0);
+        assert_eq!(schedule.room(1 << 20), 1);
+        schedule.depart(Instant::now(), 1);
+        assert_eq!(schedule.room(1 << 20), 1);
+        assert_eq!(Schedule::new(Path { piece: Some(0), ..Path::default() }, 0).room(1 << 20), 1);
     }
 
     #[test]
