@@ -22,7 +22,7 @@ use crate::shutdown::Shutdown;
 /// How many bytes a pipe holds in each direction: as many as a socket of an ordinary system.
 const PIPE_SIZE: usize = 64 * 1024;
 
-/// A channel to a router, and the two tasks of the connection, which must be polled.
+/// Returns a channel to a router, and the two tasks of the connection, which must be polled.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -76,7 +76,7 @@ impl Direction {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, and wakes whoever that concerns once the lock is free.
+    /// Changes the state, and wakes the tasks that this concerns once the lock is free.
     fn change(&self, change: impl FnOnce(&mut DirectionState)) {
         let mut state = self.lock();
         change(&mut state);
@@ -169,7 +169,7 @@ struct ManualTime {
 }
 
 impl ManualClock {
-    /// A clock at its beginning.
+    /// Creates a clock at its beginning.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -126,7 +126,7 @@ pub enum FrameError {
         stream: StreamId,
     },
     /// The padding is longer than the payload allows.
-    #[error("{kind} with padding of {pad_len} bytes, has room for {room}")]
+    #[error("{kind} with padding of {pad_len} bytes, with space for {room}")]
     Padding {
         /// The type of the frame.
         kind: FrameType,

@@ -100,7 +100,7 @@ impl Slots {
         if entry.taken { Some(&entry.stream) } else { None }
     }
 
-    /// Returns the call in `slot`, which has one: whoever holds a slot number got it from an id, a queue or a timer, and a call
+    /// Returns the call in `slot`, which has one: a slot number comes from an id, a queue or a timer, and a call
     /// leaves all of these before its slot. So no caller ever takes the branch for `None`.
     #[inline]
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Stream> {

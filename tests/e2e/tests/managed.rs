@@ -57,7 +57,7 @@ async fn say(channel: &ManagedChannel, options: CallOptions) -> Result<Bytes, Ca
     channel.unary(&SAY, &Bytes::from_static(b"hello"), options).await.map(|response| response.message)
 }
 
-/// An address that nobody listens at, and that nobody else is given while the socket lives.
+/// Returns an address without a listener, which is reserved while the socket lives.
 fn free_address() -> (SocketAddr, Socket) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_reuse_address(true).expect("a socket");

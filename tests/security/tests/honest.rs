@@ -54,7 +54,7 @@ fn calls_that_the_server_ends_early_while_messages_are_under_way() {
             }
         }
         t.settle();
-        // Everything that was under way: small messages, the half-close, an update.
+        // Everything that was in flight: small messages, the half-close, an update.
         for id in ids {
             (0..20).for_each(|_| {
                 t.send(&data(id, 0, &message(b"a small message")));

@@ -363,7 +363,7 @@ fn work_of_one_turn() {
     }
     for (bytes, left) in [(65_535_usize, 0), (65_536, 17), (65_537, 17)] {
         let mut target = Target::with(|_| {});
-        // Five frames with so many bytes in all, then one more.
+        // Five frames with this many bytes in total, then one more.
         let mut rest = bytes - 5 * 9;
         let mut input = bytes::BytesMut::new();
         for _ in 0..5 {

@@ -279,7 +279,7 @@ impl MessageBuffer {
             && self.push_whole(&Payload::Borrowed(bytes), max_message, arena)
     }
 
-    /// Fast path of `push`: adds a chunk that is exactly one message to an empty buffer, and returns whether it was
+    /// Adds a chunk that is exactly one message to an empty buffer, as the fast path of `push`. Returns whether it was
     /// one.
     // Always: out of line it costs a tenth of what it does.
     #[inline(always)]

@@ -77,7 +77,7 @@ pub enum MetadataError {
     /// A value of a `-bin` name is not base64.
     #[error("a binary metadata value is malformed: {0}")]
     Base64(#[from] Base64Error),
-    /// A `HeaderMap` cannot hold so many entries.
+    /// There are more entries than a `HeaderMap` can hold.
     #[error("too many entries for a header map")]
     TooMany,
 }

@@ -50,7 +50,7 @@ pub(crate) fn recv(row: &Row) -> Met {
     }
     let (mut peer, call) = recv_state(row.state);
     if row.input == "Cancel" {
-        // The status is sent, whoever set it, and the rest of the request is not read.
+        // The status is sent, and the rest of the request is not read.
         let _ = peer.connection.finish(call, Status::ok(), Metadata::new());
         peer.sent();
         return Met::State(states(&peer, call).1);

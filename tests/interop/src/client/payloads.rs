@@ -44,7 +44,7 @@ pub(crate) fn duplex_request(request: usize, responses: &[usize]) -> StreamingOu
     }
 }
 
-/// So many zeros, of the type that was asked for.
+/// Returns this many zeros, of the type that was asked for.
 pub(crate) fn check_payload(payload: Option<&Payload>, bytes: usize) -> Result<(), Failure> {
     let none = Payload::default();
     let payload = payload.unwrap_or(&none);

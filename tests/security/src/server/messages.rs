@@ -81,7 +81,7 @@ pub fn gzip_bomb() -> Vec<u8> {
     gzip_of_zeros(64 << 20)
 }
 
-/// So many zeros, in a thousandth of it.
+/// Returns this many zeros, compressed to a thousandth.
 #[must_use]
 pub fn gzip_of_zeros(count: u64) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
