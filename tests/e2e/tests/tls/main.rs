@@ -70,7 +70,7 @@ fn tls_error(error: &Error) -> &TlsError {
 }
 
 fn all_four_types<S: Runtime, C: Runtime>() {
-    against::<S, C>(pki::server(), async |target| {
+    against::<S, C>(pki::server_builder().build().expect("settings"), async |target| {
         let channel = C::connect_tls(&target, &pki::client(), Config::client()).await.expect("a session");
         assert_eq!(say(&channel, "hello").await.expect("an answer"), "hello");
         let large = Bytes::from(vec![7; LARGE]);
@@ -148,7 +148,7 @@ fn an_expired_certificate_and_an_unknown_authority<S: Runtime, C: Runtime>() {
         let error = C::connect_tls(&target, &pki::client(), Config::client()).await.expect_err("expired");
         assert!(error.to_string().contains("certificate expired"), "{error}");
     });
-    against::<S, C>(pki::server(), async |target| {
+    against::<S, C>(pki::server_builder().build().expect("settings"), async |target| {
         let stranger = pki::Authority::new("a stranger").pem();
         let tls = ClientTls::builder().ca_pem(stranger.as_bytes()).and_then(|tls| tls.build());
         let error = C::connect_tls(&target, &tls.expect("settings"), Config::client()).await;

@@ -97,7 +97,7 @@ fn a_server_without_http2_is_refused<C: Runtime>() {
 }
 
 fn a_client_without_http2_is_refused<C: Runtime>() {
-    against::<C, C>(pki::server(), async |target| {
+    against::<C, C>(pki::server_builder().build().expect("settings"), async |target| {
         for alpn in [&[][..], &[&b"http/1.1"[..]][..]] {
             let mut stream = connect(&target, bare_client(alpn));
             let wrote = stream.write_all(PREFACE).and_then(|()| stream.flush());
@@ -133,7 +133,7 @@ fn what_is_no_tls_is_named<C: Runtime>() {
 }
 
 fn a_plain_client_is_refused<C: Runtime>() {
-    against::<C, C>(pki::server(), async |target| {
+    against::<C, C>(pki::server_builder().build().expect("settings"), async |target| {
         let channel = C::connect(target.authority().parse().expect("an address"), Config::client()).await;
         let error = say(&channel.expect("a socket"), "hello").await.expect_err("no TLS");
         assert_eq!(error.code(), Code::Unavailable, "{error}");
@@ -165,7 +165,7 @@ fn a_truncated_session_is_an_error<C: Runtime>() {
 }
 
 fn a_client_that_half_closes_gets_its_answer<C: Runtime>() {
-    against::<C, C>(pki::server(), async |target| {
+    against::<C, C>(pki::server_builder().build().expect("settings"), async |target| {
         let mut stream = connect(&target, bare_client(&[b"h2"]));
         stream.write_all(PREFACE).expect("a server");
         stream.write_all(&request()).expect("a server");
@@ -207,7 +207,7 @@ fn request() -> Vec<u8> {
 }
 
 fn a_slow_peer_is_heard<C: Runtime>() {
-    against::<C, C>(pki::server(), async |target| {
+    against::<C, C>(pki::server_builder().build().expect("settings"), async |target| {
         let address: SocketAddr = target.authority().parse().expect("an address");
         let relay = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let through: Target = relay.local_addr().expect("an address").into();
@@ -241,7 +241,7 @@ fn a_slow_peer_is_heard<C: Runtime>() {
 }
 
 fn a_handshake_that_begins_anew_is_refused<C: Runtime>() {
-    against::<C, C>(pki::server(), async |target| {
+    against::<C, C>(pki::server_builder().build().expect("settings"), async |target| {
         let address: SocketAddr = target.authority().parse().expect("an address");
         let mut stream = TcpStream::connect(address).expect("a server");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");

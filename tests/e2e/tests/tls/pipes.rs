@@ -166,7 +166,7 @@ impl Joined {
 
 #[test]
 fn pipes_of_every_size_and_transports_that_keep_what_they_take() {
-    let (client, server) = (pki::client(), pki::server());
+    let (client, server) = (pki::client(), pki::server_builder().build().expect("settings"));
     for (capacity, keeps) in [
         (64 << 10, 0),
         (64 << 10, 8 << 10),
@@ -188,7 +188,7 @@ fn pipes_of_every_size_and_transports_that_keep_what_they_take() {
 
 #[test]
 fn sessions_are_resumed() {
-    let (client, server) = (pki::client(), pki::server());
+    let (client, server) = (pki::client(), pki::server_builder().build().expect("settings"));
     let mut cx = Context::from_waker(Waker::noop());
     let resumed = [(); 3].map(|()| {
         let (near, far) = End::pair(64 << 10, 0);

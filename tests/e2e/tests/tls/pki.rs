@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use halfclose_driver::tls::{ClientTls, Identity, ServerTls};
+use halfclose_driver::tls::{ClientTls, Identity, ServerTls, ServerTlsBuilder};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 
 /// An authority.
@@ -52,8 +52,8 @@ pub(super) fn usual() -> Pem {
     AUTHORITY.sign(&["localhost", "127.0.0.1"], 2999)
 }
 
-pub(super) fn server() -> ServerTls {
-    ServerTls::builder(usual().identity()).build().expect("settings")
+pub(super) fn server_builder() -> ServerTlsBuilder {
+    ServerTls::builder(usual().identity())
 }
 
 pub(super) fn client() -> ClientTls {
