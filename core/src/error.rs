@@ -88,6 +88,9 @@ pub enum Misuse {
     /// The codec failed to compress the message.
     #[error("the message encoding's codec failed")]
     CompressionFailed,
+    /// The call type was set after a message was received or sent on the call: it could not be counted any more.
+    #[error("the call type must be set before a message is received or sent")]
+    AcceptedLate,
 }
 
 /// A rule that the peer broke, with its scope and its error code.

@@ -72,12 +72,13 @@ pub use error::{CloseReason, ConnectionError, Flood, Misuse, Timeout, Violation}
 pub use grpc::metadata::Metadata;
 pub use grpc::status::{Code, Status};
 pub use http2::memory::Memory;
-pub use http2::outbox::{OwnedTransmit, Transmit};
+pub use http2::outbox::{LentTransmit, OwnedTransmit, Transmit};
 pub use http2::poll::{Next, Wait};
 pub use http2::receive::Needed;
 pub use http2::timers::TimerKind;
 pub use payload::MessagePayload;
 pub use time::Time;
 pub use types::{
-    CallId, CallType, Cardinality, Cause, Event, HalfStates, Initiator, Message, Outcome, Recv, Request, Sent,
+    CallId, CallType, Cardinality, Cause, Event, HalfStates, Initiator, LazyRecv, Message, Outcome, Recv,
+    Request, Sent,
 };

@@ -1,12 +1,15 @@
 //! The values that calls are made of: ids, call types, requests, outcomes and events.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::error::{CloseReason, Violation};
 use crate::frame::ErrorCode;
+use crate::grpc::compress::Decompression;
 use crate::grpc::content_type::ContentSubtypes;
 use crate::grpc::encoding::Encoding;
 use crate::grpc::headers::ResponseHeaders;
@@ -20,10 +23,59 @@ use crate::time::Time;
 /// An id is never valid again once its call has ended and the caller has received the outcome: a stale id leads to
 /// [`Misuse::UnknownCall`](crate::Misuse::UnknownCall), never to another call's data. Finding the call costs
 /// one array access and no hashing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+///
+/// A connection answers an id of another connection in the same way. Ids are compared, ordered and hashed by their slot and
+/// generation alone, which are the same whenever a connection is given the same input: a table for the calls of several
+/// connections needs something beside them.
+#[derive(Clone, Copy)]
 pub struct CallId {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
+    /// Whose call it is.
+    pub(crate) tag: ConnectionTag,
+}
+
+/// What tells connections apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ConnectionTag(pub(crate) u32);
+
+impl CallId {
+    const fn place(self) -> (u32, u32) {
+        (self.slot, self.generation)
+    }
+}
+
+impl PartialEq for CallId {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for CallId {}
+
+impl PartialOrd for CallId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for CallId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl Hash for CallId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.place().hash(state);
+    }
+}
+
+impl fmt::Debug for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallId").field("slot", &self.slot).field("generation", &self.generation).finish()
+    }
 }
 
 impl CallId {
@@ -135,6 +187,15 @@ pub enum Recv {
     HalfClosed,
     /// Client: the call is over, with this outcome. Returned once; the call's id is invalid afterwards.
     End(Outcome),
+}
+
+/// What [`recv_lazily`](crate::Connection::recv_lazily) found. There will be no other variants in this version.
+#[derive(Debug)]
+pub enum LazyRecv {
+    /// What [`recv`](crate::Connection::recv) gives: a message that did not come compressed, or no message.
+    Plain(Recv),
+    /// The next message as it came, in order. Taking it returns its window credit to the peer.
+    Compressed(Decompression),
 }
 
 /// How a call ended, as its client sees it.

@@ -268,9 +268,16 @@ fn what_messages_come_to_is_counted_and_a_failure_as_the_most_that_it_might_have
     peer.feed(&headers(1, 0, &block(&[REQUEST.as_slice(), &[("grpc-encoding", "gzip")]].concat()))).unwrap();
     let Some(Event::Request(call)) = peer.core.poll_event() else { panic!("no request") };
     assert_eq!(peer.core.decompressed(), 0);
-    for (compressed, payload, sum) in
-        [(1, b"<ab".as_slice(), 2), (0, b"abc", 2), (1, b"<abcde", 7), (1, b"bad", 15)]
-    {
+    // A message by itself, the bytes that go in, those that come out.
+    let work = |taken: u64, given: u64| 16 * 1024 + 32 * taken + given;
+    let mut sum = 0;
+    for (compressed, payload, work) in [
+        (1, b"<ab".as_slice(), work(3, 2)),
+        (0, b"abc", 0),
+        (1, b"<abcde", work(6, 5)),
+        (1, b"bad", work(3, 8)),
+    ] {
+        sum += work;
         peer.feed(&data(1, 0, &flagged(compressed, payload))).unwrap();
         let _ = peer.core.recv(call);
         assert_eq!(peer.core.decompressed(), sum, "after {payload:?}");

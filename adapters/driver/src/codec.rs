@@ -4,6 +4,8 @@ use bytes::Bytes;
 use halfclose::grpc::content_type::ContentSubtypes;
 use halfclose::{MessagePayload, Status};
 
+use crate::outside;
+
 /// Turns messages of type `T` into bytes and back.
 ///
 /// A codec has no state: it is a type that a [`Method`](crate::Method) names. `Prost` is for protocol buffers, `Json`
@@ -119,13 +121,14 @@ impl Sink {
         self.tail.extend_from_slice(bytes);
     }
 
-    /// Appends `bytes` by reference, or as a copy if they are fewer than 2 KiB.
+    /// Appends bytes by reference; fewer than 2 KiB are copied. Their owner is dropped on whatever thread is the last to
+    /// need them, never while a connection is locked.
     pub fn put_bytes(&mut self, bytes: Bytes) {
         if bytes.len() < LEAST_PIECE {
             return self.put_slice(&bytes);
         }
         self.close();
-        self.done.push(bytes);
+        self.done.push(outside::guard(bytes));
     }
 
     fn close(&mut self) {
@@ -150,15 +153,19 @@ impl Sink {
 /// Encodes a message. The status of an error is never OK.
 #[inline(always)]
 pub(crate) fn encode<T, C: Codec<T>>(message: &T) -> Result<MessagePayload, Status> {
-    let mut sink = Sink { done: MessagePayload::default(), tail: Vec::with_capacity(C::size_hint(message)) };
-    C::encode(message, &mut sink).map_err(failure)?;
-    Ok(sink.into_payload())
+    let encoded = outside::contained(|| {
+        let mut sink =
+            Sink { done: MessagePayload::default(), tail: Vec::with_capacity(C::size_hint(message)) };
+        C::encode(message, &mut sink).map(|()| sink.into_payload())
+    });
+    encoded.unwrap_or_else(|| Err(panicked())).map_err(failure)
 }
 
 /// Decodes a message. The status of an error is never OK.
 #[inline(always)]
 pub(crate) fn decode<T, C: Codec<T>>(payload: Bytes) -> Result<T, Status> {
-    C::decode(payload).map_err(failure)
+    let decoded = outside::contained(|| C::decode(payload));
+    decoded.unwrap_or_else(|| Err(panicked())).map_err(failure)
 }
 
 /// Returns the status of a codec's failure, replacing OK, which would report a success.
@@ -167,7 +174,13 @@ fn failure(status: Status) -> Status {
     if status.is_ok() { Status::internal("the codec failed with status OK") } else { status }
 }
 
-/// Bytes as they are, of any content subtype.
+/// Returns what a call ends with when its codec panics: it concerns no other call.
+#[cold]
+fn panicked() -> Status {
+    Status::internal("the codec panicked")
+}
+
+/// Bytes as they are.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw;
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use halfclose::{CloseReason, Connection, ConnectionError, Event, Needed, Role, Time};
+use halfclose::{CloseReason, Connection, ConnectionError, Event, LentTransmit, Needed, Role, Time};
 
 use crate::info::ConnectionInfo;
 use crate::io::{Clock, Io, Timer};
@@ -103,6 +103,8 @@ struct DriverTask<I, K: Clock, S> {
     fresh: bool,
     /// The transport has nothing more to read.
     eof: bool,
+    /// What the connection has lent to be written.
+    output: LentTransmit,
     /// The transport took nothing more in this turn of the task.
     blocked: bool,
     /// Bytes were written that the transport may have kept.
@@ -142,6 +144,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
             clock,
             side,
             input: BytesMut::new(),
+            output: LentTransmit::default(),
             phase: Phase::Open,
             next: Next::Read,
             fresh: true,
@@ -206,14 +209,20 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
             if let Some(lease) = &mut works.lease {
                 state.settle_memory(lease, now);
             }
-            if needed == Needed::Again && works.clock.now() - now > MOST_TIME {
-                *turns = 0;
-            }
             if needed != Needed::Again || *turns == 0 {
                 break needed;
             }
+            // The clock is foreign code, as the transport is.
+            drop(state);
+            if works.clock.now() - now > MOST_TIME {
+                *turns = 0;
+            }
+            state = shared.lock();
+            if *turns == 0 {
+                break needed;
+            }
         };
-        works.write(&mut state, cx, now);
+        state = works.write(shared, state, cx, now);
         if state.is_deferring() {
             // Calls have taken what a round may cost; there is a next one once others had their turn.
             *turns = 0;
@@ -335,6 +344,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
                 return wake_at.min(rest_at);
             }
             state.shrink();
+            self.output.shrink();
             self.side.shrink();
             self.io.shrink();
             self.wakers = Wakers::default();
@@ -410,9 +420,9 @@ impl<I: Io, K: Clock, S: RoleHooks> Future for Driver<I, K, S> {
 /// A driver that is dropped takes its connection with it: the calls on it must hear of that.
 impl<I, K: Clock, S: RoleHooks> Drop for Driver<I, K, S> {
     fn drop(&mut self) {
-        let now = self.works.clock.now();
+        // No clock here: one that has panicked must not do so again. The connection stands at the time of the last poll.
         let mut state = self.shared.lock();
-        state.connection.transport_failed(now);
+        state.connection.transport_failed(Time::ZERO);
         while let Some(event) = state.connection.poll_event() {
             state.wake(&event);
         }

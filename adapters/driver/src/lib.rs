@@ -48,6 +48,7 @@
 mod client;
 mod codec;
 pub mod codegen;
+mod compression;
 #[cfg(feature = "error-details")]
 pub mod details;
 mod driver;
@@ -57,6 +58,7 @@ mod io;
 mod managed;
 mod memory;
 mod method;
+mod outside;
 mod server;
 mod shared;
 mod shutdown;

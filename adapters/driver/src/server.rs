@@ -18,13 +18,13 @@ pub use stream::{
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use halfclose::{Config, Connection, Event, Seed, Server, Time};
+use halfclose::{Config, Connection, Event, Misuse, Seed, Server, Time};
 
 use crate::driver::{Driver, RoleHooks};
 use crate::io::{Clock, Io};
 use crate::shared::{Shared, State};
 use crate::shutdown::Shutdown;
-use call::{Answer, FirstMessage};
+use call::{Answer, FirstMessage, UncompressedAnswer};
 use handlers::{HandlerContext, Handlers};
 use router::{NewCall, Recent};
 
@@ -41,6 +41,10 @@ pub struct ServerSide {
     requests: VecDeque<NewCall>,
     /// The responses that handlers have returned in this round.
     answers: Vec<Answer>,
+    /// Those of them that are to be compressed.
+    uncompressed: Vec<UncompressedAnswer>,
+    /// Those that were, or could not be.
+    compressed: Vec<(Answer, Result<(), Misuse>)>,
 }
 
 impl RoleHooks for ServerSide {
@@ -91,25 +95,33 @@ impl RoleHooks for ServerSide {
                 self.handlers.start(incoming.call, context, || incoming.into_handler(&self.router, shared));
             }
         }
+        while !(self.uncompressed.is_empty() || (any && context.is_over())) {
+            any = true;
+            self.compressed.extend(self.uncompressed.pop().map(UncompressedAnswer::compress));
+        }
         self.handlers.run(context, any);
-        // A handler that wakes itself does not end the turn early.
-        !self.requests.is_empty() || self.handlers.has_rest()
+        // A handler that wakes itself is no reason to end the turn before its time.
+        !self.requests.is_empty() || !self.uncompressed.is_empty() || self.handlers.has_rest()
     }
 
     #[inline]
     fn settle(&mut self, state: &mut State<Server>) {
         for answer in self.answers.drain(..) {
-            answer.give(state);
+            self.uncompressed.extend(answer.give(state));
+        }
+        for (answer, compressed) in self.compressed.drain(..) {
+            answer.end(state, compressed);
         }
     }
 
     fn shrink(&mut self) {
         self.handlers.shrink();
         (self.requests, self.answers) = <_>::default();
+        (self.uncompressed, self.compressed) = <_>::default();
     }
 
     fn has_work(&self) -> bool {
-        !self.requests.is_empty() || self.handlers.has_work()
+        !self.requests.is_empty() || !self.uncompressed.is_empty() || self.handlers.has_work()
     }
 }
 
@@ -134,6 +146,8 @@ impl Router {
             handlers: Handlers::default(),
             requests: VecDeque::new(),
             answers: Vec::new(),
+            uncompressed: Vec::new(),
+            compressed: Vec::new(),
         };
         let mut driver = Driver::new(io, clock, connection, side);
         driver.watch(shutdown);

@@ -1,22 +1,22 @@
 //! The connection that a driver shares with the calls on it, and how each wakes the other.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use atomic_waker::AtomicWaker;
-use halfclose::{
-    CallId, Client, Connection, Event, MessagePayload, Metadata, Misuse, Outcome, Recv, Role, Sent, Time,
-};
+use halfclose::{CallId, Client, Connection, Event, LazyRecv, Metadata, Misuse, Outcome, Recv, Role, Time};
 
 use crate::info::ConnectionInfo;
 use crate::memory::Lease;
-use crate::wakers::{WaitPlace, WakerSet};
+use crate::outside::{self, Locked};
+use crate::wakers::{WaitPlace, Waiter, WakerSet};
 
-/// Messages are taken until they have come to so many bytes by decompression; then the driver and its executor have
-/// their turn. It takes about half a millisecond, and what brings it may be a thousand times shorter.
-const DECOMPRESSED_PER_ROUND: u64 = 1024 * 1024;
+/// Messages are taken until they have cost so much to decompress, in the unit of `Decompression::work`; then the driver
+/// and its executor have their turn. It takes half a millisecond as a rule, and a few where a peer means to.
+pub(crate) const DECOMPRESSION_PER_ROUND: u64 = 1024 * 1024;
 
 /// Tells a driver that its connection has work for it.
 ///
@@ -32,7 +32,7 @@ impl Signal {
     #[inline]
     pub(crate) fn tell(&self) {
         if !self.told.swap(true, Ordering::AcqRel) {
-            self.driver.wake();
+            self.driver.take().into_iter().for_each(outside::wake);
         }
     }
 
@@ -65,7 +65,7 @@ impl Signal {
 
 /// Which half of a call somebody waits on.
 #[derive(Clone, Copy)]
-pub(crate) enum Half {
+pub(crate) enum CallHalf {
     Receive,
     Send,
 }
@@ -100,13 +100,9 @@ impl Wakers {
     /// Wakes and drops them: never under the lock.
     #[inline]
     pub(crate) fn release(&mut self) {
-        for waker in self.called.drain(..) {
-            waker.wake();
-        }
-        self.stale.clear();
-        for signal in self.told.drain(..) {
-            signal.tell();
-        }
+        self.called.drain(..).for_each(outside::wake);
+        self.stale.drain(..).for_each(outside::discard_waker);
+        self.told.drain(..).for_each(|signal| signal.tell());
     }
 }
 
@@ -117,8 +113,8 @@ pub struct State<R: Role> {
     wakers: Wakers,
     /// By slot of the call.
     waiting: Vec<Waiting>,
-    /// What decompression had brought when this round began.
-    decompressed_before: u64,
+    /// What decompression has cost in this round.
+    decompressed: u64,
     /// The slots of calls whose receivers wait for the next round.
     deferred: Vec<usize>,
     /// When the driver that sleeps wakes at the latest.
@@ -140,38 +136,62 @@ impl<R: Role> State<R> {
         self.waiting(call)
     }
 
-    /// Returns what is next on a call, never [`Recv::Pending`]. `Poll::Pending` wakes `waker` when there is something, or when more
-    /// may be decompressed.
+    /// Returns what is next on a call, never [`Recv::Pending`](halfclose::Recv::Pending). `Poll::Pending` wakes the
+    /// waiter when there is something, or when more may be decompressed.
     #[inline]
-    pub(crate) fn poll_recv(&mut self, call: CallId, waker: &Waker) -> Poll<Result<Recv, Misuse>> {
+    pub(crate) fn poll_recv(
+        &mut self,
+        call: CallId,
+        waiter: &mut Waiter<'_>,
+    ) -> Poll<Result<LazyRecv, Misuse>> {
         if self.is_sated() && self.connection.states(call).is_ok() {
-            return self.defer(call, waker);
+            return self.defer(call, waiter);
         }
-        match self.connection.recv(call) {
-            Ok(Recv::Pending) => {
-                self.wait_to_receive(call, waker);
+        match self.connection.recv_lazily(call) {
+            Ok(LazyRecv::Plain(Recv::Pending)) => {
+                self.wait_to_receive(call, waiter);
                 Poll::Pending
             }
             received => {
                 // One that was polled without being woken waits no longer. The slot of a call that is gone may be another's.
                 if received.is_ok() && !self.waiting.is_empty() {
-                    self.forget(call, Half::Receive);
+                    self.forget(call, CallHalf::Receive);
                 }
                 Poll::Ready(received)
             }
         }
     }
 
+    /// Returns how much more may be decompressed in this round, in the unit of `Decompression::work`. `Poll::Pending` wakes the waiter in the next
+    /// round.
+    pub(crate) fn poll_decompress(
+        &mut self,
+        call: CallId,
+        waiter: &mut Waiter<'_>,
+    ) -> Poll<Result<u64, Misuse>> {
+        if let Err(misuse) = self.connection.states(call) {
+            return Poll::Ready(Err(misuse));
+        }
+        if self.is_sated() {
+            return self.defer(call, waiter);
+        }
+        Poll::Ready(Ok(DECOMPRESSION_PER_ROUND.saturating_sub(self.decompressed).max(1)))
+    }
+
+    /// Counts what was decompressed.
+    pub(crate) fn add_decompressed(&mut self, work: u64) {
+        self.decompressed = self.decompressed.saturating_add(work);
+    }
+
     /// Returns whether enough was decompressed in this round. Without a driver there are no rounds.
     #[inline]
     pub(crate) fn is_sated(&self) -> bool {
-        let decompressed = self.connection.decompressed().saturating_sub(self.decompressed_before);
-        decompressed >= DECOMPRESSED_PER_ROUND && !self.gone
+        self.decompressed >= DECOMPRESSION_PER_ROUND && !self.gone
     }
 
     #[cold]
-    fn defer<T>(&mut self, call: CallId, waker: &Waker) -> Poll<T> {
-        self.wait_to_receive(call, waker);
+    fn defer<T>(&mut self, call: CallId, waiter: &mut Waiter<'_>) -> Poll<T> {
+        self.wait_to_receive(call, waiter);
         if let Some(waiting) = self.waiting(call)
             && !std::mem::replace(&mut waiting.deferred, true)
         {
@@ -189,7 +209,7 @@ impl<R: Role> State<R> {
     /// The driver begins a round: more may be decompressed.
     #[inline]
     pub(crate) fn begin_round(&mut self) {
-        self.decompressed_before = self.connection.decompressed();
+        self.decompressed = 0;
         if self.is_deferring() {
             self.wake_deferred();
         }
@@ -207,59 +227,31 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Wakes `waker` when there is something to receive.
-    fn wait_to_receive(&mut self, call: CallId, waker: &Waker) {
+    /// Wakes the waiter when there is something to receive.
+    fn wait_to_receive(&mut self, call: CallId, waiter: &mut Waiter<'_>) {
         if let Some(waiting) = self.waiting_or_new(call) {
-            let stale = set_waker(&mut waiting.receiver, waker);
+            let stale = waiter.wait_in(&mut waiting.receiver);
             self.wakers.stale.extend(stale);
         }
     }
 
-    /// Wakes `waker` when there is buffer space.
-    fn wait_to_send(&mut self, call: CallId, waker: &Waker) {
+    /// Wakes the waiter when there is buffer space.
+    pub(crate) fn wait_to_send(&mut self, call: CallId, waiter: &mut Waiter<'_>) {
         if let Some(waiting) = self.waiting_or_new(call) {
-            let stale = set_waker(&mut waiting.sender, waker);
+            let stale = waiter.wait_in(&mut waiting.sender);
             self.wakers.stale.extend(stale);
         }
     }
 
     /// Forgets whoever waits on one half of a call.
-    fn forget(&mut self, call: CallId, half: Half) {
+    fn forget(&mut self, call: CallId, half: CallHalf) {
         if let Some(waiting) = self.waiting(call) {
             let waker = match half {
-                Half::Receive => waiting.receiver.take(),
-                Half::Send => waiting.sender.take(),
+                CallHalf::Receive => waiting.receiver.take(),
+                CallHalf::Send => waiting.sender.take(),
             };
             self.wakers.stale.extend(waker);
         }
-    }
-
-    /// Queues a message, once there is space for it, and is done once there is space for the next one where much is queued:
-    /// a caller that makes its messages one after the other then does not make one that has to wait besides.
-    #[inline]
-    pub(crate) fn poll_send(
-        &mut self,
-        call: CallId,
-        waker: &Waker,
-        payload: &mut Option<MessagePayload>,
-        compress: bool,
-    ) -> Poll<Result<(), Misuse>> {
-        let waits = match payload {
-            Some(message) => match self.connection.send_message_from(call, message, compress) {
-                Ok(sent) => {
-                    *payload = None;
-                    sent == Sent::Full && self.connection.sends_much()
-                }
-                Err(Misuse::NotWritable { .. }) => true,
-                Err(misuse) => return Poll::Ready(Err(misuse)),
-            },
-            None => self.connection.awaits_space(call),
-        };
-        if waits {
-            self.wait_to_send(call, waker);
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(()))
     }
 
     /// Keeps metadata for the trailers of a server's call.
@@ -346,11 +338,11 @@ impl<R: Role> State<R> {
     }
 
     /// Ready when the driver has ended.
-    pub(crate) fn poll_gone(&mut self, place: &mut WaitPlace, waker: &Waker) -> Poll<()> {
+    pub(crate) fn poll_gone(&mut self, place: &mut WaitPlace, waiter: &mut Waiter<'_>) -> Poll<()> {
         if self.gone {
             return Poll::Ready(());
         }
-        let stale = self.closing.wait(place, waker);
+        let stale = self.closing.wait(place, waiter);
         self.wakers.stale.extend(stale);
         Poll::Pending
     }
@@ -409,24 +401,41 @@ impl State<Client> {
     }
 }
 
-/// Sets a waker and gives the one that was there, unless it is the same.
-fn set_waker(place: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
-    match place {
-        Some(old) if old.will_wake(waker) => None,
-        _ => place.replace(waker.clone()),
+/// A connection that is locked.
+///
+/// No foreign code runs until it is unlocked. Messages whose owners are foreign are dropped right after that.
+pub(crate) struct LockedState<'a, R: Role> {
+    // The fields are dropped in this order.
+    state: MutexGuard<'a, State<R>>,
+    _locked: Locked,
+}
+
+impl<R: Role> Deref for LockedState<'_, R> {
+    type Target = State<R>;
+
+    #[inline]
+    fn deref(&self) -> &State<R> {
+        &self.state
+    }
+}
+
+impl<R: Role> DerefMut for LockedState<'_, R> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut State<R> {
+        &mut self.state
     }
 }
 
 /// Leaves the lock, and wakes and drops what is to be woken and dropped.
 #[inline]
-pub(crate) fn unlock<R: Role>(state: MutexGuard<'_, State<R>>) {
+pub(crate) fn unlock<R: Role>(state: LockedState<'_, R>) {
     if state.has_wakers() {
         release(state);
     }
 }
 
 #[cold]
-fn release<R: Role>(mut state: MutexGuard<'_, State<R>>) {
+fn release<R: Role>(mut state: LockedState<'_, R>) {
     let mut wakers = Wakers::default();
     state.take_wakers(&mut wakers);
     drop(state);
@@ -448,7 +457,7 @@ impl<R: Role> Shared<R> {
             connection,
             wakers: Wakers::default(),
             waiting: Vec::new(),
-            decompressed_before: 0,
+            decompressed: 0,
             deferred: Vec::new(),
             wake_at: Time::MAX,
             closing: WakerSet::default(),
@@ -460,9 +469,10 @@ impl<R: Role> Shared<R> {
     /// Returns the connection, for a moment: never across an await, and never while foreign code runs. Whoever makes wakers
     /// leave takes them along ([`State::take_wakers`]); those that stay leave with the next command or round.
     #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State<R>> {
+    pub(crate) fn lock(&self) -> LockedState<'_, R> {
+        let locked = Locked::new();
         // A panic of foreign code cannot happen under the lock, and the core has none.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        LockedState { state: self.state.lock().unwrap_or_else(PoisonError::into_inner), _locked: locked }
     }
 
     /// Returns whether somebody holds the lock.
@@ -491,8 +501,25 @@ impl<R: Role> Shared<R> {
 }
 
 impl<R: Role> Shared<R> {
+    /// Gives commands that may have to wait, and leave the task's waker then. They are given once more where a waker is
+    /// needed that is not there: cloning one is foreign code, and not for the lock.
+    #[inline]
+    pub(crate) fn poll_command<T>(
+        &self,
+        cx: &Context<'_>,
+        mut command: impl FnMut(&mut State<R>, &mut Waiter<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let mut waiter = Waiter::new(cx.waker());
+        loop {
+            let polled = self.command(|state| command(state, &mut waiter));
+            if polled.is_ready() || !waiter.clone_if_wanted() {
+                return polled;
+            }
+        }
+    }
+
     /// Forgets whoever waited on one half of a call: its future was dropped.
-    pub(crate) fn forget_waker(&self, call: CallId, half: Half) {
+    pub(crate) fn forget_waker(&self, call: CallId, half: CallHalf) {
         self.command(|state| {
             // The slot of a call that is gone may be another call's by now.
             if state.connection.states(call).is_ok() {

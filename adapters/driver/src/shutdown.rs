@@ -6,10 +6,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
+use crate::outside;
 use crate::shared::Signal;
-use crate::wakers::{WaitPlace, WakerSet};
+use crate::wakers::{WaitPlace, Waiter, WakerSet};
 
 /// A switch that shuts down any number of connections gracefully ([P-94](halfclose::manual::rules#p-94)): they accept
 /// no new calls and close after the last one. It also reports when they have. Clones are the same switch.
@@ -70,7 +71,7 @@ impl Shutdown {
         for signal in connections {
             signal.tell();
         }
-        waiting.for_each(Waker::wake);
+        waiting.for_each(outside::wake);
     }
 
     /// Returns whether the shutdown was triggered.
@@ -139,7 +140,7 @@ impl Drop for Watch {
         drop(open);
         // Dropping the signal may drop its waker, which runs foreign code.
         drop(signal);
-        waiting.into_iter().flatten().for_each(Waker::wake);
+        waiting.into_iter().flatten().for_each(outside::wake);
     }
 }
 
@@ -160,14 +161,19 @@ impl Future for Until {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { switch, reached, place } = self.get_mut();
-        let mut open = switch.lock();
-        if reached(switch, &open) {
-            return Poll::Ready(());
+        let mut waiter = Waiter::new(cx.waker());
+        loop {
+            let mut open = switch.lock();
+            if reached(switch, &open) {
+                return Poll::Ready(());
+            }
+            let stale = open.waiting.wait(place, &mut waiter);
+            drop(open);
+            stale.into_iter().for_each(outside::discard_waker);
+            if !waiter.clone_if_wanted() {
+                return Poll::Pending;
+            }
         }
-        let stale = open.waiting.wait(place, cx.waker());
-        drop(open);
-        drop(stale);
-        Poll::Pending
     }
 }
 
@@ -176,6 +182,6 @@ impl Drop for Until {
         let mut open = self.switch.lock();
         let waker = open.waiting.leave(&mut self.place);
         drop(open);
-        drop(waker);
+        waker.into_iter().for_each(outside::discard_waker);
     }
 }

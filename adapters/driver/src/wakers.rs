@@ -6,8 +6,49 @@ use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-/// The wakers of tasks that wait for one event. Each future has its own place and gives it up when it is dropped, so
-/// that no waker of a dropped future stays.
+/// The waker of a task that may have to wait. It is cloned between two visits to whatever it waits for: that is foreign
+/// code, and not for a lock.
+pub(crate) struct Waiter<'a> {
+    waker: &'a Waker,
+    clone: Option<Waker>,
+    wanted: bool,
+}
+
+impl<'a> Waiter<'a> {
+    #[inline]
+    pub(crate) fn new(waker: &'a Waker) -> Self {
+        Self { waker, clone: None, wanted: false }
+    }
+
+    /// Waits in a place, if the clone for that is there. Returns the waker that it replaces.
+    #[must_use = "a waker is dropped when the lock is free"]
+    #[inline]
+    pub(crate) fn wait_in(&mut self, place: &mut Option<Waker>) -> Option<Waker> {
+        if place.as_ref().is_some_and(|waits| waits.will_wake(self.waker)) {
+            return None;
+        }
+        match self.clone.take() {
+            Some(clone) => place.replace(clone),
+            None => {
+                self.wanted = true;
+                None
+            }
+        }
+    }
+
+    /// Clones the waker if one was wanted. Returns whether that was so: then the visit is to be repeated.
+    #[inline]
+    pub(crate) fn clone_if_wanted(&mut self) -> bool {
+        let wanted = mem::take(&mut self.wanted);
+        if wanted {
+            self.clone = Some(self.waker.clone());
+        }
+        wanted
+    }
+}
+
+/// The wakers of such tasks. A future has a place of its own and gives it up when it is dropped, so that nothing is kept
+/// of futures that are gone.
 ///
 /// Waking or dropping a waker runs foreign code, so the methods return wakers to their caller, to be handled without
 /// the lock held.
@@ -24,16 +65,15 @@ pub(crate) struct WaitPlace(Option<u64>);
 impl WakerSet {
     /// Registers the waker of a future's last poll. Returns the waker that it replaces.
     #[must_use = "a waker is dropped when the lock is free"]
-    pub(crate) fn wait(&mut self, place: &mut WaitPlace, waker: &Waker) -> Option<Waker> {
+    pub(crate) fn wait(&mut self, place: &mut WaitPlace, waiter: &mut Waiter<'_>) -> Option<Waker> {
         let id = *place.0.get_or_insert_with(|| {
             self.next = self.next.wrapping_add(1);
             self.next
         });
-        match self.wakers.get_mut(&id) {
-            Some(known) if known.will_wake(waker) => None,
-            Some(known) => Some(mem::replace(known, waker.clone())),
-            None => self.wakers.insert(id, waker.clone()),
-        }
+        let mut waker = self.wakers.remove(&id);
+        let stale = waiter.wait_in(&mut waker);
+        self.wakers.extend(waker.map(|waker| (id, waker)));
+        stale
     }
 
     /// Removes the waker of a future that is being dropped, and returns it.
@@ -113,20 +153,25 @@ mod tests {
         let [first, second] = [0, 1].map(|nth: usize| Waker::from(Arc::clone(&counted[nth])));
         let kept = || counted.each_ref().map(|counted| Arc::strong_count(counted) - 2);
         let (mut one, mut other) = (WaitPlace::default(), WaitPlace::default());
-        assert!(set.wait(&mut one, &first).is_none() && set.wait(&mut one, &first).is_none());
+        let wait = |set: &mut WakerSet, place: &mut WaitPlace, waker: &Waker| {
+            let mut waiter = Waiter::new(waker);
+            let stale = set.wait(place, &mut waiter);
+            if waiter.clone_if_wanted() { set.wait(place, &mut waiter) } else { stale }
+        };
+        assert!(wait(&mut set, &mut one, &first).is_none() && wait(&mut set, &mut one, &first).is_none());
         assert_eq!(kept(), [1, 0]);
-        drop(set.wait(&mut one, &second));
+        drop(wait(&mut set, &mut one, &second));
         assert_eq!(kept(), [0, 1]);
         // Two futures of one task have a place each.
-        assert!(set.wait(&mut other, &second).is_none());
+        assert!(wait(&mut set, &mut other, &second).is_none());
         assert_eq!(kept(), [0, 2]);
         drop(set.leave(&mut one));
         assert!(set.leave(&mut one).is_none());
         assert_eq!(kept(), [0, 1]);
         assert_eq!(set.take().count(), 1);
         assert_eq!(kept(), [0, 0]);
-        // A place can be used again after `take`.
-        assert!(set.wait(&mut other, &first).is_none());
+        // A place outlives what was taken.
+        assert!(wait(&mut set, &mut other, &first).is_none());
         assert_eq!((kept(), set.take().count()), ([1, 0], 1));
     }
 }

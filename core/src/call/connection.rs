@@ -10,20 +10,21 @@ use bytes::{Bytes, BytesMut};
 use crate::config::{Config, Seed};
 use crate::error::{ConnectionError, Misuse};
 use crate::frame::ErrorCode;
+use crate::grpc::compress::{CompressedPayload, Compression, DecompressError};
 use crate::grpc::encoding::Encoding;
 use crate::grpc::headers::{RequestHeaders, ResponseHeaders};
 use crate::grpc::metadata::Metadata;
 use crate::grpc::status::Status;
 use crate::http2::engine::Engine;
 use crate::http2::memory::Memory;
-use crate::http2::outbox::{OwnedTransmit, Transmit};
+use crate::http2::outbox::{LentTransmit, OwnedTransmit, Transmit};
 use crate::http2::poll::Next;
 use crate::http2::receive::Needed;
 use crate::http2::role::RoleKind;
 use crate::http2::timers::TimerKind;
 use crate::payload::MessagePayload;
 use crate::time::Time;
-use crate::types::{CallId, CallType, Event, HalfStates, Outcome, Recv, Request, Sent};
+use crate::types::{CallId, CallType, Event, HalfStates, LazyRecv, Outcome, Recv, Request, Sent};
 
 mod sealed {
     pub trait Sealed {
@@ -196,6 +197,21 @@ impl<R: Role> Connection<R> {
         self.engine.take_transmit(now)
     }
 
+    /// As [`poll_transmit`](Self::poll_transmit), but the bytes move to `to`, which is empty: for callers that share the
+    /// connection and must not hold it while the transport is at work. Returns whether there are any. Say by
+    /// [`lent_written`](Self::lent_written) how many of them the transport took; nothing more is given out before it took
+    /// them all.
+    #[inline]
+    pub fn lend_transmit(&mut self, now: Time, to: &mut LentTransmit) -> bool {
+        self.engine.lend_transmit(now, to)
+    }
+
+    /// Notes that the transport took so many of the bytes that [`lend_transmit`](Self::lend_transmit) lent.
+    #[inline]
+    pub fn lent_written(&mut self, bytes: usize) {
+        self.engine.lent_written(bytes);
+    }
+
     /// Returns whether [`poll_transmit`](Self::poll_transmit) may have bytes.
     #[must_use]
     #[inline]
@@ -233,11 +249,33 @@ impl<R: Role> Connection<R> {
         self.engine.recv(call)
     }
 
-    /// Returns how many bytes decompression has produced since the connection began, for messages that
-    /// [`recv`](Self::recv) returned. A message that failed to decompress counts as the longest that is allowed. No
-    /// turn of [`receive`](Self::receive) bounds this work, because `recv` does it, and a few received bytes can
-    /// cause much of it. A caller that receives many messages in a row can use this to decide when to yield to other
-    /// tasks.
+    /// As [`recv`](Self::recv), but a compressed message comes as it is, as [`LazyRecv::Compressed`]: for callers that share the
+    /// connection and must not hold it while a codec runs. One that cannot be decompressed is told by
+    /// [`fail_message`](Self::fail_message).
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    #[inline]
+    pub fn recv_lazily(&mut self, call: CallId) -> Result<LazyRecv, Misuse> {
+        self.engine.recv_lazily(call)
+    }
+
+    /// Ends a call whose [`LazyRecv::Compressed`] could not be decompressed, as [`recv`](Self::recv) does. Gives what a client's
+    /// caller receives then: the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`].
+    pub fn fail_message(&mut self, call: CallId, error: DecompressError) -> Result<Recv, Misuse> {
+        self.engine.fail_message(call, error)
+    }
+
+    /// Returns what [`recv`](Self::recv) has done to decompress messages since the connection began, failed ones included, in
+    /// the unit of [`Decompression::work`](crate::grpc::compress::Decompression::work): a byte that came out counts as one, a byte that went in as 32, a message by
+    /// itself as 16 KiB. No turn of [`receive`](Self::receive) bounds this work: it is done when messages are taken, and
+    /// a few bytes can ask for much of it. A caller that takes many in a row does well to let others run now and then;
+    /// [`recv_lazily`](Self::recv_lazily) lets it do so within a message.
     #[must_use]
     pub const fn decompressed(&self) -> u64 {
         self.engine.decompressed()
@@ -273,9 +311,28 @@ impl<R: Role> Connection<R> {
         self.engine.send_message(call, payload, compress)
     }
 
-    /// Returns whether [`send_message`](Self::send_message) would accept a message now. If not, one
-    /// [`Event::Writable`] follows once it would. This is for callers that produce a message only when there is
-    /// buffer space for it.
+    /// Returns how messages of this call are compressed, if it has an encoding: for callers that share the connection and
+    /// must not hold it while a codec runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::UnknownCall`].
+    pub fn compression(&self, call: CallId) -> Result<Option<Compression>, Misuse> {
+        self.engine.compression(call)
+    }
+
+    /// As [`send_message_from`](Self::send_message_from), with a message that [`Compression::compress`] made.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_message`](Self::send_message), and [`Misuse::UnsupportedEncoding`] where the call's encoding is another
+    /// one by now.
+    pub fn send_compressed(&mut self, call: CallId, payload: &mut CompressedPayload) -> Result<Sent, Misuse> {
+        self.engine.send_compressed(call, payload)
+    }
+
+    /// Returns whether [`send_message`](Self::send_message) would take a message now, and asks for one
+    /// [`Event::Writable`] if it would not: for callers that produce a message only when there is buffer space for it.
     ///
     /// # Errors
     ///

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::engine::{Engine, READY, WAITING};
+use super::memory::Ledger;
 use super::stream::{ClientCall, ClientStage, ServerHeaders, Side, Stream};
+use crate::config::Limits;
 use crate::error::Misuse;
 use crate::frame::ErrorCode;
-use crate::grpc::compress::{CodecIndex, Codecs};
+use crate::grpc::compress::{CodecIndex, Codecs, CompressedPayload, Compression};
 use crate::grpc::encoding::Encoding;
 use crate::grpc::headers::{RequestHeaders, ResponseHeaders, check_authority};
 use crate::grpc::metadata::Metadata;
@@ -48,6 +50,28 @@ impl Stream {
             return Err(Misuse::SecondMessage);
         }
         Ok(())
+    }
+
+    /// Whether a message of this size, and of this length as it is sent, may be queued now. One that has to wait is told
+    /// when there is buffer space.
+    #[inline]
+    fn check_send(
+        &mut self,
+        size: usize,
+        length: usize,
+        limits: &Limits,
+        ledger: &mut Ledger,
+    ) -> Result<(), Misuse> {
+        self.check_message()?;
+        let limit = limits.max_send_message as usize;
+        if size > limit {
+            return Err(Misuse::MessageTooLarge { size, limit });
+        }
+        let space = self.check_room(limits, ledger);
+        if space.is_err() {
+            self.refuse(length, ledger);
+        }
+        space
     }
 
     #[inline]
@@ -106,11 +130,10 @@ fn codec_named(codecs: &Codecs, encoding: Encoding) -> Result<Option<CodecIndex>
 }
 
 #[inline(never)]
-fn compressed(codecs: &Codecs, codec: CodecIndex, payload: &[u8]) -> Result<Bytes, Misuse> {
-    let codec = codecs.at(codec).ok_or(Misuse::UnsupportedEncoding)?;
-    let mut out = Vec::new();
-    codec.compress(payload, &mut out).map_err(|_| Misuse::CompressionFailed)?;
-    Ok(out.into())
+fn compressed(codecs: &Codecs, index: CodecIndex, payload: &MessagePayload) -> Result<Bytes, Misuse> {
+    let codec = codecs.at(index).ok_or(Misuse::UnsupportedEncoding)?;
+    let compressed = Compression::new(codec, index).compress(payload.clone());
+    Ok(compressed.map_err(|_| Misuse::CompressionFailed)?.bytes)
 }
 
 impl Engine {
@@ -244,22 +267,12 @@ impl Engine {
         payload: &mut MessagePayload,
         compress: bool,
     ) -> Result<Sent, Misuse> {
-        let slot = call.slot;
-        let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
-        stream.check_message()?;
-        let limits = &self.config.limits;
-        let limit = limits.max_send_message as usize;
         let size = payload.len();
-        if size > limit {
-            return Err(Misuse::MessageTooLarge { size, limit });
-        }
-        if let Err(full) = stream.check_room(limits, &self.ledger) {
-            stream.refuse(payload.len(), &mut self.ledger);
-            return Err(full);
-        }
+        let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
+        stream.check_send(size, size, &self.config.limits, &mut self.ledger)?;
         let weight = match stream.codec {
             Some(codec) if compress => {
-                let compressed = compressed(&self.config.codecs, codec, payload.join())?;
+                let compressed = compressed(&self.config.codecs, codec, payload)?;
                 drop(payload.take());
                 stream.queue.push_message(true, compressed)
             }
@@ -268,20 +281,49 @@ impl Engine {
                 (first, Some(rest)) => stream.queue.push_pieces(size, first, *rest),
             },
         };
+        Ok(self.message_queued(call.slot, weight))
+    }
+
+    /// Takes a message that is compressed already, unless it is refused.
+    pub(crate) fn send_compressed(
+        &mut self,
+        call: CallId,
+        payload: &mut CompressedPayload,
+    ) -> Result<Sent, Misuse> {
+        let stream = self.slots.find_mut(call).ok_or(Misuse::UnknownCall)?;
+        if stream.codec != Some(payload.index) {
+            return Err(Misuse::UnsupportedEncoding);
+        }
+        let length = payload.bytes.len();
+        stream.check_send(payload.size, length, &self.config.limits, &mut self.ledger)?;
+        let weight = stream.queue.push_message(true, std::mem::take(&mut payload.bytes));
+        Ok(self.message_queued(call.slot, weight))
+    }
+
+    /// A message was queued that counts for so much.
+    #[inline]
+    fn message_queued(&mut self, slot: u32, weight: usize) -> Sent {
+        let Some(stream) = self.slots.get_mut(slot) else { return Sent::Ready };
         stream.accept_refused(&mut self.ledger);
         stream.begin_to_hold();
         self.ledger.queued(weight, stream.held_up);
         stream.step_message();
-        let full = stream.check_room(limits, &self.ledger).is_err();
+        let full = stream.check_room(&self.config.limits, &self.ledger).is_err();
         stream.want_write |= full;
         self.schedule(slot);
         if !full {
-            return Ok(Sent::Ready);
+            return Sent::Ready;
         }
         if self.ledger.sends_much() {
             self.look_again();
         }
-        Ok(Sent::Full)
+        Sent::Full
+    }
+
+    /// Returns how the messages of a call are compressed, if they are.
+    pub(crate) fn compression(&self, call: CallId) -> Result<Option<Compression>, Misuse> {
+        let Some(index) = self.look(call)?.codec else { return Ok(None) };
+        Ok(self.config.codecs.at(index).map(|codec| Compression::new(codec, index)))
     }
 
     /// Returns whether a call waits for [`Event::Writable`](crate::Event::Writable).
@@ -333,6 +375,10 @@ impl Engine {
 
     pub(crate) fn accept(&mut self, call: CallId, call_type: CallType) -> Result<(), Misuse> {
         let (_, stream) = self.find(call)?;
+        // What was received or sent before was not counted.
+        if stream.received_any || stream.sent_one {
+            return Err(Misuse::AcceptedLate);
+        }
         stream.call_type = call_type;
         Ok(())
     }

@@ -33,6 +33,7 @@ use crate::grpc::headers::check_authority;
 use crate::grpc::metadata::Metadata;
 use crate::machine::{Lifecycle, LifecycleInput, Step, Wire};
 use crate::time::Time;
+use crate::types::ConnectionTag;
 
 /// The queue of calls that have something to send.
 pub(super) const READY: u8 = 0;
@@ -92,7 +93,7 @@ pub(crate) struct Engine {
     pub(super) ledger: Ledger,
     /// The measurement of the path, and how far windows may grow for it.
     pub(super) path: PathEstimate,
-    /// Bytes that decompression has produced for messages which the caller received.
+    /// What it took to decompress the messages that were received, in the unit of `Decompression::work`.
     pub(super) decompressed: u64,
 
     // The connection itself.
@@ -119,6 +120,7 @@ impl Engine {
     pub(crate) fn new(role: RoleKind, config: Config, seed: Seed, now: Time) -> Self {
         let config = config.in_range(role == RoleKind::Client);
         let limits = config.limits;
+        let no_metadata = Arc::default();
         let mut engine = Self {
             role,
             authority_is_valid: check_authority(&config.authority).is_ok(),
@@ -136,7 +138,7 @@ impl Engine {
             writer: BlockWriter::new(&limits),
             replies: Replies::default(),
             unread_since: None,
-            slots: Slots::new(role),
+            slots: Slots::new(role, tag_of(&no_metadata, role, seed, now)),
             ids: IdTable::default(),
             closed_ids: ClosedIds::default(),
             open_streams: 0,
@@ -159,7 +161,7 @@ impl Engine {
             peer_goaway: None,
             clock: Clock::new(role, &config, seed, now),
             deadlines: DeadlineHeap::default(),
-            no_metadata: Arc::default(),
+            no_metadata,
             close_reason: None,
             failure: None,
             cut_short: false,
@@ -277,4 +279,16 @@ impl Engine {
     pub(super) fn failure(&self) -> Option<ConnectionError> {
         self.failure.clone()
     }
+}
+
+/// Returns what tells a connection from others. No two that exist at the same time with the same seed have the same place
+/// in memory, and where another seed or another time would make up for that is one chance in 2^32. Nothing but ids of
+/// other connections is ever compared with it.
+fn tag_of(place: &Arc<Metadata>, role: RoleKind, seed: Seed, now: Time) -> ConnectionTag {
+    // A mixing step as of splitmix64: every bit of the seed matters.
+    let side = u64::from(role == RoleKind::Client);
+    let mixed = (seed.0 ^ now.as_nanos().rotate_left(32) ^ side).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let place = Arc::as_ptr(place).addr() as u64 >> 4;
+    // The lower half of both.
+    ConnectionTag(((mixed >> 32) ^ place) as u32)
 }

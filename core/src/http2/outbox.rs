@@ -34,6 +34,8 @@ pub(crate) struct Outbox {
     chained_len: usize,
     /// Bytes that have been written or taken since the connection began.
     written: u64,
+    /// Bytes that were lent to be written: they go before everything here.
+    lent: usize,
 }
 
 /// A payload that belongs between two inline bytes. Never empty.
@@ -82,13 +84,25 @@ impl Outbox {
         self.chained.push_back(Chained { at: self.end(), payload });
     }
 
-    /// Returns the number of bytes that wait to be written.
+    /// Bytes that are to be written, those that were lent for that included.
     #[inline]
     pub(crate) fn len(&self) -> usize {
+        self.own_len().saturating_add(self.lent)
+    }
+
+    /// Bytes that are to be written and stand here.
+    #[inline]
+    fn own_len(&self) -> usize {
         self.unread().len().saturating_add(self.chained_len)
     }
 
-    /// Returns the number of bytes written or taken since the connection began.
+    /// Returns whether there are bytes that may be given out: what was lent goes first.
+    #[inline]
+    pub(crate) fn may_give(&self) -> bool {
+        self.lent == 0 && self.own_len() > 0
+    }
+
+    /// Bytes ever written or taken.
     #[inline]
     pub(crate) fn written(&self) -> u64 {
         self.written
@@ -135,7 +149,27 @@ impl Outbox {
         OwnedTransmit { segments, written: 0 }
     }
 
-    /// Frees spare capacity.
+    /// Lends everything that is to be written, for an empty queue's memory. Returns whether there was anything to lend.
+    #[inline]
+    pub(crate) fn lend(&mut self, to: &mut LentTransmit) -> bool {
+        if !self.may_give() || !to.0.is_empty() {
+            return false;
+        }
+        let written = self.written;
+        mem::swap(self, &mut to.0);
+        (self.written, self.lent) = (written, to.0.own_len());
+        true
+    }
+
+    /// Notes that so many of the bytes that were lent are written.
+    #[inline]
+    pub(crate) fn lent_written(&mut self, count: usize) {
+        let count = count.min(self.lent);
+        self.lent = self.lent.saturating_sub(count);
+        self.written = self.written.wrapping_add(count as u64);
+    }
+
+    /// Frees the memory that the queue holds and does not need.
     pub(crate) fn shrink(&mut self) {
         self.compact();
         self.inline.shrink_to_fit();
@@ -144,7 +178,7 @@ impl Outbox {
 
     /// Removes the first `count` bytes, which have been written.
     fn advance(&mut self, mut count: usize) {
-        self.written = self.written.wrapping_add(count.min(self.len()) as u64);
+        self.written = self.written.wrapping_add(count.min(self.own_len()) as u64);
         while count > 0 {
             let run = self.run();
             if run > 0 {
@@ -162,7 +196,7 @@ impl Outbox {
             self.chained_len = self.chained_len.saturating_sub(step);
             count = count.saturating_sub(step);
         }
-        if self.is_empty() {
+        if self.own_len() == 0 {
             self.reset();
         } else {
             self.compact_if_worth_while();
@@ -291,7 +325,39 @@ impl Transmit<'_> {
 impl Buf for Transmit<'_> {
     #[inline]
     fn remaining(&self) -> usize {
-        self.0.len()
+        self.0.own_len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.segments().next().unwrap_or_default()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        fill(slices, self.0.segments())
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.0.advance(count);
+    }
+}
+
+/// What a connection has to write, lent: see [`Connection::lend_transmit`](crate::Connection::lend_transmit).
+///
+/// It is written like a [`Transmit`], and used again for the next bytes: between two loans it keeps its memory.
+#[derive(Debug, Default)]
+pub struct LentTransmit(Outbox);
+
+impl LentTransmit {
+    /// Gives back memory that only serves speed.
+    pub fn shrink(&mut self) {
+        self.0.shrink();
+    }
+}
+
+impl Buf for LentTransmit {
+    #[inline]
+    fn remaining(&self) -> usize {
+        self.0.own_len()
     }
 
     fn chunk(&self) -> &[u8] {

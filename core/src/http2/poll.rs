@@ -115,7 +115,7 @@ impl Engine {
             {
                 return Next::Event(event);
             }
-            if !self.outbox.is_empty() {
+            if self.outbox.may_give() {
                 self.turn.offered = Some(self.outbox.written());
                 return Next::Transmit(self.outbox.transmit());
             }

@@ -1,25 +1,51 @@
 //! What the caller takes: the messages of a call in order, then its end.
 
-use bytes::Bytes;
+use std::sync::Arc;
 
 use super::engine::Engine;
 use super::stream::{ClientStage, Side, Stream};
 use crate::error::Misuse;
-use crate::grpc::compress::DecompressError;
+use crate::grpc::compress::{DecompressError, Decompression, MessageCodec};
 use crate::grpc::message::RawMessage;
 use crate::grpc::status::{Code, Status};
-use crate::machine::{OneRequest, OneRequestInput, OneResponseInput, ServerRecv, ServerSendInput, Step};
-use crate::types::{CallId, Cardinality, Message, Recv};
+use crate::machine::{
+    OneRequest, OneRequestInput, OneResponse, OneResponseInput, ServerRecv, ServerSendInput, Step,
+};
+use crate::types::{CallId, Cardinality, LazyRecv, Message, Recv};
 
 impl Stream {
+    /// Returns what this side receives: one message, or many.
+    #[inline]
+    fn receives(&self) -> Cardinality {
+        match self.side {
+            Side::Client(_) => self.call_type.responses,
+            Side::Server(_) => self.call_type.requests,
+        }
+    }
+
+    /// Returns what the message in front is, where its direction carries one.
+    fn only_message(&self) -> OnlyMessage {
+        let several = self.inbound.complete() > 1;
+        match &self.side {
+            Side::Client(call) => {
+                let again = call.responses != OneResponse::Missing;
+                match &call.stage {
+                    ClientStage::Done(outcome) if outcome.status.code != Code::Ok => OnlyMessage::Failed,
+                    _ if several || again => OnlyMessage::TooMany,
+                    ClientStage::Done(_) => OnlyMessage::Whole,
+                    _ => OnlyMessage::Open,
+                }
+            }
+            Side::Server(call) if several || call.requests != OneRequest::Missing => OnlyMessage::TooMany,
+            Side::Server(call) if call.recv == ServerRecv::Ended => OnlyMessage::Whole,
+            Side::Server(_) => OnlyMessage::Open,
+        }
+    }
+
     /// Counts a message that the caller takes, where its direction carries one: another is one too many.
     #[inline]
     fn count_message(&mut self) -> Result<(), &'static str> {
-        let received = match &self.side {
-            Side::Client(_) => self.call_type.responses,
-            Side::Server(_) => self.call_type.requests,
-        };
-        if received == Cardinality::Many {
+        if self.receives() == Cardinality::Many {
             return Ok(());
         }
         match &mut self.side {
@@ -49,6 +75,7 @@ impl Stream {
                     return AfterLastMessage::TooFew(text);
                 }
                 call.requests = OneRequest::Complete;
+                self.received_any = true;
                 AfterLastMessage::HalfClosed
             }
             _ => {
@@ -57,6 +84,17 @@ impl Stream {
             }
         }
     }
+}
+
+/// What a message is in a direction that carries one.
+enum OnlyMessage {
+    /// The only one, with the end behind it.
+    Whole,
+    /// The end may still come, or another message, or neither.
+    Open,
+    /// The call has failed behind it.
+    Failed,
+    TooMany,
 }
 
 /// What is behind the last message.
@@ -76,28 +114,67 @@ impl Engine {
 
     #[inline]
     pub(crate) fn recv(&mut self, call: CallId) -> Result<Recv, Misuse> {
+        match self.recv_lazily(call)? {
+            LazyRecv::Plain(received) => Ok(received),
+            LazyRecv::Compressed(message) => Ok(self.decompress(call.slot, message)),
+        }
+    }
+
+    /// As `recv`, but leaves it to the caller to decompress.
+    #[inline]
+    pub(crate) fn recv_lazily(&mut self, call: CallId) -> Result<LazyRecv, Misuse> {
         let Some(stream) = self.slots.find_mut(call) else { return Err(Misuse::UnknownCall) };
         if stream.inbound.complete() > 0 {
-            return Ok(self.recv_message(call.slot));
+            let only = stream.receives() == Cardinality::One;
+            return Ok(if only { self.recv_only(call.slot) } else { self.recv_message(call.slot) });
         }
-        match stream.rest() {
+        Ok(LazyRecv::Plain(match stream.rest() {
             AfterLastMessage::Nothing => {
                 if stream.inbound.is_mid_message() {
                     self.admit_message(call.slot);
                 }
-                Ok(Recv::Pending)
+                Recv::Pending
             }
-            AfterLastMessage::HalfClosed => Ok(Recv::HalfClosed),
-            AfterLastMessage::Over => Ok(self.take_outcome(call.slot)),
-            AfterLastMessage::TooFew(text) => Ok(self.refuse_too_few(call.slot, text)),
+            AfterLastMessage::HalfClosed => Recv::HalfClosed,
+            AfterLastMessage::Over => self.take_outcome(call.slot),
+            AfterLastMessage::TooFew(text) => self.refuse_too_few(call.slot, text),
+        }))
+    }
+
+    /// Gives the message of a direction that carries one, once the end behind it is here: what was cut short, or has
+    /// failed, must not pass for a whole one ([P-74](crate::manual::rules#p-74), [P-75](crate::manual::rules#p-75)).
+    #[inline(never)]
+    fn recv_only(&mut self, slot: u32) -> LazyRecv {
+        let Some(stream) = self.slots.get_mut(slot) else { return LazyRecv::Plain(Recv::Pending) };
+        match stream.only_message() {
+            OnlyMessage::Whole => self.recv_message(slot),
+            OnlyMessage::Open => {
+                stream.want_read = true;
+                if stream.inbound.is_mid_message() {
+                    self.admit_message(slot);
+                }
+                LazyRecv::Plain(Recv::Pending)
+            }
+            OnlyMessage::Failed => {
+                self.ledger.dropped(&mut stream.inbound);
+                LazyRecv::Plain(self.take_outcome(slot))
+            }
+            OnlyMessage::TooMany => {
+                if stream.inbound.complete() > 1 {
+                    // The next one is refused, and this one with it.
+                    drop(self.recv_message(slot));
+                }
+                self.recv_message(slot)
+            }
         }
     }
 
     #[inline(never)]
-    fn recv_message(&mut self, slot: u32) -> Recv {
-        let Some(stream) = self.slots.get_mut(slot) else { return Recv::Pending };
+    fn recv_message(&mut self, slot: u32) -> LazyRecv {
+        let Some(stream) = self.slots.get_mut(slot) else { return LazyRecv::Plain(Recv::Pending) };
+        stream.received_any = true;
         let pinned = stream.inbound.pinned();
-        let Some(raw) = stream.inbound.pop() else { return Recv::Pending };
+        let Some(raw) = stream.inbound.pop() else { return LazyRecv::Plain(Recv::Pending) };
         if pinned > 0 {
             self.ledger.views_gone(pinned.saturating_sub(stream.inbound.pinned()));
         }
@@ -108,7 +185,7 @@ impl Engine {
         }
         self.memory_freed();
         if counted.is_ok() && !raw.compressed {
-            return Recv::Message(Message { payload: raw.payload, compressed: false });
+            return LazyRecv::Plain(Recv::Message(Message { payload: raw.payload, compressed: false }));
         }
         self.take_unusual(slot, raw, counted)
     }
@@ -172,32 +249,55 @@ impl Engine {
 
     /// Returns a message that is one too many, or compressed.
     #[inline(never)]
-    fn take_unusual(&mut self, slot: u32, raw: RawMessage, counted: Result<(), &'static str>) -> Recv {
+    fn take_unusual(&mut self, slot: u32, raw: RawMessage, counted: Result<(), &'static str>) -> LazyRecv {
         if let Err(text) = counted {
-            return self.refuse_count(slot, text);
+            return LazyRecv::Plain(self.refuse_count(slot, text));
         }
-        match self.decompress(slot, &raw.payload) {
-            Ok(payload) => Recv::Message(Message { payload, compressed: true }),
+        LazyRecv::Plain(match self.codec_of_peer(slot) {
+            // An empty payload is an empty message, whatever the codec (P-61).
+            Ok(_) if raw.payload.is_empty() => {
+                Recv::Message(Message { payload: raw.payload, compressed: true })
+            }
+            Ok(codec) => {
+                let limit = self.config.limits.max_receive_message as usize;
+                return LazyRecv::Compressed(Decompression::new(codec, raw.payload, limit));
+            }
             Err(status) => self.fail_call(slot, status),
-        }
+        })
     }
 
-    fn decompress(&mut self, slot: u32, payload: &[u8]) -> Result<Bytes, Status> {
+    /// Returns the codec of the messages that come compressed on a call.
+    fn codec_of_peer(&self, slot: u32) -> Result<&Arc<dyn MessageCodec>, Status> {
         let codec = self.slots.get(slot).and_then(|stream| stream.peer_codec);
         // P-51: the flag without an encoding that says what it means.
         let Some(codec) = codec else {
             return Err(Status::internal("a compressed message came without grpc-encoding"));
         };
-        let Some(codec) = self.config.codecs.at(codec) else {
-            return Err(Status::internal("no codec for the message's encoding"));
-        };
-        let limit = self.config.limits.max_receive_message as usize;
-        let decompressed = codec.decompress(payload, limit);
-        let work = decompressed.as_ref().map_or(limit, Bytes::len);
-        self.decompressed = self.decompressed.saturating_add(work as u64);
-        decompressed.map_err(|error| match error {
-            DecompressError::TooLarge { .. } => Status::resource_exhausted(error.to_string()),
-            _ => Status::internal(error.to_string()),
-        })
+        let codec = self.config.codecs.at(codec);
+        codec.ok_or_else(|| Status::internal("no codec for the message's encoding"))
+    }
+
+    #[cold]
+    fn decompress(&mut self, slot: u32, message: Decompression) -> Recv {
+        let (decompressed, work) = message.finish();
+        self.decompressed = self.decompressed.saturating_add(work);
+        match decompressed {
+            Ok(payload) => Recv::Message(Message { payload, compressed: true }),
+            Err(error) => self.fail_call(slot, status_of(error)),
+        }
+    }
+
+    /// Ends a call whose message could not be decompressed.
+    pub(crate) fn fail_message(&mut self, call: CallId, error: DecompressError) -> Result<Recv, Misuse> {
+        let _ = self.slots.find(call).ok_or(Misuse::UnknownCall)?;
+        Ok(self.fail_call(call.slot, status_of(error)))
+    }
+}
+
+/// Returns what a call ends with whose message could not be decompressed.
+fn status_of(error: DecompressError) -> Status {
+    match error {
+        DecompressError::TooLarge { .. } => Status::resource_exhausted(error.to_string()),
+        _ => Status::internal(error.to_string()),
     }
 }

@@ -4,7 +4,7 @@
 //! bytes. Calls take turns, with one DATA frame each, so that a large message does not delay small ones.
 
 use super::engine::{Engine, READY, STARVED};
-use super::outbox::{OwnedTransmit, Transmit};
+use super::outbox::{LentTransmit, OwnedTransmit, Transmit};
 use super::role::RoleKind;
 use super::stream::{ClientCall, ServerHeaders, Side};
 use crate::frame::{FRAME_HEADER_LEN, Flags, FrameHeader, FrameType, StreamId};
@@ -35,14 +35,25 @@ impl Engine {
         self.audit();
         self.fill(now);
         self.audit();
-        if self.outbox.is_empty() { None } else { Some(self.outbox.transmit()) }
+        if self.outbox.may_give() { Some(self.outbox.transmit()) } else { None }
     }
 
     pub(crate) fn take_transmit(&mut self, now: Time) -> Option<OwnedTransmit> {
         self.audit();
         self.fill(now);
         self.audit();
-        if self.outbox.is_empty() { None } else { Some(self.outbox.take()) }
+        if self.outbox.may_give() { Some(self.outbox.take()) } else { None }
+    }
+
+    pub(crate) fn lend_transmit(&mut self, now: Time, to: &mut LentTransmit) -> bool {
+        self.audit();
+        self.fill(now);
+        self.audit();
+        self.outbox.lend(to)
+    }
+
+    pub(crate) fn lent_written(&mut self, count: usize) {
+        self.outbox.lent_written(count);
     }
 
     /// Returns whether `poll_transmit` would return any bytes.

@@ -2,7 +2,7 @@
 
 use super::role::RoleKind;
 use super::stream::Stream;
-use crate::types::{CallId, CallType};
+use crate::types::{CallId, CallType, ConnectionTag};
 
 /// The initial windows of a stream.
 #[derive(Clone, Copy)]
@@ -23,6 +23,8 @@ struct Slot {
 /// The table of calls, indexed by slot number.
 pub(crate) struct Slots {
     role: RoleKind,
+    /// In the id of every call: an id of another connection names none here.
+    tag: ConnectionTag,
     slots: Vec<Slot>,
     free: Vec<u32>,
     live: u32,
@@ -34,9 +36,10 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    pub(crate) const fn new(role: RoleKind) -> Self {
+    pub(crate) const fn new(role: RoleKind, tag: ConnectionTag) -> Self {
         Self {
             role,
+            tag,
             slots: Vec::new(),
             free: Vec::new(),
             live: 0,
@@ -112,8 +115,9 @@ impl Slots {
     /// Returns the call in `slot`, with its id.
     #[inline]
     pub(crate) fn named_mut(&mut self, slot: u32) -> Option<(CallId, &mut Stream)> {
+        let tag = self.tag;
         let entry = self.slots.get_mut(slot as usize)?;
-        let call = CallId { slot, generation: entry.generation };
+        let call = CallId { slot, generation: entry.generation, tag };
         if entry.taken { Some((call, &mut entry.stream)) } else { None }
     }
 
@@ -121,20 +125,21 @@ impl Slots {
     #[inline]
     pub(crate) fn call_id(&self, slot: u32) -> CallId {
         let generation = self.slots.get(slot as usize).map_or(0, |entry| entry.generation);
-        CallId { slot, generation }
+        CallId { slot, generation, tag: self.tag }
     }
 
     /// Returns the call with this id, if the id is still valid.
     #[inline]
     pub(crate) fn find(&self, call: CallId) -> Option<&Stream> {
-        self.slots.get(call.slot as usize).filter(|entry| entry.is_named(call)).map(|entry| &entry.stream)
+        let entry = self.slots.get(call.slot as usize)?;
+        if entry.is_named(call) && call.tag == self.tag { Some(&entry.stream) } else { None }
     }
 
     /// Returns the call with this id, if the id is still valid.
     #[inline]
     pub(crate) fn find_mut(&mut self, call: CallId) -> Option<&mut Stream> {
         let entry = self.slots.get_mut(call.slot as usize)?;
-        if entry.is_named(call) { Some(&mut entry.stream) } else { None }
+        if entry.is_named(call) && call.tag == self.tag { Some(&mut entry.stream) } else { None }
     }
 
     /// Returns the slots in use, in slot order. This walks the whole table, so it is for rare events only.
@@ -185,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_id_names_one_call_and_never_another_one_in_its_slot() {
-        let mut slots = Slots::new(RoleKind::Server);
+        let mut slots = Slots::new(RoleKind::Server, ConnectionTag(0));
         let [first, second] = [0; 2].map(|_| insert(&mut slots));
         assert_eq!((first.slot(), second.slot(), slots.live()), (0, 1, 2));
         assert!(slots.find(first).is_some() && slots.find_mut(second).is_some());
@@ -207,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_caller_that_was_told_of_the_end_finds_the_call_no_more() {
-        let mut slots = Slots::new(RoleKind::Server);
+        let mut slots = Slots::new(RoleKind::Server, ConnectionTag(0));
         let call = insert(&mut slots);
         slots.get_mut(call.slot).unwrap().caller_done = true;
         assert!(slots.find(call).is_none() && slots.find_mut(call).is_none());
@@ -216,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_call_begins_as_new_where_another_one_stood() {
-        let mut slots = Slots::new(RoleKind::Server);
+        let mut slots = Slots::new(RoleKind::Server, ConnectionTag(0));
         let call = insert(&mut slots);
         let stream = slots.get_mut(call.slot).unwrap();
         stream.id = 1;
@@ -251,7 +256,7 @@ mod tests {
 
     #[test]
     fn shrinking_keeps_calls_and_lets_no_old_id_name_a_new_one() {
-        let mut slots = Slots::new(RoleKind::Server);
+        let mut slots = Slots::new(RoleKind::Server, ConnectionTag(0));
         let calls: Vec<CallId> = (0..50).map(|_| insert(&mut slots)).collect();
         slots.shrink();
         assert!(calls.iter().all(|call| slots.find(*call).is_some()));

@@ -156,6 +156,8 @@ pub(crate) struct Stream {
     pub(crate) want_write: bool,
     /// Whether the only message of a `Cardinality::One` direction was sent.
     pub(crate) sent_one: bool,
+    /// Whether the caller has received a message or the half-close.
+    pub(crate) received_any: bool,
     /// Whether nothing more is sent or received for this call.
     pub(crate) wire_done: bool,
     /// Whether the caller has received the end of the call, or never sees the call.
@@ -214,6 +216,7 @@ impl Stream {
             want_read: false,
             want_write: false,
             sent_one: false,
+            received_any: false,
             wire_done: false,
             caller_done: false,
             codec: None,
@@ -250,6 +253,7 @@ impl Stream {
             want_read,
             want_write,
             sent_one,
+            received_any,
             wire_done,
             caller_done,
             codec,
@@ -281,7 +285,8 @@ impl Stream {
         // The ledger no longer counts what it held.
         let _ = inbound.clear();
         (*id, *call_type, *pending) = (0, CallType::BIDI, Pending::default());
-        (*want_read, *want_write, *sent_one) = (false, false, false);
+        (*want_read, *want_write) = (false, false);
+        (*sent_one, *received_any) = (false, false);
         (*wire_done, *caller_done) = (false, false);
         (*codec, *peer_codec) = (None, None);
         (*send_window, *recv_window, *recv_target) = (0, 0, 0);

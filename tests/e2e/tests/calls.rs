@@ -31,7 +31,7 @@ on_every_pair! {
     bidi_returns_before_the_servers_headers
     the_halves_run_on_different_tasks
     sending_after_the_servers_end_says_so_and_receiving_has_the_status
-    a_handler_that_panics_ends_its_call_with_unknown_and_no_other
+    a_handler_that_panics_ends_its_call_with_internal_and_no_other
     an_unknown_method_is_unimplemented
     an_unknown_method_of_any_type_is_unimplemented
     a_message_that_cannot_be_encoded_is_not_sent
@@ -416,7 +416,7 @@ fn sending_after_the_servers_end_says_so_and_receiving_has_the_status<S: Runtime
     });
 }
 
-fn a_handler_that_panics_ends_its_call_with_unknown_and_no_other<S: Runtime, C: Runtime>() {
+fn a_handler_that_panics_ends_its_call_with_internal_and_no_other<S: Runtime, C: Runtime>() {
     let router = chat().unary(&SAY, |request| async move {
         assert_ne!(request.message, "panic", "on purpose");
         Ok(Response::new(request.message))
@@ -425,7 +425,7 @@ fn a_handler_that_panics_ends_its_call_with_unknown_and_no_other<S: Runtime, C: 
         let mut other = channel.bidi_streaming(&CHAT, CallOptions::new()).expect("a call");
         for _ in 0..5 {
             let error = channel.unary(&SAY, &Bytes::from_static(b"panic"), CallOptions::new()).await;
-            assert_eq!(error.expect_err("an error").code(), Code::Unknown);
+            assert_eq!(error.expect_err("an error").code(), Code::Internal);
             let fine = channel.unary(&SAY, &Bytes::from_static(b"fine"), CallOptions::new()).await;
             assert_eq!(fine.expect("OK").message, "fine");
             other.send(&Bytes::from_static(b"on")).await.expect("room");

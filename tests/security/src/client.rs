@@ -348,6 +348,8 @@ const ATTACKS: &[Attack<Client>] = &[
             for piece in prefixed(1, u32::try_from(bomb.len()).expect("short"), &bomb).chunks(16_000) {
                 t.send(&data(id, 0, piece));
             }
+            // A lone message is looked into once the status is here.
+            t.send(&ok(id));
             assert_eq!(ended(t).status.code, Code::ResourceExhausted);
         },
     },

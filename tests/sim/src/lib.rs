@@ -24,6 +24,7 @@
 mod check;
 mod client;
 mod content;
+pub mod driven;
 mod duet;
 mod end;
 pub mod exhaust;

@@ -2,7 +2,8 @@
 //!
 //! * `cargo run --release -p halfclose-sim -- --programs 100000 [--from SEED] [--twice]`: random programs,
 //! * `cargo run --release -p halfclose-sim -- --exhaustive DEPTH [--messages N]`: every order of inputs,
-//! * `cargo run --release -p halfclose-sim -- --pipes N [--from SEED]`: two busy ends over pipes of a few bytes.
+//! * `cargo run --release -p halfclose-sim -- --pipes N [--from SEED]`: two busy ends over pipes of a few bytes,
+//! * `cargo run --release -p halfclose-sim -- --driven N [--from SEED] [--twice]`: the same through the drivers.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -91,7 +92,46 @@ fn narrow_pipes(count: u64) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn driven(count: u64) -> ExitCode {
+    let from = argument("--from").unwrap_or(0);
+    let twice = std::env::args().any(|argument| argument == "--twice");
+    let started = Instant::now();
+    let mut all = halfclose_sim::driven::DrivenOutcome::default();
+    for seed in from..from + count {
+        let plan = halfclose_sim::driven::plan(seed);
+        match halfclose_sim::driven::run(&plan) {
+            Ok(outcome) => {
+                if twice && halfclose_sim::driven::run(&plan).as_ref() != Ok(&outcome) {
+                    println!("FAILED seed {seed}: another outcome the second time");
+                    return ExitCode::FAILURE;
+                }
+                all.whole += outcome.whole;
+                all.cut += outcome.cut;
+                all.messages += outcome.messages;
+                all.polls += outcome.polls;
+            }
+            Err(what) => {
+                println!("FAILED seed {seed}: {what}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    println!(
+        "{count} programs through both drivers from seed {from}: {} calls whole, {} cut, {} messages, {} polls in \
+         {:.1} s; no property failed",
+        all.whole,
+        all.cut,
+        all.messages,
+        all.polls,
+        started.elapsed().as_secs_f64()
+    );
+    ExitCode::SUCCESS
+}
+
 fn main() -> ExitCode {
+    if let Some(count) = argument("--driven") {
+        return driven(count);
+    }
     if let Some(count) = argument("--pipes") {
         return narrow_pipes(count);
     }

@@ -7,15 +7,18 @@ use std::task::{Context, Poll, ready};
 
 use halfclose::grpc::MetadataError;
 use halfclose::grpc::ResponseHeaders;
+use halfclose::grpc::compress::DecompressError;
 use halfclose::{
-    CallId, Cause, Client, Code, HalfStates, Message, MessagePayload, Metadata, Misuse, Outcome, Recv, Status,
+    CallId, Cause, Client, Code, HalfStates, LazyRecv, Message, MessagePayload, Metadata, Misuse, Outcome,
+    Recv, Status,
 };
 
 use super::invoke::{Canceller, ReceiveMessages, SendMessages};
 use crate::codec::{self, Codec};
+use crate::compression::{Outgoing, Unpacking, poll_send};
 use crate::method::{Response, SendError};
-use crate::shared::{Half, Shared, State};
-use crate::wakers::HoldsWaker;
+use crate::shared::{CallHalf, Shared, State};
+use crate::wakers::{HoldsWaker, Waiter};
 
 /// How a call failed: its status, its exact cause, and whatever arrived of the response: headers, HTTP status,
 /// trailers.
@@ -126,6 +129,8 @@ pub(super) struct SendHalf {
     carrier: SendCarrier,
     closed: bool,
     pub(super) compress: bool,
+    /// The message that waits for buffer space.
+    outgoing: Option<Outgoing>,
 }
 
 /// The carrier of a call's requests.
@@ -149,15 +154,13 @@ impl CallOnConnection {
 
     fn poll_send(
         &self,
-        cx: &mut Context<'_>,
-        payload: &mut Option<MessagePayload>,
+        cx: &Context<'_>,
+        message: &mut Option<Outgoing>,
         compress: bool,
     ) -> Poll<Result<(), SendError>> {
-        self.shared.command(|state| {
-            let sent = state.poll_send(self.call, cx.waker(), payload, compress);
-            sent.map_err(|misuse| {
-                SendError::from_misuse(misuse).with_status(state.connection.status(self.call))
-            })
+        poll_send(&self.shared, self.call, cx, message, compress).map_err(|error| {
+            let state = self.shared.lock();
+            error.with_status(state.connection.status(self.call))
         })
     }
 
@@ -165,33 +168,92 @@ impl CallOnConnection {
         self.shared.command(|state| state.connection.half_close(self.call)).map_err(SendError::from_misuse)
     }
 
-    fn poll_message(&self, cx: &Context<'_>) -> Poll<Result<Recv, Misuse>> {
-        self.shared.command(|state| receive(state, self.call, cx))
+    /// Takes what a visit to the connection gives, decompressed.
+    #[inline]
+    fn poll_next(
+        &self,
+        cx: &Context<'_>,
+        unpacking: &mut Option<Unpacking>,
+        mut visit: impl FnMut(&mut State<Client>, &mut Waiter<'_>) -> Poll<Result<LazyRecv, Misuse>>,
+    ) -> Poll<Result<Recv, Misuse>> {
+        loop {
+            if let Some(current) = unpacking {
+                let unpacked = ready!(current.poll(&self.shared, self.call, cx));
+                *unpacking = None;
+                return Poll::Ready(match unpacked? {
+                    Ok(message) => Ok(Recv::Message(message)),
+                    Err(error) => self.fail_message(error),
+                });
+            }
+            match ready!(self.shared.poll_command(cx, &mut visit))? {
+                LazyRecv::Plain(received) => return Poll::Ready(Ok(received)),
+                LazyRecv::Compressed(message) => *unpacking = Some(Unpacking::new(message)),
+            }
+        }
+    }
+
+    #[cold]
+    fn fail_message(&self, error: DecompressError) -> Result<Recv, Misuse> {
+        self.shared.command(|state| {
+            let received = state.connection.fail_message(self.call, error);
+            state.wake_ended(self.call);
+            received
+        })
+    }
+
+    fn poll_message(
+        &self,
+        cx: &Context<'_>,
+        unpacking: &mut Option<Unpacking>,
+    ) -> Poll<Result<Recv, Misuse>> {
+        self.poll_next(cx, unpacking, |state, waiter| receive(state, self.call, waiter))
     }
 
     fn poll_headers(&self, cx: &Context<'_>) -> HeadersOrNext {
-        self.shared.command(|state| {
+        let polled = self.shared.poll_command(cx, |state, waiter| {
             let headers = state.connection.response(self.call).filter(|headers| is_usable(headers));
             match headers {
-                Some(headers) => HeadersOrNext::Headers(Arc::clone(headers)),
-                // Without usable headers there are no messages. A request for one makes the core report an end
-                // without headers (P-22).
-                None => HeadersOrNext::Next(receive(state, self.call, cx)),
+                Some(headers) => Poll::Ready(Ok(Arc::clone(headers))),
+                // Without usable headers there are no messages. To ask for one is what makes the core tell of an end
+                // that comes without headers (P-22).
+                None => receive(state, self.call, waiter).map(Err),
             }
-        })
+        });
+        match polled {
+            Poll::Ready(Ok(headers)) => HeadersOrNext::Headers(headers),
+            Poll::Ready(Err(Ok(LazyRecv::Plain(received)))) => HeadersOrNext::Next(Poll::Ready(Ok(received))),
+            Poll::Ready(Err(Err(misuse))) => HeadersOrNext::Next(Poll::Ready(Err(misuse))),
+            Poll::Ready(Err(Ok(LazyRecv::Compressed(_)))) | Poll::Pending => {
+                HeadersOrNext::Next(Poll::Pending)
+            }
+        }
     }
 
-    /// Receives until the call waits or ends, under one lock, so that what arrived together is received together.
-    fn poll_only(&self, cx: &Context<'_>, message: &mut Option<Message>) -> Poll<Result<Recv, Misuse>> {
-        self.shared.command(|state| {
-            loop {
-                match receive(state, self.call, cx) {
-                    // The core ends a call with more than one response (P-71), so only the first message is kept.
-                    Poll::Ready(Ok(Recv::Message(next))) => _ = message.get_or_insert(next),
-                    other => break other,
+    /// Takes what there is until the call waits or ends, in one visit: what came together is taken together.
+    fn poll_only(
+        &self,
+        cx: &Context<'_>,
+        unpacking: &mut Option<Unpacking>,
+        message: &mut Option<Message>,
+    ) -> Poll<Result<Recv, Misuse>> {
+        loop {
+            let next = ready!(self.poll_next(cx, unpacking, |state, waiter| {
+                loop {
+                    match receive(state, self.call, waiter) {
+                        // The core ends a call with more than one response (P-71); what came before it was taken goes
+                        // first.
+                        Poll::Ready(Ok(LazyRecv::Plain(Recv::Message(next)))) => {
+                            _ = message.get_or_insert(next);
+                        }
+                        other => break other,
+                    }
                 }
+            }));
+            match next {
+                Ok(Recv::Message(next)) => _ = message.get_or_insert(next),
+                other => return Poll::Ready(other),
             }
-        })
+        }
     }
 
     /// Forgets the call, and ends it if it has not ended.
@@ -220,7 +282,7 @@ impl SendHalf {
     }
 
     const fn carried_by(carrier: SendCarrier) -> Self {
-        Self { carrier, closed: false, compress: true }
+        Self { carrier, closed: false, compress: true, outgoing: None }
     }
 
     pub(super) fn poll_send(
@@ -229,7 +291,14 @@ impl SendHalf {
         payload: &mut Option<MessagePayload>,
     ) -> Poll<Result<(), SendError>> {
         match &mut self.carrier {
-            SendCarrier::Connection(call) => call.poll_send(cx, payload, self.compress),
+            SendCarrier::Connection(call) => {
+                self.outgoing = payload.take().map(Outgoing::Plain).or(self.outgoing.take());
+                let sent = call.poll_send(cx, &mut self.outgoing, self.compress);
+                if sent.is_ready() {
+                    self.outgoing = None;
+                }
+                sent
+            }
             SendCarrier::Other(other) => other.poll_send(cx, payload, self.compress),
         }
     }
@@ -252,7 +321,11 @@ impl SendHalf {
 impl HoldsWaker for SendHalf {
     fn forget_waker(&mut self) {
         match &mut self.carrier {
-            SendCarrier::Connection(call) => call.shared.forget_waker(call.call, Half::Send),
+            SendCarrier::Connection(call) => {
+                // The message is given up with its future.
+                self.outgoing = None;
+                call.shared.forget_waker(call.call, CallHalf::Send);
+            }
             SendCarrier::Other(other) => other.forget_waker(),
         }
     }
@@ -292,6 +365,8 @@ impl Drop for SendHalf {
 pub(super) struct ReceiveHalf {
     carrier: ReceiveCarrier,
     headers: Option<Arc<ResponseHeaders>>,
+    /// The message that is being decompressed.
+    unpacking: Option<Unpacking>,
     outcome: Option<Outcome>,
 }
 
@@ -304,11 +379,11 @@ enum ReceiveCarrier {
 impl ReceiveHalf {
     pub(super) fn new(shared: &Arc<Shared<Client>>, call: CallId) -> Self {
         let call = CallOnConnection { shared: Arc::clone(shared), call };
-        Self { carrier: ReceiveCarrier::Connection(call), headers: None, outcome: None }
+        Self { carrier: ReceiveCarrier::Connection(call), headers: None, unpacking: None, outcome: None }
     }
 
     pub(super) fn other(other: Box<dyn ReceiveMessages>) -> Self {
-        Self { carrier: ReceiveCarrier::Other(other), headers: None, outcome: None }
+        Self { carrier: ReceiveCarrier::Other(other), headers: None, unpacking: None, outcome: None }
     }
 
     /// Returns the next message, or `None` at the end of the call, whatever its status.
@@ -317,7 +392,7 @@ impl ReceiveHalf {
             return Poll::Ready(None);
         }
         let received = match &mut self.carrier {
-            ReceiveCarrier::Connection(call) => call.poll_message(cx),
+            ReceiveCarrier::Connection(call) => call.poll_message(cx, &mut self.unpacking),
             ReceiveCarrier::Other(other) => next_of(other.poll_message(cx)),
         };
         self.settle(received)
@@ -387,7 +462,7 @@ impl ReceiveHalf {
     ) -> Poll<Result<Message, CallError>> {
         if self.outcome.is_none() {
             let received = match &mut self.carrier {
-                ReceiveCarrier::Connection(call) => call.poll_only(cx, message),
+                ReceiveCarrier::Connection(call) => call.poll_only(cx, &mut self.unpacking, message),
                 ReceiveCarrier::Other(other) => only_of(other.as_mut(), cx, message),
             };
             ready!(self.settle(received));
@@ -503,7 +578,7 @@ impl ReceiveMessages for ReceiveHalf {
 impl HoldsWaker for ReceiveHalf {
     fn forget_waker(&mut self) {
         match &mut self.carrier {
-            ReceiveCarrier::Connection(call) => call.shared.forget_waker(call.call, Half::Receive),
+            ReceiveCarrier::Connection(call) => call.shared.forget_waker(call.call, CallHalf::Receive),
             ReceiveCarrier::Other(other) => other.forget_waker(),
         }
     }
@@ -551,9 +626,13 @@ fn is_usable(headers: &ResponseHeaders) -> bool {
 }
 
 /// Receives the next message of a call, or its end.
-fn receive(state: &mut State<Client>, call: CallId, cx: &Context<'_>) -> Poll<Result<Recv, Misuse>> {
-    let received = state.poll_recv(call, cx.waker());
-    if let Poll::Ready(Ok(Recv::End(_))) = received {
+fn receive(
+    state: &mut State<Client>,
+    call: CallId,
+    waiter: &mut Waiter<'_>,
+) -> Poll<Result<LazyRecv, Misuse>> {
+    let received = state.poll_recv(call, waiter);
+    if let Poll::Ready(Ok(LazyRecv::Plain(Recv::End(_)))) = received {
         // The core forgets the call with this, and no event will wake the other half.
         state.wake_ended(call);
     }

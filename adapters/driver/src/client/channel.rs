@@ -20,9 +20,11 @@ use super::side::{ClientDriver, ClientSide};
 use super::stream::{BidiStreaming, ClientStreaming, ServerStreaming};
 use super::watch::LinkWatch;
 use crate::codec::{self, Codec};
+use crate::compression::{Offered, Outgoing};
 use crate::driver::Driver;
 use crate::io::{Clock, Io};
 use crate::method::{Many, Method, Response};
+use crate::outside;
 use crate::shared::Shared;
 use crate::wakers::WaitPlace;
 
@@ -55,7 +57,8 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let now = self.shared.now();
+        // Without a clock it is as late as when the connection last heard of the time.
+        let now = outside::contained(|| self.shared.now()).unwrap_or(Time::ZERO);
         self.shared.command(|state| state.connection.shutdown(now));
     }
 }
@@ -71,7 +74,7 @@ impl Future for Closed<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { shared, place } = self.get_mut();
-        shared.command(|state| state.poll_gone(place, cx.waker()))
+        shared.poll_command(cx, |state, waiter| state.poll_gone(place, waiter))
     }
 }
 
@@ -116,7 +119,7 @@ impl Channel {
         // A call without a deadline does not need the time; the core keeps the time that the driver last passed.
         let now = options.timeout.map_or(Time::ZERO, |_| self.handle.shared.now());
         let mut request = Request::new(path, call_type);
-        request.authority = options.authority;
+        request.authority = options.authority.map(outside::guard);
         request.metadata = options.metadata;
         request.deadline = options.timeout.map(|timeout| now + timeout);
         request.encoding = options.encoding;
@@ -152,19 +155,29 @@ impl Channel {
         payload: Result<MessagePayload, Status>,
         options: CallOptions,
     ) -> Result<ReceiveHalf, CallError> {
-        let mut payload = payload.map_err(CallError::unsent)?;
+        let mut message = Outgoing::Plain(payload.map_err(CallError::unsent)?);
         let shared = &self.handle.shared;
         let (now, request) = self.request(path, call_type, content_subtypes, options);
         let started: Result<_, CallError> = shared.command(|state| {
-            let connection = &mut state.connection;
-            let call = connection.start(now, request).map_err(|misuse| refused(connection, misuse))?;
-            let sent = connection.send_message_from(call, &mut payload, true);
-            Ok((call, sent.and_then(|_| connection.half_close(call))))
+            let started = state.connection.start(now, request);
+            let call = started.map_err(|misuse| refused(&state.connection, misuse))?;
+            let offered = message.offer(state, call, true);
+            let half_closed =
+                matches!(offered, Ok(Offered::Taken(_))).then(|| state.connection.half_close(call));
+            Ok((call, half_closed.unwrap_or(Ok(())).and(offered)))
         });
-        let (call, sent) = started?;
+        let (call, offered) = started?;
         // Dropping the receiving half releases a call that could not be sent.
         let receiving = ReceiveHalf::new(shared, call);
-        sent.map_err(CallError::misuse)?;
+        if let Offered::Uncompressed(compression) = offered.map_err(CallError::misuse)? {
+            let sent = message.compress(&compression).and_then(|()| {
+                shared.command(|state| {
+                    message.offer(state, call, true)?;
+                    state.connection.half_close(call)
+                })
+            });
+            sent.map_err(CallError::misuse)?;
+        }
         Ok(receiving)
     }
 

@@ -3,6 +3,7 @@
 mod decompression;
 mod dropped_futures;
 mod early_headers;
+mod foreign;
 mod kit;
 mod waking;
 

@@ -9,7 +9,7 @@ use halfclose::Time;
 
 use super::{DriverTask, Next, Phase, RoleHooks, buffer};
 use crate::io::{Clock, Io};
-use crate::shared::State;
+use crate::shared::{LockedState, Shared};
 
 /// The most pieces of one vectored write.
 const SLICES: usize = 64;
@@ -61,41 +61,63 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         }
     }
 
-    /// Writes until the connection or the transport has nothing more to give or accept, then handles the events of
-    /// that.
+    /// Writes until the connection has nothing more, or the transport takes nothing more, and makes it leave. The
+    /// connection is unlocked while the transport is at work.
     #[inline]
-    pub(super) fn write(&mut self, state: &mut State<S::Role>, cx: &mut Context<'_>, now: Time) {
-        if self.severed.is_some() {
-            return;
+    pub(super) fn write<'a>(
+        &mut self,
+        shared: &'a Shared<S::Role>,
+        mut state: LockedState<'a, S::Role>,
+        cx: &mut Context<'_>,
+        now: Time,
+    ) -> LockedState<'a, S::Role> {
+        while self.severed.is_none()
+            && (self.output.has_remaining()
+                || state.connection.lend_transmit(now, &mut self.output)
+                || self.unflushed)
+        {
+            drop(state);
+            let written = self.write_lent(cx, now);
+            state = shared.lock();
+            state.connection.lent_written(written);
+            if self.blocked || !state.connection.wants_transmit() {
+                break;
+            }
         }
+        // What went out has ended calls.
+        self.take_events(&mut state);
+        state
+    }
+
+    /// Writes what was lent, and makes it leave. Returns how much the transport took.
+    #[inline]
+    fn write_lent(&mut self, cx: &mut Context<'_>, now: Time) -> usize {
+        let before = self.output.remaining();
         loop {
-            self.write_some(state, cx, now);
-            // A transport that buffers may have space only for what it buffers, so after a flush it is tried once
-            // more.
+            self.write_some(cx, now);
+            // A transport that keeps what it takes may have space only for that: after a flush it is tried once more.
             let full = self.blocked && self.unflushed;
             self.flush(cx, now);
             if !full || self.unflushed || self.severed.is_some() {
-                break;
+                return before.saturating_sub(self.output.remaining());
             }
             self.blocked = false;
         }
-        // Writing the last frames of calls has ended them.
-        self.take_events(state);
     }
 
     #[inline]
-    fn write_some(&mut self, state: &mut State<S::Role>, cx: &mut Context<'_>, now: Time) {
-        while let Some(mut transmit) = state.connection.poll_transmit(now) {
-            let written = if transmit.chunk().len() == transmit.remaining() {
-                self.io.poll_write(cx, &[IoSlice::new(transmit.chunk())])
+    fn write_some(&mut self, cx: &mut Context<'_>, now: Time) {
+        while self.output.has_remaining() {
+            let written = if self.output.chunk().len() == self.output.remaining() {
+                self.io.poll_write(cx, &[IoSlice::new(self.output.chunk())])
             } else {
                 let mut slices = [IoSlice::new(&[]); SLICES];
-                let count = transmit.chunks_vectored(&mut slices);
+                let count = self.output.chunks_vectored(&mut slices);
                 self.io.poll_write(cx, slices.get(..count).unwrap_or_default())
             };
             match written {
                 Poll::Ready(Ok(written)) if written > 0 => {
-                    transmit.advance(written);
+                    self.output.advance(written);
                     self.unflushed = true;
                 }
                 Poll::Ready(written) => return self.sever(now, written.err()),

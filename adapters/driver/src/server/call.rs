@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use halfclose::{
-    CallId, CallType, Cardinality, Message, MessagePayload, Metadata, Misuse, Recv, Server, Status,
-};
+use halfclose::grpc::compress::Compression;
+use halfclose::{CallId, CallType, Cardinality, LazyRecv, Message, Metadata, Misuse, Recv, Server, Status};
 
 use crate::codec::{self, Codec};
-use crate::method::{Response, SendError};
+use crate::compression::{Offered, Outgoing, Unpacking};
+use crate::method::Response;
+use crate::outside;
 use crate::shared::{Shared, State};
+use crate::wakers::Waiter;
 
 /// The message that arrived together with a request's headers, as for most small requests. It is received under the
 /// same lock.
@@ -19,9 +21,9 @@ use crate::shared::{Shared, State};
 pub(super) struct FirstMessage {
     /// The one message of a unary or server streaming call.
     pub(super) payload: Option<Bytes>,
-    /// Whether it arrived compressed.
-    pub(super) compressed: bool,
-    /// Whether the client has half-closed after it.
+    /// The same, where it came compressed.
+    pub(super) unpacking: Option<Unpacking>,
+    /// The client has half-closed behind it.
     pub(super) complete: bool,
 }
 
@@ -31,20 +33,81 @@ impl FirstMessage {
     pub(super) fn take(&mut self, state: &mut State<Server>, call: CallId, call_type: CallType) {
         // The id is valid: its event has just been polled.
         let _ = state.connection.accept(call, call_type);
-        if call_type.requests == Cardinality::One
-            && !state.is_sated()
-            && let Ok(Recv::Message(Message { payload, compressed })) = state.connection.recv(call)
-        {
-            self.payload = Some(payload);
-            self.compressed = compressed;
-            self.complete = matches!(state.connection.recv(call), Ok(Recv::HalfClosed));
+        if call_type.requests != Cardinality::One || state.is_sated() {
+            return;
+        }
+        match state.connection.recv_lazily(call) {
+            Ok(LazyRecv::Plain(Recv::Message(message))) => {
+                self.payload = Some(message.payload);
+                self.complete = matches!(state.connection.recv(call), Ok(Recv::HalfClosed));
+            }
+            Ok(LazyRecv::Compressed(message)) => self.unpacking = Some(Unpacking::new(message)),
+            _ => {}
         }
     }
 
-    /// Returns the message, for a call that waits for the rest.
-    pub(super) fn into_message(self) -> Option<Message> {
-        let Self { payload, compressed, .. } = self;
-        payload.map(|payload| Message { payload, compressed })
+    /// Returns what has come, for a call that waits for the rest.
+    pub(super) fn into_request(self) -> OnlyRequest {
+        let Self { payload, unpacking, .. } = self;
+        let message = payload.map(|payload| Message { payload, compressed: false });
+        OnlyRequest { message, unpacking }
+    }
+}
+
+/// The one message of a unary or server streaming call, as far as it has come.
+#[derive(Debug)]
+pub(super) struct OnlyRequest {
+    message: Option<Message>,
+    unpacking: Option<Unpacking>,
+}
+
+impl OnlyRequest {
+    /// Ready once the client has half-closed ([P-75](halfclose::manual::rules#p-75)).
+    pub(super) fn poll(
+        &mut self,
+        shared: &Shared<Server>,
+        call: CallId,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Message, Status>> {
+        loop {
+            let received = poll_next(shared, call, cx, &mut self.unpacking, |state, waiter| {
+                state.poll_recv(call, waiter)
+            });
+            match ready!(received) {
+                Ok(Recv::Message(next)) => {
+                    self.message.get_or_insert(next);
+                }
+                Ok(Recv::HalfClosed) => {
+                    return Poll::Ready(self.message.take().ok_or_else(missing));
+                }
+                Ok(_) | Err(_) => return Poll::Ready(Err(ended())),
+            }
+        }
+    }
+}
+
+/// Takes what a visit to the connection gives, decompressed.
+#[inline]
+fn poll_next(
+    shared: &Shared<Server>,
+    call: CallId,
+    cx: &Context<'_>,
+    unpacking: &mut Option<Unpacking>,
+    mut visit: impl FnMut(&mut State<Server>, &mut Waiter<'_>) -> Poll<Result<LazyRecv, Misuse>>,
+) -> Poll<Result<Recv, Misuse>> {
+    loop {
+        if let Some(current) = unpacking {
+            let unpacked = ready!(current.poll(shared, call, cx));
+            *unpacking = None;
+            return Poll::Ready(match unpacked? {
+                Ok(message) => Ok(Recv::Message(message)),
+                Err(error) => shared.command(|state| state.connection.fail_message(call, error)),
+            });
+        }
+        match ready!(shared.poll_command(cx, &mut visit))? {
+            LazyRecv::Plain(received) => return Poll::Ready(Ok(received)),
+            LazyRecv::Compressed(message) => *unpacking = Some(Unpacking::new(message)),
+        }
     }
 }
 
@@ -66,13 +129,16 @@ impl ServerCall {
     pub(super) fn answer<Res, C: Codec<Res>>(self, result: Result<Response<Res>, Status>) {
         let encoded = result.and_then(|response| {
             let payload = codec::encode::<Res, C>(&response.message)?;
-            Ok((response, payload))
+            Ok((response, Outgoing::Plain(payload)))
         });
         match encoded {
             Err(status) => finish(&self.shared, self.call, status),
-            Ok((Response { headers, trailers, compressed: compress, .. }, payload)) => {
-                let answer = Answer { call: self.call, headers, trailers, payload, compress };
-                self.shared.command(|state| answer.give(state));
+            Ok((Response { headers, trailers, compressed: compress, .. }, message)) => {
+                let answer = Answer { call: self.call, headers, trailers, message, compress };
+                if let Some(uncompressed) = self.shared.command(|state| answer.give(state)) {
+                    let (answer, failed) = uncompressed.compress();
+                    self.shared.command(|state| answer.end(state, failed));
+                }
             }
         }
     }
@@ -85,19 +151,53 @@ pub(super) struct Answer {
     pub(super) call: CallId,
     pub(super) headers: Metadata,
     pub(super) trailers: Metadata,
-    pub(super) payload: MessagePayload,
+    pub(super) message: Outgoing,
     pub(super) compress: bool,
 }
 
+/// An answer that is to be compressed when the connection is unlocked.
+#[derive(Debug)]
+pub(super) struct UncompressedAnswer {
+    answer: Answer,
+    compression: Compression,
+}
+
+impl UncompressedAnswer {
+    /// Compresses the message. Returns why that failed, beside the answer, where it did.
+    pub(super) fn compress(self) -> (Answer, Result<(), Misuse>) {
+        let Self { mut answer, compression } = self;
+        let compressed = answer.message.compress(&compression);
+        (answer, compressed)
+    }
+}
+
 impl Answer {
-    /// Passes the response to the connection, which always has buffer space for the first message of a call.
+    /// Gives it to the connection, which always has buffer space for the first message of a call. Returns one that is to
+    /// be compressed first.
     #[inline]
-    pub(super) fn give(mut self, state: &mut State<Server>) {
+    pub(super) fn give(mut self, state: &mut State<Server>) -> Option<UncompressedAnswer> {
+        match self.send(state) {
+            Ok(Offered::Uncompressed(compression)) => {
+                return Some(UncompressedAnswer { answer: self, compression });
+            }
+            Ok(Offered::Taken(_)) => self.finish(state, Status::ok()),
+            Err(misuse) => self.finish(state, misuse.into()),
+        }
+        None
+    }
+
+    /// As `give`, for one that was compressed, or could not be.
+    #[cold]
+    pub(super) fn end(mut self, state: &mut State<Server>, compressed: Result<(), Misuse>) {
+        match compressed.and_then(|()| self.send(state)) {
+            Ok(_) => self.finish(state, Status::ok()),
+            Err(misuse) => self.finish(state, misuse.into()),
+        }
+    }
+
+    #[inline]
+    fn finish(&mut self, state: &mut State<Server>, status: Status) {
         let call = self.call;
-        let status = match self.send(state) {
-            Ok(()) => Status::ok(),
-            Err(misuse) => misuse.into(),
-        };
         let mut trailers = state.take_trailers(call);
         if !self.trailers.is_empty() {
             trailers.merge(&self.trailers);
@@ -107,39 +207,17 @@ impl Answer {
     }
 
     #[inline]
-    fn send(&mut self, state: &mut State<Server>) -> Result<(), Misuse> {
+    fn send(&mut self, state: &mut State<Server>) -> Result<Offered, Misuse> {
         if !self.headers.is_empty() {
             state.connection.set_headers(self.call, mem::take(&mut self.headers))?;
         }
-        state.connection.send_message_from(self.call, &mut self.payload, self.compress).map(drop)
+        self.message.offer(state, self.call, self.compress)
     }
 }
 
-/// Receives the one message of a unary or server streaming call, once the client has half-closed
-/// ([P-75](halfclose::manual::rules#p-75)).
-pub(super) fn poll_only(
-    shared: &Shared<Server>,
-    call: CallId,
-    cx: &mut Context<'_>,
-    message: &mut Option<Message>,
-) -> Poll<Result<Message, Status>> {
-    shared.command(|state| {
-        loop {
-            match ready!(state.poll_recv(call, cx.waker())) {
-                Ok(Recv::Message(next)) => {
-                    message.get_or_insert(next);
-                }
-                Ok(Recv::HalfClosed) => {
-                    return Poll::Ready(message.take().ok_or_else(missing));
-                }
-                Ok(_) | Err(_) => return Poll::Ready(Err(ended())),
-            }
-        }
-    })
-}
-
-/// Ends a call with a status, behind the messages that were sent.
+/// Ends a call with a status, behind what was sent.
 pub(super) fn finish(shared: &Shared<Server>, call: CallId, status: Status) {
+    let status = outside::guard_status(status);
     shared.command(|state| {
         let trailers = state.take_trailers(call);
         // A call that is over refuses the status, and no client waits for it.
@@ -152,12 +230,13 @@ pub(super) fn finish(shared: &Shared<Server>, call: CallId, status: Status) {
 pub(super) fn poll_receive(
     shared: &Shared<Server>,
     call: CallId,
-    cx: &mut Context<'_>,
+    cx: &Context<'_>,
     early_headers: &mut bool,
+    unpacking: &mut Option<Unpacking>,
 ) -> Poll<Result<Option<Message>, Status>> {
-    shared.command(|state| {
-        let received = state.poll_recv(call, cx.waker());
-        // A receiver that only waits for its next turn has a message already.
+    let received = poll_next(shared, call, cx, unpacking, |state, waiter| {
+        let received = state.poll_recv(call, waiter);
+        // A receiver that only waits for the next round has its message already.
         if *early_headers && (received.is_ready() || !state.is_sated()) {
             *early_headers = false;
             if received.is_pending() {
@@ -165,24 +244,13 @@ pub(super) fn poll_receive(
                 let _ = state.connection.send_headers(call, Metadata::new());
             }
         }
-        Poll::Ready(match ready!(received) {
-            Ok(Recv::Message(message)) => Ok(Some(message)),
-            Ok(Recv::HalfClosed) => Ok(None),
-            Ok(_) | Err(_) => Err(ended()),
-        })
+        received
+    });
+    Poll::Ready(match ready!(received) {
+        Ok(Recv::Message(message)) => Ok(Some(message)),
+        Ok(Recv::HalfClosed) => Ok(None),
+        Ok(_) | Err(_) => Err(ended()),
     })
-}
-
-#[inline]
-pub(super) fn poll_send(
-    shared: &Shared<Server>,
-    call: CallId,
-    cx: &mut Context<'_>,
-    payload: &mut Option<MessagePayload>,
-    compress: bool,
-) -> Poll<Result<(), SendError>> {
-    let sent = shared.command(|state| state.poll_send(call, cx.waker(), payload, compress));
-    sent.map_err(SendError::from_misuse)
 }
 
 /// Returns the status of a call whose client half-closed without a message.

@@ -258,5 +258,5 @@ fn discard(handler: Handler) {
 /// A handler that panics ends its own call, and no other.
 #[cold]
 fn panicked(shared: &Shared<Server>, call: CallId) {
-    finish(shared, call, Status::unknown("the handler ended without a status"));
+    finish(shared, call, Status::internal("the handler panicked"));
 }

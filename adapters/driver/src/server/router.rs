@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use halfclose::grpc::RequestHeaders;
 use halfclose::grpc::content_type::ContentSubtypes;
-use halfclose::{CallId, CallType, Server, Status};
+use halfclose::{CallId, CallType, Message, Server, Status};
 
-use super::call::{FirstMessage, ServerCall, finish, poll_only};
+use super::call::{FirstMessage, ServerCall, finish};
 use super::context::{Context, Request};
 use super::handlers::Handler;
 use super::service::{AddedTwice, Service};
@@ -402,11 +402,12 @@ async fn only_request<Req, C: Codec<Req>>(
     headers: Arc<RequestHeaders>,
     first: FirstMessage,
 ) -> Result<Request<Req>, Status> {
-    let complete = first.complete;
-    let mut message = first.into_message();
-    let message = match message {
-        Some(message) if complete => message,
-        _ => poll_fn(|cx| poll_only(&call.shared, call.call, cx, &mut message)).await?,
+    let message = match first {
+        FirstMessage { payload: Some(payload), complete: true, .. } => Message { payload, compressed: false },
+        first => {
+            let mut request = first.into_request();
+            poll_fn(|cx| request.poll(&call.shared, call.call, cx)).await?
+        }
     };
     let compressed = message.compressed;
     Ok(Request {

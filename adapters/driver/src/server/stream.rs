@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use halfclose::{CallId, Metadata, Server, Status};
 
-use super::call::{ServerCall, poll_receive, poll_send};
+use super::call::{ServerCall, poll_receive};
 use super::context::Context;
 use crate::codec::{self, Codec};
+use crate::compression::{Outgoing, Unpacking, poll_send};
 use crate::method::{Response, SendError};
-use crate::shared::{Half, Shared};
+use crate::shared::{CallHalf, Shared};
 use crate::wakers::{HoldsWaker, poll_half};
 
 /// The sending half of a call: responses, in order. The status follows when the handler returns.
@@ -33,8 +34,9 @@ impl<Res, C: Codec<Res>> ServerSender<Res, C> {
     ///
     /// [`SendError::Ended`] if the call is over.
     pub async fn send(&mut self, message: &Res) -> Result<(), SendError> {
-        let mut payload = Some(codec::encode::<Res, C>(message).map_err(SendError::Encode)?);
-        poll_half(self, |this, cx| poll_send(&this.shared, this.call, cx, &mut payload, this.compress)).await
+        let payload = codec::encode::<Res, C>(message).map_err(SendError::Encode)?;
+        let mut message = Some(Outgoing::Plain(payload));
+        poll_half(self, |this, cx| poll_send(&this.shared, this.call, cx, &mut message, this.compress)).await
     }
 
     /// Sets whether further messages are compressed, if the call has an encoding.
@@ -45,7 +47,7 @@ impl<Res, C: Codec<Res>> ServerSender<Res, C> {
 
 impl<Res, C> HoldsWaker for ServerSender<Res, C> {
     fn forget_waker(&mut self) {
-        self.shared.forget_waker(self.call, Half::Send);
+        self.shared.forget_waker(self.call, CallHalf::Send);
     }
 }
 
@@ -55,6 +57,7 @@ pub struct ServerReceiver<Req, C> {
     call: CallId,
     /// Whether the next wait sends the response headers.
     early_headers: bool,
+    unpacking: Option<Unpacking>,
     compressed: bool,
     types: PhantomData<fn(C) -> Req>,
 }
@@ -65,6 +68,7 @@ impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
             shared: Arc::clone(&call.shared),
             call: call.call,
             early_headers: call.early_headers,
+            unpacking: None,
             compressed: false,
             types: PhantomData,
         }
@@ -76,8 +80,10 @@ impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
     ///
     /// A status if the call is over or the message could not be decoded; usually the handler should return it.
     pub async fn recv(&mut self) -> Result<Option<Req>, Status> {
-        let receiving =
-            poll_half(self, |this, cx| poll_receive(&this.shared, this.call, cx, &mut this.early_headers));
+        let receiving = poll_half(self, |this, cx| {
+            let Self { shared, call, early_headers, unpacking, .. } = this;
+            poll_receive(shared, *call, cx, early_headers, unpacking)
+        });
         let Some(message) = receiving.await? else {
             return Ok(None);
         };
@@ -94,7 +100,7 @@ impl<Req, C: Codec<Req>> ServerReceiver<Req, C> {
 
 impl<Req, C> HoldsWaker for ServerReceiver<Req, C> {
     fn forget_waker(&mut self) {
-        self.shared.forget_waker(self.call, Half::Receive);
+        self.shared.forget_waker(self.call, CallHalf::Receive);
     }
 }
 

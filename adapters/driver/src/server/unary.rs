@@ -12,11 +12,12 @@ use halfclose::grpc::RequestHeaders;
 use halfclose::{CallId, Message, Server, Status};
 use pin_project_lite::pin_project;
 
-use super::call::{Answer, FirstMessage, finish, poll_only};
+use super::call::{Answer, FirstMessage, OnlyRequest, finish};
 use super::context::{Context, Request};
 use super::handlers::{Handler, HandlerContext, Serve};
 use super::router::NewCall;
 use crate::codec::{self, Codec};
+use crate::compression::Outgoing;
 use crate::method::Response;
 use crate::shared::Shared;
 
@@ -34,7 +35,7 @@ pin_project! {
     /// The stage of a unary call.
     #[project = StageProjection]
     enum Stage<F, Fut> {
-        Receive { message: Option<Message>, headers: Arc<RequestHeaders>, handler: Arc<F> },
+        Receive { request: OnlyRequest, headers: Arc<RequestHeaders>, handler: Arc<F> },
         Handle { #[pin] handling: Fut },
     }
 }
@@ -56,8 +57,8 @@ where
 {
     let NewCall { call, headers, first, .. } = incoming;
     let stage = match first {
-        FirstMessage { payload: Some(payload), compressed, complete: true } => {
-            match handle::<F, Fut, Req, C>(handler, shared, call, headers, (payload, compressed)) {
+        FirstMessage { payload: Some(payload), complete: true, .. } => {
+            match handle::<F, Fut, Req, C>(handler, shared, call, headers, (payload, false)) {
                 Ok(handling) => Stage::Handle { handling },
                 Err(status) => {
                     finish(shared, call, status);
@@ -65,7 +66,7 @@ where
                 }
             }
         }
-        first => Stage::Receive { message: first.into_message(), headers, handler: Arc::clone(handler) },
+        first => Stage::Receive { request: first.into_request(), headers, handler: Arc::clone(handler) },
     };
     Some(Box::pin(Unary::<F, Fut, Req, Res, C> { call, stage, types: PhantomData }))
 }
@@ -102,18 +103,18 @@ where
                     Ok(response) => match codec::encode::<Res, C>(&response.message) {
                         Err(status) => break status,
                         Ok(payload) => {
+                            let message = Outgoing::Plain(payload);
                             let Response { headers, trailers, compressed: compress, .. } = response;
-                            lent.answers.push(Answer { call, headers, trailers, payload, compress });
+                            lent.answers.push(Answer { call, headers, trailers, message, compress });
                             return Poll::Ready(());
                         }
                     },
                 },
-                StageProjection::Receive { message, headers, handler } => {
-                    let Message { payload, compressed } =
-                        match ready!(poll_only(lent.shared, call, cx, message)) {
-                            Ok(message) => message,
-                            Err(status) => break status,
-                        };
+                StageProjection::Receive { request, headers, handler } => {
+                    let Message { payload, compressed } = match ready!(request.poll(lent.shared, call, cx)) {
+                        Ok(message) => message,
+                        Err(status) => break status,
+                    };
                     let headers = Arc::clone(headers);
                     match handle::<F, Fut, Req, C>(handler, lent.shared, call, headers, (payload, compressed))
                     {

@@ -7,6 +7,7 @@
 mod builtin;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use builtin::Deflate;
 pub use builtin::Gzip;
 #[cfg(feature = "zstd")]
 pub use builtin::Zstd;
+pub use work::{CompressedPayload, Compression, Decompression, UnpackSteps};
 
 /// Why a payload cannot be decompressed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -32,10 +34,13 @@ pub enum DecompressError {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The payload is not in this encoding, is truncated, or has bytes after its end
-    /// ([P-53](crate::manual::rules#p-53): `INTERNAL`).
+    /// It is not of this encoding, is cut short, or is followed by other bytes ([P-53](crate::manual::rules#p-53): `INTERNAL`); or it is
+    /// long and brings next to nothing, which no encoder writes.
     #[error("a compressed message is corrupt")]
     Corrupt,
+    /// The codec panicked (`INTERNAL`): it concerns this message alone.
+    #[error("the codec of a compressed message panicked")]
+    Panicked,
 }
 
 /// The error of a codec that failed to compress a payload.
@@ -60,6 +65,14 @@ pub trait MessageCodec: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`DecompressError`].
     fn decompress(&self, payload: &[u8], max: usize) -> Result<Bytes, DecompressError>;
+
+    /// Begins to decompress a payload that is not empty in bounded steps, into at most `max` bytes. `None`, as here, where the codec can
+    /// only do it at once by [`decompress`](Self::decompress): then a message is as much work in one piece as its length
+    /// and `max` allow.
+    fn unpack_steps(&self, max: usize) -> Option<Box<dyn UnpackSteps>> {
+        let _ = max;
+        None
+    }
 }
 
 /// The error of a codec whose name is not valid in `grpc-encoding`.

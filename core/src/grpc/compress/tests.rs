@@ -36,6 +36,33 @@ fn the_registry() {
     }
 }
 
+/// A codec that panics wherever it can.
+#[derive(Debug)]
+struct Panics;
+
+impl MessageCodec for Panics {
+    fn name(&self) -> &str {
+        "x-panics"
+    }
+
+    fn compress(&self, _: &[u8], _: &mut Vec<u8>) -> Result<(), CompressError> {
+        panic!("by intention")
+    }
+
+    fn decompress(&self, _: &[u8], _: usize) -> Result<Bytes, DecompressError> {
+        panic!("by intention")
+    }
+}
+
+#[test]
+fn a_codec_that_panics_concerns_its_message_alone() {
+    let codec: Arc<dyn MessageCodec> = Arc::new(Panics);
+    let (result, work) = Decompression::new(&codec, Bytes::from_static(b"any"), 1_000).finish();
+    assert_eq!((result, work), (Err(DecompressError::Panicked), 16 * 1024 + 3 * 32 + 1_000));
+    let compression = Compression::new(&codec, CodecIndex::FIRST);
+    assert!(compression.compress(b"any".to_vec().into()).is_err());
+}
+
 #[test]
 fn the_built_in_ones_follow_the_features() {
     use crate::grpc::encoding::{Encoding, EncodingSet};
@@ -154,6 +181,173 @@ mod builtin {
         // zlib.compress(b"a") of Python.
         let wire = [0x78, 0x9c, 0x4b, 0x04, 0x00, 0x00, 0x62, 0x00, 0x62];
         assert_eq!(Deflate.decompress(&wire, 1).unwrap().as_ref(), b"a");
+    }
+
+    /// 4 MiB of input that brings nothing: the name, what stands in front, what is said again and again.
+    fn barren(codec: &dyn MessageCodec) -> Vec<(&'static str, Vec<u8>)> {
+        let member = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[3, 0], &[0; 8]].concat();
+        // Eight empty blocks of fixed codes are ten bytes: 10 bits each, none the last.
+        let fixed: Vec<u8> =
+            (0..10).map(|byte| (0..8).map(|bit| u8::from((byte * 8 + bit) % 10 == 1) << bit).sum()).collect();
+        let stored = [0, 0, 0, 0xff, 0xff];
+        let all: Vec<(_, Vec<u8>, Vec<u8>)> = match codec.name() {
+            "gzip" => vec![
+                ("members", vec![], member.clone()),
+                ("a name", vec![0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3], vec![b'n']),
+                ("fixed blocks", member[..10].to_vec(), fixed),
+                ("stored blocks", member[..10].to_vec(), stored.to_vec()),
+            ],
+            "deflate" => vec![
+                ("fixed blocks", vec![0x78, 0x9c], fixed),
+                ("stored blocks", vec![0x78, 0x9c], stored.to_vec()),
+            ],
+            _ => vec![
+                ("frames", vec![], vec![0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0]),
+                ("frames to skip", vec![], vec![0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0]),
+                ("blocks", vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x58], vec![0, 0, 0]),
+            ],
+        };
+        all.into_iter()
+            .map(|(name, start, again)| {
+                let times = (4 << 20) / again.len();
+                (name, [start, again.repeat(times)].concat())
+            })
+            .collect()
+    }
+
+    /// Decompresses in steps. Returns what came of it, the input that was used, and the most work of one step.
+    fn in_steps(
+        codec: &dyn MessageCodec,
+        payload: &[u8],
+        most: u64,
+    ) -> (Result<Bytes, DecompressError>, usize, u64) {
+        let mut steps = codec.unpack_steps(4 << 20).expect("a codec in steps");
+        let (mut before, mut worst) = (0, 0);
+        loop {
+            let advanced = steps.advance(payload, most);
+            let (taken, given) = steps.progress();
+            let given = if let Ok(Some(all)) = &advanced { all.len() } else { given };
+            let work = work::work_of(taken, given);
+            (before, worst) = (work, worst.max(work - before));
+            match advanced {
+                Ok(Some(all)) => return (Ok(all), taken, worst),
+                Ok(None) => {}
+                Err(error) => return (Err(error), taken, worst),
+            }
+        }
+    }
+
+    #[test]
+    fn input_that_brings_nothing_is_refused_early() {
+        each(|codec| {
+            for (name, payload) in barren(codec) {
+                let (result, taken, _) = in_steps(codec, &payload, u64::MAX);
+                assert_eq!(result, Err(DecompressError::Corrupt), "{codec:?} {name}");
+                let least = if codec.name() == "zstd" { 136 << 10 } else { 8 << 10 };
+                assert!((least..least + 2048).contains(&taken), "{codec:?} {name}: {taken}");
+                // A few of them are a message like any other.
+                let few = codec.decompress(&payload[..payload.len().min(4_000)], 100);
+                if name.starts_with("frames") {
+                    assert!(
+                        codec.decompress(&payload[..9 * 8], 100).is_ok_and(|all| all.is_empty()),
+                        "{name}"
+                    );
+                } else if name == "members" {
+                    assert!(few.is_ok_and(|all| all.is_empty()), "{name}");
+                } else {
+                    assert_eq!(few, Err(DecompressError::Corrupt), "{name} without an end");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_step_is_bounded_by_what_it_costs_whatever_the_input() {
+        // One more call of a library than was asked for: a kilobyte of input and eight of output.
+        const MORE: u64 = 32 * 1024 + 8 * 1024;
+        let random: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        each(|codec| {
+            let mut inputs = barren(codec);
+            inputs.push(("random", compressed(codec, &random)));
+            inputs.push(("zeros", compressed(codec, &vec![0; 4 << 20])));
+            for (name, payload) in inputs {
+                for most in [100_000, 1 << 20] {
+                    let (result, _, worst) = in_steps(codec, &payload, most);
+                    assert_eq!(result.is_ok(), ["random", "zeros"].contains(&name), "{codec:?} {name}");
+                    assert!(worst <= most + MORE, "{codec:?} {name}: {worst} for {most}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn whatever_the_steps_the_message_is_the_same() {
+        let message: Vec<u8> = (0..300_000_u32).map(|n| (n.wrapping_mul(n) >> 5) as u8).collect();
+        each(|codec| {
+            let wire = compressed(codec, &message);
+            for most in [1, 10_000, u64::MAX] {
+                assert_eq!(in_steps(codec, &wire, most).0.expect("a message"), message, "{codec:?} {most}");
+            }
+        });
+    }
+
+    #[cfg(feature = "gzip")]
+    #[test]
+    fn gzip_as_others_write_it() {
+        use std::io::Write;
+        let full = |fill: fn(&mut flate2::GzBuilder)| {
+            let mut builder = flate2::GzBuilder::new();
+            fill(&mut builder);
+            let mut encoder = builder.write(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(b"hello").expect("memory");
+            encoder.finish().expect("memory")
+        };
+        let fields: [fn(&mut flate2::GzBuilder); 4] = [
+            |_| {},
+            |builder| *builder = std::mem::take(builder).filename("a.txt").comment("c").mtime(7),
+            |builder| *builder = std::mem::take(builder).extra(vec![1; 300]),
+            |builder| *builder = std::mem::take(builder).extra(vec![]).comment("c"),
+        ];
+        for fill in fields {
+            let wire = full(fill);
+            assert_eq!(Gzip.decompress(&wire, 100).expect("a member"), "hello");
+            let twice = wire.repeat(2);
+            assert_eq!(Gzip.decompress(&twice, 100).expect("two members"), "hellohello");
+            for at in [wire.len() - 1, wire.len() - 5, 1, 2] {
+                let mut broken = wire.clone();
+                broken[at] ^= 1;
+                assert_eq!(Gzip.decompress(&broken, 100), Err(DecompressError::Corrupt), "{at}");
+            }
+        }
+        // RFC 1952 §2.3.1: with a check of the header, right and wrong.
+        let plain = full(|_| {});
+        let mut header = plain[..10].to_vec();
+        header[3] = 2;
+        let mut crc = flate2::Crc::new();
+        crc.update(&header);
+        let check = (crc.sum() as u16).to_le_bytes();
+        for (xor, ok) in [(0, true), (1, false)] {
+            let wire = [&header[..], &[check[0] ^ xor, check[1]], &plain[10..]].concat();
+            assert_eq!(Gzip.decompress(&wire, 100).is_ok(), ok);
+        }
+        // RFC 1952 §2.3.1.2: a reserved flag.
+        let mut reserved = plain;
+        reserved[3] = 0x20;
+        assert_eq!(Gzip.decompress(&reserved, 100), Err(DecompressError::Corrupt));
+    }
+
+    #[cfg(feature = "gzip")]
+    #[test]
+    fn an_encoder_that_flushes_after_each_byte_is_understood() {
+        use std::io::Write;
+        let message: Vec<u8> = (0..20_000_u32).map(|n| (n.wrapping_mul(n) >> 5) as u8).collect();
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        for byte in &message {
+            encoder.write_all(&[*byte]).and_then(|()| encoder.flush()).expect("memory");
+        }
+        let wire = encoder.finish().expect("memory");
+        assert!(wire.len() > 5 * message.len());
+        assert_eq!(Gzip.decompress(&wire, 1 << 20).expect("a message"), message);
     }
 
     proptest! {

@@ -112,6 +112,49 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn what_is_lent_goes_before_what_comes_meanwhile(
+        ops in vec((any_op(), 0..2000usize), 0..120),
+        room in 1..12usize,
+    ) {
+        let (mut outbox, mut lent) = (Outbox::default(), LentTransmit::default());
+        let (mut model, mut source, mut wrote) = (Vec::new(), Source(1), 0_u64);
+        for (op, count) in ops {
+            match op {
+                OutboxOp::Append(count) => {
+                    let bytes = source.take(count);
+                    outbox.buf().extend_from_slice(&bytes);
+                    model.extend(bytes);
+                }
+                OutboxOp::Payload(count) => {
+                    let bytes = source.take(count);
+                    model.extend_from_slice(&bytes);
+                    outbox.push_payload(bytes.into());
+                }
+                OutboxOp::Shrink => {
+                    outbox.shrink();
+                    lent.shrink();
+                }
+                _ => {
+                    let was_lent = lent.has_remaining();
+                    prop_assert_eq!(outbox.lend(&mut lent), !was_lent && !model.is_empty());
+                    let there = lent.remaining();
+                    check_view(&lent, &model[..there], room);
+                    let count = count.min(there);
+                    lent.advance(count);
+                    outbox.lent_written(count);
+                    model.drain(..count);
+                    wrote += count as u64;
+                }
+            }
+            prop_assert_eq!(outbox.may_give(), !lent.has_remaining() && !model.is_empty());
+            prop_assert_eq!((outbox.len(), outbox.is_empty()), (model.len(), model.is_empty()));
+            prop_assert_eq!((outbox.written(), outbox.appended()), (wrote, wrote + model.len() as u64));
+        }
+    }
+}
+
 #[test]
 fn large_payloads_are_not_copied_and_small_ones_are() {
     let large = Bytes::from(vec![1; CHAIN_THRESHOLD]);

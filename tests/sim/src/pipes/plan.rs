@@ -94,7 +94,7 @@ impl Plan {
     }
 
     /// Returns whether calls may have to wait for memory, and end without it.
-    pub(super) const fn is_short_of_memory(&self) -> bool {
+    pub(crate) const fn is_short_of_memory(&self) -> bool {
         self.memory < AMPLE
     }
 

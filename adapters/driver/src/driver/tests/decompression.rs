@@ -8,13 +8,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use halfclose::grpc::compress::{CompressError, DecompressError, MessageCodec};
+use halfclose::grpc::compress::{CompressError, DecompressError, MessageCodec, UnpackSteps};
 use halfclose::grpc::encoding::Encoding;
 use halfclose::{CallType, Client, Config, Event, Metadata, Misuse, Request, Seed, Server, Status, Time};
 
 use super::kit::{Counted, Peer, Still, Wire, poll};
 use super::{CHAT, SAY};
 use crate::server::ServerDriver;
+use crate::wakers::Waiter;
 use crate::{CallOptions, Channel, Response, Router, Shutdown};
 
 /// The number of compressed messages that wait.
@@ -199,9 +200,135 @@ fn who_asks_for_a_call_that_is_gone_takes_no_turn_from_the_call_in_its_slot() {
     let next = state.connection.start(Time::ZERO, request()).expect("a call");
     assert_eq!(next.slot(), stale.slot());
     let (waits, woken) = Counted::new();
-    assert!(state.poll_recv(next, &waits).is_pending());
-    assert!(matches!(state.poll_recv(stale, Waker::noop()), Poll::Ready(Err(Misuse::UnknownCall))));
+    let mut waiter = Waiter::new(&waits);
+    assert!(state.poll_recv(next, &mut waiter).is_pending() && waiter.clone_if_wanted());
+    assert!(state.poll_recv(next, &mut waiter).is_pending());
+    let late = state.poll_recv(stale, &mut Waiter::new(Waker::noop()));
+    assert!(matches!(late, Poll::Ready(Err(Misuse::UnknownCall))));
     drop(state);
     assert!(poll(&mut driver).is_pending());
     assert_eq!(woken.count(), 1);
+}
+
+/// A codec in steps: each byte of a message is a step that costs so much.
+#[derive(Clone, Default, Debug)]
+struct Steps(Arc<AtomicUsize>);
+
+const EACH_STEP: usize = 300 * 1024;
+
+struct StepsLeft {
+    taken: usize,
+    done: Arc<AtomicUsize>,
+}
+
+impl MessageCodec for Steps {
+    fn name(&self) -> &str {
+        Encoding::Gzip.as_str()
+    }
+
+    fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+        out.extend_from_slice(payload);
+        Ok(())
+    }
+
+    fn decompress(&self, _: &[u8], _: usize) -> Result<Bytes, DecompressError> {
+        Err(DecompressError::Corrupt)
+    }
+
+    fn unpack_steps(&self, _: usize) -> Option<Box<dyn UnpackSteps>> {
+        Some(Box::new(StepsLeft { taken: 0, done: Arc::clone(&self.0) }))
+    }
+}
+
+impl UnpackSteps for StepsLeft {
+    fn advance(&mut self, payload: &[u8], most: u64) -> Result<Option<Bytes>, DecompressError> {
+        let end = (self.taken + (most as usize).div_ceil(EACH_STEP)).min(payload.len());
+        self.done.fetch_add(end - self.taken, Ordering::Relaxed);
+        self.taken = end;
+        Ok((end == payload.len()).then(Bytes::new))
+    }
+
+    fn progress(&self) -> (usize, usize) {
+        (0, self.taken * EACH_STEP)
+    }
+}
+
+/// Returns the most of `count` that one poll of the driver adds, until it rests.
+fn most_a_poll(driver: &mut ServerDriver<Wire, Still>, count: &AtomicUsize) -> usize {
+    let mut most = 0;
+    loop {
+        let before = count.load(Ordering::Relaxed);
+        let (waker, woken) = Counted::new();
+        assert!(Pin::new(&mut *driver).poll(&mut Context::from_waker(&waker)).is_pending());
+        most = most.max(count.load(Ordering::Relaxed) - before);
+        if woken.count() == 0 {
+            return most;
+        }
+    }
+}
+
+#[test]
+fn a_message_that_costs_much_is_decompressed_over_many_turns() {
+    for (path, call_type) in [(SAY.path(), CallType::UNARY), (CHAT.path(), CallType::BIDI)] {
+        let (wire, steps) = (Wire::default(), Steps::default());
+        let with = |mut config: Config| {
+            config.codecs = config.codecs.with(Arc::new(steps.clone())).expect("a name");
+            config
+        };
+        let router = Router::new()
+            .unary(&SAY, |_| async move { Ok(Response::new(Bytes::new())) })
+            .bidi_streaming(&CHAT, |mut call| async move {
+                while call.recv().await?.is_some() {}
+                Ok(())
+            });
+        let (config, shutdown) = (with(Config::server()), Shutdown::new());
+        let mut driver = Arc::new(router).serve(wire.clone(), Still::default(), config, Seed(1), &shutdown);
+        let mut client = Peer::<Client>::new(with(Config::client()));
+        start(&mut client, path, call_type, &[&[7; 100]]);
+        client.exchange(&wire);
+        let most = most_a_poll(&mut driver, &steps.0);
+        assert_eq!(steps.0.load(Ordering::Relaxed), 100, "all of it");
+        assert!((1..=4).contains(&most), "{most} steps in one poll");
+    }
+}
+
+#[test]
+fn many_small_messages_are_taken_over_many_turns() {
+    #[derive(Clone, Default, Debug)]
+    struct Tiny(Arc<AtomicUsize>);
+
+    impl MessageCodec for Tiny {
+        fn name(&self) -> &str {
+            Encoding::Gzip.as_str()
+        }
+
+        fn compress(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), CompressError> {
+            out.extend_from_slice(payload);
+            Ok(())
+        }
+
+        fn decompress(&self, _: &[u8], _: usize) -> Result<Bytes, DecompressError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Bytes::new())
+        }
+    }
+
+    let (wire, tiny) = (Wire::default(), Tiny::default());
+    let with = |mut config: Config| {
+        config.codecs = config.codecs.with(Arc::new(tiny.clone())).expect("a name");
+        config
+    };
+    let router = Arc::new(Router::new().bidi_streaming(&CHAT, |mut call| async move {
+        while call.recv().await?.is_some() {}
+        Ok(())
+    }));
+    let (config, shutdown) = (with(Config::server()), Shutdown::new());
+    let mut driver = router.serve(wire.clone(), Still::default(), config, Seed(1), &shutdown);
+    let mut client = Peer::<Client>::new(with(Config::client()));
+    start(&mut client, CHAT.path(), CallType::BIDI, &[&b"tiny"[..]; 1_000]);
+    client.exchange(&wire);
+    let most = most_a_poll(&mut driver, &tiny.0);
+    assert_eq!(tiny.0.load(Ordering::Relaxed), 1_000, "all of them");
+    // 16 KiB each, of a mebibyte.
+    assert!((1..=64).contains(&most), "{most} messages in one poll");
 }

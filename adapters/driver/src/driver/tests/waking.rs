@@ -95,8 +95,8 @@ pub(super) struct BufferedPipe {
 }
 
 impl BufferedPipe {
-    /// Returns both ends of a pipe that holds `capacity` bytes each way, and buffers as many.
-    fn pair(capacity: usize) -> (Self, Self) {
+    /// Both ends of a pipe that holds so many bytes each way, and buffers as many.
+    pub(super) fn pair(capacity: usize) -> (Self, Self) {
         let [up, down] = [(); 2].map(|()| Arc::new(Mutex::new(Pipe { capacity, ..Pipe::default() })));
         let other = Self { inbound: Arc::clone(&up), outbound: Arc::clone(&down) };
         (Self { inbound: down, outbound: up }, other)
@@ -177,9 +177,9 @@ impl Io for BufferedPipe {
     }
 }
 
-/// A task that runs only when it was woken. Each poll has a waker of its own, and earlier wakers do nothing, so code
-/// that keeps an old one misses its wake.
-struct Task<'a> {
+/// A task that runs when it was woken. Each poll has a waker of its own, and the one before it wakes nobody: whoever keeps
+/// an old one loses its wake.
+pub(super) struct Task<'a> {
     future: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
     waker: Arc<TaskWaker>,
 }
@@ -196,7 +196,7 @@ impl Wake for TaskWaker {
 }
 
 impl<'a> Task<'a> {
-    fn new(future: impl Future<Output = ()> + 'a) -> Self {
+    pub(super) fn new(future: impl Future<Output = ()> + 'a) -> Self {
         let waker = Arc::new(TaskWaker { woken: AtomicBool::new(true) });
         Self { future: Some(Box::pin(future)), waker }
     }
@@ -216,18 +216,18 @@ impl<'a> Task<'a> {
         true
     }
 
-    fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.future.is_none()
     }
 }
 
-/// Runs tasks until none is woken.
-fn settle(tasks: &mut [Task<'_>]) {
+/// Runs tasks until none was woken.
+pub(super) fn settle(tasks: &mut [Task<'_>]) {
     while tasks.iter_mut().map(Task::run).fold(false, |any, ran| any | ran) {}
 }
 
-/// Runs tasks for `span`.
-fn run_for(clock: &Ticking, tasks: &mut [Task<'_>], span: Duration) {
+/// Runs tasks for so long.
+pub(super) fn run_for(clock: &Ticking, tasks: &mut [Task<'_>], span: Duration) {
     let until = clock.now().since_epoch() + span;
     settle(tasks);
     while clock.tick(until) {
