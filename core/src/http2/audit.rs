@@ -28,7 +28,10 @@ impl Engine {
         debug_assert_eq!(sums, self.ledger.sums(), "memory is accounted for");
         for slot in self.short.iter() {
             let waits = self.slots.get(slot).is_some_and(|stream| {
-                !stream.wire_done && stream.want_read && !self.ledger.fits(stream.window_lacking())
+                let lacking = stream.window_lacking();
+                let fits =
+                    self.ledger.fits(lacking) && self.ledger.fits_beside(lacking, || self.count_windows());
+                !stream.wire_done && stream.want_read && !fits
             });
             debug_assert!(waits, "slot {slot} could go on, or is over");
         }

@@ -227,6 +227,7 @@ impl Engine {
     /// END_STREAM came on DATA: a server's request is complete, a client's response lacks its trailers.
     fn on_end_of_data(&mut self, slot: u32) {
         self.release_promises(slot);
+        self.memory_freed();
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let truncated = stream.inbound.is_mid_message();
         match &stream.side {

@@ -91,6 +91,8 @@ pub(crate) struct Engine {
     pub(super) recv_window: i64,
     pub(super) recv_owed: u32,
     pub(super) ledger: Ledger,
+    /// What windows let in, while messages are promised their rest one after the other.
+    pub(super) windows: Option<u64>,
     /// The measurement of the path, and how far windows may grow for it.
     pub(super) path: PathEstimate,
     /// What it took to decompress the messages that were received, in the unit of `Decompression::work`.
@@ -152,6 +154,7 @@ impl Engine {
             recv_window: i64::from(DEFAULT_WINDOW),
             recv_owed: 0,
             ledger: Ledger::new(&limits),
+            windows: None,
             path: PathEstimate::new(&config, now),
             decompressed: 0,
             peer: PeerSettings::default(),

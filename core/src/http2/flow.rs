@@ -8,6 +8,7 @@
 
 use super::bdp::{MEASURE_PING, credit_step};
 use super::engine::{Engine, READY, STARVED};
+use super::role::RoleKind;
 use super::slots::Windows;
 use super::stream::{Side, Stream};
 use crate::error::Violation;
@@ -38,6 +39,13 @@ impl Stream {
     pub(super) fn window_lacking(&self) -> u32 {
         let window = self.recv_window.saturating_add(i64::from(self.recv_owed));
         u32::try_from(self.window_needed().unwrap_or(0).saturating_sub(window)).unwrap_or(0)
+    }
+
+    /// Returns what the window lets in, or soon will, for itself: not what was promised to it.
+    fn own_window(&self) -> u64 {
+        let window = self.recv_window.saturating_add(i64::from(self.recv_owed));
+        let own = window.saturating_sub(i64::from(self.promised)).min(i64::from(self.recv_target));
+        u64::try_from(own).unwrap_or(0)
     }
 
     /// Owes the peer `count` bytes more that the caller has taken, where that calls for nothing else: no credit is held
@@ -208,6 +216,8 @@ impl Engine {
         }
         self.write_stream_credit(slot, increment);
         self.measure_path();
+        // A window that has come back to where it began lets in less.
+        self.memory_freed();
     }
 
     fn write_stream_credit(&mut self, slot: u32, increment: u32) {
@@ -246,6 +256,7 @@ impl Engine {
             }
             self.admit_message(slot);
         }
+        self.memory_freed();
     }
 
     /// [P-103](crate::manual::rules#p-103): a message larger than the window would stall its sender for ever. Once the caller has nothing else to
@@ -257,8 +268,11 @@ impl Engine {
         if needed <= stream.recv_window || stream.inbound.complete() > 0 {
             return;
         }
-        if !self.short.contains(slot) && !self.open_window(slot) {
-            self.wait_for_memory(slot);
+        if !self.short.contains(slot) {
+            self.windows = None;
+            if !self.open_window(slot) {
+                self.wait_for_memory(slot);
+            }
         }
     }
 
@@ -270,15 +284,22 @@ impl Engine {
         let rise = LEAST_WINDOW.saturating_sub(stream.recv_target);
         stream.recv_target += rise;
         stream.recv_owed = stream.recv_owed.saturating_add(rise);
-        let lacking = stream.window_lacking();
+        let (lacking, wanted) = (stream.window_lacking(), stream.want_read);
         if lacking > 0 {
-            if !stream.want_read && !self.ledger.fits_well(lacking) {
+            if !wanted && !self.ledger.fits_well(lacking) {
                 return true;
             }
-            if !self.ledger.fits(lacking) {
+            if !self.may_promise(lacking) {
                 return false;
             }
         }
+        self.promise_rest(slot, lacking);
+        true
+    }
+
+    /// Gives a stream what it is owed, and the window that the rest of its message lacks.
+    fn promise_rest(&mut self, slot: u32, lacking: u32) {
+        let Some(stream) = self.slots.get_mut(slot) else { return };
         let owed = std::mem::take(&mut stream.recv_owed);
         let window = stream.recv_window.saturating_add(i64::from(owed)).saturating_add(i64::from(lacking));
         let spare = u32::try_from(i64::from(MAX_WINDOW).saturating_sub(window)).unwrap_or(0);
@@ -293,8 +314,44 @@ impl Engine {
         let promised = lacking.saturating_sub(MOST_PADDING);
         stream.promised = stream.promised.saturating_add(promised);
         self.ledger.promise(promised);
+        if let Some(windows) = &mut self.windows {
+            *windows = windows.saturating_add(u64::from(excess - promised.min(excess)));
+        }
         self.write_stream_credit(slot, owed.saturating_add(excess));
-        true
+    }
+
+    /// Returns whether a message may be promised so many bytes more. The windows are counted where it depends on them, and
+    /// once for many messages.
+    fn may_promise(&mut self, more: u32) -> bool {
+        if !self.ledger.fits(more) {
+            return false;
+        }
+        let least = u64::from(self.open_streams).saturating_mul(self.least_window().into());
+        let most = self.ledger.most_in_windows(least);
+        if self.ledger.fits_beside(more, || most) {
+            return true;
+        }
+        let windows = self.windows.unwrap_or_else(|| self.count_windows());
+        self.windows = Some(windows);
+        self.ledger.fits_beside(more, || windows)
+    }
+
+    /// Returns what windows let in besides what was promised to them: those that are open, and those of streams that the peer
+    /// may open, or that wait to be opened.
+    #[cold]
+    pub(super) fn count_windows(&self) -> u64 {
+        let (mut open, mut receiving) = (0_u64, 0_u32);
+        for stream in self.slots.occupied().filter_map(|slot| self.slots.get(slot)) {
+            if stream.id != 0 && stream.receiving() {
+                open = open.saturating_add(stream.own_window());
+                receiving = receiving.saturating_add(1);
+            }
+        }
+        let to_come = match self.role {
+            RoleKind::Server => self.config.limits.max_concurrent_streams.saturating_sub(receiving),
+            RoleKind::Client => self.queued_calls,
+        };
+        self.ledger.left_for_windows(open, u64::from(to_come).saturating_mul(self.least_window().into()))
     }
 
     /// Returns the window that every stream keeps.
@@ -409,7 +466,6 @@ mod tests {
 
     use super::*;
     use crate::config::{Config, Seed};
-    use crate::http2::role::RoleKind;
     use crate::types::{CallId, Event, Recv};
 
     const MEMORY: u64 = 60_000;

@@ -187,12 +187,35 @@ impl Ledger {
         self.received.saturating_add(bytes as u64) <= self.granted
     }
 
-    /// Returns whether a message may be promised so many bytes more.
+    /// Returns whether a message may be promised so many bytes more of what was granted.
+    ///
+    /// The only large one may have everything, whatever the caller has queued: its peer may be one that sends its message
+    /// before it takes ours. Every other one leaves room for small messages, which must not have to wait for large ones.
     pub(super) fn fits(&self, more: u32) -> bool {
         let most = self.most_received();
-        // Small messages must not have to wait for large ones; the only large one may have everything.
-        let reserve = if self.promised > 0 { (most / 8).min(MOST_RESERVE) } else { 0 };
-        self.received.saturating_add(self.promised).saturating_add(u64::from(more)) <= most - reserve
+        let most = if self.promised == 0 { self.granted } else { most - (most / 8).min(MOST_RESERVE) };
+        self.used_with(more) <= most
+    }
+
+    /// Returns whether so many bytes more leave the limit room for all that windows let in besides: a call whose peer keeps
+    /// to its window must not end because of what others were promised. The only large one need not wait for that.
+    pub(super) fn fits_beside(&self, more: u32, windows: impl FnOnce() -> u64) -> bool {
+        self.promised == 0 || self.used_with(more).saturating_add(windows()) <= self.limit
+    }
+
+    /// Returns what promises leave for windows: what those that are open let in, and as much for those of streams that are
+    /// to come as is left of half of the limit.
+    pub(super) fn left_for_windows(&self, open: u64, to_come: u64) -> u64 {
+        open.max(open.saturating_add(to_come).min(self.limit / 2))
+    }
+
+    /// Returns the most that windows can let in where the least ones come to `least`, without a look at each of them.
+    pub(super) fn most_in_windows(&self, least: u64) -> u64 {
+        least.saturating_add(self.grown).max(self.limit / 2)
+    }
+
+    fn used_with(&self, more: u32) -> u64 {
+        self.received.saturating_add(self.promised).saturating_add(u64::from(more))
     }
 
     /// Returns whether so many bytes more leave half of the memory free, of windows that have grown too.
@@ -298,8 +321,12 @@ impl Ledger {
         used.saturating_add(self.reserve(waiting).max(self.turn)).clamp(self.floor, self.limit)
     }
 
-    /// The least that lets a message go on that waits for `waiting` bytes: half of it is for receiving in any case.
+    /// Returns the least that lets a message go on that waits for `waiting` bytes (see `fits`): half of it is for receiving in
+    /// any case, and all of it for the only large one.
     fn least_needed(&self, waiting: u64) -> u64 {
+        if self.promised == 0 {
+            return self.receiving(waiting).min(self.limit);
+        }
         let received = self.receiving(waiting).saturating_add(self.reserve(waiting));
         received.saturating_add(self.sending.min(received)).min(self.limit)
     }

@@ -144,6 +144,7 @@ impl Engine {
     /// In the order in which they came; a message that is too large for what there is does not keep smaller ones waiting.
     #[inline(never)]
     fn serve_short(&mut self) {
+        self.windows = None;
         for _ in 0..self.short.len() {
             let Some(slot) = self.short.pop_front() else { return };
             if !self.open_window(slot) {
