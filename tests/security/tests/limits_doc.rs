@@ -88,3 +88,47 @@ fn the_page_has_a_row_of_honest_load_for_every_limit() {
         assert_eq!(cells.len(), 5, "{name}");
     }
 }
+
+/// The text of every Rust file below a folder of the repository.
+fn sources(folder: &str) -> String {
+    let mut text = String::new();
+    let mut folders =
+        vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                text.push_str(&std::fs::read_to_string(&path).expect("a source"));
+            }
+        }
+    }
+    text
+}
+
+/// What stands between pairs of `mark` in a cell.
+fn marked(cell: &str, mark: char) -> impl Iterator<Item = &str> {
+    cell.split(mark).skip(1).step_by(2)
+}
+
+#[test]
+fn the_tests_that_the_page_names_exist() {
+    let text = ["core/src", "core/tests", "tests", "adapters"].map(sources).concat();
+    let page = page();
+    let mut named = 0;
+    for (limit, cells) in limits(&page, "The honest load that comes nearest") {
+        for cell in [cells[1], cells[4]] {
+            for test in marked(cell, '`') {
+                named += 1;
+                let exists = ["(", "<"].iter().any(|end| text.contains(&format!("fn {test}{end}")));
+                assert!(exists || test.ends_with(".rs"), "{limit}: no test {test}");
+            }
+            for attack in marked(cell, '"') {
+                named += 1;
+                assert!(text.contains(&format!("\"{attack}\"")), "{limit}: no attack {attack}");
+            }
+        }
+    }
+    assert!(named > 30, "{named} names");
+}

@@ -91,11 +91,14 @@ pub(super) fn small_bomb() -> &'static [u8] {
     BOMB.get_or_init(|| gzip_of_zeros(4_200_000))
 }
 
-/// An honest call: 100 bytes there and back. The cost of attacks is compared with it.
-pub const HONEST: Flood = flood("honest calls", "-", Outcome::Endured, nothing, |id| {
+/// A whole call of 100 bytes there and back.
+fn say(id: u32) -> Vec<u8> {
     let head = headers(id, 0, &Block::request_to(b"/demo.Echo/Say").0);
     [head, data(id, END_STREAM, &message(&[7; 100])), update(0, 105)].concat()
-});
+}
+
+/// An honest call: 100 bytes there and back. The cost of attacks is compared with it.
+pub const HONEST: Flood = flood("honest calls", "-", Outcome::Endured, nothing, say);
 
 /// The floods.
 pub const FLOODS: &[Flood] = &[
@@ -138,6 +141,21 @@ pub const FLOODS: &[Flood] = &[
     )),
     flood("rapid reset", "CVE-2023-44487", calm("too_many_resets"), nothing, |id| {
         [call(id, 0), reset(id, ErrorCode::CANCEL)].concat()
+    }),
+    flood(
+        "two resets for each call that completes",
+        "CVE-2023-44487",
+        calm("too_many_resets"),
+        nothing,
+        |id| {
+            // A piece is given one odd id, and the next piece the next one: three times as much leaves room for two more.
+            let resets = [call(3 * id, 0), reset(3 * id, ErrorCode::CANCEL)].concat();
+            let again = [call(3 * id + 2, 0), reset(3 * id + 2, ErrorCode::CANCEL)].concat();
+            [resets, again, say(3 * id + 4)].concat()
+        },
+    ),
+    flood("a reset for each call that completes", "CVE-2023-44487", Outcome::Endured, nothing, |id| {
+        [call(2 * id + 1, 0), reset(2 * id + 1, ErrorCode::CANCEL), say(2 * id + 3)].concat()
     }),
     flood("streams over the limit", "CVE-2023-44487", calm("too_many_useless_frames"), hang_200, hang),
     flood(
