@@ -6,9 +6,10 @@ mod common;
 use std::time::Duration;
 
 use common::proxy::Proxy;
-use common::{Pair, Scripted, credit, message};
-use halfclose::{CallId, CallType, Code, Config, Event, Metadata, Outcome, Recv, Server, Status};
-use halfclose_wire::data;
+use common::{Pair, Scripted, credit, feed, message, written};
+use halfclose::frame::ErrorCode;
+use halfclose::{CallId, CallType, Code, Config, Event, Metadata, Outcome, Recv, Server, Status, Time};
+use halfclose_wire::{END_STREAM, data, prefixed, reset};
 
 /// Creates a client with small windows and the least memory.
 fn tight() -> Pair {
@@ -114,6 +115,7 @@ impl Burst {
         Self { pair, calls, response, answered: 0 }
     }
 
+    /// The server takes what came, and answers what is whole.
     fn serve(&mut self) {
         let server = &mut self.pair.server;
         while let Some(event) = server.poll_event() {
@@ -128,19 +130,55 @@ impl Burst {
         }
     }
 
+    fn take_answers(&mut self) {
+        while let Some(event) = self.pair.client.poll_event() {
+            let Event::Readable(call) = event else { continue };
+            match self.pair.client.recv(call) {
+                Ok(Recv::Message(_)) => self.answered += 1,
+                Ok(Recv::End(outcome)) => panic!("not answered: {:?}", outcome.status),
+                _ => {}
+            }
+        }
+    }
+
     /// Carries everything until nothing moves any more, and says how the calls ended.
     fn run(mut self) -> (usize, Vec<Outcome>) {
         while self.pair.carry_up() + self.pair.carry_down() > 0 {
             self.serve();
-            while let Some(event) = self.pair.client.poll_event() {
-                let Event::Readable(call) = event else { continue };
-                if let Ok(Recv::Message(_)) = self.pair.client.recv(call) {
-                    self.answered += 1;
-                }
-            }
+            self.take_answers();
         }
+        self.outcomes()
+    }
+
+    fn outcomes(mut self) -> (usize, Vec<Outcome>) {
         let calls = self.calls.clone();
         (self.answered, calls.into_iter().map(|call| self.pair.outcome(call)).collect())
+    }
+
+    /// Carries so many bytes up in each step of time, until every call is answered or none ever will be. Says besides for how
+    /// long messages waited for memory.
+    fn run_at(mut self, bytes: usize, step: Duration) -> (usize, Vec<Outcome>, Duration) {
+        let mut waited = Duration::ZERO;
+        while self.pair.now < Time::ZERO + Duration::from_secs(600) && self.answered < self.calls.len() {
+            let now = self.pair.now;
+            self.pair.up.unsplit(written(&mut self.pair.client, now));
+            let mut piece = self.pair.up.split_to(bytes.min(self.pair.up.len()));
+            feed(&mut self.pair.server, now, &mut piece);
+            // A frame that is not whole yet comes with the next piece.
+            piece.unsplit(std::mem::take(&mut self.pair.up));
+            self.pair.up = piece;
+            self.pair.carry_down();
+            self.serve();
+            self.take_answers();
+            if self.pair.server.memory().waiting > 0 {
+                waited += step;
+            }
+            self.pair.now = now + step;
+            self.pair.server.handle_timeout(self.pair.now);
+            self.pair.client.handle_timeout(self.pair.now);
+        }
+        let (answered, outcomes) = self.outcomes();
+        (answered, outcomes, waited)
     }
 }
 
@@ -194,5 +232,77 @@ fn a_message_that_waits_to_be_sent_keeps_no_other_one_out() {
             }
         }
         assert_eq!((up, down), (count, count));
+    }
+}
+
+#[test]
+fn uploads_that_wait_for_memory_get_it_in_time() {
+    // A sixteenth of sixty uploads of 4 MiB at once, over 200 Mbit/s, with the default memory of a server.
+    let mut config = many_windows(200, Config::server);
+    config.limits.memory = Config::server().limits.memory / 16;
+    (config.connection_window, config.max_connection_window) = (65_535, 2 << 20);
+    let mut client = Config::client();
+    client.limits.max_concurrent_streams = 200;
+    let burst = Burst::new(Pair::with(client, config), 60, (4 << 20) / 16 - 5, 10);
+    let (answered, outcomes, waited) = burst.run_at(25_000_000 / 16 / 10, Duration::from_millis(100));
+    assert!(outcomes.iter().all(|outcome| outcome.status.code == Code::Ok));
+    println!("sixty uploads of 4 MiB at 200 Mbit/s: messages wait for memory for {waited:?} at most");
+    assert_eq!(answered, 60);
+    assert!(waited >= Duration::from_secs(1), "they do not wait at all: {waited:?}");
+    assert!(waited <= Config::server().limits.memory_timeout / 2, "{waited:?}");
+}
+
+/// A server with room for two messages on their way, of which the first is on its way, the second waits with much of it here,
+/// and the third behind it lacks less than that.
+fn two_that_wait(peer: &mut Scripted<Server>) -> [CallId; 3] {
+    let calls = [1, 3, 5].map(|stream| peer.open(stream));
+    for (stream, length, here) in [(1, 60_000, 10), (3, 90_000, 15_000), (5, 25_000, 10_000)] {
+        assert!(matches!(peer.core.recv(calls[stream as usize / 2]), Ok(Recv::Pending)));
+        peer.feed(&data(stream, 0, &prefixed(0, length, &vec![7; here]))).expect("within the window");
+    }
+    let sent = peer.sent();
+    assert!(credit(&sent, 1) >= 60_000 - 20_480, "the first one goes on");
+    assert_eq!((credit(&sent, 3), credit(&sent, 5)), (0, 0), "the others wait");
+    calls
+}
+
+#[test]
+fn whoever_can_go_on_does_whatever_took_the_one_before_it_away() {
+    type TakeAway = fn(&mut Scripted<Server>, CallId);
+    let ways: [(&str, TakeAway); 4] = [
+        ("its client resets it", |peer, _| peer.feed(&reset(3, ErrorCode::CANCEL)).expect("allowed")),
+        ("its handler cancels it", |peer, call| peer.core.cancel(call).expect("an open call")),
+        ("its handler answers early", |peer, call| {
+            peer.core.finish(call, Status::ok(), Metadata::new()).expect("an open call");
+        }),
+        ("its client ends it in the middle", |peer, _| {
+            peer.feed(&data(3, END_STREAM, b"")).expect("allowed");
+        }),
+    ];
+    for (name, take_away) in ways {
+        let mut config = Config::server();
+        (config.initial_stream_window, config.max_stream_window) = (20_480, 20_480);
+        // Half of it is left to windows: 62,000 bytes hold the first message, and what is here of the others without the second.
+        (config.limits.max_receive_message, config.limits.memory) = (100_000, 124_000);
+        let mut peer = Scripted::<Server>::server(config, &[]);
+        let [_, second, _] = two_that_wait(&mut peer);
+        take_away(&mut peer, second);
+        assert!(credit(&peer.sent(), 5) >= 25_000 - 20_480, "{name}: the third one goes on");
+    }
+}
+
+#[test]
+fn messages_of_more_than_a_window_can_hold_are_given_the_largest_window() {
+    let largest = u64::from(u32::MAX >> 1);
+    for length in [0x7fff_ffff, 0x8000_0000, 0x8000_feff, u32::MAX] {
+        let mut config = Config::server();
+        (config.limits.max_receive_message, config.limits.memory) = (u32::MAX, 1 << 40);
+        let mut peer = Scripted::<Server>::server(config, &[]);
+        let call = peer.open(1);
+        assert!(matches!(peer.core.recv(call), Ok(Recv::Pending)));
+        peer.feed(&data(1, 0, &prefixed(0, length, b""))).expect("within the window");
+        // RFC 9113 §6.9.1: no window is over 2^31-1, and no increment is 0 or has another bit.
+        assert_eq!(65_535 - 5 + credit(&peer.sent(), 1), largest, "{length:#x}");
+        assert_eq!(peer.core.memory().held, 5, "nothing is reserved");
     }
 }

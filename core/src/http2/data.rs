@@ -193,7 +193,7 @@ impl Engine {
         }
         let (told, partial) = (!stream.want_read, stream.inbound.is_mid_message());
         if partial {
-            stream.moved(length, self.now);
+            stream.moved(length, self.now, self.credited.saturating_add(self.recv_owed.into()));
         }
         self.note_pressure(slot);
         if completed {

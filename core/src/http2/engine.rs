@@ -21,6 +21,7 @@ use super::poll::PollState;
 use super::queues::{SlotQueue, SlotQueues};
 use super::replies::Replies;
 use super::role::RoleKind;
+use super::shortage::Silence;
 use super::slots::Slots;
 use super::timers::Clock;
 use crate::config::{Config, Seed};
@@ -93,6 +94,10 @@ pub(crate) struct Engine {
     pub(super) ledger: Ledger,
     /// What windows let in, while messages are promised their rest one after the other.
     pub(super) windows: Option<u64>,
+    /// Bytes that came and are owed to the peer no longer.
+    pub(super) credited: u64,
+    /// Since when nothing moves, while memory is short.
+    pub(super) silence: Silence,
     /// The measurement of the path, and how far windows may grow for it.
     pub(super) path: PathEstimate,
     /// What it took to decompress the messages that were received, in the unit of `Decompression::work`.
@@ -155,6 +160,8 @@ impl Engine {
             recv_owed: 0,
             ledger: Ledger::new(&limits),
             windows: None,
+            credited: 0,
+            silence: Silence::default(),
             path: PathEstimate::new(&config, now),
             decompressed: 0,
             peer: PeerSettings::default(),

@@ -114,6 +114,7 @@ impl Engine {
     #[cold]
     fn credit_connection(&mut self) {
         let owed = std::mem::take(&mut self.recv_owed);
+        self.credited = self.credited.saturating_add(owed.into());
         let increment = self.path.settle(self.now, owed);
         if increment > 0 {
             self.recv_window += i64::from(increment);
@@ -299,6 +300,7 @@ impl Engine {
 
     /// Gives a stream what it is owed, and the window that the rest of its message lacks.
     fn promise_rest(&mut self, slot: u32, lacking: u32) {
+        let came = self.bytes_that_came();
         let Some(stream) = self.slots.get_mut(slot) else { return };
         let owed = std::mem::take(&mut stream.recv_owed);
         let window = stream.recv_window.saturating_add(i64::from(owed)).saturating_add(i64::from(lacking));
@@ -313,6 +315,8 @@ impl Engine {
         // What is there for padding holds no memory.
         let promised = lacking.saturating_sub(MOST_PADDING);
         stream.promised = stream.promised.saturating_add(promised);
+        // It stood still for want of this.
+        stream.goes_on(self.now, came);
         self.ledger.promise(promised);
         if let Some(windows) = &mut self.windows {
             *windows = windows.saturating_add(u64::from(excess - promised.min(excess)));
@@ -472,9 +476,14 @@ mod tests {
 
     /// Returns a server with one open call whose reader waits, and whose windows do not grow.
     fn server() -> (Engine, CallId) {
+        server_of(30_000)
+    }
+
+    /// The same with messages of so many bytes.
+    fn server_of(largest: u32) -> (Engine, CallId) {
         let mut config = Config::server();
         (config.initial_stream_window, config.max_stream_window) = (10_000, 10_000);
-        (config.limits.max_receive_message, config.limits.memory) = (30_000, MEMORY);
+        (config.limits.max_receive_message, config.limits.memory) = (largest, MEMORY);
         let mut engine = Engine::new(RoleKind::Server, config, Seed(1), Time::ZERO);
         feed(&mut engine, &[PREFACE, &settings(&[]), &settings_ack()].concat());
         feed(&mut engine, &headers(1, 0, &block(&REQUEST)));
@@ -532,5 +541,20 @@ mod tests {
         engine.cancel(call).unwrap();
         while engine.poll_event().is_some() {}
         assert_eq!((engine.memory().held, engine.memory().promised), (0, 0));
+    }
+
+    #[test]
+    fn the_window_of_a_message_that_no_window_holds_is_opened_again_when_half_of_it_is_used() {
+        let (mut engine, call) = server_of(u32::MAX);
+        feed_data(&mut engine, &[0, 0x80, 0, 0xfe, 0xff]);
+        let stream = engine.slots.get_mut(call.slot).unwrap();
+        let most = i64::from(MAX_WINDOW);
+        assert_eq!(stream.recv_window, most, "all that RFC 9113 §6.9.1 allows");
+        for (window, lacking) in
+            [(most / 2 + 1, 0), (most / 2, most - most / 2), (1_000, most - 1_000), (0, most)]
+        {
+            stream.recv_window = window;
+            assert_eq!(i64::from(stream.window_lacking()), lacking, "at {window}");
+        }
     }
 }

@@ -120,7 +120,7 @@ impl Engine {
         self.send_window -= count as i64;
         self.ledger.sent(freed, false);
         if count < queued {
-            stream.moved(count, self.now);
+            stream.moved(count, self.now, self.credited.saturating_add(self.recv_owed.into()));
         }
         self.abuse.useful(count);
         if last && let Side::Client(call) = &mut stream.side {

@@ -22,6 +22,28 @@ const LOOKS: u32 = 8;
 /// bytes now and then.
 const PROGRESS: usize = 256;
 
+/// A stream whose bytes may stand behind those of others has so many times as long.
+const PATIENCE: u32 = 4;
+
+/// What the connection brings meanwhile: a stream does not stall while its bytes may stand behind those of others.
+#[derive(Clone, Copy)]
+struct Pace {
+    now: Time,
+    limit: Duration,
+    /// Neither side's bytes have moved for so long as a stream may stall.
+    silent: bool,
+    /// Bytes that have come, and the most that may be under way.
+    came: u64,
+    window: u64,
+}
+
+/// Bytes that had moved on a connection when its memory was last looked after, and since when there are no more.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Silence {
+    moved: u64,
+    since: Time,
+}
+
 /// What has moved on a stream that was given something to send and has not come to it yet: no time counts before that,
 /// since the caller may queue a message long after the connection was last told the time.
 const FRESH: u32 = u32::MAX;
@@ -45,14 +67,20 @@ impl Stream {
 
     /// Bytes moved on this stream, and others are held on it.
     #[inline]
-    pub(super) fn moved(&mut self, bytes: usize, now: Time) {
+    pub(super) fn moved(&mut self, bytes: usize, now: Time, came: u64) {
         let moved = (self.moved as usize).saturating_add(bytes);
         if moved > self.held() / PROGRESS {
-            self.progress = now;
-            self.moved = 0;
+            self.goes_on(now, came);
         } else {
             self.moved = u32::try_from(moved).unwrap_or(FRESH);
         }
+    }
+
+    /// The stream makes progress, or may make it from now on, when so many bytes have come on the connection.
+    #[inline]
+    pub(super) fn goes_on(&mut self, now: Time, came: u64) {
+        (self.progress, self.came) = (now, came);
+        self.moved = 0;
     }
 
     /// Bytes that the stream holds.
@@ -61,13 +89,18 @@ impl Stream {
         self.inbound.buffered().saturating_add(self.queue.weight())
     }
 
-    /// Returns whether the stream holds memory and makes no progress, because its peer sends or takes nothing.
-    fn has_stalled(&self, now: Time, limit: Duration) -> bool {
-        if self.id == 0 || self.moved == FRESH || now - self.progress < limit {
+    /// Returns whether the stream holds memory and makes no progress, because its peer sends or takes nothing: for longer than
+    /// its bytes can have stood behind others.
+    fn has_stalled(&self, pace: &Pace) -> bool {
+        let still = pace.now - self.progress;
+        if self.id == 0 || self.moved == FRESH || still < pace.limit {
             return false;
         }
+        let sending = self.queue.bytes() > 0;
         let receiving = self.inbound.is_mid_message() && self.inbound.complete() == 0 && self.want_read;
-        receiving || self.queue.bytes() > 0
+        let all_came = !sending && pace.came.saturating_sub(self.came) >= pace.window;
+        let alone = pace.silent || all_came || self.held_up || still >= pace.limit * PATIENCE;
+        alone && (receiving || sending)
     }
 }
 
@@ -183,6 +216,25 @@ impl Engine {
         }
     }
 
+    /// Returns what the connection has brought, and looks whether anything moves on it.
+    fn pace(&mut self) -> Pace {
+        let limit = self.config.limits.stall_timeout;
+        let came = self.bytes_that_came();
+        let moved = came.saturating_add(self.outbox.written());
+        if moved != self.silence.moved {
+            self.silence = Silence { moved, since: self.now };
+        }
+        let window = self.recv_window.saturating_add(i64::from(self.recv_owed));
+        let silent = self.now - self.silence.since >= limit;
+        Pace { now: self.now, limit, silent, came, window: u64::try_from(window).unwrap_or(0) }
+    }
+
+    /// Returns how many bytes of DATA frames have come on the connection.
+    #[inline]
+    pub(super) fn bytes_that_came(&self) -> u64 {
+        self.credited.saturating_add(self.recv_owed.into())
+    }
+
     /// What was promised to streams that do not make use of it is no reason to keep others waiting, and what windows have
     /// grown by neither. They may still use it.
     fn forget_promises(&mut self) {
@@ -202,11 +254,11 @@ impl Engine {
         if enough(self) {
             return;
         }
-        let limit = self.config.limits.stall_timeout;
+        let pace = self.pace();
         let mut stalled: Vec<(Time, u32)> = Vec::new();
         for slot in self.ids.slots() {
             if let Some(stream) = self.slots.get(slot)
-                && stream.has_stalled(self.now, limit)
+                && stream.has_stalled(&pace)
                 && !self.short.contains(slot)
             {
                 stalled.push((stream.progress, slot));
@@ -217,7 +269,7 @@ impl Engine {
             if enough(self) {
                 return;
             }
-            self.end_for_memory(slot, format_args!("this call stalled for {limit:?}"));
+            self.end_for_memory(slot, format_args!("this call stalled for {:?}", pace.limit));
         }
     }
 

@@ -189,6 +189,8 @@ pub(crate) struct Stream {
     /// When the stream last made progress while it held memory; `moved` counts the bytes that have moved since.
     pub(crate) progress: Time,
     pub(crate) moved: u32,
+    /// Bytes that had come on the connection by then.
+    pub(crate) came: u64,
     /// Whether queued messages wait for the stream's window.
     pub(crate) held_up: bool,
     /// The size of the message that the caller keeps until there is space for it.
@@ -233,6 +235,7 @@ impl Stream {
             promised: 0,
             progress: Time::ZERO,
             moved: 0,
+            came: 0,
             held_up: false,
             refused: 0,
             waits_since: Time::ZERO,
@@ -270,6 +273,7 @@ impl Stream {
             promised,
             progress,
             moved,
+            came,
             held_up,
             refused,
             waits_since,
@@ -292,7 +296,7 @@ impl Stream {
         (*send_window, *recv_window, *recv_target) = (0, 0, 0);
         (*recv_owed, *recv_pressed, *recv_excess, *promised) = (0, false, 0, 0);
         *turnover = Turnover::default();
-        (*progress, *moved, *waits_since) = (Time::ZERO, 0, Time::ZERO);
+        (*progress, *moved, *came, *waits_since) = (Time::ZERO, 0, 0, Time::ZERO);
         (*held_up, *refused) = (false, 0);
         (*content_length, *deadline, *opened) = (None, None, Time::ZERO);
     }
