@@ -105,6 +105,20 @@ pub fn most(config: &Config) -> usize {
     PARTS.iter().map(|part| (part.most)(config)).sum()
 }
 
+/// What a connection has of its own, whatever others hold.
+const FLOOR: usize = 256 * 1024;
+
+/// The most that the connections of a server hold together, where they share a budget and their handlers make messages of
+/// `message` bytes: the budget in place of what each might hold of it alone, and for each call the message that it may
+/// always queue, and the one that its handler has made besides.
+#[must_use]
+pub fn most_of_server(config: &Config, budget: usize, connections: usize, message: usize) -> usize {
+    let alone = [ITSELF, CALLS, HEADS, READING, SMALL, KEPT, OUTPUT, INFLATING];
+    let alone: usize = alone.iter().map(|part| (part.most)(config)).sum();
+    let own = alone + FLOOR * 3 / 2 + 2 * streams(config) * message;
+    budget * 3 / 2 + connections * own
+}
+
 fn output(limits: &Limits) -> usize {
     (4 * limits.send_buffer as usize).clamp(64 * 1024, 256 * 1024)
 }
@@ -360,8 +374,9 @@ pub const WORST: &[Worst] = &[
     Worst {
         name: "everything at once",
         parts: &PARTS,
-        // Cut DATA and what the peer called for have bounds of their own, and not both come to their worst here.
-        near: 30,
+        // Strict: memory that is full of messages has room for one large one, and so for no worst of several; what is queued
+        // has a bound of its own, beside them.
+        near: 40,
         build: |config| {
             let mut target = silent(config);
             open_windows(&mut target);

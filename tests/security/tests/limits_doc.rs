@@ -86,6 +86,7 @@ fn the_page_has_a_row_of_honest_load_for_every_limit() {
     assert_eq!(rows.keys().collect::<Vec<_>>(), fields(&Limits::server()).keys().collect::<Vec<_>>());
     for (name, cells) in rows {
         assert_eq!(cells.len(), 5, "{name}");
+        assert!(cells.iter().all(|cell| !cell.is_empty()), "{name}: a cell is empty");
     }
 }
 
@@ -117,7 +118,7 @@ fn the_tests_that_the_page_names_exist() {
     let text = ["core/src", "core/tests", "tests", "adapters"].map(sources).concat();
     let page = page();
     let mut named = 0;
-    for (limit, cells) in limits(&page, "The honest load that comes nearest") {
+    for (limit, cells) in limits(&page, "The honest load that comes closest") {
         for cell in [cells[1], cells[4]] {
             for test in marked(cell, '`') {
                 named += 1;

@@ -45,6 +45,8 @@ fn promised(memory: u64, calls: usize) -> (Target<Server>, Vec<u32>) {
         (config.initial_stream_window, config.max_stream_window) = (261, 261);
         config.limits.max_receive_message = length;
         config.limits.memory = memory;
+        // Windows of streams that are to come leave nothing to promises here.
+        config.limits.max_concurrent_streams = 3;
     });
     target.answers = false;
     let ids: Vec<u32> = (0..calls).map(|_| target.open()).collect();
