@@ -1,4 +1,5 @@
-//! The loop: bytes from the transport to the connection, events to the calls, bytes back, and sleep.
+//! The driver's loop: moves bytes from the transport to the connection, events to the calls and bytes back, and
+//! sleeps.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,110 +21,111 @@ pub(crate) mod buffer;
 mod tests;
 mod transport;
 
-/// So many turns of [`Connection::receive`], each bounded by its own limits, and other tasks get theirs.
+/// The number of turns of [`Connection::receive`], each bounded by its own limits, after which other tasks run.
 const TURNS_PER_POLL: usize = 32;
-/// A poll that has taken this long is over with the turn that it is in: some bytes are far more work than others, such as
-/// a message that is a thousand times as long when it is decompressed, and what handlers do is theirs to say.
+/// The time after which a poll ends with its current turn. Some bytes cost far more work than others, such as a
+/// message that grows a thousandfold when it is decompressed, and the time of handlers is unknown.
 const MOST_TIME: Duration = Duration::from_millis(2);
-/// How far a runtime's timers may be from its clock.
+/// The largest difference between a runtime's timers and its clock.
 const TIMER_SLACK: Duration = Duration::from_millis(2);
-/// A connection without calls gives its buffers back after this long.
+/// The time after which a connection without calls frees its buffers.
 const IDLE_SHRINK: Duration = Duration::from_secs(1);
 
-/// What the two roles do with events.
+/// What the client's and the server's driver do with events.
 pub trait RoleHooks {
     type Role: Role;
 
-    /// Takes one event, under the lock: it may note what is to be done, no more.
+    /// Handles one event under the lock: it may only note what to do.
     fn on_event(&mut self, state: &mut State<Self::Role>, event: &Event);
 
-    /// Returns why the transport is not one for us, as the first bytes that came tell: the protocol core would only say that
-    /// they are no frames.
+    /// Returns why the transport does not speak HTTP/2, judged by the first received bytes: the protocol core would
+    /// only report that they are not frames.
     fn refuses(&self, _first: &[u8]) -> Option<String> {
         None
     }
 
-    /// Does what was noted, without the lock: runs handlers, one at least, and no other from `until` on. Returns whether
-    /// some are left.
+    /// Does what was noted, without the lock: it runs at least one handler, and starts none after `until`. Returns
+    /// whether some are left.
     fn run(&mut self, shared: &Arc<Shared<Self::Role>>, until: Time) -> bool;
 
     /// Gives the commands that `run` has left, under the lock.
     fn settle(&mut self, state: &mut State<Self::Role>);
 
-    /// Gives memory back that only serves speed: there has been no call for a while.
+    /// Frees memory that only serves speed, after a time without calls.
     fn shrink(&mut self);
 
     /// Returns whether `run` has something to do.
     fn has_work(&self) -> bool;
 }
 
-/// Where a driver stands with its transport.
+/// The driver's use of its transport.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Open,
-    /// The connection is closed and its last bytes are being written; at the latest until then.
+    /// The connection is closed and its last bytes are being written, until this time at the latest.
     Flushing(Time),
-    /// Our side is shut; what still comes is read and dropped until the peer closes, or until then.
+    /// The sending direction is shut down. Received bytes are dropped until the peer closes, or until this time.
     Lingering(Time),
     Done,
 }
 
-/// What comes next.
+/// The driver's next step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Next {
-    /// Everything that came was handled.
+    /// Read, since all received bytes were handled.
     Read,
-    /// There is more to handle.
+    /// Handle more of the received bytes.
     Work,
-    /// Nothing can be done before the transport takes more.
+    /// Wait until the transport accepts more bytes.
     Wait,
 }
 
-/// Joins a connection, a transport and a clock. It ends when the connection is over: with `Ok` after a graceful
-/// shutdown by either side, and with the reason otherwise.
+/// Connects a connection, a transport and a clock. The future completes when the connection is over: with `Ok` after
+/// a graceful shutdown by either side, and otherwise with the reason.
 pub struct Driver<I, K: Clock, S: RoleHooks> {
     shared: Arc<Shared<S::Role>>,
     works: DriverTask<I, K, S>,
 }
 
-/// What only the driver's task knows.
+/// The state that only the driver's task uses.
 struct DriverTask<I, K: Clock, S> {
     io: I,
     clock: K,
     timer: K::Timer,
-    /// What the timer is set to.
+    /// The time that the timer is set to.
     armed: Time,
-    /// Whom the timer wakes.
+    /// The waker that the timer wakes.
     timer_waker: Option<Waker>,
     side: S,
     input: BytesMut,
     phase: Phase,
     next: Next,
-    /// Nothing has been read yet.
+    /// Whether nothing has been read yet.
     fresh: bool,
-    /// The transport has nothing more to read.
+    /// Whether the transport's receiving direction has ended.
     eof: bool,
-    /// What the connection has lent to be written.
+    /// The bytes that the connection has lent for writing.
     output: LentTransmit,
-    /// The transport took nothing more in this turn of the task.
+    /// Whether the transport accepted no more bytes in this poll.
     blocked: bool,
-    /// Bytes were written that the transport may have kept.
+    /// Whether bytes were written that the transport may have buffered.
     unflushed: bool,
-    /// The transport cannot be written to; what the peer sent before that is read on, at the latest until then.
+    /// Set when the transport can no longer be written to: the latest time until which the peer's earlier bytes are
+    /// read.
     severed: Option<Time>,
     /// What the transport said when it failed first.
     broken: Option<String>,
-    /// When the connection last had a call or something to do; `None` once its buffers were given back.
+    /// When the connection last had a call or something to do; `None` once its buffers were freed.
     busy: Option<Time>,
     result: Result<(), ConnectionError>,
     watch: Option<Watch>,
-    /// The connection's account, where it shares memory with others.
+    /// The connection's account, if it shares memory with others.
     lease: Option<Lease>,
-    /// Empty, but for its memory.
+    /// An empty list, kept for its capacity.
     wakers: Wakers,
 }
 
-// Nothing in a driver is pinned: its parts are polled by reference.
+// Nothing in a driver is pinned; its parts are polled by reference.
 impl<I, K: Clock, S: RoleHooks> Unpin for Driver<I, K, S> {}
 
 impl<I, K: Clock, S: RoleHooks> std::fmt::Debug for Driver<I, K, S> {
@@ -161,7 +163,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
         Self { shared: Shared::new(connection, Box::new(move || source.now())), works }
     }
 
-    /// Says what is known of the connection, for its handlers; the first time counts.
+    /// Sets the properties of the connection for its handlers; only the first call counts.
     #[must_use]
     pub fn info(self, info: ConnectionInfo) -> Self {
         self.shared.info.get_or_init(|| Box::new(info));
@@ -172,7 +174,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
         &self.shared
     }
 
-    /// Shuts the connection down gracefully when `shutdown` says so.
+    /// Shuts the connection down gracefully when `shutdown` is triggered.
     pub(crate) fn watch(&mut self, shutdown: &Shutdown) {
         self.works.watch = Some(shutdown.watch(&self.shared.signal));
     }
@@ -184,11 +186,11 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
         self.works.lease = Some(Lease::new(budget, connection, &self.shared.signal, now));
     }
 
-    /// What came is handled, answered and written.
+    /// Handles what was received, runs handlers, and writes.
     #[inline]
     fn round(&mut self, cx: &mut Context<'_>, now: Time, begun: Time, turns: &mut usize) {
         let Self { shared, works } = self;
-        // Calls may come and go within a round, and leave their memory behind.
+        // Calls may begin and end within a round, and leave memory behind.
         works.busy = Some(now);
         let mut state = shared.lock();
         state.begin_round();
@@ -199,7 +201,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
                 state.take_wakers(&mut works.wakers);
                 drop(state);
                 works.wakers.release();
-                // A handler that wakes itself gets its next turn after the transport had its own.
+                // A handler that wakes itself gets its next turn after the transport's.
                 if works.side.run(shared, begun + MOST_TIME) {
                     *turns = 0;
                 }
@@ -224,7 +226,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
         };
         state = works.write(shared, state, cx, now);
         if state.is_deferring() {
-            // Calls have taken what a round may cost; there is a next one once others had their turn.
+            // The round's decompression work is used up; the next round follows once other tasks have run.
             *turns = 0;
         }
         if state.has_wakers() {
@@ -237,7 +239,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
         works.next = works.what_is_next(cx, now, needed);
     }
 
-    /// Sleeps until the transport, the timer or a command wakes the task. Returns `Ready` when there is work after all.
+    /// Sleeps until the transport, the timer or a command wakes the task. Returns `Ready` if there is work after all.
     fn sleep(&mut self, cx: &mut Context<'_>, now: Time) -> Poll<()> {
         let Self { shared, works } = self;
         works.flush(cx, now);
@@ -249,7 +251,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
         let wake_at = works.wake_at(&mut state, now);
         state.sleeps_until(wake_at);
         let work = works.has_work(&state);
-        // What was given back may have held wakers.
+        // What was freed may have held wakers.
         unlock(state);
         if work || works.arm(cx, now, wake_at).is_ready() {
             shared.signal.awake();
@@ -260,7 +262,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Driver<I, K, S> {
 }
 
 impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
-    /// Tells the connection what came and what time it is, and takes its events.
+    /// Passes received bytes and the time to the connection, and handles its events.
     #[inline]
     fn feed(&mut self, state: &mut State<S::Role>, now: Time) -> Needed {
         if self.phase != Phase::Open {
@@ -274,7 +276,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         }
         let mut needed = Needed::More;
         if !self.input.is_empty() {
-            // A failure is told by `Event::Closed`, after everything that came before it.
+            // `Event::Closed` reports a failure, after all events that preceded it.
             needed = state.connection.receive(now, &mut self.input).unwrap_or(Needed::Closed);
         }
         self.eof |= self.severed.is_some_and(|until| until <= now);
@@ -309,14 +311,14 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
     fn what_is_next(&mut self, cx: &mut Context<'_>, now: Time, needed: Needed) -> Next {
         match (self.phase, needed) {
             (Phase::Open, Needed::Again) => Next::Work,
-            // Replies wait for the transport: nothing more is read before they are out (CVE-2019-9512).
+            // Replies wait for the transport, so nothing is read until they are written (CVE-2019-9512).
             (Phase::Open, Needed::Drain) => self.drain(),
             (Phase::Open, _) => Next::Read,
             _ => self.end(cx, now),
         }
     }
 
-    /// Returns whether there is something to do although nothing came.
+    /// Returns whether there is something to do although nothing was received.
     fn has_work(&self, state: &State<S::Role>) -> bool {
         if self.side.has_work() || state.is_deferring() {
             return true;
@@ -329,7 +331,7 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
                 || self.watch.as_ref().is_some_and(Watch::has_news))
     }
 
-    /// Returns when the task is to wake at the latest. A connection without calls gives memory back in the end.
+    /// Returns the latest time at which the task wakes. A connection without calls wakes once to free memory.
     fn wake_at(&mut self, state: &mut State<S::Role>, now: Time) -> Time {
         let mut wake_at = match self.phase {
             Phase::Flushing(until) | Phase::Lingering(until) => until,
@@ -353,14 +355,14 @@ impl<I: Io, K: Clock, S: RoleHooks> DriverTask<I, K, S> {
         wake_at
     }
 
-    /// Sets the timer, unless it fires early enough already: firing too early does no harm.
+    /// Sets the timer, unless it fires early enough already; firing too early does no harm.
     fn arm(&mut self, cx: &mut Context<'_>, now: Time, at: Time) -> Poll<()> {
         if self.armed <= now {
             self.armed = Time::MAX;
         }
-        // A driver may be polled by another task than before: the latest waker counts.
+        // A driver may be polled by a different task than before, so the latest waker counts.
         let same_task = self.timer_waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        // Near its time it is asked again: it may have fired just now, by a clock that differs a little.
+        // Close to its time the timer is polled again: it may have fired just now, by a clock that differs slightly.
         if same_task && at >= self.armed && self.armed - now > TIMER_SLACK {
             return Poll::Pending;
         }
@@ -382,7 +384,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Future for Driver<I, K, S> {
         let this = self.get_mut();
         let mut told = this.shared.signal.awake();
         if std::mem::take(&mut this.works.blocked) {
-            // Perhaps the transport takes more now.
+            // The transport may accept more by now.
             this.works.next = Next::Work;
         }
         let mut turns = TURNS_PER_POLL;
@@ -394,7 +396,7 @@ impl<I: Io, K: Clock, S: RoleHooks> Future for Driver<I, K, S> {
                 Next::Work => true,
                 Next::Wait => false,
             };
-            // One look at the clock for each read.
+            // The clock is read once for each read.
             let time = now.filter(|_| !ready).unwrap_or_else(|| this.works.clock.now());
             now = Some(time);
             let began = *begun.get_or_insert(time);
@@ -406,21 +408,22 @@ impl<I: Io, K: Clock, S: RoleHooks> Future for Driver<I, K, S> {
             }
             this.round(cx, time, began, &mut turns);
             if this.works.phase == Phase::Done {
-                // Handlers that are still there are dropped, and with them what they hold.
+                // The remaining handlers are dropped here, with everything that they hold.
                 this.works.side.run(&this.shared, Time::MAX);
                 return Poll::Ready(std::mem::replace(&mut this.works.result, Ok(())));
             }
         }
-        // Enough for one turn: the others come first, then we go on.
+        // This poll has done enough; other tasks run before the next one.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 }
 
-/// A driver that is dropped takes its connection with it: the calls on it must hear of that.
+/// Ends the connection with its driver, so that the calls on it learn of that.
 impl<I, K: Clock, S: RoleHooks> Drop for Driver<I, K, S> {
     fn drop(&mut self) {
-        // No clock here: one that has panicked must not do so again. The connection stands at the time of the last poll.
+        // The clock is not read, because one that has panicked must not run again. The time stays that of the last
+        // poll.
         let mut state = self.shared.lock();
         state.connection.transport_failed(Time::ZERO);
         while let Some(event) = state.connection.poll_event() {

@@ -1,8 +1,9 @@
-//! The memory that connections share: a server's budget, and what each of its connections has of it.
+//! The memory that connections share: a server's budget, and each connection's part of it.
 //!
-//! A connection has a little of its own, for small calls, and asks for more when its messages need it; it is given at most
-//! as much as is left for all others. When the budget is short, those who have to wait name what they lack, and the
-//! others give back what they do not need and end calls that stall. `docs/decisions/memory.md` says why.
+//! A connection has a small amount of its own, for small calls, and asks for more when its messages need it. It
+//! receives at most as much as is then left for all others. When the budget is short, connections with waiting
+//! messages report what they lack, and the others return what they do not need and end calls that stall.
+//! `docs/decisions/memory.md` explains why.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,22 +14,21 @@ use halfclose::{Connection, Memory, Role, Time};
 
 use crate::shared::Signal;
 
-/// The memory that the messages of all connections of a server may hold by default: 256 MiB, so that one connection may
-/// have 128 MiB.
+/// The default budget for the messages of all connections of a server: 256 MiB, so one connection can have 128 MiB.
 const DEFAULT: u64 = 256 << 20;
 
-/// A connection that was refused asks again after this long, unless memory came free before.
+/// The time after which a connection that was refused asks again, unless memory becomes free earlier.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Connections that have something are told no more often than this that others lack it.
+/// The shortest time between two notices to connections that hold memory while others lack it.
 const TELL_AGAIN: Duration = Duration::from_millis(50);
 
-/// The memory that the messages of all connections of a server may hold: received ones that no handler has taken, parts
-/// of messages, and what is queued for sending. Clones are the same budget, also for several servers.
+/// A limit on the memory that the messages of all connections of a server hold: received messages that no handler has
+/// read, parts of messages, and what is queued for sending. Clones share one budget, also across several servers.
 ///
-/// A connection that asks is given at most as much as it leaves for others, so that one alone has half of it at most,
-/// and never more than [`Limits::memory`](halfclose::Limits::memory). Every connection has 256 KiB besides, so that
-/// small calls are served whatever others hold.
+/// A connection that asks for memory receives at most as much as it leaves for others, so one alone gets at most half
+/// of the budget, and never more than [`Limits::memory`](halfclose::Limits::memory). Every connection has 256 KiB of
+/// its own in addition, so small calls are served whatever others hold.
 ///
 /// ```
 /// use halfclose_driver::{MemoryBudget, Router};
@@ -42,7 +42,8 @@ const TELL_AGAIN: Duration = Duration::from_millis(50);
 pub struct MemoryBudget(Arc<SharedAccounts>);
 
 struct SharedAccounts {
-    /// Counts what should make those who were refused look again, and those who hold memory look whether it is wanted.
+    /// A counter of changes after which refused connections ask again, and connections that hold memory check whether
+    /// others need it.
     news: AtomicU64,
     accounts: Mutex<Accounts>,
 }
@@ -60,20 +61,20 @@ impl fmt::Debug for MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// A budget of so many bytes.
+    /// Creates a budget of `bytes` bytes.
     #[must_use]
     pub fn new(bytes: u64) -> Self {
         let accounts = Mutex::new(Accounts { total: bytes, free: bytes, ..Accounts::default() });
         Self(Arc::new(SharedAccounts { news: AtomicU64::new(0), accounts }))
     }
 
-    /// The bytes of the budget.
+    /// Returns the size of the budget in bytes.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.lock().total
     }
 
-    /// The bytes that connections have of it.
+    /// Returns how many bytes of the budget connections hold.
     #[must_use]
     pub fn used(&self) -> u64 {
         let accounts = self.lock();
@@ -93,28 +94,30 @@ impl MemoryBudget {
     }
 }
 
-/// What one connection has, and what it lacks.
+/// What one connection holds and lacks, in bytes.
 struct Account<S> {
     signal: S,
     granted: u64,
-    /// What it had queued for sending when it last asked or gave.
+    /// Bytes queued for sending when the connection last asked for memory or returned some.
     sending: u64,
-    /// What others should give back for this one.
+    /// Bytes that other connections should return for this one.
     lacking: u64,
-    /// When it last asked or gave: whoever has been silent for long holds what has stalled for long.
+    /// When the connection last asked for memory or returned some. After a long silence, what it holds has been
+    /// stalled for as long.
     since: Time,
 }
 
-/// The accounts of a budget's connections, by number. Generic over how a connection is told, for tests.
+/// The accounts of a budget's connections, by number. It is generic over the signal that wakes a connection, for
+/// tests.
 struct Accounts<S = Arc<Signal>> {
     total: u64,
     free: u64,
-    /// What all of them have queued for sending.
+    /// Bytes that all connections have queued for sending.
     sending: u64,
-    /// What all of them lack.
+    /// Bytes that all connections lack.
     lacking: u64,
     accounts: Vec<Option<Account<S>>>,
-    /// When those who have something were last told that others lack it.
+    /// When connections that hold memory were last notified that others lack it.
     told: Option<Time>,
 }
 
@@ -124,7 +127,7 @@ impl<S> Default for Accounts<S> {
     }
 }
 
-/// What an account that asked is given, and who is to be told that memory is short.
+/// What an account that asked receives, and the connections to notify that memory is short.
 struct Given<S> {
     bytes: u64,
     told: Vec<S>,
@@ -141,7 +144,7 @@ impl<S: Clone> Accounts<S> {
         vacant
     }
 
-    /// Ends an account; what it had is free. Who is to be told of that.
+    /// Closes an account and frees what it held. Returns the connections to notify.
     fn close(&mut self, number: usize) -> Vec<S> {
         let account = self.accounts.get_mut(number).and_then(Option::take);
         while self.accounts.last().is_some_and(Option::is_none) {
@@ -157,8 +160,9 @@ impl<S: Clone> Accounts<S> {
         self.accounts.get_mut(number).and_then(Option::as_mut)
     }
 
-    /// Gives an account what it wants, or as much of it as leaves others as much as it has; nothing where a message waits for
-    /// more. What is queued for sending has half of the budget at most: a few bytes can ask for much of it.
+    /// Gives an account what it wants, at most as much as leaves others as much as it then holds, and nothing if that
+    /// is less than a waiting message needs. Bytes queued for sending get at most half of the budget, because few
+    /// received bytes can cause many.
     fn ask(&mut self, number: usize, memory: Memory, now: Time) -> Given<S> {
         let free = self.free;
         let excess = self.report(number, memory.sending, now).saturating_sub(self.total / 2);
@@ -167,7 +171,7 @@ impl<S: Clone> Accounts<S> {
         let allowed = wanted.min(free.saturating_sub(account.granted) / 2);
         let given = if allowed < memory.least { 0 } else { allowed };
         account.granted += given;
-        // One that has more than is left for all others has its share: they owe it nothing.
+        // An account that holds more than is left for all others has its share, and waits for none of theirs.
         let entitled = memory.waiting > 0 && given == 0 && account.granted <= free;
         let short = memory.least.saturating_mul(2).saturating_add(account.granted).saturating_sub(free);
         let lacked = std::mem::replace(&mut account.lacking, if entitled { short } else { 0 });
@@ -176,7 +180,7 @@ impl<S: Clone> Accounts<S> {
         Given { bytes: given, told: if entitled { self.tell_holders(number, now) } else { Vec::new() } }
     }
 
-    /// Notes what an account has queued for sending, and tells what all of them have.
+    /// Records what an account has queued for sending. Returns the bytes that all accounts have queued.
     fn report(&mut self, number: usize, sending: u64, now: Time) -> u64 {
         if let Some(account) = self.get_mut(number) {
             account.since = now;
@@ -186,7 +190,7 @@ impl<S: Clone> Accounts<S> {
         self.sending
     }
 
-    /// Who is to be told that memory is short, unless they were told a moment ago.
+    /// Returns the connections to notify that memory is short; none if they were notified a moment ago.
     fn tell_holders(&mut self, number: usize, now: Time) -> Vec<S> {
         if self.told.is_some_and(|at| now - at < TELL_AGAIN) {
             return Vec::new();
@@ -195,7 +199,7 @@ impl<S: Clone> Accounts<S> {
         self.holders(number)
     }
 
-    /// The accounts that have something of the budget, but for one; the one that has been silent for longest first.
+    /// Returns the other accounts that hold part of the budget, the one that has been silent longest first.
     fn holders(&self, number: usize) -> Vec<S> {
         let others = self.accounts.iter().enumerate().filter(|(other, _)| *other != number);
         let mut holders: Vec<_> = others
@@ -206,7 +210,7 @@ impl<S: Clone> Accounts<S> {
         holders.into_iter().map(|account| account.signal.clone()).collect()
     }
 
-    /// What others lack, where this account has something to give.
+    /// Returns the bytes that other accounts lack, or 0 if this account has nothing to return.
     fn lacking_elsewhere(&mut self, number: usize) -> u64 {
         let lacking = self.lacking;
         match self.get_mut(number) {
@@ -215,7 +219,7 @@ impl<S: Clone> Accounts<S> {
         }
     }
 
-    /// Takes back what an account had. Who is to be told of that.
+    /// Takes back `bytes` of what an account holds. Returns the connections to notify.
     fn give_back(&mut self, number: usize, bytes: u64, sending: u64, now: Time) -> Vec<S> {
         self.report(number, sending, now);
         let Some(account) = self.get_mut(number) else { return Vec::new() };
@@ -224,7 +228,7 @@ impl<S: Clone> Accounts<S> {
         self.freed(bytes)
     }
 
-    /// So many bytes are free again: those who lack some ask once more.
+    /// Frees `bytes`. Returns the connections that lack memory and should ask again.
     fn freed(&mut self, bytes: u64) -> Vec<S> {
         self.free = self.free.saturating_add(bytes).min(self.total);
         let mut left = bytes;
@@ -242,18 +246,18 @@ impl<S: Clone> Accounts<S> {
     }
 }
 
-/// A connection's account at its budget; closed when it is dropped.
+/// A connection's account with its budget, closed on drop.
 pub(crate) struct Lease {
     budget: MemoryBudget,
     number: usize,
-    /// The news that were heard last.
+    /// The value of `news` that the connection saw last.
     heard: u64,
-    /// Since when a refusal stands, and for how much.
+    /// When the connection was refused, and how many bytes it had asked for.
     refused: Option<(Time, u64)>,
 }
 
 impl Lease {
-    /// Opens an account for a connection, which gives back all that it has more than it needs.
+    /// Opens an account for a connection, which returns everything beyond its need.
     pub(crate) fn new<R: Role>(
         budget: &MemoryBudget,
         connection: &mut Connection<R>,
@@ -266,13 +270,13 @@ impl Lease {
         Self { budget: budget.clone(), number, heard, refused: None }
     }
 
-    /// Returns whether there is something to ask for, to give back or to hear.
+    /// Returns whether the connection has memory to request or return, or the budget has news.
     #[inline]
     pub(crate) fn is_due<R: Role>(&self, connection: &Connection<R>) -> bool {
         !connection.is_memory_settled() || self.heard != self.budget.news()
     }
 
-    /// Asks for what the connection lacks, and gives back what it can spare. Gives the signals that are to be told once no
+    /// Requests what the connection lacks, and returns what it can spare. Adds to `told` the signals to send once no
     /// lock is held.
     #[cold]
     pub(crate) fn settle<R: Role>(
@@ -316,7 +320,7 @@ impl Lease {
         }
     }
 
-    /// Gives back what the connection can spare.
+    /// Returns to the budget what the connection can spare.
     pub(crate) fn give_back<R: Role>(
         &mut self,
         connection: &mut Connection<R>,

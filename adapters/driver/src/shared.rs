@@ -14,13 +14,13 @@ use crate::memory::Lease;
 use crate::outside::{self, Locked};
 use crate::wakers::{WaitPlace, Waiter, WakerSet};
 
-/// Messages are taken until they have cost so much to decompress, in the unit of `Decompression::work`; then the driver
-/// and its executor have their turn. It takes half a millisecond as a rule, and a few where a peer means to.
+/// The decompression work of one round, in the unit of `Decompression::work`. After it the driver and its executor
+/// get their turn. It takes about half a millisecond, and a few milliseconds for input made to be slow.
 pub(crate) const DECOMPRESSION_PER_ROUND: u64 = 1024 * 1024;
 
-/// Tells a driver that its connection has work for it.
+/// Wakes a driver whose connection has work for it.
 ///
-/// While the driver runs, or once it has been told, telling it again costs one atomic exchange.
+/// While the driver runs, or once it has been signalled, another signal costs one atomic exchange.
 #[derive(Default)]
 pub(crate) struct Signal {
     told: AtomicBool,
@@ -28,7 +28,7 @@ pub(crate) struct Signal {
 }
 
 impl Signal {
-    /// The driver should look at its connection.
+    /// Wakes the driver to look at its connection.
     #[inline]
     pub(crate) fn tell(&self) {
         if !self.told.swap(true, Ordering::AcqRel) {
@@ -36,59 +36,62 @@ impl Signal {
         }
     }
 
-    /// Returns whether telling would be for nothing. Asked under the connection's lock, the answer holds for what was done under
-    /// it: the driver looks at the connection under that lock after it says that it sleeps, so it sees what was done
-    /// before, and who comes later sees that it sleeps.
+    /// Returns whether a signal would have no effect.
+    ///
+    /// Under the connection's lock the answer holds for everything done under that lock: after the driver declares
+    /// that it sleeps, it looks at the connection under the lock, so it sees what was done earlier, and later callers
+    /// see that it sleeps.
     #[inline]
     fn is_told(&self) -> bool {
         self.told.load(Ordering::Acquire)
     }
 
-    /// The driver is about to sleep: from now on `tell` wakes it. What was told before must be looked at after this.
+    /// Declares that the driver is about to sleep, so that `tell` wakes it. The driver has to look at the connection
+    /// once more after this, for earlier signals.
     pub(crate) fn sleep(&self, waker: &Waker) {
         self.driver.register(waker);
-        // An exchange, as in `tell`: of the two one comes first, and the other sees all that came before it.
+        // A swap, as in `tell`: whichever of the two is second sees everything that preceded the first.
         self.told.swap(false, Ordering::AcqRel);
     }
 
-    /// Notes that the driver is awake, so that nobody needs to wake it. Returns whether it was told of something.
+    /// Declares that the driver is awake and needs no waking. Returns whether it was signalled.
     pub(crate) fn awake(&self) -> bool {
         self.told.swap(true, Ordering::AcqRel)
     }
 
-    /// Forgets the driver's task: it has ended, and nobody needs to wake it.
+    /// Forgets the driver's task, which has ended and needs no waking.
     pub(crate) fn leave(&self) {
         self.told.store(true, Ordering::Release);
         drop(self.driver.take());
     }
 }
 
-/// Which half of a call somebody waits on.
+/// The half of a call that a task waits for.
 #[derive(Clone, Copy)]
 pub(crate) enum CallHalf {
     Receive,
     Send,
 }
 
-/// Who waits for a call, and what its handler leaves for its end.
+/// The tasks that wait for a call, and the trailers that its handler has set.
 #[derive(Default)]
 struct Waiting {
     receiver: Option<Waker>,
     sender: Option<Waker>,
     trailers: Option<Box<Metadata>>,
-    /// The receiver waits for the next round, and not for the peer.
+    /// Whether the receiver waits for the next round rather than for the peer.
     deferred: bool,
 }
 
-/// Wakers on their way out of the lock. What a waker does when it is woken or dropped is foreign code, and may come
-/// back here: an executor may drop the future of a call with its last waker, and that gives a command.
+/// Wakers that leave the lock before they are used. Waking or dropping one runs foreign code, which may call back
+/// here: an executor may drop a call's future with its last waker, and that gives a command.
 #[derive(Default)]
 pub(crate) struct Wakers {
-    /// Those to wake.
+    /// The wakers to wake.
     called: Vec<Waker>,
-    /// Those to drop.
+    /// The wakers to drop.
     stale: Vec<Waker>,
-    /// Drivers to tell.
+    /// The drivers to signal.
     told: Vec<Arc<Signal>>,
 }
 
@@ -97,7 +100,7 @@ impl Wakers {
         self.called.is_empty() && self.stale.is_empty() && self.told.is_empty()
     }
 
-    /// Wakes and drops them: never under the lock.
+    /// Wakes and drops the wakers. Never called under the lock.
     #[inline]
     pub(crate) fn release(&mut self) {
         self.called.drain(..).for_each(outside::wake);
@@ -106,20 +109,20 @@ impl Wakers {
     }
 }
 
-/// A connection, and who waits for what on it.
+/// A connection, and the tasks that wait for its calls.
 pub struct State<R: Role> {
     pub(crate) connection: Connection<R>,
-    /// What is woken and dropped when the lock is free.
+    /// The wakers to wake or drop once the lock is free.
     wakers: Wakers,
-    /// By slot of the call.
+    /// The waiting tasks, by slot of the call.
     waiting: Vec<Waiting>,
-    /// What decompression has cost in this round.
+    /// The decompression work done in this round.
     decompressed: u64,
     /// The slots of calls whose receivers wait for the next round.
     deferred: Vec<usize>,
-    /// When the driver that sleeps wakes at the latest.
+    /// The latest time at which the sleeping driver wakes.
     wake_at: Time,
-    /// Tasks that wait for the driver's end, and whether it came.
+    /// The tasks that wait for the driver's end; `gone` says whether it has ended.
     closing: WakerSet,
     gone: bool,
 }
@@ -136,8 +139,8 @@ impl<R: Role> State<R> {
         self.waiting(call)
     }
 
-    /// Returns what is next on a call, never [`Recv::Pending`](halfclose::Recv::Pending). `Poll::Pending` wakes the
-    /// waiter when there is something, or when more may be decompressed.
+    /// Returns what the caller of a call receives next, never [`Recv::Pending`](halfclose::Recv::Pending). On
+    /// `Poll::Pending` the waiter is woken when there is something, or when more may be decompressed.
     #[inline]
     pub(crate) fn poll_recv(
         &mut self,
@@ -153,7 +156,8 @@ impl<R: Role> State<R> {
                 Poll::Pending
             }
             received => {
-                // One that was polled without being woken waits no longer. The slot of a call that is gone may be another's.
+                // A receiver that was polled without a wake no longer waits. The slot of a call that is gone may
+                // belong to another.
                 if received.is_ok() && !self.waiting.is_empty() {
                     self.forget(call, CallHalf::Receive);
                 }
@@ -162,8 +166,8 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Returns how much more may be decompressed in this round, in the unit of `Decompression::work`. `Poll::Pending` wakes the waiter in the next
-    /// round.
+    /// Returns how much more may be decompressed in this round, in the unit of `Decompression::work`. On
+    /// `Poll::Pending` the waiter is woken in the next round.
     pub(crate) fn poll_decompress(
         &mut self,
         call: CallId,
@@ -178,12 +182,12 @@ impl<R: Role> State<R> {
         Poll::Ready(Ok(DECOMPRESSION_PER_ROUND.saturating_sub(self.decompressed).max(1)))
     }
 
-    /// Counts what was decompressed.
+    /// Counts decompression work.
     pub(crate) fn add_decompressed(&mut self, work: u64) {
         self.decompressed = self.decompressed.saturating_add(work);
     }
 
-    /// Returns whether enough was decompressed in this round. Without a driver there are no rounds.
+    /// Returns whether this round's decompression work is used up. Without a driver there are no rounds.
     #[inline]
     pub(crate) fn is_sated(&self) -> bool {
         self.decompressed >= DECOMPRESSION_PER_ROUND && !self.gone
@@ -206,7 +210,7 @@ impl<R: Role> State<R> {
         !self.deferred.is_empty()
     }
 
-    /// The driver begins a round: more may be decompressed.
+    /// Begins a round of the driver, in which more may be decompressed.
     #[inline]
     pub(crate) fn begin_round(&mut self) {
         self.decompressed = 0;
@@ -217,7 +221,7 @@ impl<R: Role> State<R> {
 
     #[cold]
     fn wake_deferred(&mut self) {
-        // Those that wait, and not all calls: a peer chooses how often they wait.
+        // Only the deferred calls are visited, because a peer decides how often that happens.
         for slot in self.deferred.drain(..) {
             if let Some(waiting) = self.waiting.get_mut(slot)
                 && std::mem::take(&mut waiting.deferred)
@@ -227,7 +231,7 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Wakes the waiter when there is something to receive.
+    /// Registers the waiter for when there is something to receive.
     fn wait_to_receive(&mut self, call: CallId, waiter: &mut Waiter<'_>) {
         if let Some(waiting) = self.waiting_or_new(call) {
             let stale = waiter.wait_in(&mut waiting.receiver);
@@ -235,7 +239,7 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Wakes the waiter when there is buffer space.
+    /// Registers the waiter for when there is buffer space.
     pub(crate) fn wait_to_send(&mut self, call: CallId, waiter: &mut Waiter<'_>) {
         if let Some(waiting) = self.waiting_or_new(call) {
             let stale = waiter.wait_in(&mut waiting.sender);
@@ -243,7 +247,7 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Forgets whoever waits on one half of a call.
+    /// Forgets the task that waits for one half of a call.
     fn forget(&mut self, call: CallId, half: CallHalf) {
         if let Some(waiting) = self.waiting(call) {
             let waker = match half {
@@ -263,16 +267,16 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Returns what was kept for the trailers.
+    /// Returns the metadata that was kept for the trailers.
     pub(crate) fn take_trailers(&mut self, call: CallId) -> Metadata {
         let kept = self.waiting(call).and_then(|waiting| waiting.trailers.take());
         kept.map_or_else(Metadata::new, |trailers| *trailers)
     }
 
-    /// Wakes whoever waits for what an event tells, once the lock is free.
+    /// Wakes the tasks that an event concerns, once the lock is free.
     #[inline]
     pub(crate) fn wake(&mut self, event: &Event) {
-        // Where handlers answer at once, nobody ever waits.
+        // If handlers answer at once, no task ever waits.
         if !self.waiting.is_empty() {
             self.wake_waiting(event);
         }
@@ -303,7 +307,7 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Settles the connection's memory with its budget, where that is due.
+    /// Settles the connection's memory with its budget, if that is due.
     #[inline]
     pub(crate) fn settle_memory(&mut self, lease: &mut Lease, now: Time) {
         if lease.is_due(&self.connection) {
@@ -311,18 +315,18 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Wakes a waker once the lock is free.
+    /// Adds a waker to those that are woken once the lock is free.
     pub(crate) fn wake_later(&mut self, waker: Option<Waker>) {
         self.wakers.called.extend(waker);
     }
 
-    /// Returns whether there are wakers that are to be woken and dropped.
+    /// Returns whether there are wakers to wake or drop.
     #[inline]
     pub(crate) fn has_wakers(&self) -> bool {
         !self.wakers.is_empty()
     }
 
-    /// Takes the wakers that are to be woken and dropped; `into` was emptied.
+    /// Moves the wakers to wake or drop into `into`, which is empty.
     #[inline]
     pub(crate) fn take_wakers(&mut self, into: &mut Wakers) {
         if !self.wakers.is_empty() {
@@ -330,14 +334,14 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// The driver has ended: the transport is closed.
+    /// Records that the driver has ended and the transport is closed.
     pub(crate) fn driver_gone(&mut self) {
         self.gone = true;
         self.wake_deferred();
         self.wakers.called.extend(self.closing.take());
     }
 
-    /// Ready when the driver has ended.
+    /// Waits until the driver has ended.
     pub(crate) fn poll_gone(&mut self, place: &mut WaitPlace, waiter: &mut Waiter<'_>) -> Poll<()> {
         if self.gone {
             return Poll::Ready(());
@@ -347,14 +351,14 @@ impl<R: Role> State<R> {
         Poll::Pending
     }
 
-    /// Forgets a task that waits for the driver's end no longer.
+    /// Forgets a task that no longer waits for the driver's end.
     pub(crate) fn leave_closing(&mut self, place: &mut WaitPlace) {
         let waker = self.closing.leave(place);
         self.wakers.stale.extend(waker);
     }
 
-    /// Returns whether the driver has something to do: also where it would sleep for too long, since a command may bring the next
-    /// timer forward and write nothing.
+    /// Returns whether the driver has something to do. That includes a timer earlier than the one that it sleeps for:
+    /// a command may set one and write nothing.
     #[inline]
     fn has_work(&self) -> bool {
         self.connection.wants_transmit()
@@ -364,7 +368,7 @@ impl<R: Role> State<R> {
             || self.connection.poll_timeout().is_some_and(|(at, _)| at < self.wake_at)
     }
 
-    /// Notes when the driver wakes at the latest.
+    /// Records the latest time at which the driver wakes.
     #[inline]
     pub(crate) fn sleeps_until(&mut self, at: Time) {
         self.wake_at = at;
@@ -377,7 +381,7 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Gives memory back that only serves speed.
+    /// Frees memory that only serves speed.
     pub(crate) fn shrink(&mut self) {
         self.connection.shrink();
         if self.connection.is_idle() {
@@ -393,7 +397,7 @@ impl<R: Role> State<R> {
 }
 
 impl State<Client> {
-    /// Forgets a call; its other half, on another task perhaps, hears of that.
+    /// Releases a call and wakes its other half, which may belong to another task.
     pub(crate) fn release(&mut self, call: CallId) -> Option<Outcome> {
         let outcome = self.connection.release(call)?;
         self.wake_ended(call);
@@ -401,9 +405,10 @@ impl State<Client> {
     }
 }
 
-/// A connection that is locked.
+/// A locked connection.
 ///
-/// No foreign code runs until it is unlocked. Messages whose owners are foreign are dropped right after that.
+/// No foreign code runs while it is locked. Messages whose owners are foreign code are dropped just after it is
+/// unlocked.
 pub(crate) struct LockedState<'a, R: Role> {
     // The fields are dropped in this order.
     state: MutexGuard<'a, State<R>>,
@@ -426,7 +431,7 @@ impl<R: Role> DerefMut for LockedState<'_, R> {
     }
 }
 
-/// Leaves the lock, and wakes and drops what is to be woken and dropped.
+/// Unlocks the connection, and then wakes and drops the pending wakers.
 #[inline]
 pub(crate) fn unlock<R: Role>(state: LockedState<'_, R>) {
     if state.has_wakers() {
@@ -442,12 +447,12 @@ fn release<R: Role>(mut state: LockedState<'_, R>) {
     wakers.release();
 }
 
-/// A connection between its driver and its calls.
+/// A connection shared by its driver and its calls.
 pub struct Shared<R: Role> {
     state: Mutex<State<R>>,
     pub(crate) signal: Arc<Signal>,
     now: Box<dyn Fn() -> Time + Send + Sync>,
-    /// What is known of the connection, where somebody said.
+    /// The properties of the connection, if they were set.
     pub(crate) info: OnceLock<Box<ConnectionInfo>>,
 }
 
@@ -466,16 +471,17 @@ impl<R: Role> Shared<R> {
         Arc::new(Self { state, signal: Arc::default(), now, info: OnceLock::new() })
     }
 
-    /// Returns the connection, for a moment: never across an await, and never while foreign code runs. Whoever makes wakers
-    /// leave takes them along ([`State::take_wakers`]); those that stay leave with the next command or round.
+    /// Locks the connection for a short time: never across an await, and never while foreign code runs. A caller that
+    /// causes wakers to leave takes them with [`State::take_wakers`]; any that remain leave with the next command or
+    /// round.
     #[inline]
     pub(crate) fn lock(&self) -> LockedState<'_, R> {
         let locked = Locked::new();
-        // A panic of foreign code cannot happen under the lock, and the core has none.
+        // Foreign code does not run under the lock and the core does not panic, so the lock cannot be poisoned.
         LockedState { state: self.state.lock().unwrap_or_else(PoisonError::into_inner), _locked: locked }
     }
 
-    /// Returns whether somebody holds the lock.
+    /// Returns whether the lock is held.
     #[cfg(test)]
     pub(crate) fn is_locked(&self) -> bool {
         self.state.try_lock().is_err()
@@ -486,7 +492,7 @@ impl<R: Role> Shared<R> {
         (self.now)()
     }
 
-    /// Gives commands to the connection, and tells the driver if there is something to send or to tell now.
+    /// Runs a command on the connection, and signals the driver if it has something to send or report now.
     #[inline]
     pub(crate) fn command<T>(&self, command: impl FnOnce(&mut State<R>) -> T) -> T {
         let mut state = self.lock();
@@ -501,8 +507,8 @@ impl<R: Role> Shared<R> {
 }
 
 impl<R: Role> Shared<R> {
-    /// Gives commands that may have to wait, and leave the task's waker then. They are given once more where a waker is
-    /// needed that is not there: cloning one is foreign code, and not for the lock.
+    /// Runs a command that may have to wait, and then leaves the task's waker. It runs once more if it needs a waker
+    /// that has not been cloned yet, because cloning runs foreign code, which is not allowed under the lock.
     #[inline]
     pub(crate) fn poll_command<T>(
         &self,
@@ -518,10 +524,10 @@ impl<R: Role> Shared<R> {
         }
     }
 
-    /// Forgets whoever waited on one half of a call: its future was dropped.
+    /// Forgets the task that waited for one half of a call, because its future was dropped.
     pub(crate) fn forget_waker(&self, call: CallId, half: CallHalf) {
         self.command(|state| {
-            // The slot of a call that is gone may be another call's by now.
+            // The slot of a call that is gone may belong to another call now.
             if state.connection.states(call).is_ok() {
                 state.forget(call, half);
             }

@@ -206,7 +206,7 @@ impl<R: Role> Connection<R> {
         self.engine.lend_transmit(now, to)
     }
 
-    /// Notes that the transport took so many of the bytes that [`lend_transmit`](Self::lend_transmit) lent.
+    /// Notes that the transport accepted `bytes` of the bytes that [`lend_transmit`](Self::lend_transmit) lent.
     #[inline]
     pub fn lent_written(&mut self, bytes: usize) {
         self.engine.lent_written(bytes);

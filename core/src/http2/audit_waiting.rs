@@ -1,5 +1,5 @@
-//! What must hold of everything that waits after every step: whoever could go on stands in the queue of those that do,
-//! whoever waits for time has a timer, and every byte of credit is accounted for. Only builds with debug assertions look.
+//! Checks everything that waits after every step, in builds with debug assertions: a call that can proceed is in the
+//! queue of those that do, one that waits for time has a timer, and every byte of credit is accounted for.
 
 use super::audit::MOST_PLACES;
 use super::engine::{Engine, READY, STARVED, WAITING};
@@ -8,20 +8,21 @@ use super::timers::TimerKind;
 use crate::frame::DEFAULT_WINDOW;
 use crate::machine::{ClientRecv, ClientSend, Lifecycle, ServerRecv};
 
-/// What a call has to do next on the wire.
+/// What a call has to send next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ToSend {
     Nothing,
     /// A request that waits for its stream.
     Request,
-    /// Headers, or the end, which no window holds up.
+    /// Headers or the end of the call, which no window blocks.
     Frame,
-    /// DATA, which windows may hold up.
+    /// DATA, which windows may block.
     Data,
 }
 
 impl Stream {
-    /// Returns whether somebody reads what comes. The rest of a request that is answered already is not credited.
+    /// Returns whether the caller still reads what arrives. The rest of a request that was answered already is not
+    /// credited.
     fn is_read(&self) -> bool {
         match &self.side {
             Side::Client(call) => matches!(call.recv, ClientRecv::AwaitHeaders | ClientRecv::Body),
@@ -48,7 +49,7 @@ impl Stream {
 }
 
 impl Engine {
-    /// Whoever waits cannot go on, and does not wait for ever; every byte of credit is accounted for.
+    /// Checks that each waiting call has to wait and has a timer, and that every byte of credit is accounted for.
     pub(super) fn audit_waiting(&self) {
         if self.is_closed() {
             return;
@@ -89,7 +90,7 @@ impl Engine {
         let goes_on = match stream.to_send() {
             ToSend::Nothing => true,
             ToSend::Request | ToSend::Frame => queued,
-            // A WINDOW_UPDATE or new SETTINGS queue a call whose own window is shut.
+            // A WINDOW_UPDATE or new SETTINGS will queue a call whose own window is closed.
             ToSend::Data => queued || stream.send_window <= 0,
         };
         debug_assert!(goes_on, "slot {slot} has something to send and stands in no queue");
@@ -105,7 +106,7 @@ impl Engine {
             );
         }
         if stream.id != 0 && stream.is_read() {
-            // Until our SETTINGS are acknowledged a stream's window is the default at least (RFC 9113 §6.9.3).
+            // Until our SETTINGS are acknowledged, a stream's window is at least the default (RFC 9113 §6.9.3).
             let above = match self.unacked_settings {
                 0 => 0,
                 _ => DEFAULT_WINDOW.saturating_sub(self.config.initial_stream_window),
@@ -120,7 +121,7 @@ impl Engine {
         let waits = |waits: bool, kind: TimerKind| {
             debug_assert!(!waits || self.clock.is_set(kind), "it waits for {kind} without a timer");
         };
-        // Nothing more comes once the input has ended, so one timer ends what is left.
+        // Nothing more arrives once the input has ended, so one timer ends what is left.
         if self.turn.has_ended() {
             return waits(true, TimerKind::HalfClose);
         }

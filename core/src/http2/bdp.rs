@@ -169,7 +169,7 @@ impl PathEstimate {
         self.pressed_below
     }
 
-    /// Returns the window that the connection has, with what is owed: its size and what it is larger by.
+    /// Returns the connection's window plus unsent credit: the target and the excess over it.
     #[cfg(debug_assertions)]
     pub(super) fn allowed(&self) -> i64 {
         i64::from(self.target) + i64::from(self.excess)

@@ -52,8 +52,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether a message of this size, and of this length as it is sent, may be queued now. One that has to wait is told
-    /// when there is buffer space.
+    /// Checks whether a message of this size, and of this length on the wire, may be queued now. The caller of a refused
+    /// message is notified when there is buffer space.
     #[inline]
     fn check_send(
         &mut self,
@@ -300,7 +300,7 @@ impl Engine {
         Ok(self.message_queued(call.slot, weight))
     }
 
-    /// A message was queued that counts for so much.
+    /// Accounts for a message that was queued with this weight.
     #[inline]
     fn message_queued(&mut self, slot: u32, weight: usize) -> Sent {
         let Some(stream) = self.slots.get_mut(slot) else { return Sent::Ready };

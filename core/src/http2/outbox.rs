@@ -161,7 +161,7 @@ impl Outbox {
         true
     }
 
-    /// Notes that so many of the bytes that were lent are written.
+    /// Notes that `count` of the lent bytes are written.
     #[inline]
     pub(crate) fn lent_written(&mut self, count: usize) {
         let count = count.min(self.lent);

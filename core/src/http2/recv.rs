@@ -1,4 +1,4 @@
-//! What the caller takes: the messages of a call in order, then its end.
+//! Receiving by the caller: the messages of a call in order, then its end.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl Stream {
         }
     }
 
-    /// Counts a message that the caller takes, where its direction carries one: another is one too many.
+    /// Counts a message that the caller receives, and refuses a second one where the call's type allows one.
     #[inline]
     fn count_message(&mut self) -> Result<(), &'static str> {
         if self.receives() == Cardinality::Many {
@@ -63,7 +63,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Returns what there is to take when no message is left.
+    /// Returns what the caller receives when no message is left.
     #[inline]
     fn rest(&mut self) -> AfterLastMessage {
         match &mut self.side {
@@ -97,13 +97,13 @@ enum OnlyMessage {
     TooMany,
 }
 
-/// What is behind the last message.
+/// What follows the last message.
 enum AfterLastMessage {
-    /// More may come.
+    /// More may arrive.
     Nothing,
     HalfClosed,
     Over,
-    /// The end came before the one message.
+    /// The end preceded the one message.
     TooFew(&'static str),
 }
 
@@ -196,12 +196,12 @@ impl Engine {
             Some(Side::Server(call)) if matches!(call.send.step(ServerSendInput::Status), Step::To(_)) => {
                 self.refuse_count(slot, text)
             }
-            // The call is over: there is nobody to refuse it to, and `Event::Ended` says why.
+            // The call is over and cannot be refused any more; `Event::Ended` says why.
             _ => Recv::Pending,
         }
     }
 
-    /// Returns the end of a client's call, once it is there.
+    /// Returns the end of a client's call, once it has arrived.
     #[inline(never)]
     pub(super) fn take_outcome(&mut self, slot: u32) -> Recv {
         let policy = self.config.cardinality;
@@ -223,14 +223,15 @@ impl Engine {
         Recv::End(outcome)
     }
 
-    /// Too many or too few messages ([P-70](crate::manual::rules#p-70) to [P-73](crate::manual::rules#p-73)): the call ends with the policy's status.
+    /// Ends a call that carried too many or too few messages ([P-70](crate::manual::rules#p-70) to
+    /// [P-73](crate::manual::rules#p-73)) with the policy's status.
     #[cold]
     fn refuse_count(&mut self, slot: u32, text: &'static str) -> Recv {
         let status = Status::new(self.config.cardinality.code(), text);
         self.fail_call(slot, status)
     }
 
-    /// Fails a call while its caller receives. What a client's caller gets is the end; a server's is told it by
+    /// Fails a call while its caller receives. A client's caller receives the end; a server's learns of it by
     /// `Event::Ended`.
     #[cold]
     fn fail_call(&mut self, slot: u32, status: Status) -> Recv {
@@ -239,7 +240,7 @@ impl Engine {
         if let Side::Client(call) = &mut stream.side
             && let ClientStage::Done(outcome) = &mut call.stage
         {
-            // The wire is done with the call; only its outcome changes.
+            // The stream is complete on the wire; only the outcome changes.
             outcome.status = status;
         } else {
             self.reject(slot, status);
@@ -247,7 +248,7 @@ impl Engine {
         self.take_outcome(slot)
     }
 
-    /// Returns a message that is one too many, or compressed.
+    /// Returns a message that is compressed or one too many.
     #[inline(never)]
     fn take_unusual(&mut self, slot: u32, raw: RawMessage, counted: Result<(), &'static str>) -> LazyRecv {
         if let Err(text) = counted {
@@ -269,7 +270,7 @@ impl Engine {
     /// Returns the codec of the messages that come compressed on a call.
     fn codec_of_peer(&self, slot: u32) -> Result<&Arc<dyn MessageCodec>, Status> {
         let codec = self.slots.get(slot).and_then(|stream| stream.peer_codec);
-        // P-51: the flag without an encoding that says what it means.
+        // P-51: the compressed flag without an encoding.
         let Some(codec) = codec else {
             return Err(Status::internal("a compressed message came without grpc-encoding"));
         };

@@ -1,4 +1,4 @@
-//! Buffer space: how much a call may queue for sending, and when its caller learns that there is space again.
+//! Send-buffer space: how much a call may queue for sending, and when its caller learns that there is space again.
 //!
 //! A call whose queue is empty may always queue one message, however much other calls have queued.
 
@@ -9,8 +9,8 @@ use crate::config::Limits;
 use crate::error::Misuse;
 
 impl Stream {
-    /// Checks whether another message may be queued: below the limit of a call, or, while memory is short, only if
-    /// none is queued.
+    /// Checks whether another message may be queued: if the queue is below the call's limit or, while memory is
+    /// short, if it is empty.
     #[inline]
     pub(super) fn check_room(&self, limits: &Limits, ledger: &Ledger) -> Result<(), Misuse> {
         let (queued, limit) = (self.queue.weight(), limits.send_buffer as usize);
@@ -20,7 +20,7 @@ impl Stream {
         Ok(())
     }
 
-    /// A message has to wait outside of the queue: it is memory as well.
+    /// Counts the memory of a message that was refused and waits at the caller.
     #[cold]
     pub(super) fn refuse(&mut self, length: usize, ledger: &mut Ledger) {
         self.want_write = true;
@@ -29,7 +29,7 @@ impl Stream {
         ledger.queued(length, true);
     }
 
-    /// The message that had to wait is queued, or is given up.
+    /// Stops counting a refused message, since the caller has queued it or given it up.
     #[inline]
     pub(super) fn accept_refused(&mut self, ledger: &mut Ledger) {
         if self.refused > 0 {
@@ -55,8 +55,8 @@ fn not_writable(queued: usize, limit: usize, ledger: &Ledger) -> Misuse {
 }
 
 impl Engine {
-    /// Queues `Writable` for a call whose send queue has drained to half of its limit; not for every frame that
-    /// leaves, so that the sender is not woken each time.
+    /// Queues `Writable` for a call whose send queue has drained to half of its limit, rather than for every frame
+    /// that leaves, so that the sender is not woken each time.
     #[inline(never)]
     pub(super) fn tell_writable(&mut self, slot: u32) {
         let half = self.config.limits.send_buffer as usize / 2;
@@ -65,7 +65,7 @@ impl Engine {
         let queued = stream.queue.weight();
         if queued == 0 || (queued <= half && !is_congested) {
             stream.want_write = false;
-            // The caller queues it now, or has given it up.
+            // The caller queues the refused message now, or has given it up.
             stream.accept_refused(&mut self.ledger);
             self.tell(slot, Pending::WRITABLE);
         }

@@ -144,6 +144,95 @@ fn every_item_of_the_glossary_exists() {
     assert!(unknown.is_empty(), "in docs/glossary.md, and not in the code: {unknown:?}");
 }
 
+/// Phrases of the project's old style, which comments and documents no longer use.
+const OLD_STYLE: [&str; 6] =
+    ["so many", "seldom", "all the same", "as a rule", "whether it did.", "somebody"];
+
+/// The comment of a line of Rust, if it has one.
+fn comment(line: &str) -> &str {
+    line.find("//").map_or("", |at| &line[at..])
+}
+
+#[test]
+fn comments_and_documents_are_in_plain_words() {
+    let mut met = Vec::new();
+    let mut check = |path: &Path, number: usize, text: &str| {
+        let text = text.to_lowercase();
+        let words = |phrase: &str| {
+            text.match_indices(phrase).any(|(at, _)| {
+                let around = [text[..at].chars().next_back(), text[at + phrase.len()..].chars().next()];
+                around.into_iter().flatten().all(|c| !c.is_alphanumeric() && c != '_')
+            })
+        };
+        met.extend(
+            OLD_STYLE
+                .iter()
+                .filter(|phrase| words(phrase))
+                .map(|phrase| format!("{}:{number}: {phrase}", path.display())),
+        );
+    };
+    for folder in ["core", "adapters", "tests", "fuzz/fuzz_targets"] {
+        for (path, text) in sources(&root().join(folder), &["target", "language.rs"]) {
+            text.lines().enumerate().for_each(|(n, line)| check(&path, n + 1, comment(line)));
+        }
+    }
+    for page in documents() {
+        read(&page).lines().enumerate().for_each(|(n, line)| check(Path::new(&page), n + 1, line));
+    }
+    assert!(met.is_empty(), "\n{}", met.join("\n"));
+}
+
+/// The documents that are written by hand; docs/attacks.md is a report, whose rows have names.
+fn documents() -> Vec<String> {
+    let mut pages = vec!["README.md".to_owned(), "CONTRIBUTING.md".to_owned(), "SECURITY.md".to_owned()];
+    for folder in ["docs", "docs/decisions"] {
+        for entry in fs::read_dir(root().join(folder)).expect("a folder of documents") {
+            let name = entry.expect("an entry").file_name().into_string().expect("a name in UTF-8");
+            if name.ends_with(".md") && name != "attacks.md" {
+                pages.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    pages
+}
+
+/// Whether a line begins a function, with or without a visibility and the like.
+fn begins_function(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    words.by_ref().find(|word| !matches!(*word, "const" | "async" | "unsafe") && !word.starts_with("pub"))
+        == Some("fn")
+        && words.next().is_some()
+}
+
+/// Whether a sentence begins with a verb in the third person, such as `Returns`.
+fn begins_with_verb(sentence: &str) -> bool {
+    let verb = sentence.split([' ', ',', ';', ':', '.']).next().unwrap_or_default();
+    let letters = verb.strip_prefix(|c: char| c.is_ascii_uppercase()).unwrap_or_default();
+    letters.ends_with('s') && letters.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+}
+
+#[test]
+fn what_a_function_does_is_a_verb() {
+    let mut met = Vec::new();
+    for folder in ["core/src", "adapters"] {
+        for (path, text) in
+            sources(&root().join(folder), &["target", "memory.rs", "shortage.rs", "flow.rs", "data.rs"])
+        {
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            for (at, _) in lines.iter().enumerate().filter(|(_, line)| begins_function(line)) {
+                let attributes = lines[..at].iter().rev().take_while(|line| line.starts_with("#[")).count();
+                let docs =
+                    lines[..at - attributes].iter().rev().take_while(|line| line.starts_with("///")).count();
+                let first = lines[at - attributes - docs].strip_prefix("///").unwrap_or("Is").trim();
+                if docs > 0 && !begins_with_verb(first) {
+                    met.push(format!("{}:{}: {first}", path.display(), at + 1 - attributes - docs));
+                }
+            }
+        }
+    }
+    assert!(met.is_empty(), "\n{}", met.join("\n"));
+}
+
 /// Words that the project replaced by those of the standards.
 const RETIRED: [&str; 8] =
     ["octet", "Octet", "Breach", "Shape::", "FrameHead ", "RequestHead ", "HeadReader", "HeadWriter"];

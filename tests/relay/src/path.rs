@@ -28,7 +28,7 @@ impl Path {
     }
 }
 
-/// A path that stands still after so many bytes, for so long, again and again.
+/// Stalls of a path, which occur repeatedly after some bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stalls {
     /// Bytes from one stall to the next in the mean; half to one and a half of that, by the path's seed. At least 2.

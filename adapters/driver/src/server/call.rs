@@ -62,7 +62,7 @@ pub(super) struct OnlyRequest {
 }
 
 impl OnlyRequest {
-    /// Ready once the client has half-closed ([P-75](halfclose::manual::rules#p-75)).
+    /// Waits until the client has half-closed ([P-75](halfclose::manual::rules#p-75)).
     pub(super) fn poll(
         &mut self,
         shared: &Shared<Server>,

@@ -1,6 +1,6 @@
 //! The handlers that run on one connection. They live in the connection's task: a handler is polled in place when its
-//! call arrives, and most are done by then. Those that wait keep their place, and only those that were woken are
-//! polled again.
+//! call arrives, and most are finished by then. A handler that waits keeps its slot, and only woken ones are polled
+//! again.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,41 +17,43 @@ use halfclose::{CallId, Server, Status, Time};
 use super::call::{Answer, finish};
 use crate::shared::{Shared, Signal};
 
-/// What the driver lends to handlers for a poll.
+/// What the driver lends to handlers for one poll.
 pub(super) struct HandlerContext<'a> {
     pub(super) shared: &'a Arc<Shared<Server>>,
-    /// Where they leave the answers of their calls.
+    /// Where handlers leave the answers of their calls.
     pub(super) answers: &'a mut Vec<Answer>,
-    /// When those that have not had their turn wait for the next one.
+    /// The time after which handlers that have not run wait for the next poll.
     pub(super) until: Time,
 }
 
 impl HandlerContext<'_> {
-    /// Returns whether the others come first now. Asked between two handlers: one by itself is never interrupted.
+    /// Returns whether this poll's time is over. It is checked between two handlers; a single one is never
+    /// interrupted.
     pub(super) fn is_over(&self) -> bool {
         self.shared.now() >= self.until
     }
 }
 
-/// What serves one call: a future, but for what is lent to it for each poll. A short call need not keep the connection.
+/// The code that serves one call: a future that is lent its context for each poll, so that a short call need not hold
+/// the connection.
 pub(super) trait Serve: Send {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, lent: &mut HandlerContext<'_>) -> Poll<()>;
 }
 
-/// A future that has all it needs.
+/// A future that needs no context.
 impl<F: Future<Output = ()> + Send> Serve for F {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>, _: &mut HandlerContext<'_>) -> Poll<()> {
         Future::poll(self, cx)
     }
 }
 
-/// A handler that runs.
+/// A running handler.
 pub(super) type Handler = Pin<Box<dyn Serve>>;
 
 /// The slots of handlers that were woken.
 #[derive(Default)]
 struct Woken {
-    /// Whether `slots` holds any: looked at more often than written.
+    /// Whether `slots` holds any, to avoid the lock: it is read more often than written.
     any: AtomicBool,
     slots: Mutex<Vec<usize>>,
     signal: Arc<Signal>,
@@ -75,11 +77,12 @@ impl Woken {
     }
 }
 
-/// The waker of whatever handler runs in a slot. A wake of an earlier handler costs the next one a poll, no more.
+/// The waker of the handler in a slot, whichever that is. A wake meant for an earlier handler costs the next one a
+/// poll.
 struct SlotWaker {
     slot: usize,
     woken: Arc<Woken>,
-    /// Woken and not polled since.
+    /// Whether the slot was woken and not polled since.
     told: AtomicBool,
 }
 
@@ -107,9 +110,10 @@ pub(super) struct Handlers {
     woken: Option<Arc<Woken>>,
     places: Vec<HandlerSlot>,
     running: usize,
-    /// Handlers whose calls are over: to be dropped outside of the lock, since what they hold gives commands.
+    /// Handlers whose calls are over, to be dropped outside the lock, because what they hold gives commands when it
+    /// is dropped.
     ended: Vec<Handler>,
-    /// The slots of handlers that were woken and have not been polled for it, in that order.
+    /// The slots of handlers that were woken and not polled yet, in the order of the wakes.
     due: VecDeque<usize>,
     scratch: Vec<usize>,
 }
@@ -121,7 +125,7 @@ impl fmt::Debug for Handlers {
 }
 
 impl Handlers {
-    /// Says whom to tell when a handler is woken.
+    /// Sets the signal to send when a handler is woken.
     pub(super) fn attach(&mut self, signal: &Arc<Signal>) {
         if self.woken.is_none() {
             self.woken = Some(Arc::new(Woken { signal: Arc::clone(signal), ..Woken::default() }));
@@ -147,7 +151,7 @@ impl Handlers {
         } else {
             self.running = self.running.saturating_add(1);
         }
-        // A slot that was woken for an earlier handler is polled once more for that: until then no wake is missed.
+        // A slot that was woken for an earlier handler is polled once more for that, so that no wake is lost.
         self.poll(call.slot(), lent);
     }
 
@@ -161,7 +165,7 @@ impl Handlers {
         self.places.get_mut(slot)
     }
 
-    /// The call is over, whatever its handler still meant to do.
+    /// Ends the handler of a call that is over.
     pub(super) fn end(&mut self, call: CallId) {
         let Some(place) = self.places.get_mut(call.slot()) else { return };
         if let Some((_, handler)) = place.running.take_if(|(running, _)| *running == call) {
@@ -174,13 +178,13 @@ impl Handlers {
         self.has_rest() || self.woken.as_ref().is_some_and(|woken| woken.any.load(Ordering::Acquire))
     }
 
-    /// Returns whether the last `run` left something for the next one.
+    /// Returns whether the last `run` left handlers for the next one.
     pub(super) fn has_rest(&self) -> bool {
         !self.ended.is_empty() || !self.due.is_empty()
     }
 
-    /// Drops the handlers whose calls are over and polls those that were woken, until the time of this turn is over. At
-    /// least one of them has its turn, unless `others` had theirs.
+    /// Drops the handlers whose calls are over, and polls those that were woken until this poll's time is over: at
+    /// least one, unless `others` ran already.
     pub(super) fn run(&mut self, context: &mut HandlerContext<'_>, others: bool) {
         if let Some(woken) = &self.woken {
             woken.take(&mut self.scratch);
@@ -199,14 +203,13 @@ impl Handlers {
 
     fn poll_woken(&mut self, slot: usize, context: &mut HandlerContext<'_>) {
         if let Some(place) = self.places.get(slot) {
-            // An exchange, as in `wake_by_ref`: a wake that comes first is seen by the poll, a later one adds the slot
-            // again.
+            // A swap, as in `wake_by_ref`: the poll sees an earlier wake, and a later one adds the slot again.
             place.slot.told.swap(false, Ordering::AcqRel);
         }
         self.poll(slot, context);
     }
 
-    /// Gives the places back, if no handler runs.
+    /// Frees the slots, if no handler runs.
     pub(super) fn shrink(&mut self) {
         if self.running == 0 {
             self.places = Vec::new();
@@ -237,7 +240,7 @@ impl Handlers {
     }
 }
 
-/// A connection that is over drops the handlers that are left on it.
+/// Drops the remaining handlers when the connection is over.
 impl Drop for Handlers {
     fn drop(&mut self) {
         self.ended.drain(..).for_each(discard);
@@ -249,13 +252,13 @@ impl Drop for Handlers {
     }
 }
 
-/// Drops a handler. What it holds is foreign code too: if that panics, it concerns no other call.
+/// Drops a handler. What it holds is foreign code, whose panic must not affect other calls.
 fn discard(handler: Handler) {
-    // There is nobody to tell.
+    // The panic cannot be reported to any caller.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(handler)));
 }
 
-/// A handler that panics ends its own call, and no other.
+/// Ends the call of a handler that panicked, and no other.
 #[cold]
 fn panicked(shared: &Shared<Server>, call: CallId) {
     finish(shared, call, Status::internal("the handler panicked"));

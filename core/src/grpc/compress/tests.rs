@@ -183,7 +183,7 @@ mod builtin {
         assert_eq!(Deflate.decompress(&wire, 1).unwrap().as_ref(), b"a");
     }
 
-    /// 4 MiB of input that brings nothing: the name, what stands in front, what is said again and again.
+    /// Returns 4 MiB of input without any output: the name, the start, and the part that is repeated.
     fn barren(codec: &dyn MessageCodec) -> Vec<(&'static str, Vec<u8>)> {
         let member = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &[3, 0], &[0; 8]].concat();
         // Eight empty blocks of fixed codes are ten bytes: 10 bits each, none the last.

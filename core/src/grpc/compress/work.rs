@@ -12,11 +12,11 @@ use crate::payload::MessagePayload;
 
 /// What a message costs by itself, in the unit of [`Decompression::work`]: a codec's state is made and dropped for it.
 const EACH_MESSAGE: u64 = 16 * 1024;
-/// What a byte of input costs: an empty block takes little more than one and is as much work as so many bytes that come
-/// out.
+/// The cost of a byte of input in bytes of output: an empty block is little more than one byte and costs as much work
+/// as this many bytes of output.
 const EACH_INPUT_BYTE: u64 = 32;
 
-/// Returns what so many bytes of input and output cost.
+/// Returns the cost of these bytes of input and output.
 pub(super) fn work_of(taken: usize, given: usize) -> u64 {
     (taken as u64).saturating_mul(EACH_INPUT_BYTE).saturating_add(given as u64)
 }

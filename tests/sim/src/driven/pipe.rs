@@ -43,7 +43,7 @@ pub(super) struct PipeEnd {
 }
 
 impl PipeEnd {
-    /// Both ends of a pipe that holds so many bytes up and down.
+    /// Returns both ends of a pipe that holds these numbers of bytes up and down.
     pub(super) fn pair(capacity: [usize; 2]) -> (Self, Self) {
         let [up, down] = capacity.map(|capacity| {
             Arc::new(Mutex::new(PipeHalf { capacity: capacity.max(1), ..PipeHalf::default() }))

@@ -184,7 +184,7 @@ impl Executor {
         self.polls
     }
 
-    /// Returns how many wakers somebody keeps beside the tasks.
+    /// Returns the number of wakers that are kept apart from the tasks.
     pub(super) fn kept_wakers(&self) -> usize {
         self.alive.load(Ordering::Relaxed) - self.tasks.len()
     }

@@ -34,7 +34,7 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What every hook does: looks whether a connection is locked, and gives commands to one.
+/// Checks in every hook whether a connection is locked, and gives commands to one.
 fn probe(hook: &'static str) {
     let times = VISITS.with_borrow_mut(|visits| {
         let times = visits.entry(hook).or_default();
@@ -229,7 +229,7 @@ fn compressing() -> CallOptions {
     CallOptions::new().encoding(Encoding::Gzip)
 }
 
-/// Echoes, compressed where that is asked for; whatever it is asked to fail at, it fails at.
+/// Returns a router that echoes, compressed on request, and fails where a request asks for it.
 fn router() -> Router {
     Router::new()
         .unary(&PROBED, |request| async move {

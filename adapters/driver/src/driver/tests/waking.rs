@@ -95,7 +95,7 @@ pub(super) struct BufferedPipe {
 }
 
 impl BufferedPipe {
-    /// Both ends of a pipe that holds so many bytes each way, and buffers as many.
+    /// Returns both ends of a pipe that holds `capacity` bytes each way, and buffers as many.
     pub(super) fn pair(capacity: usize) -> (Self, Self) {
         let [up, down] = [(); 2].map(|()| Arc::new(Mutex::new(Pipe { capacity, ..Pipe::default() })));
         let other = Self { inbound: Arc::clone(&up), outbound: Arc::clone(&down) };

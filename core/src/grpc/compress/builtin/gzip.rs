@@ -54,7 +54,7 @@ impl Members {
         }
     }
 
-    /// Collects a field of so many bytes. Returns it once it is whole.
+    /// Collects a field of `N` bytes. Returns it once it is complete.
     fn collect<const N: usize>(&mut self, byte: u8) -> Option<[u8; N]> {
         if let Some(place) = self.field.get_mut(self.filled) {
             *place = byte;
