@@ -85,7 +85,7 @@ pub use halfclose_channel as channel;
 pub use halfclose_channel::{ChannelConfig, Connectivity};
 pub use info::ConnectionInfo;
 pub use io::{Clock, Io, Timer};
-pub use managed::{Connector, ManagedChannel, ManagedDriver, Task};
+pub use managed::{Connector, ConnectorFuture, ManagedChannel, ManagedDriver};
 pub use memory::MemoryBudget;
 pub use method::{Idempotency, Many, Method, MethodInfo, Response, SendError};
 pub use server::{

@@ -5,7 +5,7 @@
 mod driver;
 mod state;
 
-pub use driver::{Connector, ManagedDriver, Task};
+pub use driver::{Connector, ConnectorFuture, ManagedDriver};
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -18,7 +18,7 @@ use crate::client::{BidiStreaming, CallError, CallOptions, Channel, ClientStream
 use crate::codec::Codec;
 use crate::io::Clock;
 use crate::method::{Many, Method, Response};
-use state::{Assigned, Inner};
+use state::{Assigned, ManagedShared};
 
 /// A client's channel to a name, with as many connections as it needs. Clones share it, on any thread.
 ///
@@ -32,14 +32,14 @@ use state::{Assigned, Inner};
 /// When the last clone is dropped, open calls continue to their end and the connections close.
 #[derive(Clone)]
 pub struct ManagedChannel {
-    handle: Arc<Handle>,
+    handle: Arc<ManagedHandle>,
 }
 
-struct Handle {
-    inner: Arc<Inner>,
+struct ManagedHandle {
+    inner: Arc<ManagedShared>,
 }
 
-impl Drop for Handle {
+impl Drop for ManagedHandle {
     fn drop(&mut self) {
         self.inner.input(|machine, now| machine.shutdown(now));
     }
@@ -47,7 +47,7 @@ impl Drop for Handle {
 
 /// A call in the machine; it is given up if dropped before its end.
 struct Ticket {
-    inner: Arc<Inner>,
+    inner: Arc<ManagedShared>,
     key: CallKey,
     over: bool,
 }
@@ -104,9 +104,9 @@ impl ManagedChannel {
     /// Creates a channel that is IDLE. The driver must be polled, usually in a task of its own; the adapters do that.
     pub fn new<C: Connector>(connector: C, config: ChannelConfig, seed: Seed) -> (Self, ManagedDriver<C>) {
         let clock = connector.clock().clone();
-        let inner = Arc::new(Inner::new(config, seed, Box::new(move || clock.now())));
+        let inner = Arc::new(ManagedShared::new(config, seed, Box::new(move || clock.now())));
         let driver = ManagedDriver::new(Arc::clone(&inner), connector);
-        (Self { handle: Arc::new(Handle { inner }) }, driver)
+        (Self { handle: Arc::new(ManagedHandle { inner }) }, driver)
     }
 
     fn ticket(&self, path: &str, options: &CallOptions) -> Ticket {

@@ -10,7 +10,7 @@ use halfclose_driver::halfclose::Scheme;
 use halfclose_driver::halfclose::{Config, Seed};
 #[cfg(feature = "tls")]
 use halfclose_driver::tls::ClientTls;
-use halfclose_driver::{Channel, Connector, Endpoint, IntoTarget, ManagedChannel, Target, Task};
+use halfclose_driver::{Channel, Connector, ConnectorFuture, Endpoint, IntoTarget, ManagedChannel, Target};
 use smol::Async;
 
 use crate::binding::{SmolClock, SmolIo, seed};
@@ -107,7 +107,7 @@ impl Connector for SmolConnector {
         &self.clock
     }
 
-    fn resolve(&mut self) -> Task<Result<Vec<SocketAddr>>> {
+    fn resolve(&mut self) -> ConnectorFuture<Result<Vec<SocketAddr>>> {
         match self.target.endpoint() {
             Endpoint::Name { host, port } => {
                 let (host, port) = (host.clone(), *port);
@@ -118,7 +118,11 @@ impl Connector for SmolConnector {
         }
     }
 
-    fn connect(&mut self, address: SocketAddr, keepalive: Option<Duration>) -> Task<Result<Channel>> {
+    fn connect(
+        &mut self,
+        address: SocketAddr,
+        keepalive: Option<Duration>,
+    ) -> ConnectorFuture<Result<Channel>> {
         let (target, mut config) = (self.target.clone(), self.config.clone());
         if keepalive.is_some() {
             config.keepalive.interval = keepalive;

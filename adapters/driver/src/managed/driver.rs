@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use halfclose_channel::{ConnectionId, Connectivity, Output};
 
-use super::state::Inner;
+use super::state::ManagedShared;
 use crate::client::Channel;
 use crate::io::{Clock, Timer};
 
 /// A future of a [`Connector`].
-pub type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub type ConnectorFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The parts of a runtime that a [`ManagedChannel`](super::ManagedChannel) needs: names, connections and a clock.
 pub trait Connector: Send + Unpin + 'static {
@@ -27,37 +27,41 @@ pub trait Connector: Send + Unpin + 'static {
     fn clock(&self) -> &Self::Clock;
 
     /// Resolves the target's name.
-    fn resolve(&mut self) -> Task<io::Result<Vec<SocketAddr>>>;
+    fn resolve(&mut self) -> ConnectorFuture<io::Result<Vec<SocketAddr>>>;
 
     /// Connects to one address, with TLS if it is set, and drives the connection in a task of its own. `keepalive` is
     /// the interval of the connection's keepalive, if the channel has one.
-    fn connect(&mut self, address: SocketAddr, keepalive: Option<Duration>) -> Task<io::Result<Channel>>;
+    fn connect(
+        &mut self,
+        address: SocketAddr,
+        keepalive: Option<Duration>,
+    ) -> ConnectorFuture<io::Result<Channel>>;
 }
 
 /// The state of a connection.
 enum Link {
-    Connecting(Task<io::Result<Channel>>),
+    Connecting(ConnectorFuture<io::Result<Channel>>),
     /// The transport is connected, and the server's SETTINGS have not arrived.
-    Waiting(Channel, Task<()>),
+    Waiting(Channel, ConnectorFuture<()>),
     /// Calls use it.
-    Open(Channel, Task<()>),
+    Open(Channel, ConnectorFuture<()>),
     /// It ends with its last call.
-    Draining(Task<()>),
+    Draining(ConnectorFuture<()>),
 }
 
 /// Drives a [`ManagedChannel`](super::ManagedChannel). It completes when every clone of that is dropped.
 pub struct ManagedDriver<C: Connector> {
-    inner: Arc<Inner>,
+    inner: Arc<ManagedShared>,
     connector: C,
     timer: <C::Clock as Clock>::Timer,
-    resolving: Option<Task<io::Result<Vec<SocketAddr>>>>,
+    resolving: Option<ConnectorFuture<io::Result<Vec<SocketAddr>>>>,
     links: Vec<(ConnectionId, Link)>,
 }
 
 impl<C: Connector> Unpin for ManagedDriver<C> {}
 
 impl<C: Connector> ManagedDriver<C> {
-    pub(super) fn new(inner: Arc<Inner>, connector: C) -> Self {
+    pub(super) fn new(inner: Arc<ManagedShared>, connector: C) -> Self {
         let timer = connector.clock().timer();
         Self { inner, connector, timer, resolving: None, links: Vec::new() }
     }
@@ -180,7 +184,7 @@ impl<C: Connector> ManagedDriver<C> {
 }
 
 /// Waits for the end of a connection.
-fn closed(channel: Channel) -> Task<()> {
+fn closed(channel: Channel) -> ConnectorFuture<()> {
     Box::pin(async move { channel.closed().await })
 }
 

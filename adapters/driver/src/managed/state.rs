@@ -41,13 +41,13 @@ pub(super) struct Inside {
 }
 
 /// The state that a channel and its driver share.
-pub(super) struct Inner {
+pub(super) struct ManagedShared {
     inside: Mutex<Inside>,
     driver: AtomicWaker,
     now: Box<dyn Fn() -> Time + Send + Sync>,
 }
 
-impl Inner {
+impl ManagedShared {
     pub(super) fn new(config: ChannelConfig, seed: Seed, now: Box<dyn Fn() -> Time + Send + Sync>) -> Self {
         let inside = Inside {
             machine: ChannelMachine::new(config, seed),

@@ -17,10 +17,10 @@ use super::{TlsError, provider};
 /// [reloaded](Self::reload) or [replaced](Self::replace).
 #[derive(Clone)]
 pub struct Identity {
-    inner: Arc<Inner>,
+    inner: Arc<CurrentKey>,
 }
 
-struct Inner {
+struct CurrentKey {
     current: RwLock<Arc<CertifiedKey>>,
     /// The files of the chain and of the key.
     files: Option<(PathBuf, PathBuf)>,
@@ -35,7 +35,7 @@ impl Identity {
     pub fn from_files(chain: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
         let files = (chain.as_ref().to_owned(), key.as_ref().to_owned());
         let current = read_files(&files)?;
-        Ok(Self { inner: Arc::new(Inner { current: RwLock::new(current), files: Some(files) }) })
+        Ok(Self { inner: Arc::new(CurrentKey { current: RwLock::new(current), files: Some(files) }) })
     }
 
     /// Reads a chain, the own certificate first, and its key from PEM.
@@ -51,7 +51,7 @@ impl Identity {
     /// Creates an identity from a chain and a key that rustls has accepted, such as one whose key is in hardware.
     #[must_use]
     pub fn from_key(key: Arc<CertifiedKey>) -> Self {
-        Self { inner: Arc::new(Inner { current: RwLock::new(key), files: None }) }
+        Self { inner: Arc::new(CurrentKey { current: RwLock::new(key), files: None }) }
     }
 
     /// Reads the files again. Later handshakes use the result; after an error nothing changes.
