@@ -86,7 +86,7 @@ fn uploads_behind_a_proxy_that_shares_one_window_all_end() {
     }
 }
 
-/// Two ends whose windows are half of the memory of one of them where so many calls are open: 4 KiB of 8 KiB for each.
+/// Returns two ends, one of which has windows of half its memory for this number of calls: 4 KiB of 8 KiB for each.
 fn many_windows(calls: u32, config: fn() -> Config) -> Config {
     let mut config = config();
     (config.initial_stream_window, config.max_stream_window) = (4_096, 4_096);
@@ -155,8 +155,8 @@ impl Burst {
         (self.answered, calls.into_iter().map(|call| self.pair.outcome(call)).collect())
     }
 
-    /// Carries so many bytes up in each step of time, until every call is answered or none ever will be. Says besides for how
-    /// long messages waited for memory.
+    /// Carries `bytes` up in each step of time, until every call is answered or none can be. Also returns for how long
+    /// messages waited for memory.
     fn run_at(mut self, bytes: usize, step: Duration) -> (usize, Vec<Outcome>, Duration) {
         let mut waited = Duration::ZERO;
         while self.pair.now < Time::ZERO + Duration::from_secs(600) && self.answered < self.calls.len() {

@@ -1,14 +1,15 @@
-//! What must hold of a connection's memory after every step. Only builds with debug assertions look.
+//! Checks the accounting of a connection's memory after every step, in builds with debug assertions.
 
 use super::engine::Engine;
 use super::stream::Stream;
 use super::timers::TimerKind;
 
-/// To look at a larger table than this after every step would make tests slow.
+/// The largest table that is checked after every step; a larger one would make tests slow.
 pub(super) const MOST_PLACES: usize = 40;
 
 impl Engine {
-    /// Every byte of memory is accounted for by a stream, and whoever waits for some can neither go on nor wait for ever.
+    /// Checks that a stream accounts for every byte of memory, and that every stream which waits for memory has to
+    /// wait and has a timer.
     pub(super) fn audit_memory(&self) {
         if self.slots.places() > MOST_PLACES {
             return;

@@ -1,4 +1,4 @@
-//! DATA: windows, padding, content-length, and the messages that the bytes add up to.
+//! DATA frames: windows, padding, content-length and the messages that the bytes form.
 
 use bytes::Buf;
 
@@ -12,7 +12,7 @@ use crate::grpc::status::{Code, Status};
 use crate::machine::{ClientRecvInput, ClosedStreamInput, IllegalTransition, ServerRecvInput, Step};
 use crate::types::Cause;
 
-/// What becomes of a DATA frame on an open stream.
+/// What happens to a DATA frame on an open stream.
 enum Use {
     Keep,
     Drop,
@@ -29,7 +29,7 @@ impl Stream {
                 if let Step::To(next) = step {
                     call.recv = next;
                 }
-                // An abandoned half is only listened to for its end.
+                // On an abandoned half only the end of the stream matters.
                 let wanted = before != crate::machine::ServerRecv::Abandoned;
                 outcome(step, wanted)
             }
@@ -85,7 +85,7 @@ impl Stream {
 }
 
 impl ContentLength {
-    /// RFC 9113 §8.1.1: the DATA of a message must add up to its content-length, when it has one.
+    /// Counts the bytes of a DATA frame, which must add up to the content-length if there is one (RFC 9113 §8.1.1).
     fn count(&mut self, bytes: usize, end: bool) -> Result<(), Violation> {
         self.met = self.met.saturating_add(bytes as u64);
         if self.met > self.expected || (end && self.met < self.expected) {
@@ -133,7 +133,7 @@ impl Engine {
         if let Some(content) = &mut stream.content_length {
             content.count(range.len(), end)?;
         }
-        // Padding is nobody's to read: it is owed as it comes (RFC 9113 §6.9.1).
+        // Padding is never read by the caller, so it is credited on receipt (RFC 9113 §6.9.1).
         let padding = header.length.saturating_sub(u32::try_from(range.len()).unwrap_or(u32::MAX));
         match used {
             Use::Drop if is_refused(self.slots.get(slot)) => {
@@ -153,7 +153,7 @@ impl Engine {
                 };
                 self.keep_data(slot, header, content)?;
                 if kept_last {
-                    // Nothing has to stay free any more beside what is promised.
+                    // With no promise left, none of the grant has to stay free beside promises.
                     self.memory_freed();
                 }
                 Ok(())
@@ -184,7 +184,7 @@ impl Engine {
             }
         };
         if completed && stream.peer_codec.is_some() {
-            // A thousandth of what comes out may be what comes in: decompressing it is the work of a turn by itself.
+            // Decompression may produce a thousand times the input, so it uses up the work of a whole turn.
             self.work = usize::MAX;
         }
         if end {
@@ -210,8 +210,8 @@ impl Engine {
         Ok(())
     }
 
-    /// CVE-2019-9518: a frame that is too short for any message, but for its padding, is work and brings nothing, unless
-    /// it ends the stream.
+    /// Charges a frame that is too short for a message, apart from its padding, as useless work (CVE-2019-9518),
+    /// unless it ends the stream.
     #[inline(never)]
     fn weigh_data(&mut self, header: &FrameHeader, bytes: usize) -> Result<(), Violation> {
         if bytes >= PREFIX_LEN {
@@ -224,7 +224,7 @@ impl Engine {
         self.abuse.useless_data(self.now, header.length)
     }
 
-    /// END_STREAM came on DATA: a server's request is complete, a client's response lacks its trailers.
+    /// Handles END_STREAM on DATA: a server's request is complete; a client's response lacks its trailers.
     fn on_end_of_data(&mut self, slot: u32) {
         self.release_promises(slot);
         self.memory_freed();
@@ -234,7 +234,7 @@ impl Engine {
             Side::Server(_) if truncated => self.on_message_error(slot, &MessageError::Truncated),
             Side::Server(_) => self.tell_readable(slot),
             Side::Client(_) => {
-                // P-26: there is always a status; without trailers it is made up here.
+                // P-26: a call always has a status; without trailers the client makes one up.
                 let text = if truncated {
                     "the stream ended inside a message"
                 } else {
@@ -245,7 +245,8 @@ impl Engine {
         }
     }
 
-    /// A message that breaks a rule of gRPC ([P-50](crate::manual::rules#p-50) to [P-56](crate::manual::rules#p-56)): the call ends with a status, the connection lives.
+    /// Ends a call whose message breaks a rule of gRPC ([P-50](crate::manual::rules#p-50) to
+    /// [P-56](crate::manual::rules#p-56)) with a status. The connection stays open.
     #[cold]
     pub(super) fn on_message_error(&mut self, slot: u32, error: &MessageError) {
         let code = match error {
@@ -256,7 +257,7 @@ impl Engine {
     }
 }
 
-/// Returns whether the stream is a request's that was answered with an HTTP status: it gets no more credit.
+/// Returns whether the stream carries a request that was answered with an HTTP status: it gets no more credit.
 fn is_refused(stream: Option<&Stream>) -> bool {
     match stream.map(|stream| &stream.side) {
         Some(Side::Server(call)) => matches!(call.headers, ServerHeaders::RefusalSent),

@@ -1,10 +1,11 @@
-//! Credit: what the peer may still send, and what this side may.
+//! Flow control: what the peer may still send, and what this side may send.
 //!
-//! Connection credit returns on receipt, so that one unread stream does not starve the others ([P-102](crate::manual::rules#p-102)). Stream credit
-//! returns when the caller takes a message; padding and everything dropped is credited at once. A message larger than
-//! its stream's window is given all of it at once ([P-103](crate::manual::rules#p-103)), as C-core does: a stream whose reader wants a message may
-//! always send that message. No stream waits for another one's message, reader or writer; what bounds them all is
-//! memory (`memory`, and `shortage` where that is short).
+//! Connection credit is returned on receipt, so that one unread stream does not starve the others
+//! ([P-102](crate::manual::rules#p-102)). Stream credit is returned when the caller reads a message; padding and
+//! dropped bytes are credited at once. For a message larger than its stream's window, the window is opened for all of
+//! it at once ([P-103](crate::manual::rules#p-103)), as C-core does: a stream whose reader wants a message may always
+//! send that message. No stream's reader or writer waits for another stream's message; only memory bounds them all
+//! (`memory`, and `shortage` when it runs short).
 
 use super::bdp::{MEASURE_PING, credit_step};
 use super::engine::{Engine, READY, STARVED};
@@ -17,39 +18,44 @@ use crate::grpc::message::PREFIX_LEN;
 use crate::machine::{ClientRecv, ClosedStreamInput, ServerRecv};
 use crate::time::Time;
 
-/// What a window is opened for beyond its message, for senders that pad: their padding then comes back in one update for
-/// many frames.
+/// Bytes that a window is opened for beyond its message, for senders that pad: one WINDOW_UPDATE then returns the
+/// padding of many frames.
 const PADDING_MARGIN: u32 = 16 * 1024;
 
-/// A window that holds a message's prefix and a frame's padding. One that is smaller grows to this for its first
-/// message, for good: nobody can tell yet how large the message is.
+/// The smallest window that holds a message's prefix and a frame's padding, in bytes. A smaller configured window
+/// grows to this permanently with its first message, because the length of a message is unknown until its prefix has
+/// arrived.
 const LEAST_WINDOW: u32 = PREFIX_LEN as u32 + MOST_PADDING;
 
 impl Stream {
-    /// Returns the window that lets the message in progress go on to its end, in frames that may be padded. `None` between
-    /// messages.
+    /// Returns the window that the rest of the message in progress needs, in frames that may be padded. Returns
+    /// `None` between messages.
     fn window_needed(&self) -> Option<i64> {
         let needed = i64::from(self.inbound.missing()?) + i64::from(MOST_PADDING);
         let most = i64::from(MAX_WINDOW);
-        // RFC 9113 §6.9.1: no window holds a message of 2^31 bytes. It is opened again when half of it is used.
+        // RFC 9113 §6.9.1: no window holds a message of 2^31 bytes. The window is opened again when half of it is
+        // used.
         Some(if needed > most && self.recv_window > most / 2 { 0 } else { needed.min(most) })
     }
 
-    /// Returns the bytes that the window lacks for the message in progress, with what the peer is owed.
+    /// Returns the bytes that the window lacks for the message in progress, counting credit that has not been sent
+    /// yet.
     pub(super) fn window_lacking(&self) -> u32 {
         let window = self.recv_window.saturating_add(i64::from(self.recv_owed));
         u32::try_from(self.window_needed().unwrap_or(0).saturating_sub(window)).unwrap_or(0)
     }
 
-    /// Returns what the window lets in, or soon will, for itself: not what was promised to it.
+    /// Returns the bytes that the window allows apart from what was promised, counting credit that has not been sent
+    /// yet.
     fn own_window(&self) -> u64 {
         let window = self.recv_window.saturating_add(i64::from(self.recv_owed));
         let own = window.saturating_sub(i64::from(self.promised)).min(i64::from(self.recv_target));
         u64::try_from(own).unwrap_or(0)
     }
 
-    /// Owes the peer `count` bytes more that the caller has taken, where that calls for nothing else: no credit is held
-    /// back, no message is in progress, the window is not to grow, and less than half of it is owed. Whether it did.
+    /// Adds `count` bytes that the caller has read to the credit that has not been sent yet, if nothing else follows
+    /// from that: no credit is held back, no message is in progress, the window is not about to grow, and less than
+    /// half of it is owed. Returns whether it added them.
     #[inline]
     pub(super) fn owe(&mut self, count: u32) -> bool {
         let owed = self.recv_owed.saturating_add(count);
@@ -63,19 +69,19 @@ impl Stream {
         quiet
     }
 
-    /// Returns what the window has grown by beyond the one that every stream has.
+    /// Returns the bytes by which the window exceeds the one that every stream has.
     #[inline]
     pub(super) fn growth(&self, own: u32) -> u32 {
         self.recv_target.saturating_sub(own)
     }
 
-    /// Returns whether the reader has taken every message that was whole, and its window is what holds the sender up.
+    /// Returns whether the caller has read every complete message, so that the window is what limits the sender.
     fn wants_more_window(&self) -> bool {
         self.recv_pressed && self.inbound.complete() == 0
     }
 
-    /// After a long pause the window comes back to where it began, as its peer makes use of it: RFC 9113 §6.9 knows no
-    /// way to take back at once what the peer may send. Returns by how much.
+    /// Returns the window to its first size after a long pause, as the peer uses up the difference: RFC 9113 §6.9
+    /// gives no means to withdraw credit. Returns the difference in bytes.
     pub(super) fn shrink_after_pause(&mut self, now: Time, own: u32) -> u32 {
         let grown = self.recv_target.saturating_sub(own);
         if grown == 0 || !self.turnover.is_idle(now) {
@@ -86,7 +92,7 @@ impl Stream {
         grown
     }
 
-    /// Returns whether the peer may still send DATA that anybody wants: only then is credit worth a frame.
+    /// Returns whether the peer may still send DATA that the caller can read. Otherwise a WINDOW_UPDATE is wasted.
     fn receiving(&self) -> bool {
         match &self.side {
             Side::Client(call) => matches!(call.recv, ClientRecv::AwaitHeaders | ClientRecv::Body),
@@ -96,7 +102,8 @@ impl Stream {
 }
 
 impl Engine {
-    /// RFC 9113 §5.2: every byte of a DATA frame counts, padding too, whatever becomes of it.
+    /// Charges a DATA frame to the connection's window: every byte counts, including padding, even if the frame is
+    /// dropped (RFC 9113 §5.2).
     #[inline]
     pub(super) fn take_connection_window(&mut self, length: u32) -> Result<(), Violation> {
         let window = self.recv_window;
@@ -123,25 +130,26 @@ impl Engine {
         self.measure_path();
     }
 
-    /// Sends a PING where the round trip is to be measured.
+    /// Sends a PING if the round-trip time is to be measured.
     fn measure_path(&mut self) {
         if self.path.begin_measurement(self.now, self.recv_owed) {
             self.write_called_for(|out| Ping { ack: false, data: MEASURE_PING }.write(out));
         }
     }
 
-    /// The caller took `count` bytes, and more than a note of it is due.
+    /// Credits `count` bytes that the caller has read, and lets the message in progress proceed if it can.
     #[inline(never)]
     pub(super) fn credit_taken(&mut self, slot: u32, count: u32) {
         self.credit_stream(slot, count);
         self.admit_message(slot);
     }
 
-    /// `count` bytes of the stream were taken or dropped: credits them once half a window has gathered.
+    /// Credits `count` bytes of a stream that were read or dropped, and sends the credit once it reaches half a
+    /// window.
     #[inline]
     pub(super) fn credit_stream(&mut self, slot: u32, count: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
-        // A window that is larger than its target comes back to it before new credit is given.
+        // A window larger than its target returns to it before new credit is sent.
         let held_back = count.min(stream.recv_excess);
         stream.recv_excess -= held_back;
         if stream.promised > stream.recv_excess {
@@ -152,8 +160,8 @@ impl Engine {
         self.owe_stream(slot, count - held_back);
     }
 
-    /// As [`credit_stream`](Self::credit_stream), and holds nothing back: for padding, which must not eat up what the rest
-    /// of a message needs.
+    /// Credits `count` bytes as [`credit_stream`](Self::credit_stream) does, but holds nothing back: padding must not
+    /// use up the window that the rest of a message needs.
     #[inline]
     pub(super) fn owe_stream(&mut self, slot: u32, count: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
@@ -163,8 +171,8 @@ impl Engine {
         }
     }
 
-    /// The caller will not take what has come. It is credited, since the status may wait behind messages that a client
-    /// takes only after it has sent its own.
+    /// Drops what arrived and the caller will not read, and credits it: the status may follow messages that the
+    /// client reads only after it has sent its own.
     #[cold]
     pub(super) fn drop_unread(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
@@ -173,7 +181,7 @@ impl Engine {
         self.credit_stream(slot, unread);
     }
 
-    /// Drops the messages of a stream that nobody has taken, and the one in progress.
+    /// Drops the unread messages of a stream, and the one in progress.
     #[inline]
     pub(super) fn drop_inbound(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
@@ -181,8 +189,8 @@ impl Engine {
         self.memory_freed();
     }
 
-    /// DATA has come. A sender that has more than half of a window under way may be held up by it: once the reader has
-    /// taken everything, the window grows. A reader that leaves messages lie gets no more than it has.
+    /// Notes after DATA whether the window may limit the sender: more than half of it is in flight. Once the caller
+    /// has read everything, such a window grows; a caller that leaves messages unread gets no larger window.
     #[inline]
     pub(super) fn note_pressure(&mut self, slot: u32) {
         let max_target = self.path.pressed_below();
@@ -210,14 +218,14 @@ impl Engine {
             stream.recv_target += growth;
             stream.recv_pressed = false;
             self.ledger.grow(stream.growth(own) - before);
-            // What it was to come back by is kept, except for what a message is promised.
+            // The excess that the window returns from is kept, apart from what a message is promised.
             let kept = growth.min(stream.recv_excess.saturating_sub(stream.promised));
             stream.recv_excess -= kept;
             increment += growth - kept;
         }
         self.write_stream_credit(slot, increment);
         self.measure_path();
-        // A window that has come back to where it began lets in less.
+        // A window that has returned to its first size allows less, which frees memory.
         self.memory_freed();
     }
 
@@ -231,8 +239,8 @@ impl Engine {
         self.write_called_for(|out| WindowUpdate { stream: id, increment }.write(out));
     }
 
-    /// Returns the windows of a new stream. RFC 9113 §6.9.3: until the peer acknowledges our SETTINGS it may send as if there
-    /// were none, so what a new stream may receive is the default at least.
+    /// Returns the windows of a new stream. Until the peer acknowledges our SETTINGS it may send under the default
+    /// settings, so a new stream may receive at least the default window (RFC 9113 §6.9.3).
     pub(super) fn new_windows(&self) -> Windows {
         let ours = self.config.initial_stream_window;
         let least = if self.unacked_settings > 0 { DEFAULT_WINDOW } else { 0 };
@@ -243,8 +251,8 @@ impl Engine {
         }
     }
 
-    /// The peer has acknowledged our SETTINGS: what its streams had above our window is gone, and windows may be below
-    /// zero now (RFC 9113 §6.9.2). A message that was allowed before may need more of it for its rest.
+    /// Lowers the windows of open streams once the peer has acknowledged our SETTINGS. A window may become negative
+    /// (RFC 9113 §6.9.2), and a message that was allowed before may need more of it for its rest.
     pub(super) fn settle_windows(&mut self) {
         let above = i64::from(DEFAULT_WINDOW.saturating_sub(self.config.initial_stream_window));
         if above == 0 {
@@ -260,8 +268,9 @@ impl Engine {
         self.memory_freed();
     }
 
-    /// [P-103](crate::manual::rules#p-103): a message larger than the window would stall its sender for ever. Once the caller has nothing else to
-    /// take, the rest of it is allowed at once; or it waits for memory.
+    /// Opens the window for the rest of a message larger than the window, which would otherwise stall its sender for
+    /// ever ([P-103](crate::manual::rules#p-103)), or makes the message wait for memory. This happens once the caller
+    /// has read everything else.
     #[inline]
     pub(super) fn admit_message(&mut self, slot: u32) {
         let Some(stream) = self.slots.get_mut(slot) else { return };
@@ -277,8 +286,8 @@ impl Engine {
         }
     }
 
-    /// Opens the window for the rest of the message in progress, where there is memory for it. Whether it is open, or
-    /// nothing waits for that: a reader that does not ask for the message is none that waits.
+    /// Opens the window for the rest of the message in progress, if memory allows. Returns false only if the message
+    /// has to wait for memory; a message that the caller does not ask for does not wait.
     #[inline(never)]
     pub(super) fn open_window(&mut self, slot: u32) -> bool {
         let Some(stream) = self.slots.get_mut(slot).filter(|stream| stream.receiving()) else { return true };
@@ -298,7 +307,7 @@ impl Engine {
         true
     }
 
-    /// Gives a stream what it is owed, and the window that the rest of its message lacks.
+    /// Sends a stream the credit that it is owed, and the window that the rest of its message lacks.
     fn promise_rest(&mut self, slot: u32, lacking: u32) {
         let came = self.bytes_that_came();
         let Some(stream) = self.slots.get_mut(slot) else { return };
@@ -312,10 +321,10 @@ impl Engine {
             _ => lacking,
         };
         stream.recv_excess = stream.recv_excess.saturating_add(excess);
-        // What is there for padding holds no memory.
+        // The space for padding holds no memory.
         let promised = lacking.saturating_sub(MOST_PADDING);
         stream.promised = stream.promised.saturating_add(promised);
-        // It stood still for want of this.
+        // The stream made no progress because it lacked this credit.
         stream.goes_on(self.now, came);
         self.ledger.promise(promised);
         if let Some(windows) = &mut self.windows {
@@ -324,8 +333,8 @@ impl Engine {
         self.write_stream_credit(slot, owed.saturating_add(excess));
     }
 
-    /// Returns whether a message may be promised so many bytes more. The windows are counted where it depends on them, and
-    /// once for many messages.
+    /// Returns whether a message may be promised `more` bytes. Windows are counted only if the answer depends on
+    /// them, and once for many messages.
     fn may_promise(&mut self, more: u32) -> bool {
         if !self.ledger.fits(more) {
             return false;
@@ -340,8 +349,8 @@ impl Engine {
         self.ledger.fits_beside(more, || windows)
     }
 
-    /// Returns what windows let in besides what was promised to them: those that are open, and those of streams that the peer
-    /// may open, or that wait to be opened.
+    /// Returns the bytes that windows allow apart from promises: those of open streams, and those of streams that the
+    /// peer may still open or that wait to be opened.
     #[cold]
     pub(super) fn count_windows(&self) -> u64 {
         let (mut open, mut receiving) = (0_u64, 0_u32);
@@ -358,12 +367,12 @@ impl Engine {
         self.ledger.left_for_windows(open, u64::from(to_come).saturating_mul(self.least_window().into()))
     }
 
-    /// Returns the window that every stream keeps.
+    /// Returns the window that every stream keeps, in bytes.
     pub(super) fn least_window(&self) -> u32 {
         self.config.initial_stream_window.max(LEAST_WINDOW)
     }
 
-    /// Nothing more comes on a stream: what was promised to it, by the growth of its window too, is free.
+    /// Releases what was promised to a stream that receives nothing more, including the growth of its window.
     #[inline]
     pub(super) fn release_promises(&mut self, slot: u32) {
         let own = self.least_window();
@@ -376,11 +385,11 @@ impl Engine {
         }
     }
 
-    /// The peer lets us send more (RFC 9113 §6.9).
+    /// Handles a WINDOW_UPDATE: the peer lets this side send more (RFC 9113 §6.9).
     pub(super) fn on_window_update(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Violation> {
         let WindowUpdate { increment, stream } = match WindowUpdate::parse(header, payload) {
             Ok(update) => update,
-            // RFC 9113 §5.1: on an idle stream any WINDOW_UPDATE costs the connection, an empty one too.
+            // RFC 9113 §5.1: on an idle stream any WINDOW_UPDATE is a connection error, even an invalid one.
             Err(error) if !header.stream.is_connection() && self.ids.get(header.stream.get()).is_none() => {
                 self.glitch()?;
                 self.on_closed_stream(header.stream.get(), ClosedStreamInput::WindowUpdate)?;
@@ -423,12 +432,12 @@ impl Engine {
         Ok(())
     }
 
-    /// RFC 9113 §6.9.2: a new SETTINGS_INITIAL_WINDOW_SIZE changes every open stream's window by the difference; the
-    /// result may be negative, but not above 2^31-1.
+    /// Changes every open stream's window by the difference when the peer changes SETTINGS_INITIAL_WINDOW_SIZE (RFC
+    /// 9113 §6.9.2). The result may be negative, but may not exceed 2^31-1.
     pub(super) fn change_initial_window(&mut self, value: u32) -> Result<(), Violation> {
         let change = i64::from(value) - i64::from(self.peer.initial_window);
         self.peer.initial_window = value;
-        // Calls that wait for a stream take the value that is in force when they get one.
+        // Calls that wait for a stream get the value that is in force when they get one.
         let open = self.ids.slots();
         for slot in open {
             let Some(stream) = self.slots.get_mut(slot) else { continue };
@@ -444,7 +453,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The window of a stream is open, and there is something to send.
+    /// Schedules a stream whose window is open and that has something to send.
     #[inline]
     fn let_flow(&mut self, slot: u32) {
         if let Some(stream) = self.slots.get_mut(slot)
@@ -455,8 +464,8 @@ impl Engine {
         self.schedule(slot);
     }
 
-    /// Puts a call in line for the scheduler, unless it stands in a line: for that, for a stream or for the connection's
-    /// window.
+    /// Adds a call to the scheduler's queue, unless it is in a queue already: that one, the one for a stream, or the
+    /// one for the connection's window.
     #[inline]
     pub(super) fn schedule(&mut self, slot: u32) {
         self.queues.join(READY, slot);
@@ -479,7 +488,7 @@ mod tests {
         server_of(30_000)
     }
 
-    /// The same with messages of so many bytes.
+    /// Returns a server as [`server`] does, for messages of up to `largest` bytes.
     fn server_of(largest: u32) -> (Engine, CallId) {
         let mut config = Config::server();
         (config.initial_stream_window, config.max_stream_window) = (10_000, 10_000);
@@ -510,7 +519,7 @@ mod tests {
             feed_data(&mut engine, piece);
         }
         let excess = engine.slots.get(call.slot).unwrap().recv_excess;
-        // The rest of the message, the padding there might have been, and a margin.
+        // The rest of the message, the padding it might have had, and a margin.
         assert_eq!(excess, 15_005 + MOST_PADDING + PADDING_MARGIN);
         assert_eq!((engine.memory().held, engine.memory().promised), (25_005, 0));
         let mut taken = 0;

@@ -1,23 +1,22 @@
-//! The memory of a connection's messages: what it holds, what it has promised room for, and what it was granted.
+//! The account of a connection's message memory: what it holds, what it has promised to its peer, and what its caller
 //!
-//! The core does not know what other connections hold. Its caller grants it memory and takes back what it has to spare;
-//! a caller that does neither has granted [`Limits::memory`] with the configuration. What counts is what is really held:
-//! a window that is open costs nothing until its bytes come, except while its message is on its way.
+//! granted.
 
 use crate::config::Limits;
 use crate::frame::MOST_PADDING;
 use crate::grpc::message::{MessageBuffer, PREFIX_LEN};
 
-/// A connection never has less than this, or its limit if that is lower: enough for small calls whatever others hold.
+/// Bytes that every connection may hold, or its limit if that is lower: enough for small calls, however much other
+/// connections hold.
 const FLOOR: u64 = 256 * 1024;
 
-/// So much more than it needs a connection may keep, so that it does not take and give back memory for every message.
+/// Bytes beyond its need that a connection keeps, so that it does not request and return memory for every message.
 const SLACK: u64 = 256 * 1024;
 
-/// The transport has enough to do with so many full send buffers.
+/// The number of full send buffers that keep the transport busy.
 const FLOWING: u64 = 16;
 
-/// The most that messages larger than a window leave for those that are not.
+/// The most bytes that messages larger than their window leave free for smaller messages.
 const MOST_RESERVE: u64 = 1 << 20;
 
 /// What a connection holds of the memory that it was granted, in bytes
@@ -25,21 +24,22 @@ const MOST_RESERVE: u64 = 1 << 20;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct Memory {
-    /// Messages that came and were not taken, parts of messages, and what is queued for sending.
+    /// Received messages that the caller has not read, parts of messages, and what is queued for sending, in bytes.
     pub held: u64,
-    /// As much of that as is queued for sending, or waits to be queued.
+    /// The part of `held` that is queued for sending or waits to be queued, in bytes.
     pub sending: u64,
-    /// What windows were opened for messages on their way, as far as these have not come yet, and what windows have grown by.
+    /// Bytes that windows were opened for beyond what has arrived of their messages, and bytes that windows have
+    /// grown by.
     pub promised: u64,
-    /// What messages lack that wait for memory.
+    /// Bytes that messages lack which wait for memory.
     pub waiting: u64,
-    /// What may be held.
+    /// The most that the connection may hold, in bytes.
     pub granted: u64,
-    /// What more would be put to use now. Never so much that `granted` would go over `Limits::memory`.
+    /// Bytes beyond `granted` that the connection would use now; `granted + wanted` never exceeds `Limits::memory`.
     pub wanted: u64,
-    /// The least of that which lets one of the messages go on that wait, 0 where none does.
+    /// The smallest grant, in bytes, with which one of the waiting messages can proceed; 0 if none waits.
     pub least: u64,
-    /// What `take_back` would give.
+    /// Bytes that `take_back` would return.
     pub spare: u64,
 }
 
@@ -47,24 +47,24 @@ pub struct Memory {
 pub(crate) struct Ledger {
     limit: u64,
     floor: u64,
-    /// What one turn may bring: so much is asked for ahead.
+    /// Bytes that one turn may receive; the connection asks for them in advance.
     turn: u64,
     granted: u64,
-    /// Bytes of messages that came and were not taken, of parts of messages too.
+    /// Received bytes that the caller has not read, including parts of messages.
     received: u64,
-    /// Bytes that windows were opened for beyond their targets, for messages that are on their way.
+    /// Bytes that windows were opened for beyond their targets, for messages that have not fully arrived.
     promised: u64,
-    /// What windows have grown by since they began.
+    /// Bytes that windows have grown by since their streams began.
     grown: u64,
-    /// What is queued for sending, by weight.
+    /// Bytes queued for sending, with what each queue entry costs.
     sending: u64,
-    /// As much of it as no stream's window holds up: it waits for the transport.
+    /// The part of `sending` that no stream's window blocks: it waits for the transport.
     flowing: u64,
-    /// What may flow before calls queue one message at a time.
+    /// The value of `flowing` from which calls queue one message at a time.
     most_flowing: u64,
     /// From here on much is queued: `most_flowing`, or half of the limit where that is less.
     much: u64,
-    /// Receive buffers that messages nobody has taken may keep alive.
+    /// The number of receive buffers that unread messages may keep alive.
     pinned: u32,
 }
 
@@ -89,7 +89,8 @@ impl Ledger {
         }
     }
 
-    /// Returns the least that a connection can work with: one largest message, in padded frames.
+    /// Returns the smallest memory that a connection can work with: one message of the largest size, in padded
+    /// frames.
     pub(crate) fn least(max_receive_message: u32) -> u64 {
         u64::from(max_receive_message) + PREFIX_LEN as u64 + u64::from(MOST_PADDING)
     }
@@ -105,7 +106,7 @@ impl Ledger {
         self.received = self.received.saturating_sub(bytes as u64);
     }
 
-    /// Drops everything that came on a stream and was not taken.
+    /// Drops everything that a stream received and the caller has not read.
     #[inline]
     pub(super) fn dropped(&mut self, inbound: &mut MessageBuffer) {
         self.taken(inbound.buffered());
@@ -129,7 +130,7 @@ impl Ledger {
         self.pinned
     }
 
-    /// A message was queued on a stream that its window holds up, or does not.
+    /// Counts a message that was queued; `held_up` says whether its stream's window blocks it.
     #[inline]
     pub(super) fn queued(&mut self, weight: usize, held_up: bool) {
         self.sending = self.sending.saturating_add(weight as u64);
@@ -138,7 +139,7 @@ impl Ledger {
         }
     }
 
-    /// What was queued was sent or dropped.
+    /// Counts queued bytes that were sent or dropped.
     #[inline]
     pub(super) fn sent(&mut self, weight: usize, held_up: bool) {
         debug_assert!(self.sending >= weight as u64, "more is sent than was queued");
@@ -148,13 +149,13 @@ impl Ledger {
         }
     }
 
-    /// The window of a stream holds up what is queued on it.
+    /// Marks what is queued on a stream as blocked by the stream's window.
     pub(super) fn hold_up(&mut self, weight: usize) {
         debug_assert!(self.flowing >= weight as u64, "more is held up than flowed");
         self.flowing = self.flowing.saturating_sub(weight as u64);
     }
 
-    /// The window of a stream is open again.
+    /// Marks what is queued on a stream as waiting for the transport, since the stream's window is open again.
     pub(super) fn let_flow(&mut self, weight: usize) {
         self.flowing = self.flowing.saturating_add(weight as u64);
     }
@@ -163,53 +164,58 @@ impl Ledger {
         self.promised = self.promised.saturating_add(u64::from(bytes));
     }
 
-    /// A promise was kept, or is one no longer. Returns whether it was the last one.
+    /// Takes back promised bytes that have arrived or are no longer needed. Returns whether nothing is promised any
+    /// more.
     pub(super) fn release(&mut self, bytes: u32) -> bool {
         debug_assert!(self.promised >= u64::from(bytes), "more is released than was promised");
         self.promised = self.promised.saturating_sub(u64::from(bytes));
         self.promised == 0
     }
 
-    /// A window has grown.
+    /// Counts the growth of a window.
     pub(super) fn grow(&mut self, bytes: u32) {
         self.grown = self.grown.saturating_add(u64::from(bytes));
     }
 
-    /// A window is as large as when it began.
+    /// Counts the return of a window to its first size.
     pub(super) fn shrink(&mut self, bytes: u32) {
         debug_assert!(self.grown >= u64::from(bytes), "windows shrink by more than they grew");
         self.grown = self.grown.saturating_sub(u64::from(bytes));
     }
 
-    /// Returns whether so many bytes more of messages may come: what this bounds is hard.
+    /// Returns whether the connection may keep `bytes` more of received messages. No received message gets past this
+    /// limit.
     #[inline]
     pub(super) fn admits(&self, bytes: usize) -> bool {
         self.received.saturating_add(bytes as u64) <= self.granted
     }
 
-    /// Returns whether a message may be promised so many bytes more of what was granted.
+    /// Returns whether a message may be promised `more` bytes of the grant.
     ///
-    /// The only large one may have everything, whatever the caller has queued: its peer may be one that sends its message
-    /// before it takes ours. Every other one leaves room for small messages, which must not have to wait for large ones.
+    /// If nothing else is promised, the message may have the whole grant, whatever the caller has queued: the peer
+    /// may be one that sends its message before it reads ours. Otherwise a part stays free for small messages, so
+    /// that they do not wait for large ones.
     pub(super) fn fits(&self, more: u32) -> bool {
         let most = self.most_received();
         let most = if self.promised == 0 { self.granted } else { most - (most / 8).min(MOST_RESERVE) };
         self.used_with(more) <= most
     }
 
-    /// Returns whether so many bytes more leave the limit room for all that windows let in besides: a call whose peer keeps
-    /// to its window must not end because of what others were promised. The only large one need not wait for that.
+    /// Returns whether a promise of `more` bytes leaves space within the limit for everything that the windows allow:
+    /// a call whose peer keeps within its window must not end because of what others were promised. A message that is
+    /// promised memory alone does not wait for that.
     pub(super) fn fits_beside(&self, more: u32, windows: impl FnOnce() -> u64) -> bool {
         self.promised == 0 || self.used_with(more).saturating_add(windows()) <= self.limit
     }
 
-    /// Returns what promises leave for windows: what those that are open let in, and as much for those of streams that are
-    /// to come as is left of half of the limit.
+    /// Returns the bytes that promises leave for windows: those that open windows allow, and for future streams up to
+    /// half of the limit.
     pub(super) fn left_for_windows(&self, open: u64, to_come: u64) -> u64 {
         open.max(open.saturating_add(to_come).min(self.limit / 2))
     }
 
-    /// Returns the most that windows can let in where the least ones come to `least`, without a look at each of them.
+    /// Returns an upper bound of what windows allow, given the sum `least` of the smallest windows, without a look at
+    /// each.
     pub(super) fn most_in_windows(&self, least: u64) -> u64 {
         least.saturating_add(self.grown).max(self.limit / 2)
     }
@@ -218,14 +224,14 @@ impl Ledger {
         self.received.saturating_add(self.promised).saturating_add(u64::from(more))
     }
 
-    /// Returns whether so many bytes more leave half of the memory free, of windows that have grown too.
+    /// Returns whether half of the memory stays free with `more` bytes, counting what windows have grown by.
     pub(super) fn fits_well(&self, more: u32) -> bool {
         let used = self.received.saturating_add(self.promised).saturating_add(self.grown);
         used.saturating_add(u64::from(more)) <= self.most_received() / 2
     }
 
-    /// Returns what may be held of received messages. What is queued for sending leaves at least half: what the caller sends
-    /// must not keep the peer from sending.
+    /// Returns the bytes of received messages that may be held. What is queued for sending leaves at least half of
+    /// the grant, so that the caller's messages do not keep the peer from sending.
     fn most_received(&self) -> u64 {
         self.granted - self.sending.min(self.granted / 2)
     }
@@ -240,28 +246,28 @@ impl Ledger {
         self.held() > self.granted
     }
 
-    /// Returns whether calls queue one message at a time: the transport has enough to do, or memory is short. Calls that their peer
-    /// holds up by their windows do not count for the first.
+    /// Returns whether calls queue one message at a time, because the transport is busy or memory is short. Calls
+    /// that wait for their peer's window do not count towards the transport's load.
     #[inline]
     pub(super) fn is_congested(&self) -> bool {
         self.sends_much() && (self.flowing >= self.most_flowing || self.sending >= self.most_sending())
     }
 
-    /// Returns whether so much is queued that callers had better not make their next messages before there is space for them: it may
-    /// be held up for long, and other messages stand outside as well.
+    /// Returns whether callers should not build their next messages before `Writable`, because much is queued: a
+    /// message may be blocked for long, and other messages wait outside the queue as well.
     #[inline]
     pub(super) fn sends_much(&self) -> bool {
         self.sending >= self.much
     }
 
-    /// What may be queued for sending before calls queue one message at a time: what receiving leaves of the grant, and half
-    /// of the limit at most; but what the transport has enough to do with in any case, until the caller has granted more.
+    /// Returns the bytes queued for sending from which calls queue one message at a time: what receiving leaves of
+    /// the grant, at most half of the limit, and at least what keeps the transport busy.
     fn most_sending(&self) -> u64 {
         let left = self.granted.saturating_sub(self.received).saturating_sub(self.promised);
         left.max(self.most_flowing).min(self.limit / 2)
     }
 
-    /// What of what is queued for sending is too much, and its limit.
+    /// Returns the bytes queued that cause congestion, and their limit.
     pub(super) fn congestion(&self) -> (usize, usize) {
         let told = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         if self.flowing >= self.most_flowing {
@@ -271,7 +277,7 @@ impl Ledger {
         }
     }
 
-    /// What the streams must add up to (`audit`).
+    /// Returns the sums that `audit` compares with the streams.
     #[cfg(debug_assertions)]
     pub(super) fn sums(&self) -> [u64; 6] {
         [self.received, self.promised, self.grown, self.sending, self.flowing, self.pinned.into()]
@@ -292,37 +298,38 @@ impl Ledger {
         self.granted >= self.limit
     }
 
-    /// What was granted beyond what is needed.
+    /// Returns the bytes of the grant beyond what is needed.
     pub(super) fn spare(&self) -> u64 {
         self.granted.saturating_sub(self.needed(0))
     }
 
-    /// Returns whether so many bytes more were granted than is needed.
+    /// Returns whether the grant exceeds what is needed by at least `bytes`.
     pub(super) fn can_spare(&self, bytes: u64) -> bool {
         self.granted >= self.needed(0).saturating_add(bytes)
     }
 
-    /// Returns whether more is needed than was granted, where no message waits.
+    /// Returns whether the grant is smaller than what is needed when no message waits.
     #[inline]
     pub(super) fn lacks(&self) -> bool {
         self.granted < self.needed(0)
     }
 
-    /// Returns whether as much was granted as is needed, and little more: less than is worth taking back.
+    /// Returns whether the grant covers what is needed and exceeds it by less than is worth returning.
     #[inline]
     pub(super) fn is_settled(&self) -> bool {
         let needed = self.needed(0);
         self.granted.checked_sub(needed).is_some_and(|spare| spare <= SLACK.max(needed / 4))
     }
 
-    /// What is needed where messages wait for `waiting` bytes: room for one more turn on top of everything.
+    /// Returns the bytes that are needed if messages wait for `waiting` bytes: everything in use, and space for one
+    /// more turn.
     fn needed(&self, waiting: u64) -> u64 {
         let used = self.receiving(waiting).saturating_add(self.grown).saturating_add(self.sending);
         used.saturating_add(self.reserve(waiting).max(self.turn)).clamp(self.floor, self.limit)
     }
 
-    /// Returns the least that lets a message go on that waits for `waiting` bytes (see `fits`): half of it is for receiving in
-    /// any case, and all of it for the only large one.
+    /// Returns the least grant with which a message that waits for `waiting` bytes can proceed (see `fits`): half of
+    /// the grant is for receiving in any case, and all of it for a message that is promised memory alone.
     fn least_needed(&self, waiting: u64) -> u64 {
         if self.promised == 0 {
             return self.receiving(waiting).min(self.limit);
@@ -335,12 +342,12 @@ impl Ledger {
         self.received.saturating_add(self.promised).saturating_add(waiting)
     }
 
-    /// What is to stay free so that an eighth of the whole does (see `fits`).
+    /// Returns the bytes that stay free next to promised memory, an eighth of the whole (see `fits`).
     fn reserve(&self, waiting: u64) -> u64 {
         if self.promised + waiting > 0 { (self.receiving(waiting) / 7).min(MOST_RESERVE) } else { 0 }
     }
 
-    /// What there is, where messages wait for `waiting` bytes, and the shortest of them for `least`.
+    /// Returns the account, given that messages wait for `waiting` bytes and the shortest of them for `least`.
     pub(super) fn memory(&self, waiting: u64, least: u64) -> Memory {
         Memory {
             held: self.held(),

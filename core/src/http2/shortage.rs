@@ -1,9 +1,9 @@
-//! What happens when memory is short: who waits for it, for how long, and who has to give it up.
+//! What a connection does when memory is short: which messages wait, for how long, and which calls end.
 //!
-//! A message that is larger than its window waits where its rest would go over what was granted. It waits for
-//! [`Limits::memory_timeout`](crate::Limits::memory_timeout) at most, and nothing else waits for it: what is promised to streams whose peers send
-//! nothing is not counted for longer than [`Limits::stall_timeout`](crate::Limits::stall_timeout), and calls that hold memory without any progress for
-//! so long are ended while others wait for it, those that stalled first before the others.
+//! A message larger than its window waits if the rest of it would exceed the grant. It waits at most
+//! [`Limits::memory_timeout`](crate::Limits::memory_timeout), and nothing else waits with it. Promises to streams
+//! whose peer sends nothing lapse after [`Limits::stall_timeout`](crate::Limits::stall_timeout). While messages wait,
+//! calls that hold memory and make no progress for that long are ended, the longest-stalled first.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,41 +15,42 @@ use super::stream::{Pending, Stream};
 use crate::grpc::status::Status;
 use crate::time::Time;
 
-/// While memory is short, it is looked after so many times in a stall.
+/// The number of checks per stall timeout while memory is short.
 const LOOKS: u32 = 8;
 
-/// A stream has made progress when this part of what it holds has moved. A peer cannot hold on to memory by a few
-/// bytes now and then.
+/// A stream has made progress when this fraction, 1/256, of what it holds has moved. A peer cannot hold memory by
+/// sending a few bytes now and then.
 const PROGRESS: usize = 256;
 
-/// A stream whose bytes may stand behind those of others has so many times as long.
+/// The multiple of the stall timeout that a stream gets if its bytes may be queued behind those of other streams.
 const PATIENCE: u32 = 4;
 
-/// What the connection brings meanwhile: a stream does not stall while its bytes may stand behind those of others.
+/// The connection's traffic at the time of a check: a stream has not stalled while its bytes may be queued behind
+/// others.
 #[derive(Clone, Copy)]
 struct Pace {
     now: Time,
     limit: Duration,
-    /// Neither side's bytes have moved for so long as a stream may stall.
+    /// Whether neither direction's bytes have moved for the stall timeout.
     silent: bool,
-    /// Bytes that have come, and the most that may be under way.
+    /// Bytes of DATA frames received on the connection, and the most that the peer may have in flight.
     came: u64,
     window: u64,
 }
 
-/// Bytes that had moved on a connection when its memory was last looked after, and since when there are no more.
+/// The bytes that had moved on a connection at the last check, and the time since when none has moved.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Silence {
     moved: u64,
     since: Time,
 }
 
-/// What has moved on a stream that was given something to send and has not come to it yet: no time counts before that,
-/// since the caller may queue a message long after the connection was last told the time.
+/// The value of `moved` for a stream that has something queued and has not been scheduled: its stall time has not
+/// started, since the caller may queue a message long after the connection was last told the time.
 const FRESH: u32 = u32::MAX;
 
 impl Stream {
-    /// The first message is queued.
+    /// Starts to count progress when the first message is queued.
     #[inline]
     pub(super) fn begin_to_hold(&mut self) {
         if self.queue.bytes() == 0 {
@@ -57,7 +58,7 @@ impl Stream {
         }
     }
 
-    /// What is queued has to wait for a window.
+    /// Starts the stall time of what is queued, since it has to wait for a window.
     pub(super) fn has_to_wait(&mut self, now: Time) {
         if self.moved == FRESH {
             self.progress = now;
@@ -65,7 +66,7 @@ impl Stream {
         }
     }
 
-    /// Bytes moved on this stream, and others are held on it.
+    /// Counts bytes that moved on this stream while it holds others.
     #[inline]
     pub(super) fn moved(&mut self, bytes: usize, now: Time, came: u64) {
         let moved = (self.moved as usize).saturating_add(bytes);
@@ -76,21 +77,21 @@ impl Stream {
         }
     }
 
-    /// The stream makes progress, or may make it from now on, when so many bytes have come on the connection.
+    /// Marks progress at `now`, when the connection has received `came` bytes.
     #[inline]
     pub(super) fn goes_on(&mut self, now: Time, came: u64) {
         (self.progress, self.came) = (now, came);
         self.moved = 0;
     }
 
-    /// Bytes that the stream holds.
+    /// Returns the bytes that the stream holds.
     #[inline]
     fn held(&self) -> usize {
         self.inbound.buffered().saturating_add(self.queue.weight())
     }
 
-    /// Returns whether the stream holds memory and makes no progress, because its peer sends or takes nothing: for longer than
-    /// its bytes can have stood behind others.
+    /// Returns whether the stream holds memory and makes no progress because its peer neither sends nor reads, for longer
+    /// than its bytes can have been queued behind others.
     fn has_stalled(&self, pace: &Pace) -> bool {
         let still = pace.now - self.progress;
         if self.id == 0 || self.moved == FRESH || still < pace.limit {
@@ -138,7 +139,7 @@ impl Engine {
         self.end_stalled(|engine| !engine.is_short() && engine.ledger.can_spare(bytes));
     }
 
-    /// The message in progress on a stream waits for memory.
+    /// Makes the message in progress on a stream wait for memory.
     #[cold]
     pub(super) fn wait_for_memory(&mut self, slot: u32) {
         self.short.push_back(slot);
@@ -149,7 +150,8 @@ impl Engine {
         self.on_short_memory();
     }
 
-    /// Memory is short: looks after it at once where nobody can grant more, or else a while later.
+    /// Handles a shortage: at once if the connection is at its limit, and otherwise after a while, since the caller
+    /// may grant more.
     #[cold]
     pub(super) fn on_short_memory(&mut self) {
         if self.ledger.is_at_limit() {
@@ -160,13 +162,13 @@ impl Engine {
         self.look_again();
     }
 
-    /// Memory is looked after in a while.
+    /// Schedules the next check of memory.
     #[inline]
     pub(super) fn look_again(&mut self) {
         self.clock.memory_short(self.now + self.config.limits.stall_timeout / LOOKS);
     }
 
-    /// Memory was given back: messages that wait for it may go on.
+    /// Lets waiting messages proceed after memory was returned.
     #[inline]
     pub(super) fn memory_freed(&mut self) {
         if !self.short.is_empty() {
@@ -174,7 +176,8 @@ impl Engine {
         }
     }
 
-    /// In the order in which they came; a message that is too large for what there is does not keep smaller ones waiting.
+    /// Serves waiting messages in the order of their arrival. A message too large for what is free does not block
+    /// smaller ones.
     #[inline(never)]
     fn serve_short(&mut self) {
         self.windows = None;
@@ -186,7 +189,7 @@ impl Engine {
         }
     }
 
-    /// Memory is short: makes room where it can, and looks again a while later.
+    /// Frees memory where that is possible, and schedules the next check.
     #[cold]
     pub(super) fn look_after_memory(&mut self) {
         self.forget_promises();
@@ -199,8 +202,8 @@ impl Engine {
         }
     }
 
-    /// Callers that wait with their next message do so for no longer than a stall: their peer may be one that waits for
-    /// them.
+    /// Lets callers queue their next message once they have waited for the stall timeout: the peer may be waiting for
+    /// that message.
     fn release_senders(&mut self) {
         let (now, limit) = (self.now, self.config.limits.stall_timeout);
         for slot in self.ids.slots() {
@@ -216,7 +219,7 @@ impl Engine {
         }
     }
 
-    /// Returns what the connection has brought, and looks whether anything moves on it.
+    /// Returns the connection's traffic, and notes whether any bytes have moved since the last check.
     fn pace(&mut self) -> Pace {
         let limit = self.config.limits.stall_timeout;
         let came = self.bytes_that_came();
@@ -229,14 +232,14 @@ impl Engine {
         Pace { now: self.now, limit, silent, came, window: u64::try_from(window).unwrap_or(0) }
     }
 
-    /// Returns how many bytes of DATA frames have come on the connection.
+    /// Returns the bytes of DATA frames received on the connection.
     #[inline]
     pub(super) fn bytes_that_came(&self) -> u64 {
         self.credited.saturating_add(self.recv_owed.into())
     }
 
-    /// What was promised to streams that do not make use of it is no reason to keep others waiting, and what windows have
-    /// grown by neither. They may still use it.
+    /// Stops counting the memory that was promised to streams which do not use it, and the growth of windows which do
+    /// not need it, so that no other message waits for it. The peer may still send what it was allowed.
     fn forget_promises(&mut self) {
         let (now, limit) = (self.now, self.config.limits.stall_timeout);
         let own = self.least_window();
@@ -249,7 +252,7 @@ impl Engine {
         }
     }
 
-    /// Ends calls that hold memory and have stalled, those first that stalled first, until there is `enough`.
+    /// Ends calls that hold memory and have stalled, the longest-stalled first, until `enough` returns true.
     fn end_stalled(&mut self, enough: impl Fn(&Self) -> bool) {
         if enough(self) {
             return;
@@ -278,7 +281,7 @@ impl Engine {
         !self.short.is_empty() || self.ledger.is_over()
     }
 
-    /// Ends the calls that have waited for too long.
+    /// Ends the calls that have waited for longer than the memory timeout.
     fn end_waiting(&mut self) {
         let limit = self.config.limits.memory_timeout;
         let now = self.now;
@@ -290,8 +293,9 @@ impl Engine {
         }
     }
 
-    /// More bytes of a message came than there is memory for: calls that stalled give theirs up, then those that wait for
-    /// memory, the last one first, and then the call that they came for. Whether they may be kept.
+    /// Frees memory for `bytes` that arrived beyond the grant: ends calls that stalled, then calls that wait for
+    /// memory, the last one first, and finally the call that the bytes belong to. Returns whether the bytes may be
+    /// kept.
     #[cold]
     pub(super) fn make_room(&mut self, slot: u32, bytes: usize) -> bool {
         self.end_stalled(|engine| engine.ledger.admits(bytes));
@@ -308,7 +312,7 @@ impl Engine {
         false
     }
 
-    /// Ends a call for want of memory, and gives back what it holds.
+    /// Ends a call for lack of memory, and returns what it holds.
     fn end_for_memory(&mut self, slot: u32, why: fmt::Arguments<'_>) {
         self.short.remove(slot);
         let Memory { held, granted, .. } = self.ledger.memory(0, 0);

@@ -312,7 +312,7 @@ fn replies_that_wait() {
     assert_eq!(target.met(), Met::BackedUp);
 }
 
-/// Returns a client that has received so many PINGs that it reads no more, and whose output was not read.
+/// Returns a client that has received PINGs until it reads no more, and whose output was not read.
 fn backed_up() -> Target<Client> {
     let mut target = Client::target(Client::config());
     target.reads = false;

@@ -1,11 +1,11 @@
-//! docs/limits.md has every field of `Limits` with its defaults, and the formula of memory with what it comes to.
+//! docs/limits.md has every field of `Limits` with its defaults, and the formula of memory with its result.
 
 use std::collections::BTreeMap;
 
 use halfclose::{Config, Limits};
 use halfclose_security::worst::{PARTS, most};
 
-/// Field and value, as the page writes them.
+/// Returns field and value, as the page writes them.
 fn fields(limits: &Limits) -> BTreeMap<String, String> {
     let text = format!("{limits:?}");
     let mut rest = text.strip_prefix("Limits { ").and_then(|text| text.strip_suffix(" }")).expect("a struct");
@@ -32,7 +32,7 @@ fn page() -> String {
     std::fs::read_to_string(path).expect("docs/limits.md")
 }
 
-/// The cells of the rows that begin with `start`.
+/// Returns the cells of the rows that begin with `start`.
 fn rows<'a>(page: &'a str, start: &str) -> Vec<Vec<&'a str>> {
     let cells = |line: &'a str| {
         let line = line.trim_start_matches('|').trim_end_matches('|');
@@ -41,7 +41,7 @@ fn rows<'a>(page: &'a str, start: &str) -> Vec<Vec<&'a str>> {
     page.lines().filter(|line| line.starts_with(start)).map(cells).collect()
 }
 
-/// The rows of the limits in the section with this title, by the limit's name.
+/// Returns the rows of the limits in the section with this title, by the limit's name.
 fn limits<'a>(page: &'a str, title: &str) -> BTreeMap<String, Vec<&'a str>> {
     let start = page.find(&format!("\n## {title}\n")).expect("the section") + 4;
     let section = &page[start..];

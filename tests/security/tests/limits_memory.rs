@@ -18,16 +18,16 @@ fn read_buffers_that_messages_keep() {
         let call = target.running[0];
         let mut buffers = Vec::new();
         for _ in 0..4 {
-            // Memory that tells whether anything still looks into it.
+            // Memory that shows whether anything still refers to it.
             let whole = bytes::Bytes::from(data(id, 0, &message(&[7; 5_000])));
             let mut input = bytes::BytesMut::from(whole);
             assert_eq!(target.conn.receive(target.now, &mut input), Ok(Needed::More));
             buffers.push(input);
         }
-        // A buffer that nobody else looks into gives its whole room back.
+        // A buffer that nothing else refers to returns all of its capacity.
         let free = |buffer: &mut bytes::BytesMut| buffer.try_reclaim(5_000);
         assert_eq!(buffers.iter_mut().filter_map(|buffer| (!free(buffer)).then_some(())).count(), kept);
-        // What is taken makes room for as many.
+        // Received messages free memory for as many.
         while let Ok(Recv::Message(message)) = target.conn.recv(call) {
             assert_eq!(message.payload, [7; 5_000].as_slice());
         }
@@ -37,8 +37,8 @@ fn read_buffers_that_messages_keep() {
     }
 }
 
-/// A server that may hold so many bytes, with calls whose readers wait for messages of 5,000 bytes, of which the prefix has
-/// come.
+/// Creates a server with this memory and calls whose readers wait for messages of 5,000 bytes, of which the prefix
+/// has arrived.
 fn promised(memory: u64, calls: usize) -> (Target<Server>, Vec<u32>) {
     let length = 5_000;
     let mut target = Target::with(|config| {
@@ -57,7 +57,7 @@ fn promised(memory: u64, calls: usize) -> (Target<Server>, Vec<u32>) {
     (target, ids)
 }
 
-/// How many of these calls were given the window that their message needs.
+/// Returns how many of these calls got the window that their message needs.
 fn granted(target: &Target<Server>, ids: &[u32]) -> usize {
     let given = |id: &&u32| target.credit.get(id).is_some_and(|credit| *credit >= 5_000 - 256);
     ids.iter().filter(given).count()
@@ -77,7 +77,7 @@ fn bytes_of_messages() {
         target.settle();
         assert_eq!(granted(&target, &ids), given + 1, "{memory}: what was taken makes room");
     }
-    // What comes is within it to the last byte.
+    // What arrives is within it to the last byte.
     for (memory, alive) in [(10_010, true), (10_009, false)] {
         let mut target = Target::with(|config| {
             config.limits.max_receive_message = 5_000;
@@ -99,7 +99,7 @@ fn time_that_a_message_waits_for_memory() {
     let limit = Limits::server().memory_timeout;
     let (mut target, ids) = promised(0, 2);
     assert_eq!(granted(&target, &ids), 1);
-    // The first one goes on, and so is not the one that ends.
+    // The first one progresses, and so is not the one that ends.
     for _ in 0..limit.as_secs() {
         assert_eq!(target.end_of(ids[1]), None);
         target.send(&data(ids[0], 0, &[1; 100]));
@@ -146,7 +146,7 @@ fn bytes_of_one_sent_message() {
     }
 }
 
-/// The size update that a header block begins with (RFC 7541 §6.3).
+/// Returns the size update at the start of a header block (RFC 7541 §6.3).
 fn size_update(block: &[u8]) -> Option<usize> {
     let first = usize::from(*block.first()? & 0x3f);
     match first {

@@ -77,7 +77,7 @@ async fn others_are_served<S: Runtime, C: Runtime>(server: &Serving<S>) {
     }
 }
 
-/// What the server held at most for messages of so many bytes.
+/// Returns the most that the server held for messages of this size.
 async fn peak<S: Runtime, C: Runtime>(budget: &MemoryBudget, size: usize) -> usize {
     let (server, beyond) = serving::<S>(budget, size);
     others_are_served::<S, C>(&server).await;
