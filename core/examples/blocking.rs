@@ -115,7 +115,7 @@ impl Link<Client> {
         let mut call = self.core.client_streaming(self.now(), "/demo.Echo/Up")?;
         for word in ["half", "close"] {
             call.send(&mut self.core, word.into())?;
-            self.flush()?;
+            self.turn()?;
             self.show(call.id(), format!("client: sent {word:?}"));
         }
         let mut call = call.close_send(&mut self.core);
@@ -154,7 +154,7 @@ fn main() -> Result {
     let mut link = Link::<Client>::new(TcpStream::connect(address)?, Config::client())?;
     link.call_each()?;
     link.core.shutdown(link.now());
-    link.flush()?;
+    while link.wait(|_| Ok(None::<()>))?.is_some() {}
     drop(link);
     server.join().map_err(|_| "the server panicked")?
 }

@@ -8,26 +8,33 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use halfclose::{
-    CallType, Client, Config, Connection, Event, Needed, Received, Request, Role, Seed, Server, Time,
+    CallType, Client, Config, Connection, Event, Misuse, Next, Received, Request, Role, Seed, Server, Time,
 };
 
-/// Carries everything that `from` has to write to `to`. Returns whether there was anything.
-fn carry<A: Role, B: Role>(
+/// Does everything that `core` can do now, with what came for it. Returns what it has written, and when to go on at the
+/// latest.
+fn turn<R: Role>(
     now: Time,
-    from: &mut Connection<A>,
-    to: &mut Connection<B>,
-) -> Result<bool, Box<dyn Error>> {
-    let mut wire = BytesMut::new();
-    while let Some(mut out) = from.poll_transmit(now) {
-        while out.has_remaining() {
-            let piece = out.chunk().len();
-            wire.extend_from_slice(out.chunk());
-            out.advance(piece);
+    name: &str,
+    core: &mut Connection<R>,
+    mut input: BytesMut,
+    mut on_event: impl FnMut(&mut Connection<R>, Event) -> Result<(), Misuse>,
+) -> Result<(BytesMut, Option<Time>), Misuse> {
+    let mut output = BytesMut::new();
+    // What was wrong is told by the last event.
+    let _ = core.receive(now, &mut input);
+    loop {
+        match core.poll(now) {
+            Next::Event(event) => {
+                println!("{now:>6?} {name}: {event:?}");
+                on_event(core, event)?;
+            }
+            Next::Transmit(mut out) => output.extend_from_slice(&out.copy_to_bytes(out.remaining())),
+            Next::Receive => drop(core.receive(now, &mut input)),
+            Next::Wait(wait) => return Ok((output, wait.until)),
+            Next::Close => return Ok((output, None)),
         }
     }
-    let any = !wire.is_empty();
-    while to.receive(now, &mut wire)? == Needed::Again {}
-    Ok(any)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -39,29 +46,34 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut request = Request::new("/demo.Clock/Tick", CallType::SERVER_STREAMING);
     request.deadline = Some(now + Duration::from_millis(2_500));
     let mut call = client.server_streaming(now, request)?.send(&mut client, "go".into())?;
+    let (mut up, mut down) = (BytesMut::new(), BytesMut::new());
     let mut ticking = None;
     let mut next_tick = now;
     loop {
-        while carry(now, &mut client, &mut server)? | carry(now, &mut server, &mut client)? {}
-        while let Some(event) = server.poll_event() {
-            println!("{now:>6?} server: {event:?}");
+        // The server: its handler begins with the request, ticks, and is dropped with the call.
+        let (written, server_until) = turn(now, "server", &mut server, up.split(), |server, event| {
             match event {
-                Event::Request(id) => ticking = Some(server.accept_server_streaming(id)?.without_metadata()),
+                Event::Request(id) => {
+                    ticking = Some(server.accept_server_streaming(id)?.without_metadata());
+                }
                 Event::Ended(..) => ticking = None,
                 _ => {}
             }
-        }
+            Ok(())
+        })?;
+        down.unsplit(written);
         if let (Some(handler), true) = (&mut ticking, next_tick <= now) {
             handler.send(&mut server, format!("tick at {now:?}").into())?;
             next_tick = now + Duration::from_secs(1);
+            // A command: there is something to write.
             continue;
         }
-        while let Some(event) = client.poll_event() {
-            println!("{now:>6?} client: {event:?}");
-        }
+        // The client: it receives what is there.
+        let (written, client_until) = turn(now, "client", &mut client, down.split(), |_, _| Ok(()))?;
+        up.unsplit(written);
         loop {
             match call.recv(&mut client)? {
-                Received::Message(message) => println!("{now:>6?} client: took {:?}", message.payload),
+                Received::Message(message) => println!("{now:>6?} client: got {:?}", message.payload),
                 Received::Pending => break,
                 Received::End(outcome) => {
                     println!("{now:>6?} client: {} by {:?}", outcome.status, outcome.cause);
@@ -69,12 +81,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
             }
         }
-        // Nothing is left to do at this time, so it jumps to the next timer.
-        let timers = [client.poll_timeout(), server.poll_timeout()];
-        let timer = timers.into_iter().flatten().map(|(at, _)| at).min();
-        now = timer.unwrap_or(next_tick).min(next_tick);
-        client.handle_timeout(now);
-        server.handle_timeout(now);
+        let (written, _) = turn(now, "client", &mut client, BytesMut::new(), |_, _| Ok(()))?;
+        up.unsplit(written);
+        if up.is_empty() && down.is_empty() {
+            // Nothing is left to do at this time: it jumps to whatever comes next.
+            now = [client_until, server_until].into_iter().flatten().fold(next_tick.max(now), Time::min);
+        }
     }
 }
 

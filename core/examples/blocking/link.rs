@@ -1,15 +1,18 @@
-//! The whole loop around a connection: what an embedder copies.
+//! The whole loop around a connection, over a socket that blocks: a thread reads, so that this end goes on reading while
+//! it writes. Without that, two ends that both have much to write would wait for each other for ever.
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
-use halfclose::{CallId, Config, Connection, Event, Needed, Role, Seed, Time};
+use halfclose::{CallId, Config, Connection, Event, Next, Role, Seed, Time, Wait};
 
-/// Any error, so that `?` works.
+/// Any error, so that `?` does.
 pub(crate) type Result<T = (), E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// A connection, its socket and its clock.
@@ -17,79 +20,86 @@ pub(crate) struct Link<R: Role> {
     /// The connection.
     pub(crate) core: Connection<R>,
     socket: TcpStream,
+    /// What the reading thread has read; it ends with the transport.
+    came: Receiver<Vec<u8>>,
     input: BytesMut,
     epoch: Instant,
-    /// On a server, calls that have not been accepted yet.
+    /// Server: calls that nobody has taken yet.
     pub(crate) requests: VecDeque<CallId>,
 }
 
 impl<R: Role> Link<R> {
-    /// Creates a connection over a connected socket.
+    /// A connection over a socket that is connected.
     pub(crate) fn new(socket: TcpStream, config: Config) -> Result<Self> {
         socket.set_nodelay(true)?;
+        let mut reading = socket.try_clone()?;
+        let (send, came) = channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 16 * 1024];
+            while let Ok(count @ 1..) = reading.read(&mut bytes) {
+                if send.send(bytes[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
         let core = Connection::new(config, Seed(std::process::id().into()), Time::ZERO);
         let (input, epoch) = (BytesMut::new(), Instant::now());
-        Ok(Self { core, socket, input, epoch, requests: VecDeque::new() })
+        Ok(Self { core, socket, came, input, epoch, requests: VecDeque::new() })
     }
 
-    /// Returns the time since the start.
+    /// The time since the start.
     pub(crate) fn now(&self) -> Time {
         Time::from_duration(self.epoch.elapsed())
     }
 
-    /// Writes the pending output.
-    pub(crate) fn flush(&mut self) -> Result {
-        let now = self.now();
-        while let Some(mut out) = self.core.poll_transmit(now) {
-            let mut slices = [IoSlice::new(&[]); 16];
-            let count = out.chunks_vectored(&mut slices);
-            let written = self.socket.write_vectored(&slices[..count])?;
-            out.advance(written);
-        }
-        Ok(())
-    }
-
-    /// Waits for bytes or for the next timer, and passes the bytes to the connection.
-    fn read(&mut self) -> Result {
-        let wait = self.core.poll_timeout().map(|(at, _)| (at - self.now()).max(Duration::from_millis(1)));
-        self.socket.set_read_timeout(wait)?;
-        let mut bytes = [0; 16 * 1024];
-        match self.socket.read(&mut bytes) {
-            Ok(0) => self.core.receive_eof(self.now()),
-            Ok(n) => self.input.extend_from_slice(&bytes[..n]),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.core.handle_timeout(self.now());
+    /// Does everything that can be done now. Returns what to wait for, or `None` when the connection is over.
+    pub(crate) fn turn(&mut self) -> Result<Option<Wait>> {
         loop {
-            match self.core.receive(self.now(), &mut self.input) {
-                Ok(Needed::Again) => {}
-                Ok(Needed::Drain) => self.flush()?,
-                // The last event reports what was wrong.
-                Ok(_) | Err(_) => return Ok(()),
+            let now = self.now();
+            match self.core.poll(now) {
+                Next::Event(Event::Request(call)) => self.requests.push_back(call),
+                Next::Event(Event::Ended(_, cause)) => println!("{:>44} by {cause:?}", "server: ended"),
+                Next::Event(_) => {}
+                Next::Transmit(mut out) => {
+                    let written = self.socket.write(out.chunk())?;
+                    out.advance(written);
+                }
+                // What was wrong is told by the last event.
+                Next::Receive => drop(self.core.receive(now, &mut self.input)),
+                Next::Wait(wait) => return Ok(Some(wait)),
+                Next::Close => return Ok(None),
             }
         }
     }
 
-    /// Runs the loop until `ready` returns something; `None` if the connection closes first.
+    /// Waits for bytes or for the time to come, and gives the connection what came.
+    fn sleep(&mut self, wait: Wait) {
+        let span = wait.until.map_or(Duration::from_secs(3600), |at| at - self.now());
+        match self.came.recv_timeout(span) {
+            Ok(bytes) => {
+                self.input.extend_from_slice(&bytes);
+                let _ = self.core.receive(self.now(), &mut self.input);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.core.receive_eof(self.now()),
+        }
+    }
+
+    /// Turns the loop until `ready` has something; `None` when the connection closes before.
     pub(crate) fn wait<T>(
         &mut self,
         mut ready: impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         loop {
-            while let Some(event) = self.core.poll_event() {
-                match event {
-                    Event::Request(call) => self.requests.push_back(call),
-                    Event::Ended(_, cause) => println!("{:>44} by {cause:?}", "server: ended"),
-                    Event::Closed(_) => return self.flush().map(|()| None),
-                    _ => {}
-                }
-            }
+            self.turn()?;
             if let Some(found) = ready(self)? {
                 return Ok(Some(found));
             }
-            self.flush()?;
-            self.read()?;
+            // `ready` gives commands: what they call for is done before anybody sleeps.
+            match self.turn()? {
+                Some(wait) => self.sleep(wait),
+                None => return Ok(None),
+            }
         }
     }
 
@@ -97,5 +107,13 @@ impl<R: Role> Link<R> {
     pub(crate) fn show(&self, call: CallId, what: impl std::fmt::Display) {
         let states = self.core.states(call).map_or_else(|_| "over".into(), |states| states.to_string());
         println!("{what:<44} {states}");
+    }
+}
+
+/// The reading thread ends with the socket, and not with its copy here.
+impl<R: Role> Drop for Link<R> {
+    fn drop(&mut self) {
+        // A socket that is closed already needs no end.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
     }
 }

@@ -58,50 +58,81 @@ impl Role for Server {}
 ///
 /// # The loop
 ///
-/// 1. Bytes in: pass what the transport received to [`receive`](Self::receive) until it returns [`Needed::More`].
-/// 2. Events out: call [`poll_event`](Self::poll_event) until `None`, handling each with the methods that take a
-///    [`CallId`].
-/// 3. Bytes out: call [`poll_transmit`](Self::poll_transmit) until `None`, writing the bytes to the transport.
-/// 4. Sleep until the transport is readable, or writable if bytes are left, or until
-///    [`poll_timeout`](Self::poll_timeout); then call [`handle_timeout`](Self::handle_timeout).
+/// Call [`poll`](Self::poll) and do what it says, until it says [`Next::Wait`]; then sleep until what the wait names, give
+/// the bytes that came to [`receive`](Self::receive), and go on:
 ///
-/// Commands may be given at any time; repeat steps 2 and 3 after them. What arrived before a fatal error is still
-/// delivered; [`Event::Closed`] is the last event, and is delivered once. Nothing here blocks, reads a clock, or
-/// panics on any input.
+/// | `poll` says | the caller |
+/// |---|---|
+/// | [`Next::Event`] | acts on it, with the methods that take a [`CallId`] |
+/// | [`Next::Transmit`] | writes what the transport takes now, and advances by that |
+/// | [`Next::Receive`] | calls [`receive`](Self::receive) again: input is left |
+/// | [`Next::Wait`] | sleeps until there are bytes to read, or space to write, or the time has come |
+/// | [`Next::Close`] | closes the transport |
+///
+/// Nothing else has to be asked, in no other order: `poll` says that the caller may wait only when everything else is done.
+/// Commands may be given at any time; poll after them. What came before a fatal error is still delivered;
+/// [`Event::Closed`] is the last event, and comes once. Nothing here blocks, reads a clock, or panics on any input.
+/// [`manual::embedding`](crate::manual::embedding) has the loop over a transport.
+///
+/// The methods that `poll` stands on ([`poll_event`](Self::poll_event), [`poll_transmit`](Self::poll_transmit),
+/// [`poll_timeout`](Self::poll_timeout), [`handle_timeout`](Self::handle_timeout)) are for callers that need them apart, such as
+/// a driver that shares the connection with other threads. Each may make work for the others: whoever uses them asks all
+/// of them again until none has anything, before it sleeps.
 ///
 /// ```
 /// use bytes::{Buf, BytesMut};
-/// use halfclose::{Client, Config, Connection, Event, Metadata, Recv, Request, Seed, Server, CallType, Status, Time};
+/// use halfclose::{
+///     CallId, CallType, Client, Config, Connection, Event, Metadata, Next, Recv, Request, Role, Seed, Server, Status, Time,
+/// };
 ///
-/// let now = Time::ZERO;
-/// let mut client = Connection::<Client>::new(Config::client(), Seed(1), now);
-/// let mut server = Connection::<Server>::new(Config::server(), Seed(2), now);
-///
-/// let call = client.start(now, Request::new("/demo.Echo/Say", CallType::UNARY))?;
-/// client.send_message(call, "hello".into(), false)?;
-/// client.half_close(call)?;
-///
-/// let mut wire = BytesMut::new();
-/// while let Some(mut out) = client.poll_transmit(now) {
-///     while out.has_remaining() {
-///         let n = out.chunk().len();
-///         wire.extend_from_slice(out.chunk());
-///         out.advance(n);
-///     }
-/// }
-/// server.receive(now, &mut wire)?;
-/// let mut asked = None;
-/// while let Some(event) = server.poll_event() {
-///     if let Event::Request(call) = event {
-///         assert_eq!(server.request(call)?.path(), "/demo.Echo/Say");
-///         if let Recv::Message(message) = server.recv(call)? {
-///             asked = Some(message.payload.clone());
-///             server.send_message(call, message.payload, false)?;
-///             server.finish(call, Status::ok(), Metadata::new())?;
+/// /// Does all that can be done, into a transport that takes everything. Returns what happened and what was written.
+/// fn turn<R: Role>(connection: &mut Connection<R>, mut input: BytesMut) -> (Vec<Event>, BytesMut) {
+///     let (now, mut events, mut output) = (Time::ZERO, Vec::new(), BytesMut::new());
+///     // A violation is reported once more, as `Event::Closed`.
+///     let _ = connection.receive(now, &mut input);
+///     loop {
+///         match connection.poll(now) {
+///             Next::Event(event) => events.push(event),
+///             Next::Transmit(mut out) => output.extend_from_slice(&out.copy_to_bytes(out.remaining())),
+///             Next::Receive => drop(connection.receive(now, &mut input)),
+///             Next::Wait(_) | Next::Close => return (events, output),
 ///         }
 ///     }
 /// }
-/// assert_eq!(asked.as_deref(), Some(b"hello".as_slice()));
+///
+/// /// A handler of a unary method: it answers when the whole request is there.
+/// fn echo(server: &mut Connection<Server>, call: CallId) -> Result<(), Box<dyn std::error::Error>> {
+///     while let Recv::Message(message) = server.recv(call)? {
+///         server.send_message(call, message.payload, false)?;
+///         server.finish(call, Status::ok(), Metadata::new())?;
+///     }
+///     Ok(())
+/// }
+///
+/// let mut client = Connection::<Client>::new(Config::client(), Seed(1), Time::ZERO);
+/// let mut server = Connection::<Server>::new(Config::server(), Seed(2), Time::ZERO);
+/// let call = client.start(Time::ZERO, Request::new("/demo.Echo/Say", CallType::UNARY))?;
+/// client.send_message(call, "hello".into(), false)?;
+/// client.half_close(call)?;
+///
+/// let (_, up) = turn(&mut client, BytesMut::new());
+/// let (events, mut down) = turn(&mut server, up);
+/// for event in events {
+///     match event {
+///         Event::Request(call) => {
+///             assert_eq!(server.request(call)?.path(), "/demo.Echo/Say");
+///             server.accept(call, CallType::UNARY)?;
+///             echo(&mut server, call)?;
+///         }
+///         Event::Readable(call) => echo(&mut server, call)?,
+///         _ => {}
+///     }
+/// }
+/// // The handler gave commands: poll again.
+/// down.unsplit(turn(&mut server, BytesMut::new()).1);
+/// turn(&mut client, down);
+/// assert!(matches!(client.recv(call)?, Recv::Message(answer) if answer.payload == "hello"));
+/// assert!(matches!(client.recv(call)?, Recv::End(outcome) if outcome.status.is_ok()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Connection<R: Role> {
