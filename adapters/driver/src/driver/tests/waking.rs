@@ -78,7 +78,7 @@ impl Timer for TickingTimer {
 
 /// One direction of a pipe that behaves like a buffered transport: only a flush sends what was written.
 #[derive(Default)]
-struct Pipe {
+struct PipeHalf {
     kept: BytesMut,
     gone: BytesMut,
     /// The most bytes that the reader has not read, and the most in the buffer.
@@ -90,20 +90,20 @@ struct Pipe {
 
 /// One end of a pipe.
 pub(super) struct BufferedPipe {
-    inbound: Arc<Mutex<Pipe>>,
-    outbound: Arc<Mutex<Pipe>>,
+    inbound: Arc<Mutex<PipeHalf>>,
+    outbound: Arc<Mutex<PipeHalf>>,
 }
 
 impl BufferedPipe {
     /// Returns both ends of a pipe that holds `capacity` bytes each way, and buffers as many.
     pub(super) fn pair(capacity: usize) -> (Self, Self) {
-        let [up, down] = [(); 2].map(|()| Arc::new(Mutex::new(Pipe { capacity, ..Pipe::default() })));
+        let [up, down] = [(); 2].map(|()| Arc::new(Mutex::new(PipeHalf { capacity, ..PipeHalf::default() })));
         let other = Self { inbound: Arc::clone(&up), outbound: Arc::clone(&down) };
         (Self { inbound: down, outbound: up }, other)
     }
 
     /// Ends the sending direction alone.
-    fn half_close(half: &Mutex<Pipe>) {
+    fn half_close(half: &Mutex<PipeHalf>) {
         let mut half = half.lock().expect("no test panicked with it");
         half.ended = true;
         if let Some(waker) = half.reader.take() {
@@ -112,7 +112,7 @@ impl BufferedPipe {
     }
 }
 
-impl Pipe {
+impl PipeHalf {
     fn flush(&mut self, cx: &Context<'_>) -> Poll<Result<()>> {
         let space = self.capacity - self.gone.len();
         let count = space.min(self.kept.len());
