@@ -1,6 +1,7 @@
 //! The project's own bounds of the figures, and whether the figures keep them.
 
 use crate::comparison::Comparison;
+use crate::parts::long_path::C_CORE;
 use crate::table::short;
 
 /// A figure with its bounds: at most `must`, better at most `goal`.
@@ -21,7 +22,7 @@ const fn bound(what: &'static str, must: f64, goal: f64) -> Bound {
     Bound { figure: what, what, who: TOKIO, over: TONIC, must, goal }
 }
 
-const BOUNDS: [Bound; 18] = [
+const BOUNDS: [Bound; 22] = [
     Bound {
         figure: "in memory, client and server cores, small unary: instructions a call",
         who: "halfclose",
@@ -65,6 +66,10 @@ const BOUNDS: [Bound; 18] = [
         over: None,
         ..bound("allocations, unary", 0.0, 0.0)
     },
+    long_path("long path, server streaming: C-core's rate", "50 ms, server streaming, 1 at once"),
+    long_path("long path, server streaming, 8 at once: C-core's rate", "50 ms, server streaming, 8 at once"),
+    long_path("long path, client streaming: C-core's rate", "50 ms, client streaming, 1 at once"),
+    long_path("long path, client streaming, 8 at once: C-core's rate", "50 ms, client streaming, 8 at once"),
     on_smol("smol against tokio, server CPU, 1x100", "CPU per call, 1x100"),
     on_smol("smol against tokio, client CPU, 1x100", "client CPU per call, 1x100"),
     on_smol("smol against tokio, 64 KiB streaming, both ends", "server streaming, both ends"),
@@ -72,6 +77,11 @@ const BOUNDS: [Bound; 18] = [
 
 const fn header_bound(figure: &'static str, what: &'static str, must: f64, goal: f64) -> Bound {
     Bound { figure, who: "halfclose", over: Some("h2"), ..bound(what, must, goal) }
+}
+
+/// C-core's rate as a share of ours: what is bounded is at most a number.
+const fn long_path(figure: &'static str, what: &'static str) -> Bound {
+    Bound { figure, who: C_CORE, over: Some(TOKIO), ..bound(what, 1.0, 0.8) }
 }
 
 const fn on_smol(figure: &'static str, what: &'static str) -> Bound {

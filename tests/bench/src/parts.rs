@@ -9,6 +9,7 @@ pub mod client;
 pub mod cores;
 pub mod headers;
 pub mod instructions;
+pub mod long_path;
 pub mod memory;
 pub mod streaming;
 pub mod unary;

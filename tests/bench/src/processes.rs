@@ -57,7 +57,12 @@ impl Serving {
         Self::wait(command)
     }
 
-    fn wait(mut command: Command) -> Result<Self> {
+    /// Starts a server by its command, and waits until it listens.
+    ///
+    /// # Errors
+    ///
+    /// A program that does not start, or does not listen.
+    pub fn wait(mut command: Command) -> Result<Self> {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().ok_or_else(|| Error::other("no output"))?;
         let mut line = String::new();
@@ -137,9 +142,20 @@ impl Report {
 ///
 /// If the program fails, or hangs.
 pub fn load(program: &str, arguments: &[String], cores: &str) -> Result<Report> {
-    let mut command = Command::new("timeout");
-    command.args(["--kill-after=1", PATIENCE, "taskset", "-c", cores]).arg(sibling(program)?).args(arguments);
-    output(&mut command).map(Report::new)
+    let mut command = Command::new("taskset");
+    command.args(["-c", cores]).arg(sibling(program)?).args(arguments);
+    patient(command).map(Report::new)
+}
+
+/// Runs a program to its end, and gives what it prints; one that hangs is ended.
+///
+/// # Errors
+///
+/// A program that fails, or hangs.
+pub fn patient(command: Command) -> Result<String> {
+    let mut bounded = Command::new("timeout");
+    bounded.args(["--kill-after=1", PATIENCE]).arg(command.get_program()).args(command.get_args());
+    output(&mut bounded)
 }
 
 /// Runs a program to its end. Returns its output.

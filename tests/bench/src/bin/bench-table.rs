@@ -15,7 +15,9 @@ use clap::{Parser, ValueEnum};
 use halfclose_bench::bounds;
 use halfclose_bench::comparison::Comparison;
 use halfclose_bench::machine;
-use halfclose_bench::parts::{Effort, client, cores, headers, instructions, memory, streaming, unary};
+use halfclose_bench::parts::{
+    Effort, client, cores, headers, instructions, long_path, memory, streaming, unary,
+};
 
 /// Every comparison in one alternating run.
 #[derive(Parser)]
@@ -37,6 +39,7 @@ enum Part {
     Client,
     Large,
     Small,
+    LongPath,
     Cores,
     Headers,
     Memory,
@@ -50,6 +53,7 @@ impl Part {
             Self::Client => "Client, small unary calls, halfclose's server",
             Self::Large => "64 KiB messages, both ends of one kind",
             Self::Small => "100 B messages",
+            Self::LongPath => "Long path: what each receiver takes of 64 KiB messages, from halfclose",
             Self::Cores => "Two threads, small unary calls, light client",
             Self::Headers => "Header compression",
             Self::Memory => "Memory, growth of a fresh server's resident set",
@@ -63,6 +67,7 @@ impl Part {
             Self::Client => client::run(effort, table),
             Self::Large => streaming::large(effort, table),
             Self::Small => streaming::small(effort, table),
+            Self::LongPath => long_path::measure(effort, table),
             Self::Cores => cores::run(effort, table),
             Self::Headers => headers::run(effort, table),
             Self::Memory => memory::run(effort, table),
