@@ -34,6 +34,9 @@ pub enum Before {
 pub enum Expect {
     /// GOAWAY with this code, and the end of the connection. A client's calls are UNAVAILABLE.
     Connection(ErrorCode),
+    /// The end of the connection, with GOAWAY or without: RFC 9113 §3.4 lets an endpoint omit it towards a peer that does
+    /// not speak HTTP/2, and the driver does where it recognises another protocol. A client's calls are UNAVAILABLE.
+    Foreign,
     /// RST_STREAM with this code on stream 1; the connection stays open. A client's call is INTERNAL.
     Stream(ErrorCode),
     /// The same on the stream with this number.
@@ -169,7 +172,7 @@ impl Case {
                 client.close();
                 ends(client, call.expect("an open call"), code);
             }
-            Expect::Connection(_) => {
+            Expect::Connection(_) | Expect::Foreign => {
                 self.judge(client);
                 // The open call, and one that starts too late.
                 for call in call.into_iter().chain([client.start(CallType::UNARY, true)]) {
@@ -191,6 +194,10 @@ impl Case {
 
     /// Judges a reaction that does not depend on the side.
     fn judge<L: Line>(&self, line: &mut L) {
+        if self.expect == Expect::Foreign {
+            assert!(still_answers(line).is_err(), "the connection ends");
+            return;
+        }
         if let Expect::Connection(code) = self.expect {
             let sent = line.read_until(|_| false);
             let goaway = sent.iter().rev().find(|frame| frame.kind == GOAWAY);

@@ -105,7 +105,7 @@ fn a_bad_command_line_is_one_line_and_a_failure() {
         &["--server_port=1", "--test_case=no_such_case"][..],
         &["--server_port=1", "--runtime=none"],
         &["--server_port=port"],
-        &["--server_port=1", "--use_tls=true"],
+        &["--server_port=1", "--use_tls=perhaps"],
         &["--no_such_flag"],
         &[],
     ] {

@@ -37,6 +37,7 @@ fn root() -> PathBuf {
 fn expected(expect: Expect) -> String {
     match expect {
         Expect::Connection(code) => format!("connection error {code}"),
+        Expect::Foreign => "end of the connection".to_owned(),
         Expect::Stream(code) => format!("stream error {code}"),
         Expect::Reset(stream, code) => format!("stream error {code} on stream {stream}"),
         Expect::Fine => "nothing is wrong".to_owned(),

@@ -1,7 +1,7 @@
 //! RFC 9113: what only a client or only a server may not do.
 
 use halfclose::frame::ErrorCode;
-use halfclose_conformance::Expect::{Connection, Fine, Reset, Stream};
+use halfclose_conformance::Expect::{Connection, Fine, Foreign, Reset, Stream};
 use halfclose_conformance::cases;
 use halfclose_wire::kind::{CONTINUATION, DATA, HEADERS, PRIORITY};
 use halfclose_wire::{
@@ -78,7 +78,7 @@ cases! {
         rfc9113_3_4_no_settings_in_the_beginning "no SETTINGS in the beginning" Nothing
             ping(b"too soon") => Connection(PROTOCOL);
         rfc9113_3_4_another_protocol "an HTTP/1.1 response" Nothing
-            b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_vec() => Connection(ErrorCode::FRAME_SIZE_ERROR);
+            b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n".to_vec() => Foreign;
         rfc9113_5_1_1_a_stream_that_the_client_did_not_open "a stream that the client did not open" Settings
             headers(2, 0, &block(&RESPONSE)) => Connection(PROTOCOL);
         rfc9113_5_1_headers_on_an_idle_stream "HEADERS on an idle stream" Settings

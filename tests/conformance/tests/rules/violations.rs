@@ -82,7 +82,7 @@ fn by_the_tables() -> BTreeSet<Name> {
                 case.provoke_client(&mut client);
                 reached.extend(told(&client.violations, client.error.as_ref()));
                 // A connection that has not ended yet ends with its transport.
-                if !matches!(case.expect, Expect::Connection(_)) {
+                if !matches!(case.expect, Expect::Connection(_) | Expect::Foreign) {
                     client.close();
                     reached.extend(told(&[], client.error.as_ref()));
                 }
@@ -251,6 +251,8 @@ fn excused() -> Vec<(Name, &'static str, bool)> {
     }
     let mut closed = Peer::server(Config::server());
     closed.connection.close(closed.now, ErrorCode::INTERNAL_ERROR, "on demand");
+    let mut failed = Peer::server(Config::server());
+    failed.connection.transport_failed_because(failed.now, "a cable was cut");
     vec![
         (
             ("FrameError", "TooLarge"),
@@ -296,6 +298,14 @@ fn excused() -> Vec<(Name, &'static str, bool)> {
             matches!(
                 closed.events().pop(),
                 Some(Event::Closed(CloseReason::Error(ConnectionError::Closed { .. })))
+            ),
+        ),
+        (
+            ("ConnectionError", "Transport"),
+            "what the caller says of its transport",
+            matches!(
+                failed.events().pop(),
+                Some(Event::Closed(CloseReason::Error(ConnectionError::Transport(_))))
             ),
         ),
     ]
