@@ -89,7 +89,7 @@ fn ready(sockets: [&UnixStream; 2], waits: [Option<Wait>; 2]) -> [bool; 2] {
     [0, 1].map(|end| polled[end].revents().intersects(flags[end]))
 }
 
-/// Runs so many calls of so many messages each way, until all have ended or nobody may go on.
+/// Runs `calls` calls of `messages` messages each way, until all have ended or neither end can go on.
 fn run(buffer: usize, client: Config, server: Config, calls: usize, messages: usize, size: usize) {
     let (near, far) = UnixStream::pair().expect("a pair");
     for socket in [&near, &far] {
