@@ -2,6 +2,7 @@
 //! sends calls again that no server has processed. The rules are in [`channel`](crate::channel), a machine without
 //! I/O.
 
+mod deferred;
 mod driver;
 mod state;
 
@@ -11,10 +12,13 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
-use halfclose::{Cause, Code, Seed};
+use halfclose::{CallType, Cause, Code, Seed};
 use halfclose_channel::{AttemptEnd, CallKey, CallStart, ChannelConfig, Connectivity, Pushback, Verdict};
 
-use crate::client::{BidiStreaming, CallError, CallOptions, Channel, ClientStreaming, ServerStreaming};
+use crate::client::{
+    BidiStreaming, CallError, CallOptions, Channel, ClientStreaming, Invoke, OutgoingCall, RawCall,
+    ServerStreaming,
+};
 use crate::codec::Codec;
 use crate::io::Clock;
 use crate::method::{Many, Method, Response};
@@ -249,6 +253,43 @@ impl ManagedChannel {
         self.begin(method.path(), options, begin).await
     }
 
+    /// Makes a whole unary call in bytes, as [`unary`](Self::unary) makes one of messages.
+    async fn answer(self, call: OutgoingCall) -> Result<RawCall, CallError> {
+        let mut ticket = self.ticket(call.path, &call.options);
+        loop {
+            let assigned = ticket.assigned().await?;
+            let mut attempt = call.clone();
+            attempt.options = self.of_attempt(&call.options, ticket.key, &assigned);
+            let answer = match assigned.channel.invoke(attempt) {
+                Ok(begun) => Ok(deferred::Answer::of(begun.into_parts().1).await),
+                Err(error) => Err(error),
+            };
+            let error = match &answer {
+                Ok(answer) if answer.outcome.status.is_ok() => None,
+                Ok(answer) => Some(CallError::new(answer.outcome.clone())),
+                Err(error) => Some(error.clone()),
+            };
+            let end = error
+                .as_ref()
+                .map_or(AttemptEnd::Ended { code: Code::Ok, committed: true, pushback: None }, |error| {
+                    end_of(error, &assigned.channel)
+                });
+            if !ticket.ended(&assigned, end) {
+                return answer.map(|answer| RawCall::new(None, Box::new(answer)));
+            }
+        }
+    }
+
+    /// Begins a call that streams, in bytes.
+    async fn stream(self, call: OutgoingCall) -> Result<RawCall, CallError> {
+        let begin = |channel: Channel, options| {
+            let mut call = call.clone();
+            call.options = options;
+            async move { channel.invoke(call) }
+        };
+        self.begin(call.path, call.options.clone(), begin).await
+    }
+
     /// Returns the channel's state.
     #[must_use]
     pub fn state(&self) -> Connectivity {
@@ -277,6 +318,19 @@ impl ManagedChannel {
     /// Accepts no new calls; those that wait for a connection fail, and those that were sent continue to their end.
     pub fn shutdown(&self) {
         self.handle.inner.input(|machine, now| machine.shutdown(now));
+    }
+}
+
+/// Calls start once there is a connection; until then their handles wait.
+impl Invoke for ManagedChannel {
+    fn invoke(&self, call: OutgoingCall) -> Result<RawCall, CallError> {
+        let sends = call.message.is_none();
+        let starting: deferred::Starting = if call.call_type == CallType::UNARY && !sends {
+            Box::pin(self.clone().answer(call))
+        } else {
+            Box::pin(self.clone().stream(call))
+        };
+        Ok(deferred::call(starting, sends))
     }
 }
 

@@ -26,6 +26,7 @@ impl Words for Obedient {
     async fn measure(&self, request: Request<Word>) -> Result<Response<Count>, Status> {
         match request.message.text.as_str() {
             "fail" => Err(Status::failed_precondition("as asked")),
+            "wait" => std::future::pending().await,
             _ => Ok(Response::new(Count { letters: 1 })),
         }
     }
@@ -271,7 +272,7 @@ fn headers_merge_until_they_are_sent_and_trailers_until_the_return<R: Runtime>()
 
 fn every_kind_of_call_is_cancelled_from_outside<R: Runtime>() {
     run::<R, _>(|client| async move {
-        let call = client.measure(word("x")).start();
+        let call = client.measure(word("wait")).start();
         call.canceller().expect("a call").cancel();
         assert_eq!(call.await.expect_err("cancelled").code(), Code::Cancelled);
 

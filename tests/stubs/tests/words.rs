@@ -34,6 +34,9 @@ impl Words for Counting {
         if request.message.text.is_empty() {
             return Err(Status::invalid_argument("an empty word"));
         }
+        if request.message.text == "wait" {
+            std::future::pending::<()>().await;
+        }
         let mut response = Response::new(Count { letters: self.letters(&request.message) });
         response.trailers = request.context.metadata().clone();
         Ok(response)
@@ -129,7 +132,7 @@ fn options_are_set_on_the_call<S: Runtime, C: Runtime>() {
         let error = client.measure(word("a")).metadata("no name", "1").await.expect_err("no name");
         assert!(error.not_processed(), "{error}");
         // It is started when it is asked to, and ends when it is.
-        let call = client.measure(word("a")).start();
+        let call = client.measure(word("wait")).start();
         call.cancel();
         assert_eq!(call.await.expect_err("cancelled").code(), Code::Cancelled);
     });

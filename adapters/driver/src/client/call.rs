@@ -41,6 +41,10 @@ impl CallError {
         Self::unsent(misuse.into())
     }
 
+    pub(crate) fn into_outcome(self) -> Outcome {
+        *self.outcome
+    }
+
     /// Returns the status.
     #[must_use]
     pub fn status(&self) -> &Status {
