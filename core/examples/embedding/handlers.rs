@@ -17,7 +17,10 @@ impl Handlers {
             }
             Event::Readable(call) | Event::Writable(call) => self.work(server, call),
             // Whatever the cause: nobody waits for this handler any more.
-            Event::Ended(call, _) => Ok(drop(self.0[call.slot()].take())),
+            Event::Ended(call, _) => {
+                self.0[call.slot()] = None;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -28,7 +31,9 @@ impl Handlers {
         // Without space this asks for one `Event::Writable`, so that the call is worked on again.
         while server.want_write(call)? {
             match handler.recv(server)? {
-                Incoming::Message(message) => drop(handler.send(server, message.payload)?),
+                Incoming::Message(message) => {
+                    handler.send(server, message.payload)?;
+                }
                 Incoming::HalfClosed => return handler.finish(server, Status::ok(), Metadata::new()),
                 // This has asked for one `Event::Readable`.
                 Incoming::Pending => break,
