@@ -261,7 +261,7 @@ impl ManagedChannel {
             let mut attempt = call.clone();
             attempt.options = self.of_attempt(&call.options, ticket.key, &assigned);
             let answer = match assigned.channel.invoke(attempt) {
-                Ok(begun) => Ok(deferred::Answer::of(begun.into_parts().1).await),
+                Ok(begun) => Ok(deferred::DeferredAnswer::of(begun.into_parts().1).await),
                 Err(error) => Err(error),
             };
             let error = match &answer {

@@ -86,11 +86,11 @@ fn rows() -> Vec<ErrorRow> {
         (5, 0x08, 1, &[0; 4], short(PushPromise, 4, 5), CONN, SIZE, "RFC 9113 §6.6", "PUSH_PROMISE of 4 bytes, must have 5 or more"),
         (7, 0, 0, &[0; 7], short(GoAway, 7, 8), CONN, SIZE, "RFC 9113 §6.8", "GOAWAY of 7 bytes, must have 8 or more"),
 
-        (0, 0x08, 1, &[1], padding(Data, 1, 0), CONN, PROTOCOL, "RFC 9113 §6.1", "DATA with padding of 1 bytes, but space for 0"),
-        (0, 0x08, 1, &[4, 0, 0, 0], padding(Data, 4, 3), CONN, PROTOCOL, "RFC 9113 §6.1", "DATA with padding of 4 bytes, but space for 3"),
-        (1, 0x08, 1, &[2, 0], padding(Headers, 2, 1), CONN, PROTOCOL, "RFC 9113 §6.2", "HEADERS with padding of 2 bytes, but space for 1"),
-        (1, 0x28, 1, &[2, 0, 0, 0, 3, 0, 0], padding(Headers, 2, 1), CONN, PROTOCOL, "RFC 9113 §6.2", "HEADERS with padding of 2 bytes, but space for 1"),
-        (5, 0x08, 1, &[255, 0, 0, 0, 2, 0], padding(PushPromise, 255, 1), CONN, PROTOCOL, "RFC 9113 §6.6", "PUSH_PROMISE with padding of 255 bytes, but space for 1"),
+        (0, 0x08, 1, &[1], padding(Data, 1, 0), CONN, PROTOCOL, "RFC 9113 §6.1", "DATA with padding of 1 bytes, with space for 0"),
+        (0, 0x08, 1, &[4, 0, 0, 0], padding(Data, 4, 3), CONN, PROTOCOL, "RFC 9113 §6.1", "DATA with padding of 4 bytes, with space for 3"),
+        (1, 0x08, 1, &[2, 0], padding(Headers, 2, 1), CONN, PROTOCOL, "RFC 9113 §6.2", "HEADERS with padding of 2 bytes, with space for 1"),
+        (1, 0x28, 1, &[2, 0, 0, 0, 3, 0, 0], padding(Headers, 2, 1), CONN, PROTOCOL, "RFC 9113 §6.2", "HEADERS with padding of 2 bytes, with space for 1"),
+        (5, 0x08, 1, &[255, 0, 0, 0, 2, 0], padding(PushPromise, 255, 1), CONN, PROTOCOL, "RFC 9113 §6.6", "PUSH_PROMISE with padding of 255 bytes, with space for 1"),
 
         (2, 0, 3, &[0x80, 0, 0, 3, 9], depends(Priority), STREAM, PROTOCOL, "RFC 7540 §5.3.1", "PRIORITY makes stream 3 depend on itself"),
         (1, 0x20, 3, &[0, 0, 0, 3, 9], depends(Headers), STREAM, PROTOCOL, "RFC 7540 §5.3.1", "HEADERS makes stream 3 depend on itself"),

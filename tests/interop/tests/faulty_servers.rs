@@ -82,7 +82,7 @@ fn no_fault_fails_no_case() {
 #[test]
 fn faults_of_unary_calls() {
     let careless = |router: Router| {
-        router.unary(&UNARY_CALL, |call: Request<SimpleRequest>| async move {
+        router.remove(UNARY_CALL.path()).unary(&UNARY_CALL, |call: Request<SimpleRequest>| async move {
             answer(sized(call.message.response_size))
         })
     };
@@ -109,20 +109,20 @@ fn faults_of_unary_calls() {
         "channel_soak",
     ];
     let longer = |router: Router| {
-        router.unary(&UNARY_CALL, |call: Request<SimpleRequest>| async move {
+        router.remove(UNARY_CALL.path()).unary(&UNARY_CALL, |call: Request<SimpleRequest>| async move {
             answer(sized(call.message.response_size + 1))
         })
     };
     check("a byte too many", longer, &OF_PAYLOADS);
     let ones = |router: Router| {
-        router.unary(&UNARY_CALL, |call: Request<SimpleRequest>| async move {
+        router.remove(UNARY_CALL.path()).unary(&UNARY_CALL, |call: Request<SimpleRequest>| async move {
             let body = vec![1; usize::try_from(call.message.response_size).unwrap()].into();
             answer(Payload { r#type: 0, body })
         })
     };
     check("not zeros", ones, &OF_PAYLOADS);
     let typed = |router: Router| {
-        router.unary(&UNARY_CALL, |call: Request<SimpleRequest>| async move {
+        router.remove(UNARY_CALL.path()).unary(&UNARY_CALL, |call: Request<SimpleRequest>| async move {
             answer(Payload { r#type: 1, ..sized(call.message.response_size) })
         })
     };
@@ -133,12 +133,16 @@ fn faults_of_unary_calls() {
 fn faults_of_the_methods_that_do_nothing() {
     let loud = |router: Router| {
         let raw: Method<Bytes, Bytes, Raw> = Method::new(EMPTY_CALL.path());
-        router.unary(&raw, |_| async { Ok(Response::new(Bytes::from_static(b"\x78\x01"))) })
+        router
+            .remove(raw.path())
+            .unary(&raw, |_| async { Ok(Response::new(Bytes::from_static(b"\x78\x01"))) })
     };
     check("an unknown field in an empty message", loud, &["empty_unary"]);
     let there = |router: Router| {
         router
+            .remove(UNIMPLEMENTED_CALL.path())
             .unary(&UNIMPLEMENTED_CALL, |call| async { Ok(Response::new(call.message)) })
+            .remove(UNIMPLEMENTED_SERVICE_CALL.path())
             .unary(&UNIMPLEMENTED_SERVICE_CALL, |_| async { Err(Status::internal("not UNIMPLEMENTED")) })
     };
     check("implemented", there, &["unimplemented_method", "unimplemented_service"]);
@@ -147,20 +151,26 @@ fn faults_of_the_methods_that_do_nothing() {
 #[test]
 fn faults_of_uploads() {
     let careless = |router: Router| {
-        router.client_streaming(&STREAMING_INPUT_CALL, |mut call| async move {
-            let mut total = 0;
-            while let Some(request) = call.recv().await? {
-                total += request.payload.map_or(0, |payload| payload.body.len());
-            }
-            let total = i32::try_from(total).unwrap();
-            Ok(call.send_and_close(StreamingInputCallResponse { aggregated_payload_size: total }))
-        })
+        router.remove(STREAMING_INPUT_CALL.path()).client_streaming(
+            &STREAMING_INPUT_CALL,
+            |mut call| async move {
+                let mut total = 0;
+                while let Some(request) = call.recv().await? {
+                    total += request.payload.map_or(0, |payload| payload.body.len());
+                }
+                let total = i32::try_from(total).unwrap();
+                Ok(call.send_and_close(StreamingInputCallResponse { aggregated_payload_size: total }))
+            },
+        )
     };
     check("compression is not checked", careless, &["client_compressed_streaming"]);
     let hasty = |router: Router| {
-        router.client_streaming(&STREAMING_INPUT_CALL, |call| async move {
-            Ok(call.send_and_close(StreamingInputCallResponse { aggregated_payload_size: 74_922 }))
-        })
+        router.remove(STREAMING_INPUT_CALL.path()).client_streaming(
+            &STREAMING_INPUT_CALL,
+            |call| async move {
+                Ok(call.send_and_close(StreamingInputCallResponse { aggregated_payload_size: 74_922 }))
+            },
+        )
     };
     // It answers cancel_after_begin before that can cancel.
     let wanted = failing(hasty);
@@ -170,23 +180,29 @@ fn faults_of_uploads() {
 #[test]
 fn faults_of_downloads() {
     let extra = |router: Router| {
-        router.server_streaming(&STREAMING_OUTPUT_CALL, |request, mut call| async move {
-            for parameters in &request.message.response_parameters {
-                let payload = Some(sized(parameters.size));
-                call.send(&StreamingOutputCallResponse { payload }).await?;
-            }
-            Ok(call.send(&StreamingOutputCallResponse::default()).await?)
-        })
+        router.remove(STREAMING_OUTPUT_CALL.path()).server_streaming(
+            &STREAMING_OUTPUT_CALL,
+            |request, mut call| async move {
+                for parameters in &request.message.response_parameters {
+                    let payload = Some(sized(parameters.size));
+                    call.send(&StreamingOutputCallResponse { payload }).await?;
+                }
+                Ok(call.send(&StreamingOutputCallResponse::default()).await?)
+            },
+        )
     };
     check("one more", extra, &["server_streaming", "server_compressed_streaming"]);
     let fewer = |router: Router| {
-        router.server_streaming(&STREAMING_OUTPUT_CALL, |request, mut call| async move {
-            for parameters in request.message.response_parameters.iter().skip(1) {
-                let payload = Some(sized(parameters.size));
-                call.send(&StreamingOutputCallResponse { payload }).await?;
-            }
-            Ok(())
-        })
+        router.remove(STREAMING_OUTPUT_CALL.path()).server_streaming(
+            &STREAMING_OUTPUT_CALL,
+            |request, mut call| async move {
+                for parameters in request.message.response_parameters.iter().skip(1) {
+                    let payload = Some(sized(parameters.size));
+                    call.send(&StreamingOutputCallResponse { payload }).await?;
+                }
+                Ok(())
+            },
+        )
     };
     check("one less", fewer, &["server_streaming", "server_compressed_streaming"]);
 }
@@ -194,7 +210,7 @@ fn faults_of_downloads() {
 #[test]
 fn faults_of_conversations() {
     let talkative = |router: Router| {
-        router.bidi_streaming(&FULL_DUPLEX_CALL, |mut call| async move {
+        router.remove(FULL_DUPLEX_CALL.path()).bidi_streaming(&FULL_DUPLEX_CALL, |mut call| async move {
             while let Some(request) = call.recv().await? {
                 for parameters in &request.response_parameters {
                     let payload = Some(sized(parameters.size));
@@ -209,7 +225,9 @@ fn faults_of_conversations() {
         talkative,
         &["ping_pong", "empty_stream", "custom_metadata", "status_code_and_message"],
     );
-    let absent = |router: Router| router.bidi_streaming(&FULL_DUPLEX_CALL, |_| async { Ok(()) });
+    let absent = |router: Router| {
+        router.remove(FULL_DUPLEX_CALL.path()).bidi_streaming(&FULL_DUPLEX_CALL, |_| async { Ok(()) })
+    };
     check(
         "no response at all",
         absent,

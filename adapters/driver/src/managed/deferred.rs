@@ -18,8 +18,8 @@ pub(super) type Starting = Pin<Box<dyn Future<Output = Result<RawCall, CallError
 
 /// Returns a call that starts when `starting` is done; a half that waits for something polls it.
 pub(super) fn call(starting: Starting, sends: bool) -> RawCall {
-    let start = Arc::new(Start {
-        stage: Mutex::new(Stage::Starting { future: Some(starting), closing: false }),
+    let start = Arc::new(DeferredStart {
+        stage: Mutex::new(DeferredStage::Starting { future: Some(starting), closing: false }),
         waiting: Arc::default(),
     });
     let send = sends.then(|| {
@@ -29,7 +29,7 @@ pub(super) fn call(starting: Starting, sends: bool) -> RawCall {
     RawCall::new(send, Box::new(DeferredReceive { start, inner: None }))
 }
 
-enum Stage {
+enum DeferredStage {
     /// The future is away while it is polled.
     Starting {
         future: Option<Starting>,
@@ -61,21 +61,21 @@ impl Wake for Waiting {
     }
 }
 
-struct Start {
-    stage: Mutex<Stage>,
+struct DeferredStart {
+    stage: Mutex<DeferredStage>,
     waiting: Arc<Waiting>,
 }
 
-impl Start {
-    fn lock(&self) -> MutexGuard<'_, Stage> {
+impl DeferredStart {
+    fn lock(&self) -> MutexGuard<'_, DeferredStage> {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ready once the call has started or failed. The waker of the half is registered.
+    /// Returns `Ready` once the call has started or failed. The caller has registered the waker of its half.
     fn poll(&self) -> Poll<()> {
         let future = match &mut *self.lock() {
-            Stage::Starting { future, .. } => future.take(),
-            Stage::Started { .. } | Stage::Failed(_) => return Poll::Ready(()),
+            DeferredStage::Starting { future, .. } => future.take(),
+            DeferredStage::Started { .. } | DeferredStage::Failed(_) => return Poll::Ready(()),
         };
         // The other half is polling it, and wakes this one when it is done.
         let Some(mut future) = future else { return Poll::Pending };
@@ -85,16 +85,16 @@ impl Start {
         let stale = {
             let mut stage = self.lock();
             match (&mut *stage, polled) {
-                (Stage::Starting { future: place, .. }, Poll::Pending) => {
+                (DeferredStage::Starting { future: place, .. }, Poll::Pending) => {
                     *place = Some(future);
                     return Poll::Pending;
                 }
-                (Stage::Starting { closing: true, .. }, Poll::Ready(started)) => {
+                (DeferredStage::Starting { closing: true, .. }, Poll::Ready(started)) => {
                     *stage = begun(started);
                     half_close = true;
                     None
                 }
-                (Stage::Starting { .. }, Poll::Ready(started)) => {
+                (DeferredStage::Starting { .. }, Poll::Ready(started)) => {
                     *stage = begun(started);
                     None
                 }
@@ -113,8 +113,8 @@ impl Start {
 
     fn take_send(&self) -> Option<Box<dyn SendMessages>> {
         match &mut *self.lock() {
-            Stage::Started { send, .. } => send.take(),
-            Stage::Starting { .. } | Stage::Failed(_) => None,
+            DeferredStage::Started { send, .. } => send.take(),
+            DeferredStage::Starting { .. } | DeferredStage::Failed(_) => None,
         }
     }
 
@@ -124,11 +124,11 @@ impl Start {
         let (canceller, stale) = {
             let mut stage = self.lock();
             match &mut *stage {
-                Stage::Starting { .. } => {
-                    (None, Some(std::mem::replace(&mut *stage, Stage::Failed(outcome))))
+                DeferredStage::Starting { .. } => {
+                    (None, Some(std::mem::replace(&mut *stage, DeferredStage::Failed(outcome))))
                 }
-                Stage::Started { canceller, .. } => (Some(canceller.clone()), None),
-                Stage::Failed(_) => (None, None),
+                DeferredStage::Started { canceller, .. } => (Some(canceller.clone()), None),
+                DeferredStage::Failed(_) => (None, None),
             }
         };
         drop(stale);
@@ -140,25 +140,25 @@ impl Start {
 
     fn failure(&self) -> Option<Outcome> {
         match &*self.lock() {
-            Stage::Failed(outcome) => Some(outcome.clone()),
-            Stage::Starting { .. } | Stage::Started { .. } => None,
+            DeferredStage::Failed(outcome) => Some(outcome.clone()),
+            DeferredStage::Starting { .. } | DeferredStage::Started { .. } => None,
         }
     }
 }
 
 /// Returns what a call is once it has started.
-fn begun(started: Result<RawCall, CallError>) -> Stage {
+fn begun(started: Result<RawCall, CallError>) -> DeferredStage {
     match started {
         Ok(call) => {
             let (send, receive) = call.into_parts();
-            Stage::Started { send, canceller: receive.canceller(), receive: Some(receive) }
+            DeferredStage::Started { send, canceller: receive.canceller(), receive: Some(receive) }
         }
-        Err(error) => Stage::Failed(error.into_outcome()),
+        Err(error) => DeferredStage::Failed(error.into_outcome()),
     }
 }
 
 struct DeferredSend {
-    start: Arc<Start>,
+    start: Arc<DeferredStart>,
     inner: Option<Box<dyn SendMessages>>,
     closed: bool,
 }
@@ -186,7 +186,7 @@ impl SendMessages for DeferredSend {
 
     fn close_send(&mut self) -> Result<(), SendError> {
         self.closed = true;
-        if let Stage::Starting { closing, .. } = &mut *self.start.lock() {
+        if let DeferredStage::Starting { closing, .. } = &mut *self.start.lock() {
             *closing = true;
             return Ok(());
         }
@@ -217,17 +217,17 @@ impl Drop for DeferredSend {
 }
 
 struct DeferredReceive {
-    start: Arc<Start>,
+    start: Arc<DeferredStart>,
     inner: Option<Box<dyn ReceiveMessages>>,
 }
 
 impl DeferredReceive {
-    /// Ready with the half of the call that has started, or with how it failed to.
+    /// Returns the half of the call that has started, or how the call failed to start.
     fn poll_inner(&mut self, cx: &Context<'_>) -> Poll<Result<&mut dyn ReceiveMessages, Outcome>> {
         if self.inner.is_none() {
             self.start.waiting.receive.register(cx.waker());
             ready!(self.start.poll());
-            if let Stage::Started { receive, .. } = &mut *self.start.lock() {
+            if let DeferredStage::Started { receive, .. } = &mut *self.start.lock() {
                 self.inner = receive.take();
             }
         }
@@ -280,12 +280,12 @@ impl Drop for DeferredReceive {
 }
 
 /// The whole answer of a call that was received to its end, so that it could be tried again.
-pub(super) struct Answer {
+pub(super) struct DeferredAnswer {
     pub(super) messages: VecDeque<Message>,
     pub(super) outcome: Outcome,
 }
 
-impl Answer {
+impl DeferredAnswer {
     /// Receives everything.
     pub(super) async fn of(mut receive: Box<dyn ReceiveMessages>) -> Self {
         let mut messages = VecDeque::new();
@@ -298,7 +298,7 @@ impl Answer {
     }
 }
 
-impl ReceiveMessages for Answer {
+impl ReceiveMessages for DeferredAnswer {
     fn poll_message(&mut self, _: &mut Context<'_>) -> Poll<Result<Message, Outcome>> {
         Poll::Ready(self.messages.pop_front().ok_or_else(|| self.outcome.clone()))
     }

@@ -163,6 +163,15 @@ impl Router {
         self
     }
 
+    /// Removes the method at `path`, if there is one, so that another handler can take its place: for tests that replace
+    /// one method of a service.
+    #[must_use]
+    pub fn remove(mut self, path: &str) -> Self {
+        self.places.remove(path);
+        self.twice.retain(|twice| *twice != path);
+        self
+    }
+
     fn place(&mut self, path: &'static str, place: MethodIndex) {
         if self.places.insert(path, place).is_some() && !self.is_ambiguous(path) {
             self.twice.push(path);

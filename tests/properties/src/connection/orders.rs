@@ -100,7 +100,8 @@ impl Endpoint<Client> {
 impl Endpoint<Server> {
     /// Declares the call type of the method.
     pub(super) fn accept(&mut self, id: CallId, call_type: CallType) {
-        assert_eq!(self.core.accept(id, call_type), Ok(()));
+        // Once the caller has been given a message, the call type can no longer change.
+        assert!(matches!(self.core.accept(id, call_type), Ok(()) | Err(Misuse::AcceptedLate)));
         assert!(self.core.request(id).is_ok(), "an open call has a request");
     }
 
