@@ -45,12 +45,12 @@ enum DeferredStage {
 
 /// Wakes whichever half waits for the start.
 #[derive(Default)]
-struct Waiting {
+struct WaitingHalves {
     send: AtomicWaker,
     receive: AtomicWaker,
 }
 
-impl Wake for Waiting {
+impl Wake for WaitingHalves {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -63,7 +63,7 @@ impl Wake for Waiting {
 
 struct DeferredStart {
     stage: Mutex<DeferredStage>,
-    waiting: Arc<Waiting>,
+    waiting: Arc<WaitingHalves>,
 }
 
 impl DeferredStart {
