@@ -19,6 +19,8 @@ pub(super) struct Call {
     pub(super) wants_write: u32,
     /// Whether response headers were reported.
     pub(super) responded: bool,
+    /// Whether a message was sent or received, after which the call type is fixed.
+    pub(super) fixed: bool,
     halves: Halves,
 }
 
@@ -164,7 +166,7 @@ impl<R: Role> Endpoint<R> {
     /// Records that a call begins, by an event or a command.
     pub(super) fn begin(&mut self, id: CallId) {
         let halves = tables::halves(&self.core.states(id).expect("a new call has states"));
-        self.calls.push(Call { id, wants_read: 0, wants_write: 0, responded: false, halves });
+        self.calls.push(Call { id, wants_read: 0, wants_write: 0, responded: false, fixed: false, halves });
     }
 
     /// Records that a call is over: its id is stale from here on for every command.
@@ -208,7 +210,7 @@ impl<R: Role> Endpoint<R> {
                 self.end(id);
             }
             Recv::HalfClosed => assert!(!self.is_client, "a client's call has an outcome"),
-            Recv::Message(_) => {}
+            Recv::Message(_) => self.call(id).expect("open").fixed = true,
             taken => panic!("unknown to this model: {taken:?}"),
         }
         self.check_states();

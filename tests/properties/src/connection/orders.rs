@@ -33,6 +33,7 @@ impl<R: Role> Endpoint<R> {
         match (sent, allowed) {
             (Ok(sent), Ok(())) => {
                 assert!(writable, "taken, though it was said not to be writable");
+                self.call(id).expect("open").fixed = true;
                 if sent == Sent::Full {
                     self.call(id).expect("open").wants_write += 1;
                 }
@@ -100,8 +101,9 @@ impl Endpoint<Client> {
 impl Endpoint<Server> {
     /// Declares the call type of the method.
     pub(super) fn accept(&mut self, id: CallId, call_type: CallType) {
-        // Once the caller has been given a message, the call type can no longer change.
-        assert!(matches!(self.core.accept(id, call_type), Ok(()) | Err(Misuse::AcceptedLate)));
+        let fixed = self.call(id).expect("open").fixed;
+        let expected = if fixed { Err(Misuse::AcceptedLate) } else { Ok(()) };
+        assert_eq!(self.core.accept(id, call_type), expected);
         assert!(self.core.request(id).is_ok(), "an open call has a request");
     }
 
